@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { BSON } from 'mongodb';
+import { v5 as uuidv5 } from 'uuid';
+import { MalformedBody } from '../../stores/http/errors.ts';
+import type { KeyedDocument } from '../../stores/mongo/bulk.ts';
+
+/** A row of `migration_target` that is to be migrated. */
+export interface Target {
+  readonly id: string;
+  readonly ticket_key: string;
+}
+
+export interface Sentence {
+  readonly no: number;
+  readonly text: string;
+}
+
+/** A document in `sentence_extract`: with its sentences, or with the file that holds them. */
+export interface SentenceExtract extends KeyedDocument {
+  readonly ticketKey: string;
+  readonly sentences?: readonly Sentence[];
+  readonly fileId?: string;
+  readonly sentenceCount: number;
+  readonly sha256: string;
+}
+
+/** A document on its way to the stores. */
+export interface MigratedDocument {
+  readonly target: Target;
+  readonly extract: SentenceExtract;
+  /** The compact JSON of the sentences, where they are too large for one MongoDB document. */
+  readonly file: Buffer | undefined;
+}
+
+/** MongoDB's limit for one document. */
+const largestDocument = 16 * 1024 * 1024;
+
+/** The key of a document in every store: the same on every attempt. */
+export function preprocessIdOf(ticketKey: string): string {
+  return uuidv5(ticketKey, uuidv5.URL);
+}
+
+/** Lower-case hex SHA-256 of the compact JSON of sentences. */
+export function hashOf(json: string | Buffer): string {
+  return createHash('sha256').update(json).digest('hex');
+}
+
+/**
+ * Makes the document of an answer of the legacy API.
+ *
+ * @throws MalformedBody when it is not the JSON that was agreed.
+ */
+export function documentOf(target: Target, body: Buffer, epoch: number): MigratedDocument {
+  const sentences = parseSentences(target.ticket_key, body);
+  const json = JSON.stringify(sentences);
+  const id = preprocessIdOf(target.ticket_key);
+  const head = { _id: id, epoch, ticketKey: target.ticket_key };
+  const tail = { sentenceCount: sentences.length, sha256: hashOf(json) };
+  const whole = { ...head, sentences, ...tail };
+  if (fitsOneDocument(whole, body.length)) return { target, extract: whole, file: undefined };
+  return { target, extract: { ...head, fileId: id, ...tail }, file: Buffer.from(json) };
+}
+
+/** A sentence takes at most twice as many bytes in BSON as in JSON, so most bodies need no measuring. */
+function fitsOneDocument(document: SentenceExtract, jsonBytes: number): boolean {
+  return 2 * jsonBytes < largestDocument || BSON.calculateObjectSize(document) <= largestDocument;
+}
+
+function parseSentences(ticketKey: string, body: Buffer): Sentence[] {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body.toString());
+  } catch {
+    throw new MalformedBody(`the answer of ${body.length} bytes is not JSON`);
+  }
+  const { ticketKey: answered, sentences } = (parsed ?? {}) as { ticketKey?: unknown; sentences?: unknown };
+  if (answered !== ticketKey)
+    throw new MalformedBody('the answer is not about the document that was asked for');
+  if (!Array.isArray(sentences)) throw new MalformedBody('the answer has no list of sentences');
+  const wrong = sentences.findIndex((sentence: unknown) => !isSentence(sentence));
+  if (wrong >= 0)
+    throw new MalformedBody(`sentence ${wrong} of ${sentences.length} has no number or no text`);
+  return sentences as Sentence[];
+}
+
+function isSentence(value: unknown): value is Sentence {
+  if (typeof value !== 'object' || value === null) return false;
+  const { no, text } = value as Partial<Sentence>;
+  return typeof no === 'number' && typeof text === 'string';
+}

@@ -1,0 +1,38 @@
+import type { documentMigration } from '../../contract/document-migration.ts';
+import { chunks } from '../../engine/activity/chunks.ts';
+import type { StepsOf } from '../../engine/activity/registry.ts';
+import { keysetReader } from '../../stores/postgres/keyset-reader.ts';
+import { migration } from '../../stores/postgres/sql.ts';
+import type { Resources } from '../resources.ts';
+import { documentOf, type MigratedDocument, type Target } from './document.ts';
+import { expectedFault } from './expected-faults.ts';
+import { recordExpected, recordMigrated, storeExtracts } from './store.ts';
+import { compareDocuments } from './verify.ts';
+
+export const documentMigrationSteps = (resources: Resources): StepsOf<typeof documentMigration> => ({
+  fetchAndStore: ({ epoch }) =>
+    chunks<Target, MigratedDocument>({
+      reader: keysetReader({
+        pool: resources.migration,
+        query: migration
+          .selectFrom('migration_target')
+          .select(['id', 'ticket_key'])
+          .where('migrated', '=', false),
+        table: 'migration_target',
+        key: ['id'],
+      }),
+      processor: async (target, context) => {
+        try {
+          return documentOf(target, await resources.legacyApi.sentences(target.ticket_key, context), epoch);
+        } catch (error) {
+          throw expectedFault(error) ?? error;
+        }
+      },
+      writer: {
+        prepare: (documents) => storeExtracts(resources.mongo, documents),
+        write: recordMigrated,
+      },
+      onSkip: recordExpected,
+    }),
+  verify: () => compareDocuments(resources),
+});

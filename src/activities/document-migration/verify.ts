@@ -1,0 +1,160 @@
+import type pg from 'pg';
+import { validate as isUuid } from 'uuid';
+import type { ComparedPage, VerificationWork } from '../../engine/activity/registry.ts';
+import type { Resources } from '../resources.ts';
+import { hashOf, type SentenceExtract } from './document.ts';
+import { extractsOf, filesOf } from './store.ts';
+
+/** Where the comparison goes on: first over the targets, then over what has no target. */
+interface Position {
+  readonly phase: 'targets' | 'extracts' | 'files';
+  readonly after: string;
+  /** Whether every target compared so far was as it should be. */
+  readonly clean: boolean;
+}
+
+/** What PostgreSQL holds of a target. */
+interface TargetRow {
+  readonly id: string;
+  readonly migrated: boolean;
+  readonly preprocess_id: string | null;
+  readonly job_id: string | null;
+  readonly sentence_count: number | null;
+  readonly sha256: string | null;
+  readonly expected_code: number | null;
+}
+
+const start: Position = { phase: 'targets', after: '0', clean: true };
+
+/**
+ * Compares what documentMigration has written, key by key: every target is either stored or expected to fail; what is
+ * stored has its job, its document and (if large) its file, whose content hashes to what both sides say; and nothing
+ * is stored that no target leads to.
+ */
+export function compareDocuments(resources: Resources): VerificationWork {
+  return {
+    comparePage: async (position, limit) => {
+      const at = (position ?? start) as Position;
+      if (at.phase === 'targets') return compareTargets(resources, at, limit);
+      if (at.phase === 'extracts') return findOrphanExtracts(resources, at, limit);
+      return findOrphanFiles(resources, at, limit);
+    },
+  };
+}
+
+async function compareTargets(
+  { migration, mongo }: Resources,
+  at: Position,
+  limit: number,
+): Promise<ComparedPage> {
+  const rows = await readTargets(migration, at.after, limit);
+  const stored = rows.map(({ job_id }) => job_id).filter((id) => id !== null);
+  const found = new Map<string, string | null>();
+  const jobs = new Map(rows.map((row) => [row.job_id, row]));
+  // One document at a time: a batch of large ones would not fit into memory.
+  for await (const extract of extractsOf(mongo).find({ _id: { $in: stored } }, { batchSize: 20 })) {
+    const content = extract.fileId === undefined ? undefined : await filesOf(mongo).read(extract.fileId);
+    found.set(extract._id, extractDifference(extract, content, jobs.get(extract._id)));
+  }
+  const differences = rows
+    .map((row) => targetDifference(row, found))
+    .filter((difference) => difference !== null);
+  const last = rows.at(-1);
+  const clean = at.clean && differences.length === 0;
+  const position: Position =
+    rows.length < limit || !last
+      ? { phase: 'extracts', after: '', clean }
+      : { phase: 'targets', after: last.id, clean };
+  return { position, compared: rows.length, differences };
+}
+
+async function readTargets(pool: pg.Pool, after: string, limit: number): Promise<TargetRow[]> {
+  const { rows } = await pool.query<TargetRow>(
+    `SELECT target.id, target.migrated, target.preprocess_id, job.id AS job_id, job.sentence_count, job.sha256,
+            expected.code AS expected_code
+       FROM migration_target AS target
+       LEFT JOIN preprocess_job AS job USING (ticket_key)
+       LEFT JOIN expected_migration_target AS expected ON expected.migration_target_id = target.id
+      WHERE target.id > $1::bigint
+      ORDER BY target.id
+      LIMIT $2`,
+    [after, limit],
+  );
+  return rows;
+}
+
+/** @param found for each document that MongoDB has, what is wrong with it, or null. */
+function targetDifference(row: TargetRow, found: ReadonlyMap<string, string | null>): string | null {
+  const name = `target ${row.id}`;
+  if (!row.migrated) return `${name}: not migrated`;
+  if (row.expected_code !== null)
+    return row.job_id === null ? null : `${name}: both expected to fail and stored`;
+  if (row.job_id === null) return `${name}: migrated, without a preprocess job`;
+  if (row.preprocess_id !== row.job_id) return `${name}: names another preprocess job than its own`;
+  const difference = found.get(row.job_id);
+  if (difference === undefined) return `${name}: no document in sentence_extract`;
+  return difference === null ? null : `${name}: ${difference}`;
+}
+
+function extractDifference(
+  extract: SentenceExtract,
+  file: Buffer | undefined,
+  row: TargetRow | undefined,
+): string | null {
+  if (extract.fileId !== undefined && !file) return 'the file of its document is missing';
+  const sha256 = hashOf(file ?? JSON.stringify(extract.sentences ?? null));
+  if (sha256 !== extract.sha256) return 'the content of its document has another hash than the document says';
+  if (row?.sha256 !== extract.sha256) return 'document and preprocess job differ in sha256';
+  if (row.sentence_count !== extract.sentenceCount)
+    return 'document and preprocess job differ in sentence count';
+  return null;
+}
+
+async function findOrphanExtracts(resources: Resources, at: Position, limit: number): Promise<ComparedPage> {
+  const { migration, mongo } = resources;
+  // Every job has its document; when there are as many of both, there is no other document.
+  if (at.after === '' && at.clean && (await asManyExtractsAsJobs(resources))) {
+    return {
+      position: { phase: 'files', after: '', clean: true } satisfies Position,
+      compared: 0,
+      differences: [],
+    };
+  }
+  const extracts = extractsOf(mongo).find({ _id: { $gt: at.after } }, { projection: { _id: 1 } });
+  const ids = (await extracts.sort({ _id: 1 }).limit(limit).toArray()).map(({ _id }) => _id);
+  const { rows } = await migration.query<{ id: string }>(
+    'SELECT job.id FROM preprocess_job AS job WHERE job.id = ANY($1::uuid[])',
+    [ids.filter((id) => isUuid(id))],
+  );
+  const led = new Set(rows.map(({ id }) => id));
+  const orphans = ids
+    .filter((id) => !led.has(id))
+    .map((id) => `document ${id}: no preprocess job leads to it`);
+  const last = ids.at(-1);
+  const clean = at.clean && orphans.length === 0;
+  const position: Position =
+    ids.length < limit || !last
+      ? { phase: 'files', after: '', clean }
+      : { phase: 'extracts', after: last, clean };
+  return { position, compared: 0, differences: orphans };
+}
+
+async function asManyExtractsAsJobs({ migration, mongo }: Resources): Promise<boolean> {
+  const { rows } = await migration.query<{ jobs: string }>('SELECT count(*) AS jobs FROM preprocess_job');
+  return (await extractsOf(mongo).countDocuments({})) === Number(rows[0]?.jobs);
+}
+
+async function findOrphanFiles({ mongo }: Resources, at: Position, limit: number): Promise<ComparedPage> {
+  const files = filesOf(mongo);
+  const ids = await files.idsAbove(at.after, limit);
+  const owners = await extractsOf(mongo)
+    .find({ _id: { $in: ids } }, { projection: { _id: 1, fileId: 1 } })
+    .toArray();
+  const owned = new Set(owners.map(({ fileId }) => fileId));
+  const orphans = ids.filter((id) => !owned.has(id)).map((id) => `file ${id}: no document leads to it`);
+  const last = ids.at(-1);
+  if (ids.length === limit && last)
+    return { position: { ...at, after: last }, compared: 0, differences: orphans };
+  const unfinished = (await files.unfinished()).map((id) => `file ${id}: chunks without a file`);
+  return { position: null, compared: 0, differences: [...orphans, ...unfinished] };
+}

@@ -1,0 +1,13 @@
+import type { Db } from 'mongodb';
+import type pg from 'pg';
+import type { LegacyApi } from '../stores/http/legacy-api.ts';
+
+/** What the jobs work with. */
+export interface Resources {
+  /** The service's database, the source: read only. */
+  readonly service: pg.Pool;
+  /** The migration's database, the target, with the ledger. */
+  readonly migration: pg.Pool;
+  readonly mongo: Db;
+  readonly legacyApi: LegacyApi;
+}

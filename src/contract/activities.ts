@@ -1,0 +1,120 @@
+import type { StepPolicy } from './policy.ts';
+import type { Counters } from './progress.ts';
+
+/** The claim that an execution holds on its instance; every write to the ledger names it. */
+export interface Claim {
+  readonly job: string;
+  readonly instance: string;
+  readonly epoch: number;
+}
+
+export interface OpenJobRequest {
+  readonly job: string;
+  readonly parameters: unknown;
+  readonly workflowId: string;
+  readonly runId: string;
+  /** The claim that a run before this one held and handed on by continue-as-new. */
+  readonly carried: Claim | null;
+}
+
+export interface OpenedJob {
+  readonly claim: Claim;
+  /** Validated, with defaults. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly policies: Readonly<Record<string, StepPolicy>>;
+  /** Whether the namespace has our search attributes. A server without them must not keep a job from starting. */
+  readonly searchAttributes: boolean;
+}
+
+/** What every request about a step names. */
+export interface StepRequest {
+  readonly claim: Claim;
+  readonly step: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+export interface OpenStepRequest extends StepRequest {
+  readonly policy: StepPolicy;
+}
+
+export interface OpenedStep {
+  /** The step has completed in this or an earlier execution; nothing is left to do. */
+  readonly completed: boolean;
+  readonly result: unknown;
+  readonly expected: number | null;
+  readonly counters: Counters;
+  readonly partitions: readonly { readonly partition: number; readonly done: boolean }[];
+}
+
+export interface PageRequest extends StepRequest {
+  readonly partition: number;
+  readonly policy: PagePolicy;
+}
+
+/** The part of a chunk step's policy that one page needs; its concurrency is this partition's share. */
+export interface PagePolicy {
+  readonly chunkSize: number;
+  readonly concurrency: number;
+  readonly pageSeconds: number;
+  readonly retry: { readonly retries: number; readonly initialMs: number; readonly maximumMs: number };
+}
+
+/** Where a partition stands in the ledger. Cumulative, so nothing is ever summed twice. */
+export interface PartitionState {
+  readonly partition: number;
+  readonly done: boolean;
+  readonly counters: Counters;
+}
+
+export interface StepState {
+  readonly counters: Counters;
+  readonly partitionsDone: number;
+}
+
+export interface VerificationRequest extends StepRequest {
+  readonly policy: { readonly chunkSize: number; readonly pageSeconds: number };
+  readonly state: VerificationState | null;
+}
+
+/** How far a verification has come, and what it has found. It changes nothing, so it needs no ledger. */
+export interface VerificationState {
+  /** Where the next page goes on, known to the verification alone; null when everything is compared. */
+  readonly position: unknown;
+  readonly compared: number;
+  readonly differences: number;
+  /** The first differences, by key: what is missing, extra or different. */
+  readonly examples: readonly string[];
+}
+
+export interface DescribedInstance {
+  readonly instance: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly policies: Readonly<Record<string, StepPolicy>>;
+}
+
+export type JobOutcome = 'completed' | 'failed' | 'stopped';
+
+/** The activities of the engine. They serve every job. */
+export interface EngineActivities {
+  /** Validates the parameters, claims the instance and says with which policies it runs. */
+  openJob(request: OpenJobRequest): Promise<OpenedJob>;
+  /** Validates the parameters and says what they name, without claiming anything. */
+  describeInstance(request: {
+    readonly job: string;
+    readonly parameters: unknown;
+  }): Promise<DescribedInstance>;
+  /** Plans the partitions, or finds the ones that an earlier execution planned. */
+  openStep(request: OpenStepRequest): Promise<OpenedStep>;
+  /** Goes on with a partition from its checkpoint for at most a page's time. */
+  processPage(request: PageRequest): Promise<PartitionState>;
+  /** Runs a tasklet; its effect and its result commit together. Returns the result. */
+  runTasklet(request: StepRequest): Promise<unknown>;
+  /** Compares source and target for at most a page's time. */
+  verifyPage(request: VerificationRequest): Promise<VerificationState>;
+  /** What has committed of a step by now. */
+  readStep(request: Omit<StepRequest, 'parameters'>): Promise<StepState>;
+  /** Completes a chunk step whose books balance. */
+  closeStep(request: Omit<StepRequest, 'parameters'> & { readonly result?: unknown }): Promise<StepState>;
+  /** Releases the instance. */
+  closeJob(request: { readonly claim: Claim; readonly outcome: JobOutcome }): Promise<void>;
+}

@@ -1,0 +1,29 @@
+declare const cursorBrand: unique symbol;
+
+/**
+ * A place in a key order: the key's columns as the database renders them (`col::text`), in order. It is passed
+ * back as `$1::type` and compared in the database alone: a JavaScript Date loses microseconds, a Number loses
+ * big ids, and JavaScript sorts text in another order than a collation does.
+ */
+export type Cursor = readonly string[] & { readonly [cursorBrand]: true };
+
+/** Marks texts that a database rendered as a cursor. */
+export function cursorOf(texts: readonly string[]): Cursor {
+  return texts as Cursor;
+}
+
+/** A cursor as the ledger stores it. */
+export function encodeCursor(cursor: Cursor | null): string | null {
+  return cursor === null ? null : JSON.stringify(cursor);
+}
+
+/** A cursor as the ledger stored it. */
+export function decodeCursor(text: string | null): Cursor | null {
+  return text === null ? null : cursorOf(JSON.parse(text) as string[]);
+}
+
+/** The keys above `lower` up to and including `upper`; null is open. */
+export interface KeyRange {
+  readonly lower: Cursor | null;
+  readonly upper: Cursor | null;
+}

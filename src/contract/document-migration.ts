@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { defineJob } from './job.ts';
+import { chunkStep, verificationStep } from './policy.ts';
+
+/** Moves the documents of `migration_target` from the legacy API to MongoDB and PostgreSQL, then compares. */
+export const documentMigration = defineJob({
+  name: 'documentMigration',
+  description: 'Fetch documents from the legacy API and store them in MongoDB and PostgreSQL',
+  parameters: z.object({
+    run: z.int().min(1).default(1).describe('which migration run this is: a completed one is not run again'),
+    inFlight: z
+      .int()
+      .min(1)
+      .max(2000)
+      .default(300)
+      .describe('calls of the legacy API at a time')
+      .meta({ identifying: false }),
+  }),
+  steps: {
+    fetchAndStore: chunkStep({ chunkSize: 50, concurrency: 300, pageSeconds: 30, skipLimit: 1000 }),
+    verify: verificationStep(),
+  },
+  tune: ({ inFlight }) => ({ fetchAndStore: { concurrency: inFlight } }),
+});

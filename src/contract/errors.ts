@@ -1,0 +1,78 @@
+import { ApplicationFailure } from '@temporalio/common';
+
+/**
+ * The failures that keystride itself raises, by the `type` that Temporal records. A name says what became of
+ * the run; the message says what happened, where, and what to do.
+ */
+export const failureTypes = [
+  /** Another open execution owns the instance. */
+  'JobExecutionAlreadyRunning',
+  /** The instance has completed; it runs again only under other identifying parameters. */
+  'JobInstanceAlreadyComplete',
+  /** Parameters missing, unknown, or of the wrong type. */
+  'JobParametersInvalid',
+  /** This worker does not know the job or the step. */
+  'UnknownJob',
+  /** One skip more than the step allows; nothing of that chunk has committed. */
+  'SkipLimitExceeded',
+  /** An item or a chunk failed for good and may not be skipped. */
+  'ItemFailed',
+  /** An execution that has lost its instance to a later one tried to commit. */
+  'Fenced',
+  /** A page attempt that has lost its partition to a later attempt tried to commit. */
+  'Superseded',
+  /** A database, an API or a network that is away for now. */
+  'Unavailable',
+  /** read + read skips ≠ written + filtered + skipped, or a partition is not done. */
+  'BooksDoNotBalance',
+  /** Source and target differ. */
+  'VerificationFailed',
+  /** A step has failed; the message names it and its cause. */
+  'StepFailed',
+  /** A control was sent that the state of the execution does not allow. */
+  'ControlRefused',
+] as const;
+
+export type FailureType = (typeof failureTypes)[number];
+
+/**
+ * A failure of one of our types. It is not retried by Temporal unless `retryable` says so.
+ *
+ * @param message what happened, where (job, step, partition, key), what to do. Never a row's content.
+ */
+export function failure(
+  type: FailureType,
+  message: string,
+  options: { retryable?: boolean; cause?: unknown } = {},
+): ApplicationFailure {
+  return ApplicationFailure.create({
+    type,
+    message,
+    nonRetryable: options.retryable !== true,
+    ...(options.cause instanceof Error ? { cause: options.cause } : {}),
+  });
+}
+
+/** The type of the failure that an error is or was caused by, the innermost that is one of ours. */
+export function failureTypeOf(error: unknown): FailureType | undefined {
+  let found: FailureType | undefined;
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const type = 'type' in at ? at.type : undefined;
+    found = failureTypes.find((known) => known === type) ?? found;
+  }
+  return found;
+}
+
+/**
+ * An error's story in one line: the message of every cause that adds something, outermost first, without the
+ * wrappers that Temporal puts around ("Activity task failed").
+ */
+export function describeError(error: unknown): string {
+  const messages: string[] = [];
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const wrapper = /^(Activity task failed|Child Workflow execution failed|Workflow execution failed)$/i;
+    const message = at.message || at.name;
+    if (!wrapper.test(message) && !messages.some((told) => told.includes(message))) messages.push(message);
+  }
+  return messages.join(': ') || String(error);
+}

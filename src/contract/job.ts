@@ -1,0 +1,36 @@
+import type { z } from 'zod';
+import type { StepPolicy } from './policy.ts';
+
+/** The steps of a job, by name, with the policies they start from. */
+export type StepPolicies = Readonly<Record<string, StepPolicy>>;
+
+/** What the rest of the system knows of a job without running it. */
+export interface JobDefinition<
+  Parameters extends z.ZodObject = z.ZodObject,
+  Steps extends StepPolicies = StepPolicies,
+> {
+  /** The workflow type, in camelCase. */
+  readonly name: string;
+  /** One sentence for the catalogue. */
+  readonly description: string;
+  /** The parameters; each is identifying unless its schema says `.meta({ identifying: false })`. */
+  readonly parameters: Parameters;
+  readonly steps: Steps;
+  /** Policies that depend on the parameters. */
+  readonly tune?: (parameters: z.output<Parameters>) => {
+    readonly [Step in keyof Steps]?: Partial<Omit<Steps[Step], 'kind'>>;
+  };
+}
+
+/** The parameters of a job as its steps see them: validated, defaults filled in. */
+export type ParametersOf<Job extends JobDefinition> = z.output<Job['parameters']>;
+
+/** The parameters of a job as a caller gives them. */
+export type InputOf<Job extends JobDefinition> = z.input<Job['parameters']>;
+
+/** Declares a job. Pure: nothing runs, nothing is registered. */
+export function defineJob<Parameters extends z.ZodObject, const Steps extends StepPolicies>(
+  definition: JobDefinition<Parameters, Steps>,
+): JobDefinition<Parameters, Steps> {
+  return definition;
+}

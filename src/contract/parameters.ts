@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { JobDefinition, ParametersOf } from './job.ts';
+import { failure } from './errors.ts';
+
+declare const instanceKeyBrand: unique symbol;
+
+/** A job with its identifying parameters, as text: `purchaseConfirmation:deliveredBefore=2025-10-01`. */
+export type JobInstanceKey = string & { readonly [instanceKeyBrand]: true };
+
+/** Beyond this a key is hashed: Temporal allows 1,000 bytes for a workflow id, and child ids append to it. */
+const longestKey = 400;
+
+/**
+ * Validates what a caller gave and fills in defaults.
+ *
+ * @throws JobParametersInvalid naming every parameter that is missing, unknown or wrong.
+ */
+export function parseParameters<Job extends JobDefinition>(job: Job, input: unknown): ParametersOf<Job> {
+  const parsed = job.parameters.strict().safeParse(input ?? {});
+  if (parsed.success) return parsed.data as ParametersOf<Job>;
+  const faults = parsed.error.issues.map((issue) =>
+    issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message,
+  );
+  const known = Object.keys(job.parameters.shape).join(', ') || 'none';
+  throw failure(
+    'JobParametersInvalid',
+    `${job.name} cannot start with these parameters: ${faults.join('; ')}. It takes: ${known}. Nothing was written.`,
+  );
+}
+
+/**
+ * The parameters of `--param name=value` words. Numbers and booleans are read as such where the job's schema
+ * wants them; a value that cannot be is left as text, for `parseParameters` to refuse by name.
+ */
+export function parametersFromText(job: JobDefinition, words: readonly string[]): Record<string, unknown> {
+  const input: Record<string, unknown> = {};
+  for (const word of words) {
+    const equals = word.indexOf('=');
+    if (equals < 1) {
+      throw failure('JobParametersInvalid', `"${word}" is not a parameter; write --param name=value.`);
+    }
+    const name = word.slice(0, equals);
+    input[name] = fromText(job.parameters.shape[name], word.slice(equals + 1));
+  }
+  return input;
+}
+
+function fromText(schema: unknown, text: string): unknown {
+  const type = schema instanceof z.ZodType ? innerType(schema) : 'string';
+  if (type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  if (type === 'array') return text === '' ? [] : text.split(',');
+  return text;
+}
+
+function innerType(schema: z.ZodType): string {
+  let at: unknown = schema;
+  while (at instanceof z.ZodDefault || at instanceof z.ZodOptional || at instanceof z.ZodNullable)
+    at = at.unwrap();
+  return at instanceof z.ZodType ? at.type : 'string';
+}
+
+/** The names of the parameters that say which instance a run belongs to, in the order of the contract. */
+export function identifyingParameters(job: JobDefinition): string[] {
+  return Object.entries(job.parameters.shape)
+    .filter(([, schema]) => schema instanceof z.ZodType && schema.meta()?.['identifying'] !== false)
+    .map(([name]) => name);
+}
+
+/** The key of the instance that these validated parameters name. Equal parameters give equal keys. */
+export function instanceKey(
+  job: JobDefinition,
+  parameters: Readonly<Record<string, unknown>>,
+): JobInstanceKey {
+  const parts = identifyingParameters(job)
+    .filter((name) => parameters[name] !== undefined)
+    .map((name) => `${name}=${keyText(parameters[name])}`);
+  const key = parts.length > 0 ? `${job.name}:${parts.join(',')}` : job.name;
+  return (key.length <= longestKey ? key : `${job.name}:${sha256(key)}`) as JobInstanceKey;
+}
+
+function keyText(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.replaceAll(/[%,=/\s]/gu, encodeURIComponent);
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

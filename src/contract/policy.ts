@@ -1,0 +1,82 @@
+/**
+ * What an operator may set about a step, as plain data. Policies travel through `openJob` into Temporal's
+ * history, so that a run keeps what it started with and changing a default never breaks a replay.
+ */
+
+/** How often, and how long apart, one item or one chunk is tried again after a transient error. */
+export interface RetryPolicy {
+  /** Retries after the first attempt. @default 3 */
+  readonly retries: number;
+  /** Wait before the first retry, in milliseconds; doubled for each further one. @default 250 */
+  readonly initialMs: number;
+  /** The longest wait, in milliseconds. @default 10000 */
+  readonly maximumMs: number;
+}
+
+/** The policy of a chunk step. */
+export interface ChunkPolicy {
+  readonly kind: 'chunk';
+  /** The commit interval: items in one transaction. @default 1000 */
+  readonly chunkSize: number;
+  /** Items being processed at a time, over all partitions of the step. @default 1 */
+  readonly concurrency: number;
+  /** Key ranges that the step is planned into; 1 runs without child workflows. @default 1 */
+  readonly partitions: number;
+  /** Partitions running at a time. @default 8 */
+  readonly window: number;
+  /** How long one page activity goes on, in seconds. @default 10 */
+  readonly pageSeconds: number;
+  /** Retries of one item (processor) or one chunk (writer), inside the activity. */
+  readonly retry: RetryPolicy;
+  /** Committed skips that the step allows, over all its partitions. @default 0 */
+  readonly skipLimit: number;
+}
+
+/** The policy of a tasklet: a step that runs once. */
+export interface TaskletPolicy {
+  readonly kind: 'tasklet';
+  /** The longest that one attempt may take, in seconds. @default 600 */
+  readonly timeoutSeconds: number;
+}
+
+/** The policy of a verification step: it reads source and target and changes neither. */
+export interface VerificationPolicy {
+  readonly kind: 'verification';
+  /** Keys compared by one query of each side. @default 500 */
+  readonly chunkSize: number;
+  /** How long one page activity goes on, in seconds. @default 10 */
+  readonly pageSeconds: number;
+}
+
+export type StepPolicy = ChunkPolicy | TaskletPolicy | VerificationPolicy;
+
+/** Three retries, a quarter of a second apart at first. */
+export const defaultRetry: RetryPolicy = { retries: 3, initialMs: 250, maximumMs: 10_000 };
+
+const defaultChunk: ChunkPolicy = {
+  kind: 'chunk',
+  chunkSize: 1000,
+  concurrency: 1,
+  partitions: 1,
+  window: 8,
+  pageSeconds: 10,
+  retry: defaultRetry,
+  skipLimit: 0,
+};
+
+/** A chunk step with the given settings, the rest by default. */
+export function chunkStep(settings: Partial<Omit<ChunkPolicy, 'kind'>> = {}): ChunkPolicy {
+  return { ...defaultChunk, ...settings };
+}
+
+/** A step that runs once; its effect and its result commit with the step's ledger row. */
+export function taskletStep(settings: Partial<Omit<TaskletPolicy, 'kind'>> = {}): TaskletPolicy {
+  return { kind: 'tasklet', timeoutSeconds: 600, ...settings };
+}
+
+/** A step that compares source and target. */
+export function verificationStep(
+  settings: Partial<Omit<VerificationPolicy, 'kind'>> = {},
+): VerificationPolicy {
+  return { kind: 'verification', chunkSize: 500, pageSeconds: 10, ...settings };
+}

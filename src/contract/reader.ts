@@ -1,0 +1,35 @@
+import type { Cursor, KeyRange } from './cursor.ts';
+
+/** How a chunk step's keys are divided, decided once when the step opens and remembered by the ledger. */
+export interface ReadPlan {
+  /** Their union is the key space up to the frozen upper bound, without gap or overlap. Empty: nothing to read. */
+  readonly ranges: readonly KeyRange[];
+  /** Rows expected, by count or by the planner's estimate; null when nobody knows. */
+  readonly expected: number | null;
+}
+
+/** Consecutive items of a range, in key order. */
+export interface ReadPage<Item> {
+  readonly items: readonly Item[];
+  /** The place of item `index` in the key order. */
+  cursorAt(index: number): Cursor;
+  /** What names item `index` to people: in the skip list, in messages. */
+  keyAt(index: number): string;
+  /** The error that reading item `index` alone raised, if it did. */
+  errorAt?(index: number): unknown;
+}
+
+export interface ReadRequest {
+  readonly range: KeyRange;
+  /** The last key that is done; null at the start of the range. */
+  readonly after: Cursor | null;
+  /** Items wanted; fewer in answer means that the range has ended. */
+  readonly limit: number;
+  readonly signal: AbortSignal;
+}
+
+/** Where a chunk step's items come from. */
+export interface Reader<Item> {
+  plan(request: { readonly partitions: number; readonly signal: AbortSignal }): Promise<ReadPlan>;
+  read(request: ReadRequest): Promise<ReadPage<Item>>;
+}

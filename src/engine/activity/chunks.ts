@@ -1,0 +1,81 @@
+import type { Logger } from '@temporalio/common';
+import type { Classifier } from '../../contract/classification.ts';
+import type { Reader } from '../../contract/reader.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { Skip } from './ledger/skips.ts';
+
+/** What a step knows of the run it works for. */
+export interface StepContext<Parameters = Readonly<Record<string, unknown>>> {
+  readonly parameters: Parameters;
+  readonly instance: string;
+  /** Rises with every execution of the instance: what a store compares to refuse a ghost's write. */
+  readonly epoch: number;
+  readonly log: Logger;
+}
+
+/** What a processor may ask for while it works on one item. */
+export interface ItemContext {
+  /** Aborted when the page ends before the item does; pass it to every call. */
+  readonly signal: AbortSignal;
+  /** 1 at the first attempt. */
+  readonly attempt: number;
+  /**
+   * Waits until so many more bytes may be held in memory, and holds them until the item has committed. The first
+   * item of the page is always let through, so that a bound too small for one item stops nobody.
+   */
+  reserve(bytes: number): Promise<void>;
+}
+
+/**
+ * Turns an item into what is written, or null to leave it out. Throwing `SkipItem`, or an error that is classified
+ * as `skip`, sets the item aside. It runs outside of any transaction.
+ */
+export type Processor<Item, Output> = (
+  item: Item,
+  context: ItemContext,
+) => Output | null | Promise<Output | null>;
+
+export interface Writer<Output> {
+  /**
+   * Writes to stores outside of the chunk's transaction. It must be idempotent and return only when they have
+   * acknowledged: the transaction begins after that. Chunks may be prepared side by side.
+   */
+  prepare?(outputs: readonly Output[], signal: AbortSignal): Promise<void>;
+  /** Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk. */
+  write(outputs: readonly Output[], transaction: Transaction): Promise<void>;
+}
+
+/** The work of a chunk step: how its items are read, processed and written. */
+export interface ChunkWork<Item, Output> {
+  readonly reader: Reader<Item>;
+  readonly processor: Processor<Item, Output>;
+  readonly writer: Writer<Output>;
+  /** What only this step knows about errors; asked before the stores' own tables. */
+  readonly classifiers?: readonly Classifier[];
+  /** Called in the chunk's transaction with the items that it sets aside. */
+  onSkip?(skips: readonly Skip<Item>[], transaction: Transaction): Promise<void>;
+}
+
+/** The work of any chunk step, its item types known to nobody but itself. */
+export type AnyChunkWork = ChunkWork<unknown, unknown>;
+
+/** Declares the work of a chunk step; the item types must agree from reader to writer. */
+export function chunks<Item, Output>(work: ChunkWork<Item, Output>): AnyChunkWork {
+  // The engine only ever hands a step's items back to the step itself.
+  return work as unknown as AnyChunkWork;
+}
+
+/** Thrown by a processor to set its item aside. */
+export class SkipItem extends Error {
+  override readonly name = 'SkipItem';
+  readonly code: string;
+
+  /**
+   * @param code stable and short: `NOT_FOUND`.
+   * @param message for people; never the item's content.
+   */
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,192 @@
+import type pg from 'pg';
+import { sql } from 'kysely';
+import type { Claim } from '../../../contract/activities.ts';
+import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../../../contract/cursor.ts';
+import { failure } from '../../../contract/errors.ts';
+import type { Counters } from '../../../contract/progress.ts';
+import { migration } from '../../../stores/postgres/sql.ts';
+import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
+import { fenced } from './claim.ts';
+
+/** One partition of one claim. */
+export interface PartitionKey {
+  readonly claim: Claim;
+  readonly step: string;
+  readonly partition: number;
+}
+
+/** Where a partition stands, as one page attempt holds it. */
+export interface Checkpoint {
+  readonly range: KeyRange;
+  readonly cursor: Cursor | null;
+  readonly seq: number;
+  readonly counters: Counters;
+  readonly done: boolean;
+}
+
+/** What a chunk adds to a checkpoint. */
+export interface Advance {
+  /** The last key that is done; null leaves it where it was. */
+  readonly cursor: Cursor | null;
+  readonly counters: Counters;
+  readonly done: boolean;
+}
+
+const checkpointColumns = [
+  'lower',
+  'upper',
+  'cursor',
+  'epoch',
+  'seq',
+  'holder',
+  'read',
+  'read_skipped',
+  'filtered',
+  'written',
+  'skipped',
+  'done',
+] as const;
+
+/**
+ * Makes this page attempt the only one that may commit to the partition, and reads where it stands.
+ *
+ * An attempt that lost its heartbeat may still be alive, even frozen with a commit in hand: from here on its
+ * compare-and-set finds another holder, and nothing it does commits.
+ *
+ * @throws Fenced when the claim is lost.
+ */
+export async function takeCheckpoint(pool: pg.Pool, key: PartitionKey, holder: string): Promise<Checkpoint> {
+  const query = where(migration.updateTable('keystride.checkpoint'), key)
+    .set({ holder, updated_at: sql<string>`now()` })
+    .where('epoch', '=', String(key.claim.epoch))
+    .returning(checkpointColumns);
+  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
+  if (!row) throw fenced(key.claim);
+  return checkpointOf(row);
+}
+
+/**
+ * The compare-and-set that opens every chunk's transaction: it moves the checkpoint on if epoch, holder and
+ * sequence number are still the ones this attempt knows. When it finds no row, nothing else of the chunk may be
+ * written: the caller's transaction rolls back.
+ *
+ * @throws Fenced, Superseded.
+ */
+export async function advanceCheckpoint(
+  transaction: Transaction,
+  key: PartitionKey,
+  holder: string,
+  seq: number,
+  advance: Advance,
+): Promise<void> {
+  const { counters } = advance;
+  const moved = await transaction.run(
+    where(migration.updateTable('keystride.checkpoint'), key)
+      .set({
+        seq: seq + 1,
+        ...(advance.cursor ? { cursor: encodeCursor(advance.cursor) } : {}),
+        read: sql<string>`read + ${counters.read}`,
+        read_skipped: sql<string>`read_skipped + ${counters.readSkipped}`,
+        filtered: sql<string>`filtered + ${counters.filtered}`,
+        written: sql<string>`written + ${counters.written}`,
+        skipped: sql<string>`skipped + ${counters.skipped}`,
+        done: advance.done,
+        updated_at: sql<string>`now()`,
+      })
+      .where('epoch', '=', String(key.claim.epoch))
+      .where('holder', '=', holder)
+      .where('seq', '=', String(seq))
+      .returning('seq'),
+  );
+  if (moved.length === 0) throw await whyNotMoved(transaction, key);
+}
+
+/**
+ * Finds out whether a transaction whose COMMIT was not answered has committed.
+ *
+ * @returns true when the checkpoint stands behind `seq` by this attempt's own doing.
+ * @throws Fenced, Superseded when another attempt has taken over: then its checkpoint decides.
+ */
+export async function hasCommitted(
+  pool: pg.Pool,
+  key: PartitionKey,
+  holder: string,
+  seq: number,
+): Promise<boolean> {
+  return inTransaction(pool, async (transaction) => {
+    // FOR UPDATE waits for the lost transaction, should the server still be at it.
+    const [row] = await transaction.run(
+      where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder', 'seq']).forUpdate(),
+    );
+    if (!row || Number(row.epoch) !== key.claim.epoch) throw fenced(key.claim);
+    if (row.holder !== holder) throw superseded(key);
+    return Number(row.seq) === seq + 1;
+  });
+}
+
+async function whyNotMoved(transaction: Transaction, key: PartitionKey): Promise<Error> {
+  const [row] = await transaction.run(
+    where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
+  );
+  return row && Number(row.epoch) === key.claim.epoch ? superseded(key) : fenced(key.claim);
+}
+
+/**
+ * Temporal may try again: when it is the live attempt that was overtaken by a ghost waking up, its retry takes the
+ * partition back.
+ */
+function superseded(key: PartitionKey) {
+  return failure(
+    'Superseded',
+    `${key.claim.instance} step ${key.step} partition ${key.partition}: a later attempt has taken over this page.`,
+    { retryable: true },
+  );
+}
+
+/** What `where` needs of a query builder. */
+interface Filterable {
+  where(column: 'instance_key' | 'step' | 'partition', operator: '=', value: string | number): this;
+}
+
+function where<Query extends Filterable>(query: Query, key: PartitionKey): Query {
+  return query
+    .where('instance_key', '=', key.claim.instance)
+    .where('step', '=', key.step)
+    .where('partition', '=', key.partition);
+}
+
+interface CheckpointRow {
+  lower: string | null;
+  upper: string | null;
+  cursor: string | null;
+  seq: string;
+  read: string;
+  read_skipped: string;
+  filtered: string;
+  written: string;
+  skipped: string;
+  done: boolean;
+}
+
+function checkpointOf(row: CheckpointRow): Checkpoint {
+  return {
+    range: { lower: decodeCursor(row.lower), upper: decodeCursor(row.upper) },
+    cursor: decodeCursor(row.cursor),
+    seq: Number(row.seq),
+    counters: countersOf(row),
+    done: row.done,
+  };
+}
+
+/** Counters as the ledger stores them. */
+export function countersOf(
+  row: Pick<CheckpointRow, 'read' | 'read_skipped' | 'filtered' | 'written' | 'skipped'>,
+): Counters {
+  return {
+    read: Number(row.read),
+    readSkipped: Number(row.read_skipped),
+    filtered: Number(row.filtered),
+    written: Number(row.written),
+    skipped: Number(row.skipped),
+  };
+}

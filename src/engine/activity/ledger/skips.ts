@@ -1,0 +1,85 @@
+import { sql } from 'kysely';
+import { failure } from '../../../contract/errors.ts';
+import { migration } from '../../../stores/postgres/sql.ts';
+import type { Transaction } from '../../../stores/postgres/transaction.ts';
+import type { PartitionKey } from './checkpoint.ts';
+
+/** An item set aside. */
+export interface Skip<Item = unknown> {
+  readonly item: Item;
+  readonly key: string;
+  readonly phase: 'read' | 'process' | 'write';
+  readonly code: string;
+  readonly message: string;
+  readonly attempts: number;
+}
+
+/** Skip messages are for people; a hostile or huge one must not fill the ledger. */
+const longestMessage = 1000;
+
+/**
+ * Records the skips of a chunk in its transaction, and counts them against the step's limit.
+ *
+ * The limit is one row that all partitions update, so that exactly as many skips as allowed ever commit.
+ *
+ * @throws SkipLimitExceeded; the chunk then rolls back as a whole.
+ */
+export async function recordSkips(
+  transaction: Transaction,
+  key: PartitionKey,
+  skips: readonly Skip[],
+): Promise<void> {
+  const { instance } = key.claim;
+  const counted = await transaction.run(
+    migration
+      .updateTable('keystride.step')
+      .set({ skipped: sql<string>`skipped + ${skips.length}` })
+      .where('instance_key', '=', instance)
+      .where('step', '=', key.step)
+      .where(sql<boolean>`skipped + ${skips.length} <= skip_limit`)
+      .returning('skipped'),
+  );
+  if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
+  await transaction.run(
+    migration.insertInto('keystride.skip').values(
+      skips.map((skip) => ({
+        instance_key: instance,
+        step: key.step,
+        item_key: skip.key,
+        phase: skip.phase,
+        code: skip.code,
+        fingerprint: fingerprint(skip),
+        message: skip.message.slice(0, longestMessage),
+        item: null,
+        partition: key.partition,
+        attempts: skip.attempts,
+      })),
+    ),
+  );
+}
+
+/** The cause of a skip without its particulars: quoted words, ids and numbers give way to a sign. */
+export function fingerprint({ code, message }: Pick<Skip, 'code' | 'message'>): string {
+  const normalised = message
+    .replaceAll(/"[^"]*"|'[^']*'/gu, '…')
+    .replaceAll(/\b[0-9a-f]{8}-[0-9a-f-]{27}\b/giu, '…')
+    .replaceAll(/\S*\d\S*/gu, '#');
+  return `${code}: ${normalised}`.slice(0, 200);
+}
+
+async function limitExceeded(transaction: Transaction, key: PartitionKey, skips: readonly Skip[]) {
+  const [step] = await transaction.run(
+    migration
+      .selectFrom('keystride.step')
+      .select(['skipped', 'skip_limit'])
+      .where('instance_key', '=', key.claim.instance)
+      .where('step', '=', key.step),
+  );
+  const [first] = skips;
+  return failure(
+    'SkipLimitExceeded',
+    `${key.claim.instance} step ${key.step}: ${step?.skipped ?? '?'} items are skipped and ${skips.length} more would ` +
+      `exceed the limit of ${step?.skip_limit ?? '?'}. This chunk did not commit. ` +
+      `First of them: key ${first?.key}, ${first?.code}. See: keystride skips "${key.claim.instance}" list`,
+  );
+}

@@ -1,0 +1,295 @@
+import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import type { PagePolicy } from '../../contract/activities.ts';
+import type { Counters } from '../../contract/progress.ts';
+import { type Processing, processItem } from './process-item.ts';
+import type { AnyChunkWork } from './chunks.ts';
+import { safeMessage } from './item-errors.ts';
+import type { Skip } from './ledger/skips.ts';
+import { Slot } from './slot.ts';
+
+/** What commits together. */
+export interface Chunk {
+  readonly outputs: readonly unknown[];
+  readonly skips: readonly Skip[];
+  /** What it adds to the partition's counters. */
+  readonly counters: Counters;
+  /** The key of its last item; null for a chunk without items, which only marks the end. */
+  readonly cursor: Cursor | null;
+  /** The range ends with it. */
+  readonly last: boolean;
+}
+
+export interface PipelineRequest {
+  readonly work: AnyChunkWork;
+  readonly range: KeyRange;
+  readonly after: Cursor | null;
+  readonly policy: PagePolicy;
+  readonly processing: Processing;
+  /** Writes outside of the transaction; may run for several chunks at a time. */
+  prepare(chunk: Chunk): Promise<void>;
+  /** The chunk's transaction; called for one chunk at a time, in key order. */
+  commit(chunk: Chunk): Promise<void>;
+  /** Gives up what is under way. */
+  abort(): void;
+}
+
+interface PreparedChunk {
+  readonly chunk: Chunk;
+  readonly slots: readonly Slot[];
+  readonly prepared: Promise<void>;
+}
+
+/** Chunks whose outside writes may be under way at a time. */
+const preparedAhead = 4;
+
+/** How long items in flight may take to finish when the page ends, in milliseconds. */
+const drainMs = { pageOver: 30_000, cancelled: 3_000, failed: 3_000 };
+
+/**
+ * Moves the items of a range through reading, processing and committing, all three at a time.
+ *
+ * Items stand in one queue, in key order. They are read ahead, processed with bounded concurrency whatever chunk they
+ * will belong to, and leave at the front: as soon as the next `chunkSize` readable items have an outcome, they form a
+ * chunk. Chunks are prepared side by side and committed one after another, so the checkpoint never runs ahead of an
+ * item that is still being processed. When bytes are short, what is ready at the front commits early.
+ *
+ * `#advance` is the only place that decides; everything that happens (a page read, an item done, a chunk committed,
+ * the end of the page's time) calls it.
+ */
+export class Pipeline {
+  readonly #request: PipelineRequest;
+  /** Items that have not been formed into a chunk, in key order. */
+  #queue: Slot[] = [];
+  /** Index in the queue of the next item to start. */
+  #nextToStart = 0;
+  #inFlight = 0;
+  #reading = false;
+  #readEnded = false;
+  #readAfter: Cursor | null;
+  #chunks: PreparedChunk[] = [];
+  #committing = false;
+  #endCommitted = false;
+  #stopping: 'pageOver' | 'cancelled' | 'failed' | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #drainTimer: NodeJS.Timeout | undefined;
+  readonly #finished = Promise.withResolvers<void>();
+
+  constructor(request: PipelineRequest) {
+    this.#request = request;
+    this.#readAfter = request.after;
+  }
+
+  /** Items being processed at this moment. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /**
+   * Runs until the range has ended or `stop` was called and everything that was under way is committed.
+   *
+   * @returns whether the range has ended.
+   * @throws whatever made an item, a read or a commit fail for good; whole chunks before it are committed.
+   */
+  async run(): Promise<boolean> {
+    const ignore = this.#request.processing.budget.onContention(() => this.#advance());
+    this.#advance();
+    try {
+      await this.#finished.promise;
+    } finally {
+      ignore();
+      clearTimeout(this.#drainTimer);
+      this.#request.abort();
+      for (const slot of this.#queue) slot.release();
+    }
+    return this.#endCommitted;
+  }
+
+  /** Starts nothing new; what is in flight may finish and commit, for a bounded time. */
+  stop(reason: 'pageOver' | 'cancelled' | 'failed'): void {
+    if (this.#stopping === reason || this.#stopping === 'failed') return;
+    this.#stopping = reason;
+    clearTimeout(this.#drainTimer);
+    this.#drainTimer = setTimeout(() => this.#request.abort(), drainMs[reason]);
+    this.#advance();
+  }
+
+  #advance(): void {
+    this.#startItems();
+    this.#formChunks();
+    if (!this.#committing && this.#chunks[0]) void this.#commitFirst(this.#chunks[0]);
+    if (!this.#reading && !this.#readEnded && !this.#stopping && this.#queue.length < this.#window())
+      void this.#readMore();
+    if (this.#isIdle()) this.#finish();
+  }
+
+  /** Items that may be between reader and commit: enough that one slow item at the front does not idle the rest. */
+  #window(): number {
+    const { chunkSize, concurrency } = this.#request.policy;
+    return 2 * Math.max(concurrency, chunkSize) + chunkSize;
+  }
+
+  #isIdle(): boolean {
+    if (this.#reading || this.#inFlight > 0 || this.#committing || this.#chunks.length > 0) return false;
+    return this.#stopping !== undefined || this.#endCommitted;
+  }
+
+  #finish(): void {
+    if (this.#failure) this.#finished.reject(this.#failure.error);
+    else this.#finished.resolve();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.stop('failed');
+  }
+
+  async #readMore(): Promise<void> {
+    this.#reading = true;
+    try {
+      const { work, range, policy, processing } = this.#request;
+      const limit = Math.min(policy.chunkSize, 10_000);
+      const page = await work.reader.read({
+        range,
+        after: this.#readAfter,
+        limit,
+        signal: processing.signal,
+      });
+      const count = page.items.length;
+      for (let index = 0; index < count; index++) this.#queue.push(new Slot(page, index));
+      if (count > 0) this.#readAfter = page.cursorAt(count - 1);
+      this.#readEnded = count < limit || sameCursor(this.#readAfter, range.upper);
+    } catch (error) {
+      if (!this.#stopping) this.#fail(error);
+    } finally {
+      this.#reading = false;
+    }
+    this.#advance();
+  }
+
+  #startItems(): void {
+    const { concurrency } = this.#request.policy;
+    while (!this.#stopping && this.#inFlight < concurrency && this.#nextToStart < this.#queue.length) {
+      const slot = this.#queue[this.#nextToStart++] as Slot;
+      this.#start(slot);
+    }
+    this.#queue[0]?.becomeFirst();
+  }
+
+  #start(slot: Slot): void {
+    const readError = slot.readError;
+    if (readError !== undefined) return this.#settleReadError(slot, readError);
+    let outcome: ReturnType<typeof processItem>;
+    try {
+      outcome = processItem(slot, this.#request.processing);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (!(outcome instanceof Promise)) {
+      slot.outcome = outcome;
+      return;
+    }
+    this.#inFlight++;
+    void outcome
+      .then((settled) => void (slot.outcome = settled))
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#inFlight--;
+        this.#advance();
+      });
+  }
+
+  #settleReadError(slot: Slot, error: unknown): void {
+    const found = this.#request.processing.classify(error);
+    if (found.decision !== 'skip') return this.#fail(error);
+    slot.outcome = {
+      kind: 'skip',
+      phase: 'read',
+      code: found.code,
+      message: safeMessage(error),
+      attempts: 1,
+    };
+  }
+
+  #formChunks(): void {
+    while (this.#chunks.length < preparedAhead && !this.#endFormed()) {
+      const size = this.#nextChunkLength();
+      if (size === undefined) return;
+      const slots = this.#queue.splice(0, size);
+      this.#nextToStart -= size;
+      this.#queue[0]?.becomeFirst();
+      const chunk = chunkOf(slots, this.#readEnded && this.#queue.length === 0);
+      const prepared = this.#request.prepare(chunk);
+      // Its failure is met when the chunk's turn to commit comes.
+      prepared.catch(() => undefined);
+      this.#chunks.push({ chunk, slots, prepared });
+    }
+  }
+
+  #endFormed(): boolean {
+    return this.#endCommitted || this.#chunks.at(-1)?.chunk.last === true;
+  }
+
+  /** Items at the front of the queue that commit together now; undefined when more must happen first. */
+  #nextChunkLength(): number | undefined {
+    const { chunkSize } = this.#request.policy;
+    let length = 0;
+    for (let readable = 0; length < this.#queue.length && readable < chunkSize; length++) {
+      const outcome = this.#queue[length]?.outcome;
+      if (outcome === undefined) return this.#mayCommitEarly() && length > 0 ? length : undefined;
+      if (outcome.kind !== 'skip' || outcome.phase !== 'read') readable++;
+      if (readable === chunkSize) return length + 1;
+    }
+    // The queue ran out before the chunk was full.
+    if (this.#readEnded && !this.#stopping) return length;
+    return length > 0 && this.#mayCommitEarly() ? length : undefined;
+  }
+
+  /** A chunk may be cut short when the page ends early, or to free bytes that others wait for. */
+  #mayCommitEarly(): boolean {
+    if (this.#stopping) return this.#stopping !== 'failed' && this.#inFlight === 0;
+    return this.#request.processing.budget.contended && this.#chunks.length === 0;
+  }
+
+  async #commitFirst({ chunk, slots, prepared }: PreparedChunk): Promise<void> {
+    this.#committing = true;
+    try {
+      await prepared;
+      await this.#request.commit(chunk);
+      this.#endCommitted = chunk.last;
+      this.#chunks.shift();
+    } catch (error) {
+      // Nothing behind it may commit.
+      for (const behind of this.#chunks) for (const slot of behind.slots) slot.release();
+      this.#chunks = [];
+      this.#fail(error);
+      this.#request.abort();
+    } finally {
+      this.#committing = false;
+      for (const slot of slots) slot.release();
+    }
+    this.#advance();
+  }
+}
+
+function chunkOf(slots: readonly Slot[], last: boolean): Chunk {
+  const outputs: unknown[] = [];
+  const skips: Skip[] = [];
+  let filtered = 0;
+  let readSkipped = 0;
+  for (const slot of slots) {
+    const outcome = slot.outcome;
+    if (outcome?.kind === 'write') outputs.push(outcome.output);
+    else if (outcome?.kind === 'skip') {
+      const { phase, code, message, attempts } = outcome;
+      if (phase === 'read') readSkipped++;
+      skips.push({ item: slot.item, key: slot.key, phase, code, message, attempts });
+    } else filtered++;
+  }
+  const read = slots.length - readSkipped;
+  const counters = { read, readSkipped, filtered, written: outputs.length, skipped: skips.length };
+  return { outputs, skips, counters, cursor: slots.at(-1)?.cursor ?? null, last };
+}
+
+function sameCursor(a: Cursor | null, b: Cursor | null): boolean {
+  return a !== null && b !== null && a.length === b.length && a.every((text, index) => text === b[index]);
+}

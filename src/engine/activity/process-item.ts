@@ -1,0 +1,113 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ErrorClass } from '../../contract/classification.ts';
+import type { RetryPolicy } from '../../contract/policy.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { ItemContext, Processor } from './chunks.ts';
+import { safeMessage } from './item-errors.ts';
+import type { Outcome, Slot } from './slot.ts';
+
+export interface Processing {
+  readonly processor: Processor<unknown, unknown>;
+  readonly classify: (error: unknown) => ErrorClass;
+  readonly retry: RetryPolicy;
+  readonly budget: ByteBudget;
+  readonly signal: AbortSignal;
+  /** Told of every wait, for the heartbeat: why, and that it is over. */
+  onWait?(reason: string | null): void;
+}
+
+/** An item that failed for good; the step decides what that means. */
+export class ItemFailed extends Error {
+  override readonly name = 'ItemFailed';
+  readonly found: ErrorClass;
+  readonly key: string;
+  readonly attempts: number;
+
+  constructor(cause: unknown, found: ErrorClass, key: string, attempts: number) {
+    super(safeMessage(cause), { cause });
+    this.found = found;
+    this.key = key;
+    this.attempts = attempts;
+  }
+}
+
+/**
+ * Processes one item: retries what may pass, sets aside what is to be skipped.
+ *
+ * A processor that answers at once is answered at once, without a promise an item.
+ *
+ * @returns undefined when the page ended before the item did: it is somebody else's then.
+ * @throws ItemFailed
+ */
+export function processItem(slot: Slot, processing: Processing): Outcome | Promise<Outcome | undefined> {
+  let first: unknown;
+  try {
+    first = processing.processor(slot.item, contextOf(slot, processing, 1));
+  } catch (error) {
+    first = Promise.reject(error);
+  }
+  return first instanceof Promise ? finishItem(slot, processing, first) : outcomeOf(first);
+}
+
+async function finishItem(
+  slot: Slot,
+  processing: Processing,
+  first: Promise<unknown>,
+): Promise<Outcome | undefined> {
+  let failures = 0;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const processed =
+        attempt === 1 ? first : processing.processor(slot.item, contextOf(slot, processing, attempt));
+      return outcomeOf(await processed);
+    } catch (error) {
+      slot.release();
+      if (processing.signal.aborted) return undefined;
+      const found = processing.classify(error);
+      if (found.decision === 'retry' && !found.busy) failures++;
+      const exhausted = failures > processing.retry.retries;
+      if (found.decision === 'skip' || (exhausted && found.exhausted === 'skip')) {
+        return {
+          kind: 'skip',
+          phase: 'process',
+          code: found.code,
+          message: safeMessage(error),
+          attempts: attempt,
+        };
+      }
+      if (found.decision === 'fail' || exhausted) throw new ItemFailed(error, found, slot.key, attempt);
+      if (!(await waitForRetry(found, failures, processing))) return undefined;
+    }
+  }
+}
+
+/** @returns false when the page ended meanwhile. */
+async function waitForRetry(found: ErrorClass, failures: number, processing: Processing): Promise<boolean> {
+  const asked = found.retryAfterMs;
+  // Not all at the same moment: whoever was refused together would be refused together again.
+  const milliseconds = (asked ?? backoff(processing.retry, Math.max(1, failures))) * (1 + Math.random() / 4);
+  processing.onWait?.(
+    asked === undefined ? `retrying after ${found.code}` : `${found.code}, asked to wait ${asked} ms`,
+  );
+  try {
+    await delay(milliseconds, undefined, { signal: processing.signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    processing.onWait?.(null);
+  }
+}
+
+/** The wait before retry number `failures`, in milliseconds: doubled each time, up to the policy's maximum. */
+export function backoff(retry: RetryPolicy, failures: number): number {
+  return Math.min(retry.maximumMs, retry.initialMs * 2 ** (failures - 1));
+}
+
+function contextOf(slot: Slot, { budget, signal }: Processing, attempt: number): ItemContext {
+  return { signal, attempt, reserve: (bytes) => slot.reserve(budget, bytes) };
+}
+
+function outcomeOf(output: unknown): Outcome {
+  return output === null ? { kind: 'filter' } : { kind: 'write', output };
+}

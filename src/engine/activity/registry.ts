@@ -1,0 +1,90 @@
+import type { JobDefinition, ParametersOf } from '../../contract/job.ts';
+import type { StepPolicy } from '../../contract/policy.ts';
+import { failure } from '../../contract/errors.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { AnyChunkWork, StepContext } from './chunks.ts';
+
+/** The work of a tasklet: its effect, in the transaction that completes the step, and its result. */
+export interface TaskletWork {
+  run(transaction: Transaction): Promise<unknown>;
+}
+
+export interface ComparedPage {
+  /** Where the next page goes on, plain data; null when everything is compared. */
+  readonly position: unknown;
+  readonly compared: number;
+  /** One line a difference, with the key and what differs; never a row's content. */
+  readonly differences: readonly string[];
+}
+
+/** The work of a verification: compares a few keys of source and target at a time, and changes nothing. */
+export interface VerificationWork {
+  comparePage(position: unknown, limit: number, signal: AbortSignal): Promise<ComparedPage>;
+}
+
+interface WorkOfKind {
+  readonly chunk: AnyChunkWork;
+  readonly tasklet: TaskletWork;
+  readonly verification: VerificationWork;
+}
+
+/** The work behind each step of a job, made anew for each activity from what it knows of the run. */
+export type StepsOf<Job extends JobDefinition> = {
+  readonly [Step in keyof Job['steps']]: (
+    context: StepContext<ParametersOf<Job>>,
+  ) => WorkOfKind[Job['steps'][Step]['kind']];
+};
+
+/** A job with the work behind its steps. */
+export interface RegisteredJob {
+  readonly definition: JobDefinition;
+  readonly steps: Readonly<Record<string, (context: StepContext) => WorkOfKind[StepPolicy['kind']]>>;
+}
+
+/** Joins a job's contract with its work; every step must have one, of its kind. */
+export function registerJob<Job extends JobDefinition>(definition: Job, steps: StepsOf<Job>): RegisteredJob {
+  return { definition, steps: steps as unknown as RegisteredJob['steps'] };
+}
+
+/** The jobs that a worker serves. */
+export class JobRegistry {
+  readonly #jobs: ReadonlyMap<string, RegisteredJob>;
+
+  constructor(jobs: readonly RegisteredJob[]) {
+    this.#jobs = new Map(jobs.map((job) => [job.definition.name, job]));
+  }
+
+  /** @throws UnknownJob */
+  definition(name: string): JobDefinition {
+    return this.#find(name).definition;
+  }
+
+  /**
+   * The work of a step of the given kind.
+   *
+   * @throws UnknownJob when this worker was built without the job, the step, or has it as another kind.
+   */
+  work<Kind extends StepPolicy['kind']>(
+    kind: Kind,
+    job: string,
+    step: string,
+    context: StepContext,
+  ): WorkOfKind[Kind] {
+    const { definition, steps } = this.#find(job);
+    const make = steps[step];
+    if (!make || definition.steps[step]?.kind !== kind) {
+      throw failure(
+        'UnknownJob',
+        `this worker has no ${kind} step ${step} in job ${job}; is it an older build?`,
+      );
+    }
+    return make(context) as WorkOfKind[Kind];
+  }
+
+  #find(name: string): RegisteredJob {
+    const job = this.#jobs.get(name);
+    if (job) return job;
+    const known = [...this.#jobs.keys()].join(', ');
+    throw failure('UnknownJob', `this worker has no job ${name}; it has: ${known}. Is it an older build?`);
+  }
+}

@@ -1,0 +1,49 @@
+import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import type { EngineActivities } from '../../contract/activities.ts';
+
+/**
+ * The engine's activities, by profile.
+ *
+ * The retry policies here are the last of three: an item is retried inside its page, a page by Temporal, and a step
+ * that has used up both fails. They outlast a restart of the database and an API that is away for minutes.
+ */
+
+/** Short ledger work. A ledger that is away is waited for: giving up would leave the instance claimed. */
+export const ledgerWork = proxyActivities<
+  Pick<EngineActivities, 'openJob' | 'describeInstance' | 'openStep' | 'closeStep' | 'closeJob'>
+>({
+  startToCloseTimeout: '5 minutes',
+  scheduleToCloseTimeout: '1 hour',
+  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
+});
+
+/** A look at the ledger that may fail: the next one will tell. */
+export const { readStep } = proxyLocalActivities<Pick<EngineActivities, 'readStep'>>({
+  startToCloseTimeout: '5 seconds',
+  retry: { maximumAttempts: 1 },
+});
+
+/** How long a worker may be silent before its page is given to another, in milliseconds. */
+const heartbeatTimeout = 8_000;
+
+/** What a page may take beyond its time: calls in flight finish, their retries included. In milliseconds. */
+const pageGrace = 5 * 60_000;
+
+const retryPage = { initialInterval: 1_000, maximumInterval: 15_000, maximumAttempts: 25 };
+
+/** The activity of a page that goes on for about so many seconds. */
+export function pageActivities(pageSeconds: number) {
+  return proxyActivities<Pick<EngineActivities, 'processPage' | 'verifyPage'>>({
+    startToCloseTimeout: pageSeconds * 1000 + pageGrace,
+    heartbeatTimeout,
+    retry: retryPage,
+  });
+}
+
+/** The activity of a tasklet whose attempts may each take so many seconds. */
+export function taskletActivity(timeoutSeconds: number) {
+  return proxyActivities<Pick<EngineActivities, 'runTasklet'>>({
+    startToCloseTimeout: timeoutSeconds * 1000,
+    retry: retryPage,
+  });
+}

@@ -1,0 +1,192 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  makeContinueAsNewFunc,
+  workflowInfo,
+  type Workflow,
+} from '@temporalio/workflow';
+import type { Claim, StepRequest, VerificationState } from '../../contract/activities.ts';
+import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
+import type { VerificationPolicy } from '../../contract/policy.ts';
+import { type JobProgress, noCounters, type StepProgress } from '../../contract/progress.ts';
+import { ledgerWork, taskletActivity } from './activities.ts';
+import { runChunkStep } from './chunk-step.ts';
+import { JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { StepReporter } from './step-reporter.ts';
+import { comparePages } from './verify-instance.ts';
+
+/** What a job's flow is written with. */
+export interface JobFlow {
+  /** The validated parameters, with defaults. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /**
+   * Runs a step, or finds that an earlier execution has completed it.
+   *
+   * @returns its figures, and a tasklet's result.
+   * @throws StepFailed
+   */
+  step(name: string): Promise<StepProgress>;
+}
+
+/** What a run hands to the one that continues it. */
+interface Carried {
+  readonly claim: Claim;
+  readonly startedAt: string;
+  readonly paused: string | null;
+}
+
+/** The memo that carries it: a job's workflow keeps one argument, its parameters. */
+const carriedMemo = 'keystrideCarried';
+
+/**
+ * Runs a job: claims its instance, follows its flow, and releases the instance, whatever happens.
+ *
+ * The flow is plain code: loops, branches and `Promise.all` over steps. It must be deterministic, as any workflow.
+ * Cancelling the workflow stops it gracefully, like the update `stop`; a new start goes on from what has committed.
+ *
+ * @returns the report: state, steps and counters.
+ */
+export async function runJob(
+  job: string,
+  parameters: unknown,
+  flow: (job: JobFlow) => Promise<void>,
+): Promise<JobProgress> {
+  const carried = (workflowInfo().memo?.[carriedMemo] ?? null) as Carried | null;
+  const run = new JobRun(job, carried);
+  // Whatever must still commit or be released after a cancellation is shielded from it.
+  const root = CancellationScope.current();
+  root.cancelRequested.catch(() => run.requestStop('the workflow was cancelled'));
+  const report = await CancellationScope.nonCancellable(async () => {
+    await open(run, job, parameters, carried);
+    try {
+      await flow({ parameters: run.opened.parameters, step: (name) => runStep(run, name) });
+    } catch (error) {
+      return await endEarly(run, parameters, error);
+    }
+    await ledgerWork.closeJob({ claim: run.opened.claim, outcome: 'completed' });
+    return run.finish('completed', null);
+  });
+  if (report.status === 'stopped' && root.consideredCancelled)
+    throw new CancelledFailure('stopped by a cancellation');
+  return report;
+}
+
+async function open(run: JobRun, job: string, parameters: unknown, carried: Carried | null): Promise<void> {
+  const { workflowId, runId } = workflowInfo();
+  try {
+    run.open(
+      await ledgerWork.openJob({ job, parameters, workflowId, runId, carried: carried?.claim ?? null }),
+    );
+  } catch (error) {
+    await run.finish('failed', describeError(error));
+    throw refused(job, error);
+  }
+}
+
+/** Ends an execution whose flow threw, when everything it had running has come to rest. */
+async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promise<JobProgress> {
+  const { claim } = run.opened;
+  if (error instanceof JobYielded) {
+    await run.rested();
+    return continueRun(run, parameters);
+  }
+  const stopped = error instanceof JobStopped;
+  // What a flow throws that is no failure of ours or Temporal's is a bug in it: Temporal retries the task until a fixed
+  // worker is deployed.
+  if (!stopped && !(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
+  if (!stopped) run.interrupt();
+  await run.rested();
+  await ledgerWork.closeJob({ claim, outcome: stopped ? 'stopped' : 'failed' });
+  const report = await run.finish(stopped ? 'stopped' : 'failed', describeError(error));
+  if (!stopped) throw refused(claim.instance, error);
+  return report;
+}
+
+function continueRun(run: JobRun, parameters: unknown): Promise<never> {
+  const { searchAttributes, ...info } = workflowInfo();
+  void searchAttributes;
+  const carried: Carried = { claim: run.opened.claim, ...run.carried };
+  const again = makeContinueAsNewFunc<Workflow>({ memo: { ...info.memo, [carriedMemo]: carried } });
+  return again(parameters);
+}
+
+/** A failure with everything that matters in its own message: that is what `temporal workflow describe` shows. */
+function refused(where: string, error: unknown): ApplicationFailure {
+  const message = describeError(error);
+  const type = failureTypeOf(error) ?? 'StepFailed';
+  return failure(type, message.startsWith(where) ? message : `${where}: ${message}`);
+}
+
+async function runStep(run: JobRun, step: string): Promise<StepProgress> {
+  await run.ready();
+  const { claim, parameters, policies } = run.opened;
+  const policy = policies[step];
+  if (!policy)
+    throw failure(
+      'UnknownJob',
+      `${claim.job} has no step ${step}; its contract names ${Object.keys(policies).join(', ')}.`,
+    );
+  const request: StepRequest = { claim, step, parameters };
+  const opened = await ledgerWork.openStep({ ...request, policy });
+  const reporter = new StepReporter(run, {
+    step,
+    kind: policy.kind,
+    status: 'running',
+    expected: opened.expected,
+    ...opened.counters,
+    partitions: {
+      total: opened.partitions.length,
+      done: opened.partitions.filter(({ done }) => done).length,
+      failed: 0,
+    },
+    startedAt: new Date().toISOString(),
+    finishedAt: null,
+  });
+  if (opened.completed) return reporter.end('completed', { result: opened.result });
+  try {
+    if (policy.kind === 'chunk') {
+      return reporter.end('completed', await runChunkStep(run, request, policy, opened, reporter));
+    }
+    const result =
+      policy.kind === 'tasklet'
+        ? await run.whileWorking(noInterrupt, () =>
+            taskletActivity(policy.timeoutSeconds).runTasklet(request),
+          )
+        : await runVerification(run, request, policy, reporter);
+    return reporter.end('completed', { result });
+  } catch (error) {
+    const stopped = error instanceof JobStopped || error instanceof JobYielded;
+    reporter.end(stopped ? 'stopped' : 'failed');
+    if (stopped || failureTypeOf(error) === 'StepFailed') throw error;
+    throw failure(
+      failureTypeOf(error) ?? 'StepFailed',
+      `${claim.instance} step ${step} failed. ${describeError(error)}`,
+    );
+  }
+}
+
+/** A tasklet commits as a whole: there is nothing to bring to rest earlier. */
+const noInterrupt = () => undefined;
+
+async function runVerification(
+  run: JobRun,
+  request: StepRequest,
+  policy: VerificationPolicy,
+  reporter: StepReporter,
+): Promise<VerificationState> {
+  const state = await comparePages(request, policy, async (page) => {
+    await run.ready();
+    const compared = await run.whileWorking(noInterrupt, page);
+    reporter.counters({ ...noCounters, read: compared.compared, written: compared.compared });
+    return compared;
+  });
+  if (state.differences > 0) {
+    throw failure(
+      'VerificationFailed',
+      `${request.claim.instance}: ${state.differences} differences among ${state.compared} keys: ${state.examples.join('; ')}`,
+    );
+  }
+  await ledgerWork.closeStep({ claim: request.claim, step: request.step, result: state });
+  return state;
+}

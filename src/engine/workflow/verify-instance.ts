@@ -1,0 +1,48 @@
+import type { StepRequest, VerificationState } from '../../contract/activities.ts';
+import { failure } from '../../contract/errors.ts';
+import type { VerificationPolicy } from '../../contract/policy.ts';
+import type { VerificationInput, VerificationReport } from '../../contract/verification.ts';
+import { ledgerWork, pageActivities } from './activities.ts';
+
+/** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
+export async function comparePages(
+  request: StepRequest,
+  policy: VerificationPolicy,
+  around: (page: () => Promise<VerificationState>) => Promise<VerificationState>,
+): Promise<VerificationState> {
+  const { verifyPage } = pageActivities(policy.pageSeconds);
+  let state: VerificationState | null = null;
+  do {
+    const from: VerificationState | null = state;
+    state = await around(() => verifyPage({ ...request, policy, state: from }));
+  } while (state.position !== null);
+  return state;
+}
+
+/**
+ * Runs the verification steps of a job over what an instance left behind. It claims nothing and changes nothing.
+ *
+ * @throws UnknownJob when the job has no verification step.
+ */
+export async function verifyInstance({
+  job,
+  parameters: given,
+}: VerificationInput): Promise<VerificationReport> {
+  const { instance, parameters, policies } = await ledgerWork.describeInstance({ job, parameters: given });
+  const steps = Object.entries(policies).flatMap(([step, policy]) =>
+    policy.kind === 'verification' ? [{ step, policy }] : [],
+  );
+  if (steps.length === 0)
+    throw failure('UnknownJob', `${job} has no verification step: there is nothing to compare.`);
+  let compared = 0;
+  let differences = 0;
+  const examples: string[] = [];
+  for (const { step, policy } of steps) {
+    const claim = { job, instance, epoch: 0 };
+    const state = await comparePages({ claim, step, parameters }, policy, (page) => page());
+    compared += state.compared;
+    differences += state.differences;
+    examples.push(...state.examples);
+  }
+  return { job, instance, verified: differences === 0, compared, differences, examples };
+}

@@ -1,0 +1,77 @@
+import type { ErrorClass } from '../../contract/classification.ts';
+
+/** An answer with a status that is not a success. */
+export class HttpStatusError extends Error {
+  override readonly name = 'HttpStatusError';
+  readonly status: number;
+  /** From Retry-After, in milliseconds; undefined when the header is missing or unreadable. */
+  readonly retryAfterMs: number | undefined;
+  /** The machine-readable code in the body, if it had one. */
+  readonly code: string | undefined;
+
+  constructor(
+    status: number,
+    details: { retryAfterMs?: number | undefined; code?: string | undefined } = {},
+  ) {
+    super(`the API answered ${status}${details.code ? ` ${details.code}` : ''}`);
+    this.status = status;
+    this.retryAfterMs = details.retryAfterMs;
+    this.code = details.code;
+  }
+}
+
+/** An answer that is not what was agreed: broken off, not JSON, of another shape. Tells where, never what it held. */
+export class MalformedBody extends Error {
+  override readonly name = 'MalformedBody';
+}
+
+/** Codes of undici and of Node's sockets that say the API or the way to it is away. */
+const awayCodes: readonly string[] = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+];
+
+const timeoutCodes: readonly string[] = ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
+
+/** Classifies what an HTTP call has raised. What a 4xx means is for the job to say; here it fails. */
+export function classifyHttp(error: unknown): ErrorClass | undefined {
+  if (error instanceof HttpStatusError) return classifyStatus(error);
+  // Perhaps cut off on the way: tried again, and when it stays so, the item is at fault and the step fails.
+  if (error instanceof MalformedBody) return { decision: 'retry', code: 'MALFORMED_BODY' };
+  if (!(error instanceof Error)) return undefined;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (error.name === 'TimeoutError' || timeoutCodes.includes(code))
+    return { decision: 'retry', code: 'TIMEOUT', unavailable: true };
+  return awayCodes.includes(code) ? { decision: 'retry', code, unavailable: true } : undefined;
+}
+
+function classifyStatus({ status, retryAfterMs }: HttpStatusError): ErrorClass {
+  const code = `HTTP_${status}`;
+  const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (status === 429) return { decision: 'retry', code, busy: true, unavailable: true, ...wait };
+  if (status === 503)
+    return { decision: 'retry', code, busy: retryAfterMs !== undefined, unavailable: true, ...wait };
+  return status >= 500 || status === 408
+    ? { decision: 'retry', code, unavailable: true, ...wait }
+    : { decision: 'fail', code };
+}
+
+/**
+ * Retry-After in both its forms (RFC 9110 §10.2.3): seconds, or an HTTP date.
+ *
+ * @returns milliseconds from now, not negative; undefined when there is none to be read.
+ */
+export function retryAfter(header: string | undefined, now = Date.now()): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d+$/u.test(header.trim())) return Number(header) * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import pg from 'pg';
+
+/** Which database a migration file is for: the service's (source) or the migration's (target, with the ledger). */
+export type MigrationSet = 'service' | 'migration';
+
+interface MigrationFile {
+  name: string;
+  text: string;
+  checksum: string;
+}
+
+/** Resolves to src/sql when run from source and to dist/sql after a build, which copies the files there. */
+const SQL_DIRECTORY = new URL('../../sql/', import.meta.url);
+
+/** Any number works as long as every keystride uses the same one; advisory locks are per database. */
+const ADVISORY_LOCK = 5_397_412_881;
+
+/** How long a start waits for another one that is migrating, or for a table that someone holds. */
+const LOCK_TIMEOUT_MILLISECONDS = 60_000;
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Brings a database up to date: runs the numbered files of a set that it has not seen yet, in order, each in
+ * a transaction of its own, and records them in `keystride.schema_migration`.
+ *
+ * Two starts at once are safe: the second waits for the first and finds nothing to do. Where nothing is left
+ * to do, a role that may only read `keystride.schema_migration` is enough. Files recorded by a newer release
+ * are left alone, so that old and new workers can run side by side during a deployment.
+ *
+ * @returns the names of the files applied by this call, in order; empty when the database was up to date
+ * @throws Error when an applied file has changed since, when the role lacks a right (the message names the
+ *   database, never the credentials, and the grant that helps), or when a statement fails
+ */
+export async function migrate(connectionString: string, set: MigrationSet): Promise<string[]> {
+  const files = await readMigrationFiles(set);
+  const client = new pg.Client({ connectionString, application_name: 'keystride migrate' });
+  const place = `${client.host}:${client.port}/${client.database ?? ''}`;
+  // A server that goes away between two statements must reach us as the failed statement, not as a crash.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return await underLock(client, () => applyMissing(client, set, files));
+  } catch (error) {
+    throw explain(error, place, client.database ?? '', client.user ?? '');
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function readMigrationFiles(set: MigrationSet): Promise<MigrationFile[]> {
+  const directory = new URL(`${set}/`, SQL_DIRECTORY);
+  const names = (await readdir(directory)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).sort();
+  return Promise.all(names.map((name) => readMigrationFile(directory, name)));
+}
+
+async function readMigrationFile(directory: URL, name: string): Promise<MigrationFile> {
+  // A checkout with CRLF line ends is the same migration.
+  const text = (await readFile(new URL(name, directory), 'utf8')).replaceAll('\r\n', '\n');
+  return { name, text, checksum: createHash('sha256').update(text).digest('hex') };
+}
+
+async function underLock<Result>(client: pg.Client, work: () => Promise<Result>): Promise<Result> {
+  await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MILLISECONDS}`);
+  await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
+  // Not unlocked by hand: the lock belongs to the session, which ends right after.
+  return work();
+}
+
+async function applyMissing(client: pg.Client, set: MigrationSet, files: MigrationFile[]): Promise<string[]> {
+  await ensureHistoryTable(client);
+  const applied = await readHistory(client, set);
+  refuseChangedFiles(files, applied);
+  const missing = files.filter((file) => !applied.has(file.name));
+  for (const file of missing) await applyFile(client, set, file);
+  return missing.map((file) => file.name);
+}
+
+async function ensureHistoryTable(client: pg.Client): Promise<void> {
+  // Asked first, because CREATE … IF NOT EXISTS needs the right to create even where there is nothing to create.
+  const found = await client.query<{ schema: boolean; history: boolean }>(
+    `select to_regnamespace('keystride') is not null as schema,
+            to_regclass('keystride.schema_migration') is not null as history`,
+  );
+  if (!found.rows[0]?.schema) await client.query('create schema keystride');
+  if (found.rows[0]?.history) return;
+  await client.query(
+    `create table keystride.schema_migration (
+       set text not null,
+       name text not null,
+       checksum text not null,
+       applied_at timestamptz not null default now(),
+       primary key (set, name)
+     )`,
+  );
+}
+
+async function readHistory(client: pg.Client, set: MigrationSet): Promise<Map<string, string>> {
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    'select name, checksum from keystride.schema_migration where set = $1',
+    [set],
+  );
+  return new Map(rows.map((row) => [row.name, row.checksum]));
+}
+
+function refuseChangedFiles(files: MigrationFile[], applied: Map<string, string>): void {
+  for (const { name, checksum } of files) {
+    const recorded = applied.get(name);
+    if (recorded === undefined || recorded === checksum) continue;
+    throw new Error(
+      `${name} was applied with another content (sha256 ${recorded.slice(0, 12)}…, the file has ` +
+        `${checksum.slice(0, 12)}…): restore the file and put the change into a new one with the next number`,
+    );
+  }
+}
+
+async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFile): Promise<void> {
+  try {
+    await client.query('begin');
+    await client.query(file.text);
+    await client.query('insert into keystride.schema_migration (set, name, checksum) values ($1, $2, $3)', [
+      set,
+      file.name,
+      file.checksum,
+    ]);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw new MigrationFileError(file.name, error);
+  }
+}
+
+/** Carries the file's name up to the place that knows the database's. */
+class MigrationFileError extends Error {
+  constructor(name: string, cause: unknown) {
+    super(`${name}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function explain(error: unknown, place: string, database: string, user: string): Error {
+  const failure = error instanceof MigrationFileError ? error.cause : error;
+  const advice = adviceFor(failure, database, user);
+  return new Error(`Cannot migrate the database ${place}: ${messageOf(error)}${advice}`, { cause: error });
+}
+
+function adviceFor(failure: unknown, database: string, user: string): string {
+  if (!(failure instanceof pg.DatabaseError)) return '';
+  if (failure.code === INSUFFICIENT_PRIVILEGE) {
+    const role = pg.escapeIdentifier(user);
+    return (
+      `. Run it as the owner of the database, or grant the role what it lacks: GRANT CREATE ON DATABASE ` +
+      `${pg.escapeIdentifier(database)} TO ${role}; GRANT CREATE ON SCHEMA public TO ${role}; and, where ` +
+      `another role made it, GRANT USAGE, CREATE ON SCHEMA keystride TO ${role}`
+    );
+  }
+  if (failure.code === LOCK_NOT_AVAILABLE) {
+    return '. Another migration, or a transaction on one of these tables, is still running: end it and try again';
+  }
+  return '';
+}
+
+function messageOf(error: unknown): string {
+  // pg reports a refused connection to several addresses as an AggregateError with an empty message.
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,32 @@
+import pg from 'pg';
+
+/** date, timestamp and timestamptz: as text, because a JavaScript Date cuts microseconds and knows a time zone. */
+const textTypes: readonly number[] = [1082, 1114, 1184];
+
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    textTypes.includes(oid)
+      ? (text: string) => text
+      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+};
+
+/**
+ * A pool of connections. A connection that is lost while idle is dropped and never ends the process.
+ *
+ * @param name shows in `pg_stat_activity`.
+ */
+export function createPool(connectionString: string, name: string, max = 20): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    application_name: name,
+    max,
+    types,
+    keepAlive: true,
+    connectionTimeoutMillis: 5_000,
+    // A reply that never comes (a half-open connection) must not hold a page for ever.
+    query_timeout: 60_000,
+    idleTimeoutMillis: 30_000,
+  });
+  pool.on('error', () => undefined);
+  return pool;
+}

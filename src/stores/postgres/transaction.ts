@@ -1,0 +1,95 @@
+import type pg from 'pg';
+import type { Compilable, InferResult } from 'kysely';
+import { isConnectionLost } from './errors.ts';
+
+/** The statements of one transaction. It begins and ends outside of whoever holds it. */
+export interface Transaction {
+  /** Runs SQL with `$1` parameters. */
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>>;
+  /** Runs a query built with Kysely and returns its rows. */
+  run<Query extends Compilable<unknown>>(query: Query): Promise<InferResult<Query>>;
+}
+
+/** Nobody knows whether the transaction committed: the connection was lost while COMMIT was under way. */
+export class CommitUnknown extends Error {
+  override readonly name = 'CommitUnknown';
+}
+
+/** COMMIT was answered with ROLLBACK: an error inside the transaction had gone unnoticed. */
+export class CommitRefused extends Error {
+  override readonly name = 'CommitRefused';
+}
+
+/**
+ * Bounds in milliseconds, below the heartbeat time-out of a page: a worker that froze inside a transaction must
+ * have lost its locks before its page is given to another.
+ */
+const bounds = { lock_timeout: 4_000, statement_timeout: 7_000, idle_in_transaction_session_timeout: 5_000 };
+
+const begin = [
+  'BEGIN ISOLATION LEVEL READ COMMITTED',
+  ...Object.entries(bounds).map(([setting, milliseconds]) => `SET LOCAL ${setting} = ${milliseconds}`),
+].join('; ');
+
+/**
+ * Runs `body` in one transaction: committed when it returns, rolled back when it throws.
+ *
+ * @throws CommitUnknown when the connection is lost at COMMIT; the caller must look at what is there.
+ * @throws CommitRefused when the server rolled back instead.
+ */
+export async function inTransaction<Result>(
+  pool: pg.Pool,
+  body: (transaction: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const client = await pool.connect();
+  // A connection that has failed in any way is not given to anyone else.
+  let broken: Error | undefined;
+  const onError = (error: Error) => void (broken = error);
+  client.on('error', onError);
+  try {
+    await client.query(begin);
+    const result = await body(transactionOn(client));
+    await commit(client);
+    return result;
+  } catch (error) {
+    broken ??= await rollback(client);
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+async function commit(client: pg.PoolClient): Promise<void> {
+  let result: pg.QueryResult;
+  try {
+    result = await client.query('COMMIT');
+  } catch (error) {
+    if (!isConnectionLost(error)) throw error;
+    throw new CommitUnknown('the connection was lost at COMMIT', { cause: error });
+  }
+  if (result.command !== 'COMMIT') {
+    throw new CommitRefused(`COMMIT was answered with ${result.command}: nothing of the chunk has committed`);
+  }
+}
+
+async function rollback(client: pg.PoolClient): Promise<Error | undefined> {
+  try {
+    await client.query('ROLLBACK');
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** The statements of whatever transaction is open on a connection. */
+function transactionOn(client: pg.PoolClient): Transaction {
+  return {
+    query: (text, values) => client.query(text, values),
+    run: async <Query extends Compilable<unknown>>(query: Query) => {
+      const { sql, parameters } = query.compile();
+      const result = await client.query(sql, [...parameters]);
+      return result.rows as InferResult<Query>;
+    },
+  };
+}
