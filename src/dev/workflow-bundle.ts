@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { run } from './executables.ts';
+import { ourModule, packageRoot } from './own-files.ts';
+import type { Reporter } from './progress.ts';
+
+/**
+ * The bundle of all workflows, built once for all workers of a stack and kept as long as no source changes.
+ * Built by a process of its own: bundling would block the event loop that watches the parts come up.
+ * @returns its path
+ */
+export async function workflowBundle(cache: string, report: Reporter): Promise<string> {
+  const directory = path.join(cache, 'workflow-bundles');
+  mkdirSync(directory, { recursive: true });
+  const bundle = path.join(directory, `${hashOfSources()}.js`);
+  if (existsSync(bundle)) return bundle;
+  report.step('bundling the workflows (once a change)');
+  const unfinished = `${bundle}.${process.pid}`;
+  await run(process.execPath, [ourModule('dev/write-workflow-bundle'), unfinished], { timeoutMs: 120_000 });
+  renameSync(unfinished, bundle);
+  forgetOthers(directory, bundle);
+  return bundle;
+}
+
+/** Everything that a workflow may import, and the versions of what it is built with. */
+function hashOfSources(): string {
+  const root = path.dirname(import.meta.dirname);
+  const hash = createHash('sha256').update(readFileSync(path.join(packageRoot, 'package.json')));
+  const files = globSync('**/*.{ts,js}', { cwd: root }).filter(
+    (file) => !/^(dev|cli|console)[\\/]/.test(file),
+  );
+  for (const file of files.toSorted()) hash.update(file).update(readFileSync(path.join(root, file)));
+  return hash.digest('hex').slice(0, 20);
+}
+
+/** Bundles of older sources, but the youngest few: another checkout may share the cache. */
+function forgetOthers(directory: string, current: string): void {
+  const bundles = readdirSync(directory).filter((name) => name !== path.basename(current));
+  if (bundles.length < 20) return;
+  for (const name of bundles) rmSync(path.join(directory, name), { force: true });
+}

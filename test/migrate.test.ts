@@ -1,0 +1,83 @@
+import pg from 'pg';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { migrate } from '../src/stores/postgres/migrate.ts';
+import { testDatabase } from './support/database.ts';
+
+let database: Awaited<ReturnType<typeof testDatabase>>;
+let client: pg.Client;
+
+beforeEach(async () => {
+  database = await testDatabase('service');
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+}, 60_000);
+
+afterEach(async () => {
+  await client.end();
+  await database.drop();
+});
+
+test('applies the files of a set in order, once', async () => {
+  const applied = await migrate(database.url, 'migration');
+  expect(applied).toEqual(['0001_ledger.sql', '0002_documents.sql']);
+  expect(await migrate(database.url, 'migration')).toEqual([]);
+  const { rows } = await client.query(
+    `select name, checksum ~ '^[0-9a-f]{64}$' as hashed from keystride.schema_migration
+      where set = 'migration' order by name`,
+  );
+  expect(rows).toEqual(applied.map((name) => ({ name, hashed: true })));
+});
+
+test('lets two starts at once both succeed, and one of them do the work', async () => {
+  await client.query('drop schema keystride cascade');
+  const both = await Promise.all([migrate(database.url, 'migration'), migrate(database.url, 'migration')]);
+  expect(both).toContainEqual([]);
+  expect(both).toContainEqual(['0001_ledger.sql', '0002_documents.sql']);
+});
+
+test('refuses a file that changed after it was applied', async () => {
+  await client.query(`update keystride.schema_migration set checksum = 'another' where set = 'service'`);
+  await expect(migrate(database.url, 'service')).rejects.toThrow(
+    /0001_documents\.sql was applied with another content .*restore the file/,
+  );
+});
+
+test('leaves nothing of a file that fails, and says which one it was', async () => {
+  await client.query('create table preprocess_job ()');
+  await expect(migrate(database.url, 'migration')).rejects.toThrow(
+    /0002_documents\.sql: relation "preprocess_job" already exists/,
+  );
+  const { rows } = await client.query(`select to_regclass('migration_target') as target`);
+  expect(rows).toEqual([{ target: null }]);
+  await client.query('drop table preprocess_job');
+  expect(await migrate(database.url, 'migration')).toEqual(['0002_documents.sql']);
+});
+
+test('names the database and the grant that a role lacks, and no credentials', async () => {
+  const role = `migrate_test_${process.pid}`;
+  await client.query(`create role ${role} login password 'hidden-word'`);
+  try {
+    await client.query(`revoke create on schema public from public`);
+    await client.query(`grant usage on schema keystride to ${role}`);
+    await client.query(`grant select on keystride.schema_migration to ${role}`);
+    const url = new URL(database.url);
+    Object.assign(url, { username: role, password: 'hidden-word' });
+    expect(await migrate(url.href, 'service')).toEqual([]);
+    const refused: Error = await migrate(url.href, 'migration').then(
+      () => expect.fail('the role must not be able to'),
+      (error: Error) => error,
+    );
+    expect(refused.message).toContain(`${url.host}${url.pathname}`);
+    expect(refused.message).toMatch(/0001_ledger\.sql: permission denied .*GRANT CREATE ON DATABASE/);
+    expect(refused.message).not.toContain('hidden-word');
+  } finally {
+    await client.query(`drop owned by ${role}`);
+    await client.query(`drop role ${role}`);
+  }
+});
+
+test('names the address of a database that cannot be reached', async () => {
+  await expect(migrate('postgres://user:hidden-word@127.0.0.1:1/nowhere', 'service')).rejects.toThrow(
+    /^Cannot migrate the database 127\.0\.0\.1:1\/nowhere: connect ECONNREFUSED/,
+  );
+});

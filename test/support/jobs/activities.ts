@@ -1,0 +1,36 @@
+import type { Resources } from '../../../src/activities/resources.ts';
+import { chunks } from '../../../src/engine/activity/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
+import { listReader } from '../../../src/stores/list/list-reader.ts';
+import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../../src/stores/postgres/sql.ts';
+import { noopItems, noopTargets } from './contract.ts';
+
+const nowhere = { write: () => Promise.resolve() };
+
+/** Jobs that exist for tests and measurements alone. */
+export function createTestJobs(resources: Resources): RegisteredJob[] {
+  return [
+    registerJob(noopTargets, {
+      read: () =>
+        chunks({
+          reader: keysetReader({
+            pool: resources.migration,
+            query: migration.selectFrom('migration_target').select(['id', 'ticket_key']),
+            table: 'migration_target',
+            key: ['id'],
+          }),
+          processor: (target) => target,
+          writer: nowhere,
+        }),
+    }),
+    registerJob(noopItems, {
+      pass: ({ parameters }) =>
+        chunks({
+          reader: listReader(parameters.items, (index) => index),
+          processor: (item) => item,
+          writer: nowhere,
+        }),
+    }),
+  ];
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { defineJob } from '../../../src/contract/job.ts';
+import { chunkStep } from '../../../src/contract/policy.ts';
+
+const size = (most: number, usual: number) =>
+  z.int().min(1).max(most).default(usual).meta({ identifying: false });
+
+/** Reads the targets of documentMigration and writes nothing: what is left is the engine. */
+export const noopTargets = defineJob({
+  name: 'noopTargets',
+  description: 'Read every target, write nothing',
+  parameters: z.object({
+    run: z.int().default(1),
+    chunkSize: size(10_000, 1000),
+    partitions: size(64, 1),
+    pageSeconds: z.number().min(0.1).default(10).meta({ identifying: false }),
+  }),
+  steps: { read: chunkStep() },
+  tune: ({ chunkSize, partitions, pageSeconds }) => ({ read: { chunkSize, partitions, pageSeconds } }),
+});
+
+/** Items from memory, written nowhere: the cost of the engine alone. */
+export const noopItems = defineJob({
+  name: 'noopItems',
+  description: 'Items from memory, written nowhere',
+  parameters: z.object({
+    run: z.int().default(1),
+    items: z.int().min(0),
+    chunkSize: size(10_000, 1000),
+    partitions: size(64, 1),
+  }),
+  steps: { pass: chunkStep() },
+  tune: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions } }),
+});
