@@ -163,9 +163,7 @@ function url(pattern: RegExp, example: string) {
 }
 
 const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database');
-const httpUrl = url(/^https?:\/\/[^/]+/, 'https://host:8080').refine(URL.canParse, {
-  error: ({ input }) => `is not a URL: ${withoutCredentials(String(input))}`,
-});
+const httpUrl = url(/^https?:\/\/[^/:?#]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
 
 const environmentSchema = z.object({
   DATABASE_URL: postgresUrl.optional(),

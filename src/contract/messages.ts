@@ -1,4 +1,3 @@
-import type { JobProgress } from './progress.ts';
 import type { JobStatus } from './states.ts';
 
 /** The names of the messages that every job answers, for the workflow that handles and the client that sends. */
@@ -18,5 +17,3 @@ export interface ControlRequest {
 export interface ControlAnswer {
   readonly status: JobStatus;
 }
-
-export type ProgressQuery = () => JobProgress;

@@ -38,6 +38,8 @@ export interface StackOptions<P extends PartName = PartName> {
   temporalInMemory?: boolean;
   /** A home of its own that goes at the end, ports of its own, and nothing that the environment names. */
   ephemeral?: boolean;
+  /** What may name parts that run already, the home and the cache. @default process.env */
+  environment?: NodeJS.ProcessEnv;
   onProgress?: OnProgress;
 }
 
@@ -68,8 +70,10 @@ export async function startStack<const P extends PartName = PartName>(
   options: StackOptions<P> = {},
 ): Promise<Stack<P>> {
   const onProgress = options.onProgress ?? (() => {});
+  const environment = options.environment ?? process.env;
   const report = reporterOf('stack', onProgress);
-  const home = options.ephemeral ? temporaryHome() : path.resolve(options.home ?? homeOf(process.env));
+  const home = options.ephemeral ? temporaryHome() : path.resolve(options.home ?? homeOf(environment));
+  const given = options.ephemeral ? {} : loadConfig(environment, [], { ignoreStack: true });
   mkdirSync(path.join(home, 'logs'), { recursive: true });
   const ownership = await Ownership.take(
     home,
@@ -77,7 +81,7 @@ export async function startStack<const P extends PartName = PartName>(
     (name) => onProgress({ part: name, text: `ended by itself; see ${path.join(home, 'logs')}` }),
   );
   if (options.ephemeral) ownership.removeAtTheEnd(home);
-  const stack = new OwnedStack(home, ownership, { ...options, onProgress });
+  const stack = new OwnedStack(home, ownership, given, { ...options, onProgress });
   try {
     await stack.start(options.workers ?? 0);
   } catch (error) {
@@ -100,13 +104,19 @@ class OwnedStack {
   #workersEver = 0;
   #stopping: Promise<void> | undefined;
 
-  constructor(home: string, ownership: Ownership, options: StackOptions & { onProgress: OnProgress }) {
+  constructor(
+    home: string,
+    ownership: Ownership,
+    given: Partial<Addresses>,
+    options: StackOptions & { onProgress: OnProgress },
+  ) {
     this.#home = home;
     this.ownership = ownership;
     this.#options = options;
-    const chosenHome = options.home !== undefined && process.env['KEYSTRIDE_CACHE'] === undefined;
-    this.#cache = options.cache ?? (chosenHome ? path.join(home, 'cache') : cacheOf(process.env));
-    this.#given = options.ephemeral ? {} : loadConfig(process.env, [], { ignoreStack: true });
+    const environment = options.environment ?? process.env;
+    const chosenHome = options.home !== undefined && !environment['KEYSTRIDE_CACHE'];
+    this.#cache = options.cache ?? (chosenHome ? path.join(home, 'cache') : cacheOf(environment));
+    this.#given = given;
   }
 
   get parts(): Partial<AllParts> {

@@ -1,3 +1,4 @@
+import { ConfigError } from '../config.ts';
 import { PartError } from './part.ts';
 import type { ProgressEvent } from './progress.ts';
 import { progressText } from './progress.ts';
@@ -46,6 +47,10 @@ function tell(message: SupervisorMessage): void {
 }
 
 function unexpected(error: unknown): { what: string; where: string; todo: string } {
+  if (error instanceof ConfigError) {
+    const problems = error.problems.map(({ variable, problem }) => `${variable} ${problem}`);
+    return { what: problems.join('; '), where: 'the environment', todo: error.todo };
+  }
   const what = error instanceof Error ? error.message : String(error);
   return { what, where: options.home, todo: 'Read logs/supervisor.log in the home directory.' };
 }

@@ -40,9 +40,19 @@ export function preprocessIdOf(ticketKey: string): string {
   return uuidv5(ticketKey, uuidv5.URL);
 }
 
-/** Lower-case hex SHA-256 of the compact JSON of sentences. */
-export function hashOf(json: string | Buffer): string {
+/** Lower-case hex SHA-256 of a file's content: the compact JSON of sentences. */
+export function hashOfFile(json: Buffer): string {
   return createHash('sha256').update(json).digest('hex');
+}
+
+/** The same of sentences, piece by piece: the JSON of a large document need not be in memory beside it. */
+export function hashOfSentences(sentences: readonly Sentence[]): string {
+  const hash = createHash('sha256');
+  for (let first = 0; first < sentences.length; first += 1000) {
+    const json = JSON.stringify(sentences.slice(first, first + 1000));
+    hash.update(first === 0 ? '[' : ',').update(json.slice(1, -1));
+  }
+  return hash.update(sentences.length === 0 ? '[]' : ']').digest('hex');
 }
 
 /**
@@ -52,13 +62,12 @@ export function hashOf(json: string | Buffer): string {
  */
 export function documentOf(target: Target, body: Buffer, epoch: number): MigratedDocument {
   const sentences = parseSentences(target.ticket_key, body);
-  const json = JSON.stringify(sentences);
   const id = preprocessIdOf(target.ticket_key);
   const head = { _id: id, epoch, ticketKey: target.ticket_key };
-  const tail = { sentenceCount: sentences.length, sha256: hashOf(json) };
+  const tail = { sentenceCount: sentences.length, sha256: hashOfSentences(sentences) };
   const whole = { ...head, sentences, ...tail };
   if (fitsOneDocument(whole, body.length)) return { target, extract: whole, file: undefined };
-  return { target, extract: { ...head, fileId: id, ...tail }, file: Buffer.from(json) };
+  return { target, extract: { ...head, fileId: id, ...tail }, file: Buffer.from(JSON.stringify(sentences)) };
 }
 
 /** A sentence takes at most twice as many bytes in BSON as in JSON, so most bodies need no measuring. */

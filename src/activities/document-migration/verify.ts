@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { validate as isUuid } from 'uuid';
 import type { ComparedPage, VerificationWork } from '../../engine/activity/registry.ts';
 import type { Resources } from '../resources.ts';
-import { hashOf, type SentenceExtract } from './document.ts';
+import { hashOfFile, hashOfSentences, type SentenceExtract } from './document.ts';
 import { extractsOf, filesOf } from './store.ts';
 
 /** Where the comparison goes on: first over the targets, then over what has no target. */
@@ -102,7 +102,7 @@ function extractDifference(
   row: TargetRow | undefined,
 ): string | null {
   if (extract.fileId !== undefined && !file) return 'the file of its document is missing';
-  const sha256 = hashOf(file ?? JSON.stringify(extract.sentences ?? null));
+  const sha256 = file ? hashOfFile(file) : hashOfSentences(extract.sentences ?? []);
   if (sha256 !== extract.sha256) return 'the content of its document has another hash than the document says';
   if (row?.sha256 !== extract.sha256) return 'document and preprocess job differ in sha256';
   if (row.sentence_count !== extract.sentenceCount)

@@ -24,7 +24,7 @@ export async function listTicketKeys(directory: string): Promise<string[]> {
   }
   if (keys.length === 0)
     throw new Error(`There is no text file below ${directory}: name a directory with some`);
-  return keys.sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
+  return keys.toSorted((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
 }
 
 async function listFiles(directory: string): Promise<string[]> {

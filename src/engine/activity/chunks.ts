@@ -40,7 +40,7 @@ export interface Writer<Output> {
    * Writes to stores outside of the chunk's transaction. It must be idempotent and return only when they have
    * acknowledged: the transaction begins after that. Chunks may be prepared side by side.
    */
-  prepare?(outputs: readonly Output[], signal: AbortSignal): Promise<void>;
+  prepare?(outputs: readonly Output[]): Promise<void>;
   /** Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk. */
   write(outputs: readonly Output[], transaction: Transaction): Promise<void>;
 }

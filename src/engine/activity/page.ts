@@ -69,7 +69,7 @@ class Page {
       policy,
       processing: this.#processing(),
       prepare: async ({ outputs }) => {
-        if (outputs.length > 0) await this.#committer.work.writer.prepare?.(outputs, this.#abort.signal);
+        if (outputs.length > 0) await this.#committer.work.writer.prepare?.(outputs);
       },
       commit: async (chunk) => {
         await commitChunk(this.#committer, seq, chunk);

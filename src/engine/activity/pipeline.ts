@@ -40,9 +40,12 @@ interface PreparedChunk {
 }
 
 /** Chunks whose outside writes may be under way at a time. */
-const preparedAhead = 4;
+const preparedAhead = 3;
 
-/** How long items in flight may take to finish when the page ends, in milliseconds. */
+/** A chunk of large items is full when they hold this share of all bytes that may be held. */
+const chunkShareOfBytes = 1 / 16;
+
+/** How long items in flight may take to finish when the page ends, in milliseconds. Formed chunks are not cut off. */
 const drainMs = { pageOver: 30_000, cancelled: 3_000, failed: 3_000 };
 
 /**
@@ -50,8 +53,9 @@ const drainMs = { pageOver: 30_000, cancelled: 3_000, failed: 3_000 };
  *
  * Items stand in one queue, in key order. They are read ahead, processed with bounded concurrency whatever chunk they
  * will belong to, and leave at the front: as soon as the next `chunkSize` readable items have an outcome, they form a
- * chunk. Chunks are prepared side by side and committed one after another, so the checkpoint never runs ahead of an
- * item that is still being processed. When bytes are short, what is ready at the front commits early.
+ * chunk; large items make smaller ones. Chunks are prepared side by side and committed one after another, so the
+ * checkpoint never runs ahead of an item that is still being processed. When bytes are short, what is ready at the
+ * front commits early.
  *
  * `#advance` is the only place that decides; everything that happens (a page read, an item done, a chunk committed,
  * the end of the page's time) calls it.
@@ -231,13 +235,18 @@ export class Pipeline {
 
   /** Items at the front of the queue that commit together now; undefined when more must happen first. */
   #nextChunkLength(): number | undefined {
-    const { chunkSize } = this.#request.policy;
+    const { policy, processing } = this.#request;
+    const mostBytes = processing.budget.limit * chunkShareOfBytes;
+    let readable = 0;
+    let bytes = 0;
     let length = 0;
-    for (let readable = 0; length < this.#queue.length && readable < chunkSize; length++) {
-      const outcome = this.#queue[length]?.outcome;
+    for (const slot of this.#queue) {
+      const outcome = slot.outcome;
       if (outcome === undefined) return this.#mayCommitEarly() && length > 0 ? length : undefined;
+      length++;
+      bytes += slot.heldBytes;
       if (outcome.kind !== 'skip' || outcome.phase !== 'read') readable++;
-      if (readable === chunkSize) return length + 1;
+      if (readable === policy.chunkSize || bytes >= mostBytes) return length;
     }
     // The queue ran out before the chunk was full.
     if (this.#readEnded && !this.#stopping) return length;
@@ -246,7 +255,8 @@ export class Pipeline {
 
   /** A chunk may be cut short when the page ends early, or to free bytes that others wait for. */
   #mayCommitEarly(): boolean {
-    if (this.#stopping) return this.#stopping !== 'failed' && this.#inFlight === 0;
+    if (this.#stopping === 'failed') return false;
+    if (this.#stopping && this.#inFlight === 0) return true;
     return this.#request.processing.budget.contended && this.#chunks.length === 0;
   }
 

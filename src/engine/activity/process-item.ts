@@ -105,7 +105,7 @@ export function backoff(retry: RetryPolicy, failures: number): number {
 }
 
 function contextOf(slot: Slot, { budget, signal }: Processing, attempt: number): ItemContext {
-  return { signal, attempt, reserve: (bytes) => slot.reserve(budget, bytes) };
+  return { signal, attempt, reserve: (bytes) => slot.reserve(budget, bytes, signal) };
 }
 
 function outcomeOf(output: unknown): Outcome {

@@ -21,6 +21,7 @@ export class Slot {
   readonly #index: number;
   #reservations: Reservation[] | undefined;
   #first = false;
+  #heldBytes = 0;
 
   constructor(page: ReadPage<unknown>, index: number) {
     this.item = page.items[index];
@@ -36,17 +37,35 @@ export class Slot {
     return this.#page.cursorAt(this.#index);
   }
 
+  /** Bytes that it holds or waits for. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   get readError(): unknown {
     return this.#page.errorAt?.(this.#index);
   }
 
-  /** Holds bytes for this item until `release`; at once when it is the first of its page. */
-  reserve(budget: ByteBudget, bytes: number): Promise<void> {
+  /**
+   * Holds bytes for this item until `release`; at once when it is the first of its page.
+   *
+   * @throws the signal's reason when it aborts first.
+   */
+  async reserve(budget: ByteBudget, bytes: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     const reservation = budget.reserve(bytes);
     this.#reservations ??= [];
     this.#reservations.push(reservation);
+    this.#heldBytes += bytes;
     if (this.#first) reservation.force();
-    return reservation.admitted;
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await Promise.race([reservation.admitted, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   /** From now on this item is the first that has not committed: whatever it waits for is given. */
@@ -59,5 +78,6 @@ export class Slot {
   release(): void {
     for (const reservation of this.#reservations ?? []) reservation.release();
     this.#reservations = undefined;
+    this.#heldBytes = 0;
   }
 }

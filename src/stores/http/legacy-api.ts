@@ -4,6 +4,9 @@ import { HttpStatusError, MalformedBody, retryAfter } from './errors.ts';
 /** One call, from the request to the last byte. In milliseconds. */
 const callTimeout = 30_000;
 
+/** What a byte of an answer takes in memory: as text, as objects, and as BSON while it is written. Measured. */
+const heldPerByte = 3;
+
 /** Error bodies are read for their code alone. */
 const longestErrorBody = 64 * 1024;
 
@@ -49,7 +52,7 @@ export class LegacyApi {
       if (response.statusCode !== 200) throw await statusError(response);
       const announced = Number(response.headers['content-length'] ?? 0);
       if (announced > 0) {
-        await reserve(announced);
+        await reserve(announced * heldPerByte);
         // Waiting for memory is not the API's fault.
         timeout.refresh();
       }
@@ -66,18 +69,19 @@ export class LegacyApi {
 
 type Response = Awaited<ReturnType<typeof request>>;
 
+/** Reads into one buffer of the announced size: parts put together at the end would take the memory twice. */
 async function readBody(
   body: Response['body'],
   announced: number,
   reserve: CallContext['reserve'],
 ): Promise<Buffer> {
-  const parts: Buffer[] = [];
+  let buffer: Buffer = Buffer.allocUnsafe(announced);
   let received = 0;
   try {
     for await (const part of body as AsyncIterable<Buffer>) {
-      received += part.length;
-      if (announced === 0) await reserve(part.length);
-      parts.push(part);
+      if (received + part.length > buffer.length)
+        buffer = await enlarge(buffer, received + part.length, reserve);
+      received += part.copy(buffer, received);
     }
   } catch (error) {
     if (error instanceof Error && brokenOff.test(error.message)) {
@@ -88,7 +92,15 @@ async function readBody(
   if (announced > 0 && received !== announced) {
     throw new MalformedBody(`the answer has ${received} bytes where ${announced} were announced`);
   }
-  return Buffer.concat(parts, received);
+  return buffer.subarray(0, received);
+}
+
+/** Makes room for an answer whose size was not announced. */
+async function enlarge(buffer: Buffer, atLeast: number, reserve: CallContext['reserve']): Promise<Buffer> {
+  const enlarged = Buffer.allocUnsafe(Math.max(64 * 1024, buffer.length * 2, atLeast));
+  await reserve((enlarged.length - buffer.length) * heldPerByte);
+  buffer.copy(enlarged);
+  return enlarged;
 }
 
 const brokenOff = /other side closed|terminated|aborted by the server|content-length mismatch/iu;

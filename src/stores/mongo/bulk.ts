@@ -46,7 +46,7 @@ async function insertNew<Document extends KeyedDocument>(
     return [];
   } catch (error) {
     if (!(error instanceof MongoBulkWriteError)) throw error;
-    const errors = [error.writeErrors].flat() as WriteError[];
+    const errors: WriteError[] = [error.writeErrors].flat();
     if (errors.some(({ code }) => code !== duplicateKey)) throw error;
     return errors.map(({ index }) => documents[index]).filter((document) => document !== undefined);
   }

@@ -51,7 +51,7 @@ export class FileStore {
   /** Ids that chunks belong to, of which no file is there: what a crash in the middle of an upload leaves. */
   async unfinished(): Promise<string[]> {
     const chunks = this.#database.collection<{ _id: unknown; files_id: string }>(`${this.#name}.chunks`);
-    const owners = (await chunks.distinct('files_id')) as string[];
+    const owners: string[] = await chunks.distinct('files_id');
     const whole = await this.#files.find({ _id: { $in: owners } }, { projection: { _id: 1 } }).toArray();
     const known = new Set(whole.map(({ _id }) => _id));
     return owners.filter((owner) => !known.has(owner));

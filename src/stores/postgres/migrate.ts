@@ -53,7 +53,7 @@ export async function migrate(connectionString: string, set: MigrationSet): Prom
 
 async function readMigrationFiles(set: MigrationSet): Promise<MigrationFile[]> {
   const directory = new URL(`${set}/`, SQL_DIRECTORY);
-  const names = (await readdir(directory)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).sort();
+  const names = (await readdir(directory)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).toSorted();
   return Promise.all(names.map((name) => readMigrationFile(directory, name)));
 }
 

@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { packageVersion } from './cli/version.ts';
+import { controlCommands } from './cli/controls.ts';
+import { demoCommand } from './cli/demo.ts';
+import { demoDataCommand } from './cli/demo-data.ts';
+import { devCommand } from './cli/dev.ts';
+import { explain } from './cli/failures.ts';
+import { jobsCommand } from './cli/jobs.ts';
+import { listCommand } from './cli/list.ts';
+import { migrateCommand } from './cli/migrate.ts';
+import { errorJson, CommandError, exitCodes, printError, printJson } from './cli/output.ts';
+import { skipsCommand } from './cli/skips.ts';
+import { startCommand } from './cli/start.ts';
+import { statusCommand } from './cli/status.ts';
+import { verifyCommand } from './cli/verify.ts';
+import { workerCommand } from './cli/worker.ts';
+
+const help = `
+Exit codes: 0 done, 1 failed, 2 usage, 3 completed with skips, 130 detached (the run goes on).
+With -o json the last line on stdout is one JSON value; everything else goes to stderr.
+
+Examples:
+  $ keystride demo                                  everything at once, on this machine
+  $ keystride dev --detach                          the parts alone
+  $ keystride start documentMigration --watch
+  $ keystride list`;
+
+const program = new Command('keystride')
+  .description('Durable batch jobs on Temporal: keyset pages, chunk commits, exactly once.')
+  .version(packageVersion())
+  .addHelpText('after', help);
+const commands = [
+  [demoCommand(), devCommand(), workerCommand(), migrateCommand(), demoDataCommand()],
+  [jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
+  [skipsCommand(), verifyCommand()],
+];
+for (const command of commands.flat()) program.addCommand(command);
+forEveryCommand(program, (command) =>
+  command
+    .option('--debug', 'show the stack of an error')
+    .exitOverride()
+    .showHelpAfterError(`(keystride ${command === program ? '' : `${command.name()} `}--help shows how)`),
+);
+
+const argv = process.argv.slice(2);
+try {
+  await program.parseAsync(argv, { from: 'user' });
+} catch (error) {
+  end(error);
+}
+
+function forEveryCommand(command: Command, change: (command: Command) => void): void {
+  change(command);
+  for (const child of command.commands) forEveryCommand(child, change);
+}
+
+/** Says what went wrong, on stderr for people and on stdout for scripts, and sets the exit code. */
+function end(error: unknown): void {
+  const explained = error instanceof CommanderError ? usageProblem(error) : explain(error);
+  if (explained === undefined) return;
+  // Commander has told a person already.
+  if (!(error instanceof CommanderError)) printError(explained, { debug: argv.includes('--debug') });
+  if (wantsJson(argv)) printJson(errorJson(explained));
+  process.exitCode = explained instanceof CommandError ? explained.exitCode : exitCodes.failed;
+}
+
+/** Help and version end as an error of exit code 0; everything else is a mistake in the command line. */
+function usageProblem(error: CommanderError): CommandError | undefined {
+  if (error.exitCode === 0) return undefined;
+  const what = error.message.replace(/^error: /, '');
+  const asked = error.code === 'commander.help' || error.code === 'commander.helpDisplayed';
+  return new CommandError(
+    { what: asked ? 'no command was given' : what, todo: 'keystride --help shows the commands.' },
+    { cause: error, exitCode: exitCodes.usage, type: 'Usage' },
+  );
+}
+
+/** Read by hand: a mistake in the command line may keep the options from being parsed. */
+function wantsJson(words: readonly string[]): boolean {
+  return words.some(
+    (word, index) =>
+      /^(-o=?|--output=)json$/.test(word) ||
+      ((word === '-o' || word === '--output') && words[index + 1] === 'json'),
+  );
+}

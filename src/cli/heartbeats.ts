@@ -1,0 +1,90 @@
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import type { Counters, JobProgress, PageHeartbeat, StepProgress } from '../contract/progress.ts';
+import { addCounters, noCounters } from '../contract/progress.ts';
+import { plain } from './format.ts';
+
+/** The `progress` query's answer with what only the pages that run at this moment know. */
+export interface LiveProgress extends JobProgress {
+  readonly live: Live | null;
+}
+
+/** What the pages of an execution are doing now. */
+interface Live {
+  /** Items being processed at this moment, over all pages. */
+  readonly inFlight: number;
+  /** Why pages wait, each reason once. */
+  readonly waiting: readonly string[];
+}
+
+/** What a pending activity tells: its heartbeat, and why its last attempt failed. */
+interface PendingPage {
+  readonly heartbeat: PageHeartbeat | undefined;
+  readonly retrying: string | undefined;
+}
+
+/** More children than this are not asked one by one: their counters reach the query every few seconds anyway. */
+const mostChildren = 32;
+
+/** The heartbeats of an open run's pages, its partitions' included. */
+export async function readHeartbeats(
+  client: Client,
+  description: WorkflowExecutionDescription,
+): Promise<PendingPage[]> {
+  const children = (description.raw.pendingChildren ?? []).slice(0, mostChildren);
+  const partitions = await Promise.all(
+    children.map(({ workflowId, runId }) =>
+      client.workflow
+        .getHandle(workflowId ?? '', runId ?? undefined)
+        .describe()
+        // A child that has just closed has no page.
+        .catch(() => undefined),
+    ),
+  );
+  const open = [description, ...partitions.filter((partition) => partition !== undefined)];
+  return (await Promise.all(open.map((run) => pendingPages(client, run)))).flat();
+}
+
+function pendingPages(client: Client, { raw }: WorkflowExecutionDescription): Promise<PendingPage[]> {
+  return Promise.all(
+    (raw.pendingActivities ?? []).map(async ({ heartbeatDetails, attempt, lastFailure }) => {
+      const details: unknown = await decodeFromPayloadsAtIndex(
+        client.options.loadedDataConverter,
+        0,
+        heartbeatDetails?.payloads,
+      );
+      const failed = lastFailure?.message
+        ? `attempt ${attempt ?? '?'}: ${plain(lastFailure.message)}`
+        : undefined;
+      return { heartbeat: isHeartbeat(details) ? details : undefined, retrying: failed };
+    }),
+  );
+}
+
+function isHeartbeat(value: unknown): value is PageHeartbeat {
+  return typeof value === 'object' && value !== null && 'counters' in value && 'partition' in value;
+}
+
+/**
+ * Merges heartbeats into an answer of the query. Both count what has committed; whichever has come further is shown,
+ * so that a figure is never older than it must be and never more than the truth.
+ */
+export function withHeartbeats(progress: JobProgress, pages: readonly PendingPage[]): LiveProgress {
+  const beats = pages.flatMap(({ heartbeat }) => (heartbeat === undefined ? [] : [heartbeat]));
+  const waiting = pages.flatMap(({ heartbeat, retrying }) => heartbeat?.waiting ?? retrying ?? []);
+  const live: Live = {
+    inFlight: beats.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    waiting: [...new Set(waiting)],
+  };
+  return { ...progress, steps: progress.steps.map((step) => freshened(step, beats)), live };
+}
+
+function freshened(step: StepProgress, beats: readonly PageHeartbeat[]): StepProgress {
+  if (step.status !== 'running') return step;
+  const counters = beats
+    .filter((beat) => beat.step === step.step)
+    .reduce<Counters>((sum, beat) => addCounters(sum, beat.counters), noCounters);
+  return counters.read + counters.readSkipped > step.read + step.readSkipped
+    ? { ...step, ...counters }
+    : step;
+}

@@ -1,0 +1,86 @@
+import pc from 'picocolors';
+
+/** The exit codes of every command. */
+export const exitCodes = { done: 0, failed: 1, usage: 2, completedWithSkips: 3, detached: 130 } as const;
+
+/** One of {@link exitCodes}. */
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** What a person needs to know about a failure: what happened, where (an address without credentials), what to do. */
+export interface CommandErrorParts {
+  what: string;
+  where?: string | undefined;
+  todo: string;
+}
+
+/** What scripts need to know about a failure. */
+interface CommandErrorOptions extends ErrorOptions {
+  /** What the process ends with. @default failed */
+  exitCode?: ExitCode;
+  /** A stable name, such as `JobExecutionAlreadyRunning`. @default CommandError */
+  type?: string;
+  /** More members for `-o json`, beside `error`. */
+  details?: Readonly<Record<string, unknown>>;
+}
+
+/** A failure that a command explains to its user; anything else that is thrown is a defect of ours. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly what: string;
+  readonly where: string | undefined;
+  readonly todo: string;
+  readonly exitCode: ExitCode;
+  readonly type: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(parts: CommandErrorParts, options: CommandErrorOptions = {}) {
+    super(parts.where === undefined ? parts.what : `${parts.what} (${parts.where})`, options);
+    this.what = parts.what;
+    this.where = parts.where;
+    this.todo = parts.todo;
+    this.exitCode = options.exitCode ?? exitCodes.failed;
+    this.type = options.type ?? 'CommandError';
+    this.details = options.details ?? {};
+  }
+}
+
+/** Writes one JSON value as one line on stdout: the last line of every command that was given `-o json`. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Writes one line of a result to stdout. */
+export function printLine(text = ''): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Writes one line of progress to stderr, where it disturbs no JSON. */
+export function progressLine(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Explains an error on stderr: what, where, what to do. The stack only when asked for. */
+export function printError(error: unknown, options: { debug?: boolean } = {}): void {
+  if (error instanceof CommandError) {
+    progressLine(pc.red(error.what));
+    if (error.where !== undefined) progressLine(`  where: ${error.where}`);
+    progressLine(`  to do: ${error.todo}`);
+  } else {
+    progressLine(pc.red(error instanceof Error ? error.message : String(error)));
+    if (!options.debug) progressLine('  to do: this is a defect of keystride; --debug shows where');
+  }
+  if (options.debug && error instanceof Error) progressLine(pc.dim(stacksOf(error)));
+}
+
+/** What `-o json` prints of an error. */
+export function errorJson(error: unknown): Record<string, unknown> {
+  if (!(error instanceof CommandError))
+    return { error: { type: 'Defect', message: error instanceof Error ? error.message : String(error) } };
+  const { type, what, where, todo, details } = error;
+  return { error: { type, message: what, ...(where !== undefined && { where }), todo }, ...details };
+}
+
+function stacksOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by ${stacksOf(error.cause)}` : '';
+  return `${error.stack ?? error.message}${cause}`;
+}

@@ -1,0 +1,102 @@
+import { Command } from 'commander';
+import type { JobStatus } from '../contract/states.ts';
+import { withSession } from './connection.ts';
+import { readExecution } from './execution.ts';
+import { count, duration, plain, shellWord, table } from './format.ts';
+import type { LiveProgress } from './heartbeats.ts';
+import { outputOption, type OutputOptions } from './options.ts';
+import { printJson, printLine } from './output.ts';
+import { colouredStatus } from './render.ts';
+import { exitCodeOf, watchOrDetach } from './watch.ts';
+
+interface StatusOptions extends OutputOptions {
+  watch?: true;
+}
+
+const help = `
+With -o json: the answer of the query \`progress\` (job, instance, parameters, status, reason, times, steps with read,
+filtered, written, skipped), and \`live\`: items in flight now, and why pages wait.
+
+With --watch the exit code is that of the run: 0 completed, 1 failed or stopped, 3 completed with skips.
+
+Examples:
+  $ keystride status documentMigration:run=2
+  $ keystride status documentMigration:run=2 --watch
+  $ keystride status documentMigration:run=2 -o json | jq '.steps[0].written'
+
+The same without keystride:
+  $ temporal workflow query --workflow-id documentMigration:run=2 --type progress`;
+
+/** `keystride status`: where a run stands. */
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('say where a run stands')
+    .argument('<id>', 'the workflow id, see `keystride list`')
+    .option('-w, --watch', 'show the progress until the run ends')
+    .addOption(outputOption())
+    .addHelpText('after', help)
+    .action(status);
+}
+
+async function status(workflowId: string, options: StatusOptions): Promise<void> {
+  await withSession(async ({ client }) => {
+    if (!options.watch) {
+      const { progress } = await readExecution(client, workflowId);
+      return options.output === 'json' ? printJson(progress) : showProgress(progress);
+    }
+    const ended = await watchOrDetach(client, workflowId, options.output);
+    if (ended) reportEnd(ended.progress, options.output);
+  });
+}
+
+/** Prints how a run ended, and lets the exit code say it too. */
+export function reportEnd(progress: LiveProgress, output: 'text' | 'json'): void {
+  process.exitCode = exitCodeOf(progress.status);
+  if (output === 'json') return printJson(progress);
+  showProgress(progress);
+}
+
+function showProgress(progress: LiveProgress): void {
+  const { status: state, reason, live, startedAt, finishedAt } = progress;
+  const end = finishedAt === null ? Date.now() : Date.parse(finishedAt);
+  const took = `${finishedAt === null ? 'for' : 'took'} ${duration(end - Date.parse(startedAt))}`;
+  printLine(`${plain(progress.instance ?? progress.workflowId)}  ${colouredStatus(state)}  ${took}`);
+  if (reason) printLine(`  ${plain(reason, 2000)}`);
+  if (progress.steps.length > 0) for (const line of stepTable(progress)) printLine(`  ${line}`);
+  if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
+  for (const why of live?.waiting ?? []) printLine(`  waiting: ${plain(why)}`);
+  for (const next of nextCommands(progress)) printLine(`  next  ${next}`);
+}
+
+function stepTable({ steps }: LiveProgress): string[] {
+  const rows = steps.map((step) => [
+    step.step,
+    step.status,
+    count(step.read),
+    count(step.filtered),
+    count(step.written),
+    count(step.skipped),
+    step.expected === null ? '-' : count(step.expected),
+    step.partitions.total > 1 ? `${step.partitions.done}/${step.partitions.total}` : '-',
+  ]);
+  return table(['step', 'state', 'read', 'filtered', 'written', 'skipped', 'expected', 'partitions'], rows);
+}
+
+const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
+  running: ['status ID --watch', 'pause ID'],
+  paused: ['resume ID', 'stop ID'],
+  completed: ['verify ID'],
+  completedWithSkips: ['skips ID list', 'verify ID'],
+};
+
+function nextCommands({ status: state, job, parameters, workflowId, steps }: LiveProgress): string[] {
+  const id = shellWord(workflowId);
+  const next = (nextOf[state] ?? []).map((command) => `keystride ${command.replace('ID', id)}`);
+  if (state !== 'failed' && state !== 'stopped') return next;
+  const given = Object.entries(parameters ?? {}).map(
+    ([name, value]) =>
+      ` --param ${shellWord(`${name}=${Array.isArray(value) ? value.join(',') : String(value)}`)}`,
+  );
+  const skipped = steps.some((step) => step.skipped > 0) ? [`keystride skips ${id} list`] : [];
+  return [...next, ...skipped, ...(parameters === null ? [] : [`keystride start ${job}${given.join('')}`])];
+}

@@ -1,0 +1,96 @@
+import { Command } from 'commander';
+import { WorkflowFailedError, type Client } from '@temporalio/client';
+import pc from 'picocolors';
+import { describeError } from '../contract/errors.ts';
+import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
+import { withSession, type Session } from './connection.ts';
+import { readExecution } from './execution.ts';
+import { jobFailure } from './failures.ts';
+import { count, plain, shellWord } from './format.ts';
+import { outputOption, type OutputOptions } from './options.ts';
+import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
+
+const help = `
+Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ.
+
+Examples:
+  $ keystride verify documentMigration:run=2
+  $ keystride verify documentMigration:run=2 -o json`;
+
+/** `keystride verify`: compares what a run has left behind with what it was to do. */
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .description('compare source and target of a run')
+    .argument('<id>', 'the workflow id, see `keystride list`')
+    .addOption(outputOption())
+    .addHelpText('after', help)
+    .action(verify);
+}
+
+async function verify(workflowId: string, options: OutputOptions): Promise<void> {
+  await withSession(async (session) => {
+    const input = await inputOf(session.client, workflowId);
+    const report = await runVerification(session, workflowId, input);
+    if (report === undefined) return;
+    process.exitCode = report.verified ? exitCodes.done : exitCodes.failed;
+    if (options.output === 'json') return printJson(report);
+    show(report);
+  });
+}
+
+async function inputOf(client: Client, workflowId: string): Promise<VerificationInput> {
+  const { progress } = await readExecution(client, workflowId);
+  if (progress.parameters !== null) return { job: progress.job, parameters: progress.parameters };
+  throw new CommandError(
+    {
+      what: `${workflowId} has not said which parameters it ran with${progress.reason ? ` (${progress.reason})` : ''}`,
+      todo: `Start a worker (keystride worker) and look at it: keystride status ${shellWord(workflowId)}`,
+    },
+    { details: { workflowId } },
+  );
+}
+
+/** @returns undefined after Ctrl-C: the verification goes on, and its id was told */
+async function runVerification(
+  { client, config }: Session,
+  workflowId: string,
+  input: VerificationInput,
+): Promise<VerificationReport | undefined> {
+  const handle = await client.workflow.start('verification', {
+    workflowId: `verification/${workflowId}/${new Date().toISOString()}`,
+    taskQueue: config.taskQueue,
+    args: [input],
+    staticSummary: `verification of ${workflowId}`,
+  });
+  progressLine(`verifying ${workflowId} as ${handle.workflowId} …`);
+  const interrupted = Promise.withResolvers<undefined>();
+  const interrupt = (): void => interrupted.resolve(undefined);
+  process.once('SIGINT', interrupt);
+  try {
+    const report = await Promise.race([handle.result() as Promise<VerificationReport>, interrupted.promise]);
+    if (report === undefined) detached(handle.workflowId);
+    return report;
+  } catch (error) {
+    if (!(error instanceof WorkflowFailedError) || !error.cause) throw error;
+    throw jobFailure(error.cause, {
+      message: describeError(error.cause),
+      details: { workflowId: handle.workflowId },
+    });
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
+}
+
+function detached(verificationId: string): void {
+  progressLine(
+    `The verification goes on. Its result: temporal workflow result --workflow-id ${shellWord(verificationId)}`,
+  );
+  process.exitCode = exitCodes.detached;
+}
+
+function show({ instance, verified, compared, differences, examples }: VerificationReport): void {
+  const verdict = verified ? pc.green('verified') : pc.red('not verified');
+  printLine(`${instance}  ${verdict}: ${count(compared)} compared, ${count(differences)} differences`);
+  for (const example of examples) printLine(`  ${plain(example, 500)}`);
+  if (differences > examples.length) printLine(`  … and ${count(differences - examples.length)} more`);
+}

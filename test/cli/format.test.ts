@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { count, duration, plain, rate, shellWord, table } from '../../src/cli/format.ts';
+
+test('durations as people say them', () => {
+  const said = [400, 9_960, 59_600, 200_000, 3_600_000, 7_500_000, 273_600_000].map(duration);
+  expect(said).toEqual(['0.4 s', '10 s', '1 min', '3 min 20 s', '1 h', '2 h 5 min', '3 d 4 h']);
+});
+
+test('counts and rates', () => {
+  expect(count(1_234_567)).toBe('1,234,567');
+  expect([0, 0.25, 9.94, 9.96, 12_345.6].map(rate)).toEqual(['0/s', '0.3/s', '9.9/s', '10/s', '12,346/s']);
+});
+
+test('a table has its columns below each other', () => {
+  expect(
+    table(
+      ['id', 'n'],
+      [
+        ['a', '1'],
+        ['bcd', '22'],
+      ],
+    ),
+  ).toEqual(['id   n', 'a    1', 'bcd  22']);
+});
+
+test('text of unknown origin stays on its line and commands no terminal', () => {
+  expect(plain('a\u001b[31mb\nc\u202ed')).toBe('a [31mb c d');
+  expect(plain('x'.repeat(300))).toHaveLength(200);
+});
+
+test('an id is quoted for a shell only where it must be', () => {
+  expect(shellWord('documentMigration:run=2')).toBe('documentMigration:run=2');
+  expect(shellWord("it's (one)")).toBe(`'it'\\''s (one)'`);
+});

@@ -1,0 +1,48 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+
+const program = path.join(import.meta.dirname, '../../src/cli.ts');
+
+/** How a command ended. */
+export interface CommandResult {
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+  /** The last line of stdout as JSON. */
+  json(): unknown;
+}
+
+/** A home that is not there, so that no stack of this machine is found. */
+const emptyHome = path.join(import.meta.dirname, 'no-such-home');
+
+/** Runs `keystride` as a process of its own, with nothing of the caller's environment but PATH. */
+export async function keystride(
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<CommandResult> {
+  return startKeystride(words, environment).ended;
+}
+
+/** The same, for commands that are sent a signal. */
+export function startKeystride(
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): { child: ChildProcess; ended: Promise<CommandResult> } {
+  const child = spawn(process.execPath, [program, ...words], {
+    env: { PATH: process.env['PATH'], NO_COLOR: '1', KEYSTRIDE_HOME: emptyHome, ...environment },
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = once(child, 'close').then(([exitCode]: unknown[]) => ({
+    exitCode: typeof exitCode === 'number' ? exitCode : null,
+    stdout,
+    stderr,
+    json: (): unknown => JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? ''),
+  }));
+  return { child, ended };
+}

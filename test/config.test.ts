@@ -1,0 +1,128 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ConfigError, cacheOf, homeOf, loadConfig, withoutCredentials } from '../src/config.ts';
+import { identityOf } from '../src/dev/processes.ts';
+import { writeState } from '../src/dev/state.ts';
+
+let home: string;
+let empty: NodeJS.ProcessEnv;
+
+beforeEach(() => {
+  home = mkdtempSync(path.join(tmpdir(), 'keystride-config-'));
+  empty = { KEYSTRIDE_HOME: home, HOME: home, TEMPORAL_CONFIG_FILE: path.join(home, 'none.toml') };
+});
+
+afterEach(() => rmSync(home, { recursive: true }));
+
+test('names every setting that is missing, and what to do', () => {
+  const error = refusal(() => loadConfig(empty, ['temporal', 'databaseUrl', 'mongodbUrl']));
+  expect(error.problems.map(({ variable }) => variable)).toEqual([
+    'TEMPORAL_ADDRESS',
+    'DATABASE_URL',
+    'MONGODB_URL',
+  ]);
+  expect(error.message).toContain('keystride dev --detach');
+});
+
+test('names every malformed setting with the missing ones, and shows no secret', () => {
+  const env = {
+    ...empty,
+    DATABASE_URL: 'mysql://ann:s3cret@db/x?password=s3cret',
+    LOG_LEVEL: 'loud',
+    KEYSTRIDE_BYTES_IN_FLIGHT: '12 apples',
+    LEGACY_API_URL: 's3cret',
+    SOURCE_DATABASE_URL: 'postgres://ann:s3cret@db/service',
+  };
+  const error = refusal(() => loadConfig(env, ['databaseUrl', 'sourceDatabaseUrl', 'mongodbUrl']));
+  expect(error.problems.map(({ variable }) => variable).toSorted()).toEqual(
+    ['DATABASE_URL', 'KEYSTRIDE_BYTES_IN_FLIGHT', 'LEGACY_API_URL', 'LOG_LEVEL', 'MONGODB_URL'].toSorted(),
+  );
+  expect(error.message).toContain('mysql://db/x');
+  expect(error.message).not.toContain('s3cret');
+});
+
+test('an address of Temporal without a port is malformed', () => {
+  const error = refusal(() => loadConfig({ ...empty, TEMPORAL_ADDRESS: 'localhost' }, ['temporal']));
+  expect(error.problems).toHaveLength(1);
+  expect(error.message).toContain('TEMPORAL_ADDRESS');
+});
+
+test('the environment goes before temporal.toml, and that before the running stack', () => {
+  runningStack({ temporalAddress: '127.0.0.1:3', databaseUrl: 'postgres://a@127.0.0.1:3/stack' });
+  expect(loadConfig(empty, ['temporal', 'databaseUrl'])).toMatchObject({
+    temporal: { address: '127.0.0.1:3', namespace: 'default' },
+    databaseUrl: 'postgres://a@127.0.0.1:3/stack',
+  });
+
+  const file = path.join(home, 'temporal.toml');
+  writeFileSync(file, '[profile.default]\naddress = "toml.test:2"\nnamespace = "nightly"\napi_key = "k"\n');
+  const fromFile = loadConfig({ ...empty, TEMPORAL_CONFIG_FILE: file }, ['temporal']).temporal;
+  expect(fromFile).toMatchObject({
+    address: 'toml.test:2',
+    namespace: 'nightly',
+    connectionOptions: { apiKey: 'k' },
+  });
+
+  const env = { ...empty, TEMPORAL_CONFIG_FILE: file, TEMPORAL_ADDRESS: 'env.test:1' };
+  expect(loadConfig(env, ['temporal']).temporal).toMatchObject({
+    address: 'env.test:1',
+    namespace: 'nightly',
+  });
+});
+
+test('a stack whose supervisor has died lends no address, and the error says that it died', () => {
+  runningStack({ mongodbUrl: 'mongodb://127.0.0.1:3/x' }, 'another start');
+  expect(refusal(() => loadConfig(empty, ['mongodbUrl'])).message).toContain('has died');
+});
+
+test('sizes are bytes or powers of two of them', () => {
+  const bytes = (text: string) => loadConfig({ ...empty, KEYSTRIDE_BYTES_IN_FLIGHT: text }).bytesInFlight;
+  expect([bytes(''), bytes('1024'), bytes('64KiB'), bytes('2 GiB')]).toEqual([
+    2 ** 28,
+    1024,
+    2 ** 16,
+    2 ** 31,
+  ]);
+});
+
+test('the cache is below the home unless it is chosen', () => {
+  expect([homeOf(empty), cacheOf(empty)]).toEqual([home, path.join(home, 'cache')]);
+  expect(cacheOf({ ...empty, KEYSTRIDE_CACHE: '/elsewhere' })).toBe('/elsewhere');
+});
+
+test.each([
+  ['postgres://ann:pw@db:5432/x', 'postgres://db:5432/x'],
+  ['postgres://ann:p@s/s@db/x?sslmode=require&password=pw', 'postgres://db/x?sslmode=require'],
+  ['mongodb://ann:pw@a:1,b:2/x?replicaSet=r', 'mongodb://a:1,b:2/x?replicaSet=r'],
+  ['mongodb+srv://token@cluster.test', 'mongodb+srv://cluster.test'],
+  ['temporal.test:7233', 'temporal.test:7233'],
+  ['host=db password=pw', '(not shown: not a URL)'],
+])('%s is shown as %s', (address, shown) => {
+  expect(withoutCredentials(address)).toBe(shown);
+});
+
+function refusal(work: () => unknown): ConfigError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('was not refused');
+}
+
+function runningStack(
+  addresses: Record<string, string>,
+  started = identityOf(process.pid)?.started ?? '',
+): void {
+  writeState(home, {
+    version: 1,
+    status: 'up',
+    supervisor: { pid: process.pid, started },
+    startedAt: new Date().toISOString(),
+    addresses,
+    processes: [],
+  });
+}

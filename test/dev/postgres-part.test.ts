@@ -1,0 +1,62 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startStack, type Stack } from '../../src/dev/stack.ts';
+
+let root: string;
+let stack: Stack<'postgres'>;
+
+beforeAll(async () => {
+  root = mkdtempSync(path.join(tmpdir(), 'keystride-postgres-'));
+  chmodSync(root, 0o711);
+  stack = await start();
+});
+
+afterAll(async () => {
+  await stack.stop();
+  rmSync(root, { recursive: true });
+});
+
+test('both databases are there, and what was written survives a kill and a restart on the same port', async () => {
+  const { databaseUrl, sourceDatabaseUrl } = stack.info;
+  await query(databaseUrl, 'CREATE TABLE survivor AS SELECT 42 AS answer');
+  expect(await query(sourceDatabaseUrl, 'SELECT current_database()')).toEqual([
+    { current_database: 'service' },
+  ]);
+
+  const before = stack.parts.postgres.pid;
+  await stack.parts.postgres.kill('SIGKILL');
+  expect(stack.parts.postgres.pid).toBeUndefined();
+  await expect(query(databaseUrl, 'SELECT 1')).rejects.toThrow();
+
+  await stack.parts.postgres.restart();
+  expect(stack.parts.postgres.pid).not.toBe(before);
+  expect(await query(databaseUrl, 'SELECT answer FROM survivor')).toEqual([{ answer: 42 }]);
+});
+
+test('a start after a stop finds the data; data of another major version is refused with what to do', async () => {
+  await stack.stop();
+  stack = await start();
+  expect(await query(stack.info.databaseUrl, 'SELECT answer FROM survivor')).toEqual([{ answer: 42 }]);
+  await stack.stop();
+
+  const versionFile = path.join(root, 'home', 'postgres', 'data', 'PG_VERSION');
+  writeFileSync(versionFile, '9\n');
+  await expect(start()).rejects.toThrow(/data directory is of PostgreSQL 9.*Delete the directory/);
+});
+
+function start(): Promise<Stack<'postgres'>> {
+  return startStack({ home: path.join(root, 'home'), parts: ['postgres'], environment: {} });
+}
+
+async function query(url: string, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows as unknown[];
+  } finally {
+    await client.end();
+  }
+}

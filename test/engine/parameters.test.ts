@@ -1,0 +1,165 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { failureTypeOf } from '../../src/contract/errors.ts';
+import { defineJob } from '../../src/contract/job.ts';
+import {
+  identifyingParameters,
+  instanceKey,
+  parametersFromText,
+  parseParameters,
+} from '../../src/contract/parameters.ts';
+import { chunkStep } from '../../src/contract/policy.ts';
+
+const job = defineJob({
+  name: 'settlement',
+  description: 'for tests',
+  parameters: z.object({
+    day: z.iso.date(),
+    region: z.string().optional(),
+    note: z.string().default('none'),
+    run: z.int().min(1).default(1),
+    dryRun: z.boolean().default(false),
+    shops: z.array(z.string()).default([]),
+    speed: z.number().default(5).meta({ identifying: false }),
+    comment: z.string().optional().meta({ identifying: false }),
+  }),
+  steps: { settle: chunkStep() },
+});
+
+const twoTexts = defineJob({
+  name: 'two',
+  description: 'for tests',
+  parameters: z.object({ a: z.string().optional(), b: z.string().optional() }),
+  steps: {},
+});
+
+describe('the key of an instance', () => {
+  test('names the job and its identifying parameters, in the order of the contract', () => {
+    const parameters = parseParameters(job, { shops: ['a'], day: '2025-10-01' });
+    expect(instanceKey(job, parameters)).toBe(
+      'settlement:day=2025-10-01,note=none,run=1,dryRun=false,shops=["a"]',
+    );
+    expect(identifyingParameters(job)).toEqual(['day', 'region', 'note', 'run', 'dryRun', 'shops']);
+  });
+
+  test('does not depend on what is not identifying, nor on the order of writing', () => {
+    const one = parseParameters(job, { day: '2025-10-01', run: 2, speed: 1, comment: 'x' });
+    const two = parseParameters(job, { run: 2, day: '2025-10-01', speed: 9 });
+    expect(instanceKey(job, one)).toBe(instanceKey(job, two));
+  });
+
+  test('minds where it is said that a parameter does not identify: before or after its default', () => {
+    const parameters = z.object({
+      before: z.number().meta({ identifying: false }).default(1),
+      after: z.number().default(1).meta({ identifying: false }),
+    });
+    expect(identifyingParameters(defineJob({ name: 'x', description: 'x', parameters, steps: {} }))).toEqual(
+      [],
+    );
+  });
+
+  test('is the name alone where nothing identifies', () => {
+    expect(instanceKey(twoTexts, {})).toBe('two');
+  });
+
+  test('differs where a parameter differs, whatever characters its values hold', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.stringMatching(/^[ab=,:%/ 0-9A-F]{0,12}$/),
+      fc.constant('ü'.repeat(300)),
+    );
+    const parameters = fc.record({ a: text, b: text }, { requiredKeys: [] });
+    fc.assert(
+      fc.property(parameters, parameters, (one, two) => {
+        const same = one.a === two.a && one.b === two.b;
+        expect(instanceKey(twoTexts, one) === instanceKey(twoTexts, two)).toBe(same);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('fits a workflow id, which may have 1,000 bytes, with room for the ids of children', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 2000 });
+    fc.assert(
+      fc.property(text, text, (a, b) => {
+        const key = instanceKey(twoTexts, { a, b });
+        expect(Buffer.byteLength(key)).toBeLessThanOrEqual(900);
+        expect(key).not.toMatch(/[\s/]/u);
+      }),
+    );
+  });
+});
+
+describe('parameters that cannot be', () => {
+  test.each([
+    ['missing', {}, /day/],
+    ['of the wrong type', { day: '2025-10-01', run: 'two' }, /run: .*number/i],
+    ['not a date', { day: 'yesterday' }, /day: .*date/i],
+    ['unknown', { day: '2025-10-01', dya: 1 }, /dya/],
+    ['not an object', 'text', /object/i],
+  ])('are refused when %s, by name', (_what, input, message) => {
+    const refused = refusalOf(input);
+    expect(failureTypeOf(refused)).toBe('JobParametersInvalid');
+    expect(refused.message).toMatch(message);
+    expect(refused.message).toMatch(/settlement .*It takes: day, region.*Nothing was written/);
+  });
+
+  test('are all named at once', () => {
+    const { message } = refusalOf({ day: 'x', run: 0, dryRun: 1, extra: true });
+    for (const name of ['day', 'run', 'dryRun', 'extra']) expect(message).toContain(name);
+  });
+
+  test('do not have their values repeated', () => {
+    expect(refusalOf({ day: 'hidden-word' }).message).not.toContain('hidden-word');
+  });
+});
+
+describe('words of the command line', () => {
+  test('are read as what the contract says', () => {
+    const words = [
+      'day=2025-10-01',
+      'run=3',
+      'dryRun=true',
+      'shops=a,b',
+      'region=a=b',
+      'speed=1.5',
+      'comment=',
+    ];
+    expect(parametersFromText(job, words)).toEqual({
+      day: '2025-10-01',
+      run: 3,
+      dryRun: true,
+      shops: ['a', 'b'],
+      region: 'a=b',
+      speed: 1.5,
+      comment: '',
+    });
+  });
+
+  test.each(['run=three', 'run=', 'run= ', 'dryRun=yes', 'run=Infinity'])(
+    '%s is left for the contract to refuse',
+    (word) => {
+      expect(() => parseParameters(job, parametersFromText(job, ['day=2025-10-01', word]))).toThrow(
+        word.split('=')[0],
+      );
+    },
+  );
+
+  test.each(['run', '=3', ''])('"%s" is no parameter', (word) => {
+    expect(() => parametersFromText(job, [word])).toThrow(/--param name=value/);
+  });
+
+  test('a number in a text parameter stays text', () => {
+    expect(parametersFromText(job, ['region=007'])).toEqual({ region: '007' });
+  });
+});
+
+function refusalOf(input: unknown): Error {
+  try {
+    parseParameters(job, input);
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  return expect.fail('must be refused');
+}

@@ -1,0 +1,248 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { MongoClient } from 'mongodb';
+import { inject } from 'vitest';
+import { messages } from '../../src/contract/messages.ts';
+import type { JobProgress } from '../../src/contract/progress.ts';
+import { Guard } from '../../src/dev/guard.ts';
+import { startLegacyApi } from '../../src/dev/legacy-api.ts';
+import type { Part } from '../../src/dev/part.ts';
+import { reporterOf, type Reporter } from '../../src/dev/progress.ts';
+import type { ProcessOwner } from '../../src/dev/server-process.ts';
+import { startStack } from '../../src/dev/stack.ts';
+import { withoutTemporalSettings } from '../../src/dev/temporal.ts';
+import { addressVariables } from './address-variables.ts';
+import { testDatabase } from './database.ts';
+import { createNamespace } from './namespace.ts';
+import { startTestWorker, type TestWorker } from './worker-process.ts';
+import { bundleFor } from './workflow-bundle.ts';
+
+export { waitFor } from './wait-for.ts';
+export type { TestWorker } from './worker-process.ts';
+
+/** What a world is to have. */
+export interface WorldOptions {
+  /** Arguments of the stub of the legacy API, such as `--latency=200`. */
+  legacyApi?: readonly string[];
+  /** Servers of its own instead of the shared ones, so that they may be killed and restarted. */
+  ownServers?: boolean;
+  /** The program that workers run, with the workflows beside it: `testJobsWorker`, say. @default src/worker.ts */
+  workerProgram?: string;
+}
+
+/** The servers behind a world that has its own. */
+export interface OwnServers {
+  readonly temporal: Part;
+  readonly postgres: Part;
+  readonly mongodb: Part;
+}
+
+/** How to start one more worker. */
+export interface WorkerChoice {
+  /** Added to the addresses of the world. */
+  environment?: NodeJS.ProcessEnv;
+  /** Another program than the world's. */
+  program?: string;
+}
+
+/** Real parts that one file of tests has to itself: databases, namespace, stub, workers. */
+export interface World {
+  /** The service database: the source. */
+  readonly sourceDatabaseUrl: string;
+  /** The migration database: the target, with the ledger. */
+  readonly databaseUrl: string;
+  readonly mongodbUrl: string;
+  readonly legacyApi: Part;
+  readonly temporalAddress: string;
+  readonly namespace: string;
+  readonly taskQueue: string;
+  readonly client: Client;
+  /** The environment that a worker, or the command line, needs to work in this world. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** @throws when the world shares its servers with others */
+  readonly servers: OwnServers;
+  /** The workers that were started, in order, the killed ones too. */
+  readonly workers: readonly TestWorker[];
+  /** Starts one more worker and waits until it polls. */
+  startWorker(choice?: WorkerChoice): Promise<TestWorker>;
+  /**
+   * Starts a job as anybody may, by workflow type and parameters.
+   * @param workflowId @default the job's name and something random
+   */
+  start(job: string, parameters?: object, workflowId?: string): Promise<WorkflowHandle>;
+  /** What the `progress` query of a job answers. */
+  progress(workflowId: string): Promise<JobProgress>;
+  /** Figures of the legacy API. */
+  legacyApiStatistics(): Promise<LegacyApiStatistics>;
+  /** Ends all of it. */
+  dispose(): Promise<void>;
+}
+
+/** What the stub counts; see `src/dev/legacy-api/statistics.ts`. */
+export interface LegacyApiStatistics {
+  calls: number;
+  peakInFlight: number;
+  keys: number;
+  keysCalledMoreThanOnce: number;
+  repeatedCalls: number;
+}
+
+interface Servers {
+  readonly temporalAddress: string;
+  readonly databaseUrl: string;
+  readonly sourceDatabaseUrl: string;
+  readonly mongodbUrl: string;
+  readonly own?: OwnServers;
+  end(): Promise<void>;
+}
+
+/** Makes a world; a test that has failed to make one leaves nothing behind either. */
+export async function createWorld(options: WorldOptions = {}): Promise<World> {
+  const ends: (() => unknown)[] = [];
+  const dispose = async () => {
+    for (const end of ends.splice(0).toReversed()) await end();
+  };
+  try {
+    return await assemble(options, ends, dispose);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function assemble(
+  options: WorldOptions,
+  ends: (() => unknown)[],
+  dispose: () => Promise<void>,
+): Promise<World> {
+  const home = mkdtempSync(path.join(tmpdir(), 'keystride-world-'));
+  chmodSync(home, 0o711);
+  ends.push(() => rmSync(home, { recursive: true, force: true }));
+  const owner = guardedOwner(ends);
+  const servers = options.ownServers ? await ownServers(home) : await sharedServers();
+  ends.push(() => servers.end());
+  const legacyApi = await startLegacyApi({ home, arguments: options.legacyApi ?? [], owner, report: silent });
+  ends.push(() => legacyApi.stop());
+  const connection = await Connection.connect({ address: servers.temporalAddress });
+  ends.push(() => connection.close());
+  const namespace = await createNamespace(connection);
+  const client = new Client({ connection, namespace });
+  const taskQueue = 'keystride';
+  const environment: NodeJS.ProcessEnv = {
+    ...withoutTemporalSettings(process.env),
+    TEMPORAL_ADDRESS: servers.temporalAddress,
+    TEMPORAL_NAMESPACE: namespace,
+    TEMPORAL_CONFIG_FILE: path.join(home, 'no-temporal.toml'),
+    DATABASE_URL: servers.databaseUrl,
+    SOURCE_DATABASE_URL: servers.sourceDatabaseUrl,
+    MONGODB_URL: servers.mongodbUrl,
+    LEGACY_API_URL: legacyApi.url,
+    KEYSTRIDE_HOME: home,
+    KEYSTRIDE_CACHE: inject('sharedStack').cache,
+    KEYSTRIDE_TASK_QUEUE: taskQueue,
+  };
+  const workers: TestWorker[] = [];
+  ends.push(() => Promise.all(workers.map((worker) => worker.stop())));
+  return {
+    ...servers,
+    legacyApi,
+    namespace,
+    taskQueue,
+    client,
+    environment,
+    workers,
+    get servers() {
+      if (servers.own === undefined) throw new Error('this world shares its servers; ask for ownServers');
+      return servers.own;
+    },
+    startWorker: async ({ environment: added, program = options.workerProgram ?? productWorker } = {}) => {
+      const worker = await startTestWorker({
+        name: `worker-${workers.length + 1}`,
+        home,
+        program,
+        environment: { ...environment, KEYSTRIDE_WORKFLOW_BUNDLE: await bundleFor(program), ...added },
+        owner,
+      });
+      workers.push(worker);
+      return worker;
+    },
+    start: (job, parameters = {}, workflowId = `${job}-${mark()}`) =>
+      client.workflow.start(job, { taskQueue, workflowId, args: [parameters] }),
+    progress: (workflowId) => client.workflow.getHandle(workflowId).query<JobProgress>(messages.progress),
+    legacyApiStatistics: async () =>
+      (await (await fetch(`${legacyApi.url}/stats`)).json()) as LegacyApiStatistics,
+    dispose,
+  };
+}
+
+/** The worker as users run it. */
+const productWorker = path.join(import.meta.dirname, '../../src/worker.ts');
+
+/** The worker with the jobs that exist for tests alone. */
+export const testJobsWorker = path.join(import.meta.dirname, 'jobs/worker.ts');
+
+const silent: Reporter = reporterOf('world', () => {});
+
+/** Clones of the migrated databases and a Mongo database of its own, on the servers of the whole run. */
+async function sharedServers(): Promise<Servers> {
+  const { temporalAddress, mongodbUrl } = inject('sharedStack');
+  const [service, migration] = await Promise.all([testDatabase('service'), testDatabase('migration')]);
+  const ofItsOwn = new URL(mongodbUrl);
+  ofItsOwn.pathname = `/keystride_test_${mark()}`;
+  return {
+    temporalAddress,
+    databaseUrl: migration.url,
+    sourceDatabaseUrl: service.url,
+    mongodbUrl: ofItsOwn.href,
+    end: async () => {
+      await service.drop();
+      await migration.drop();
+      await dropMongoDatabase(ofItsOwn.href);
+    },
+  };
+}
+
+async function dropMongoDatabase(url: string): Promise<void> {
+  const client = await MongoClient.connect(url);
+  try {
+    await client.db().dropDatabase();
+  } finally {
+    await client.close();
+  }
+}
+
+async function ownServers(home: string): Promise<Servers> {
+  // An ephemeral stack ignores the parts that the environment names, but its Temporal forgets all on a restart.
+  const given = addressVariables.some((name) => process.env[name]);
+  const stack = await startStack({
+    ...(given ? { ephemeral: true } : { home: path.join(home, 'servers') }),
+    cache: inject('sharedStack').cache,
+    parts: ['temporal', 'postgres', 'mongodb'],
+  });
+  const { temporal, postgres, mongodb } = stack.parts;
+  return {
+    temporalAddress: temporal.address,
+    databaseUrl: postgres.url,
+    sourceDatabaseUrl: postgres.sourceUrl,
+    mongodbUrl: mongodb.url,
+    own: { temporal, postgres, mongodb },
+    end: () => stack.stop(),
+  };
+}
+
+/** Whatever is started with this owner does not outlive the test process. */
+function guardedOwner(ends: (() => unknown)[]): ProcessOwner {
+  const guard = new Guard();
+  ends.push(() => guard.close());
+  return {
+    started: (_name, identity, signal) => guard.watch(identity, signal),
+    ended: (_name, identity) => guard.release(identity),
+  };
+}
+
+function mark(): string {
+  return randomBytes(5).toString('hex');
+}

@@ -1,0 +1,41 @@
+import { defineConfig, type TestUserConfig } from 'vitest/config';
+
+const shared: TestUserConfig = {
+  globalSetup: ['test/support/global-setup.ts'],
+  setupFiles: ['test/support/failures.ts'],
+  pool: 'forks',
+  // Tests run as the product does: by Node itself, which takes TypeScript as it is.
+  experimental: { viteModuleRunner: false, nodeLoader: false },
+};
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/support/closing-line.ts'],
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/chaos/**'],
+          // Most of them wait for a database rather than for the processor.
+          maxWorkers: 3,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          // After the others and one at a time: each brings processes of its own, and some measure time.
+          sequence: { groupOrder: 1 },
+          maxWorkers: 1,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
