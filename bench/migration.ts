@@ -26,7 +26,7 @@ const inFlight = 250;
 const behaviours = {
   migration: { latency },
   // Failures alone: large documents are another measurement.
-  migrationWithFailures: { ...withFailures(documents, latency), overrides: {} },
+  migrationWithFailures: withFailures(documents, latency),
 } satisfies Record<string, StubBehaviour>;
 
 type Scenario = keyof typeof behaviours;

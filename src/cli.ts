@@ -44,6 +44,11 @@ forEveryCommand(program, (command) =>
 );
 
 const argv = process.argv.slice(2);
+// Whoever reads our output may have seen enough: `keystride --help | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 try {
   await program.parseAsync(argv, { from: 'user' });
 } catch (error) {

@@ -10,7 +10,7 @@ import {
 const besides = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** The bundle that a build leaves beside the compiled worker. */
-const built = besides('./workflow-bundle.js');
+const built = besides('./workflow-code.js');
 
 /** Everything that runs in Temporal's sandbox, as one script: from the given entry, or from `src/workflows`. */
 export async function bundleWorkflows(entry = workflowEntry()): Promise<WorkflowBundleWithSourceMap> {

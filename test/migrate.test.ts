@@ -43,13 +43,13 @@ test('refuses a file that changed after it was applied', async () => {
 });
 
 test('leaves nothing of a file that fails, and says which one it was', async () => {
-  await client.query('create table preprocess_job ()');
+  await client.query('create table public.preprocess_job ()');
   await expect(migrate(database.url, 'migration')).rejects.toThrow(
     /0002_documents\.sql: relation "preprocess_job" already exists/,
   );
   const { rows } = await client.query(`select to_regclass('migration_target') as target`);
   expect(rows).toEqual([{ target: null }]);
-  await client.query('drop table preprocess_job');
+  await client.query('drop table public.preprocess_job');
   expect(await migrate(database.url, 'migration')).toEqual(['0002_documents.sql']);
 });
 

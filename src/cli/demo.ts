@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { catalogue } from '../contract/index.ts';
 import { listTicketKeys } from '../dev/legacy-api/directory.ts';
 import { withSession, type Session } from './connection.ts';
-import { ticketKey, withFailures } from './demo/behaviour.ts';
+import { ticketKey, withFailures, withLarge } from './demo/behaviour.ts';
 import { prepareData } from './demo/data.ts';
 import { runMigration, type MigrationRequest } from './demo/migration.ts';
 import { bringUpDemo, type DemoParts } from './demo/stack.ts';
@@ -21,20 +21,21 @@ interface DemoOptions extends OutputOptions {
   from?: string;
   keep?: true;
   clean?: true;
+  large: number;
   workers: number;
 }
 
 const help = `
 Brings up what is missing, makes documents, copies the targets (targetSync) and migrates them (documentMigration) from a
-stub of the legacy API. By default 3 % of them are unknown to it, 1 % malformed, 1 % of an unsupported format, and three
-are larger than MongoDB takes in one record. A stack that runs already is used and stays up. Data is deleted only where
-the stack itself keeps it.
+stub of the legacy API. By default 3 % of them are unknown to it, 1 % malformed, 1 % of an unsupported format. A stack
+that runs already is used and stays up. Data is deleted only where the stack itself keeps it.
 
 Exit codes: 0 all migrated, 3 all but the expected failures, 1 anything else.
 
 Examples:
   $ keystride demo
   $ keystride demo --documents 5000 --latency 200 --in-flight 400 --clean
+  $ keystride demo --large 3                                 some go to GridFS
   $ keystride demo --from ./node_modules --documents 500     files of your own, one document each
   $ keystride demo --keep                                    leaves everything up to look around
   $ keystride demo -o json`;
@@ -47,7 +48,13 @@ export function demoCommand(): Command {
     .option('--latency <ms>', 'how long the legacy API takes for a call', wholeNumber(0, 600_000), 1000)
     .option('--in-flight <n>', 'calls of the legacy API at a time', wholeNumber(1, 2000), 250)
     .option('--from <dir>', 'migrate the text files below this directory')
-    .option('--clean', 'no failing and no large documents')
+    .option('--clean', 'no failing documents')
+    .option(
+      '--large <n>',
+      'documents larger than MongoDB takes in one record (18 MiB)',
+      wholeNumber(0, 1000),
+      0,
+    )
     .option('--workers <n>', 'worker processes', wholeNumber(1, 100), 1)
     .option('--keep', 'leave everything up at the end')
     .addOption(outputOption())
@@ -126,7 +133,10 @@ async function run(
   const request: MigrationRequest = {
     documents,
     inFlight: options.inFlight,
-    behaviour: options.clean ? { latency: options.latency } : withFailures(documents, options.latency),
+    behaviour: {
+      ...(options.clean ? { latency: options.latency } : withFailures(documents, options.latency)),
+      ...withLarge(documents, options.large),
+    },
     run: Math.floor(Date.now() / 1000),
     signal,
     onStarted: ({ workflowId, uiUrl }) => {

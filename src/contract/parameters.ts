@@ -55,17 +55,31 @@ function fromText(schema: unknown, text: string): unknown {
 }
 
 function innerType(schema: z.ZodType): string {
-  let at: unknown = schema;
-  while (at instanceof z.ZodDefault || at instanceof z.ZodOptional || at instanceof z.ZodNullable)
-    at = at.unwrap();
-  return at instanceof z.ZodType ? at.type : 'string';
+  return layersOf(schema).at(-1)?.type ?? 'string';
+}
+
+/** A schema and what it wraps, from `.default()`, `.optional()` or `.nullable()` inwards. */
+function layersOf(schema: z.ZodType): z.ZodType[] {
+  const layers = [schema];
+  for (
+    let at = schema;
+    at instanceof z.ZodDefault || at instanceof z.ZodOptional || at instanceof z.ZodNullable;
+  ) {
+    at = at.unwrap() as z.ZodType;
+    layers.push(at);
+  }
+  return layers;
 }
 
 /** The names of the parameters that say which instance a run belongs to, in the order of the contract. */
 export function identifyingParameters(job: JobDefinition): string[] {
   return Object.entries(job.parameters.shape)
-    .filter(([, schema]) => schema instanceof z.ZodType && schema.meta()?.['identifying'] !== false)
+    .filter(([, schema]) => schema instanceof z.ZodType && isIdentifying(schema))
     .map(([name]) => name);
+}
+
+function isIdentifying(schema: z.ZodType): boolean {
+  return layersOf(schema).every((layer) => layer.meta()?.['identifying'] !== false);
 }
 
 /** The key of the instance that these validated parameters name. Equal parameters give equal keys. */

@@ -45,14 +45,24 @@ export function hashOfFile(json: Buffer): string {
   return createHash('sha256').update(json).digest('hex');
 }
 
-/** The same of sentences, piece by piece: the JSON of a large document need not be in memory beside it. */
-export function hashOfSentences(sentences: readonly Sentence[]): string {
+/**
+ * The same of sentences, piece by piece: the JSON of a large document need not be in memory beside it.
+ *
+ * @param onPart is given the JSON in parts, if it is wanted after all.
+ */
+export function hashOfSentences(sentences: readonly Sentence[], onPart?: (json: string) => void): string {
   const hash = createHash('sha256');
+  const add = (json: string) => {
+    hash.update(json);
+    onPart?.(json);
+  };
+  add('[');
   for (let first = 0; first < sentences.length; first += 1000) {
-    const json = JSON.stringify(sentences.slice(first, first + 1000));
-    hash.update(first === 0 ? '[' : ',').update(json.slice(1, -1));
+    if (first > 0) add(',');
+    add(JSON.stringify(sentences.slice(first, first + 1000)).slice(1, -1));
   }
-  return hash.update(sentences.length === 0 ? '[]' : ']').digest('hex');
+  add(']');
+  return hash.digest('hex');
 }
 
 /**
@@ -64,15 +74,19 @@ export function documentOf(target: Target, body: Buffer, epoch: number): Migrate
   const sentences = parseSentences(target.ticket_key, body);
   const id = preprocessIdOf(target.ticket_key);
   const head = { _id: id, epoch, ticketKey: target.ticket_key };
-  const tail = { sentenceCount: sentences.length, sha256: hashOfSentences(sentences) };
-  const whole = { ...head, sentences, ...tail };
-  if (fitsOneDocument(whole, body.length)) return { target, extract: whole, file: undefined };
-  return { target, extract: { ...head, fileId: id, ...tail }, file: Buffer.from(JSON.stringify(sentences)) };
-}
-
-/** A sentence takes at most twice as many bytes in BSON as in JSON, so most bodies need no measuring. */
-function fitsOneDocument(document: SentenceExtract, jsonBytes: number): boolean {
-  return 2 * jsonBytes < largestDocument || BSON.calculateObjectSize(document) <= largestDocument;
+  const sentenceCount = sentences.length;
+  // A sentence takes at most twice as many bytes in BSON as in JSON, so most bodies need no measuring.
+  const surelyFits = 2 * body.length < largestDocument;
+  const parts: string[] = [];
+  const sha256 = hashOfSentences(sentences, surelyFits ? undefined : (json) => parts.push(json));
+  const whole = { ...head, sentences, sentenceCount, sha256 };
+  if (surelyFits || BSON.calculateObjectSize(whole) <= largestDocument)
+    return { target, extract: whole, file: undefined };
+  return {
+    target,
+    extract: { ...head, fileId: id, sentenceCount, sha256 },
+    file: Buffer.from(parts.join('')),
+  };
 }
 
 function parseSentences(ticketKey: string, body: Buffer): Sentence[] {

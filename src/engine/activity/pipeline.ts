@@ -75,6 +75,8 @@ export class Pipeline {
   #endCommitted = false;
   #stopping: 'pageOver' | 'cancelled' | 'failed' | undefined;
   #failure: { readonly error: unknown } | undefined;
+  /** A chunk did not commit: nothing behind it may, or the checkpoint would jump over it. */
+  #commitFailed = false;
   #drainTimer: NodeJS.Timeout | undefined;
   readonly #finished = Promise.withResolvers<void>();
 
@@ -121,9 +123,16 @@ export class Pipeline {
     this.#startItems();
     this.#formChunks();
     if (!this.#committing && this.#chunks[0]) void this.#commitFirst(this.#chunks[0]);
-    if (!this.#reading && !this.#readEnded && !this.#stopping && this.#queue.length < this.#window())
-      void this.#readMore();
+    if (this.#wantsMore()) void this.#readMore();
     if (this.#isIdle()) this.#finish();
+  }
+
+  #wantsMore(): boolean {
+    if (this.#reading || this.#readEnded || this.#stopping) return false;
+    // However many unreadable rows the queue holds, they make no chunk: then only reading on helps.
+    const stuck =
+      this.#inFlight === 0 && this.#chunks.length === 0 && this.#nextToStart === this.#queue.length;
+    return stuck || this.#queue.length < this.#window();
   }
 
   /** Items that may be between reader and commit: enough that one slow item at the front does not idle the rest. */
@@ -215,7 +224,7 @@ export class Pipeline {
   }
 
   #formChunks(): void {
-    while (this.#chunks.length < preparedAhead && !this.#endFormed()) {
+    while (!this.#commitFailed && this.#chunks.length < preparedAhead && !this.#endFormed()) {
       const size = this.#nextChunkLength();
       if (size === undefined) return;
       const slots = this.#queue.splice(0, size);
@@ -268,7 +277,7 @@ export class Pipeline {
       this.#endCommitted = chunk.last;
       this.#chunks.shift();
     } catch (error) {
-      // Nothing behind it may commit.
+      this.#commitFailed = true;
       for (const behind of this.#chunks) for (const slot of behind.slots) slot.release();
       this.#chunks = [];
       this.#fail(error);

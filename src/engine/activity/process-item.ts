@@ -75,17 +75,24 @@ async function finishItem(
           attempts: attempt,
         };
       }
-      if (found.decision === 'fail' || exhausted) throw new ItemFailed(error, found, slot.key, attempt);
+      if (found.decision === 'fail' || exhausted)
+        throw new ItemFailed(error, whenExhausted(found), slot.key, attempt);
       if (!(await waitForRetry(found, failures, processing))) return undefined;
     }
   }
+}
+
+/** A service that is away is met again by the page's next attempt; an item that is at fault stays at fault. */
+function whenExhausted(found: ErrorClass): ErrorClass {
+  return found.unavailable ? found : { ...found, decision: 'fail' };
 }
 
 /** @returns false when the page ended meanwhile. */
 async function waitForRetry(found: ErrorClass, failures: number, processing: Processing): Promise<boolean> {
   const asked = found.retryAfterMs;
   // Not all at the same moment: whoever was refused together would be refused together again.
-  const milliseconds = (asked ?? backoff(processing.retry, Math.max(1, failures))) * (1 + Math.random() / 4);
+  const least = backoff(processing.retry, Math.max(1, failures));
+  const milliseconds = Math.max(asked ?? least, processing.retry.initialMs) * (1 + Math.random() / 4);
   processing.onWait?.(
     asked === undefined ? `retrying after ${found.code}` : `${found.code}, asked to wait ${asked} ms`,
   );

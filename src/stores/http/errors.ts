@@ -71,7 +71,9 @@ function classifyStatus({ status, retryAfterMs }: HttpStatusError): ErrorClass {
  */
 export function retryAfter(header: string | undefined, now = Date.now()): number | undefined {
   if (header === undefined) return undefined;
-  if (/^\d+$/u.test(header.trim())) return Number(header) * 1000;
-  const date = Date.parse(header);
+  const value = header.trim();
+  if (/^\d+$/u.test(value)) return Number(value) * 1000;
+  // Date.parse takes many things for dates; an HTTP date begins with the day of the week.
+  const date = /^[a-z]{3,9},? /iu.test(value) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

@@ -1,12 +1,11 @@
 import { type AnyBulkWriteOperation, type Collection, MongoBulkWriteError, type WriteError } from 'mongodb';
+import { duplicateKey } from './errors.ts';
 
 /** A document that a job writes: keyed by the source, and marked by the execution that wrote it. */
 export interface KeyedDocument {
   readonly _id: string;
   readonly epoch: number;
 }
-
-const duplicateKey = 11000;
 
 /**
  * Writes documents so that writing them again changes nothing: inserts them all at once, unordered, and replaces only

@@ -20,6 +20,14 @@ const transientCodes: readonly number[] = [
   13436, // NotPrimaryOrSecondary
 ];
 
+/** The code of a write whose key is there already. */
+export const duplicateKey = 11000;
+
+/** Whether a write failed because its key is there already. */
+export function isDuplicateKey(error: unknown): boolean {
+  return error instanceof MongoServerError && error.code === duplicateKey;
+}
+
 /** Classifies what MongoDB, a server that speaks its protocol, or the way to it has raised. */
 export function classifyMongo(error: unknown): ErrorClass | undefined {
   if (!(error instanceof MongoError)) return undefined;

@@ -1,5 +1,6 @@
 import { finished } from 'node:stream/promises';
 import { type Db, type Document, GridFSBucket } from 'mongodb';
+import { isDuplicateKey } from './errors.ts';
 
 /** A bucket of GridFS whose files have ids of our own, so that writing a file again replaces it. */
 export class FileStore {
@@ -16,14 +17,17 @@ export class FileStore {
   /**
    * Stores a file under its id, in place of what an earlier attempt may have left, finished or not.
    *
-   * The file's entry is written after its last chunk, so a file that is there is whole.
+   * The file's entry is written after its last chunk, so a file that is there is whole. Looking first for what may be
+   * there would cost every first attempt; the unique keys of GridFS say it for nothing.
    */
   async replace(id: string, name: string, content: Buffer, metadata: Document): Promise<void> {
-    await this.remove([id]);
-    // The driver's types know ObjectId alone; the server takes any id.
-    const upload = this.#bucket.openUploadStreamWithId(id as unknown as FileId, name, { metadata });
-    upload.end(content);
-    await finished(upload);
+    try {
+      await this.#upload(id, name, content, metadata);
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      await this.remove([id]);
+      await this.#upload(id, name, content, metadata);
+    }
   }
 
   /** Removes files with all their chunks; what is not there is no error. */
@@ -55,6 +59,13 @@ export class FileStore {
     const whole = await this.#files.find({ _id: { $in: owners } }, { projection: { _id: 1 } }).toArray();
     const known = new Set(whole.map(({ _id }) => _id));
     return owners.filter((owner) => !known.has(owner));
+  }
+
+  async #upload(id: string, name: string, content: Buffer, metadata: Document): Promise<void> {
+    // The driver's types know ObjectId alone; the server takes any id.
+    const upload = this.#bucket.openUploadStreamWithId(id as unknown as FileId, name, { metadata });
+    upload.end(content);
+    await finished(upload);
   }
 
   get #files() {

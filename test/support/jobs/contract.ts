@@ -32,3 +32,25 @@ export const noopItems = defineJob({
   steps: { pass: chunkStep() },
   tune: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions } }),
 });
+
+/** Items from memory that fail, and take their time, as told. */
+export const scriptedItems = defineJob({
+  name: 'scriptedItems',
+  description: 'Items from memory, some of them skipped, each taking its time',
+  parameters: z.object({
+    run: z.int().default(1),
+    items: z.int().min(0),
+    /** Every so-manieth item is skipped, the first one among them; 0 for none. */
+    skipEvery: z.int().min(0).default(0),
+    skipLimit: z.int().min(0).default(0).meta({ identifying: false }),
+    itemMilliseconds: z.int().min(0).default(0).meta({ identifying: false }),
+    chunkSize: size(10_000, 10),
+    partitions: size(64, 1),
+    window: size(64, 8),
+    pageSeconds: z.number().min(0.1).default(10).meta({ identifying: false }),
+  }),
+  steps: { pass: chunkStep() },
+  tune: ({ skipLimit, chunkSize, partitions, window, pageSeconds }) => ({
+    pass: { skipLimit, chunkSize, partitions, window, pageSeconds, concurrency: window },
+  }),
+});

@@ -10,3 +10,7 @@ export function noopTargets(parameters: unknown): Promise<JobProgress> {
 export function noopItems(parameters: unknown): Promise<JobProgress> {
   return runJob('noopItems', parameters, async (job) => void (await job.step('pass')));
 }
+
+export function scriptedItems(parameters: unknown): Promise<JobProgress> {
+  return runJob('scriptedItems', parameters, async (job) => void (await job.step('pass')));
+}

@@ -61,6 +61,7 @@ export async function recordSkips(
 /** The cause of a skip without its particulars: quoted words, ids and numbers give way to a sign. */
 export function fingerprint({ code, message }: Pick<Skip, 'code' | 'message'>): string {
   const normalised = message
+    .slice(0, longestMessage)
     .replaceAll(/"[^"]*"|'[^']*'/gu, '…')
     .replaceAll(/\b[0-9a-f]{8}-[0-9a-f-]{27}\b/giu, '…')
     .replaceAll(/\S*\d\S*/gu, '#');
