@@ -92,6 +92,8 @@ const settings = [
   'shared_buffers=512MB',
   'listen_addresses=127.0.0.1',
   'unix_socket_directories=',
+  // So that the demo and the benchmark can tell when a run's last chunk committed.
+  'track_commit_timestamp=on',
   'timezone=UTC',
   'log_timezone=UTC',
 ];

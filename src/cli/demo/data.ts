@@ -70,6 +70,27 @@ export async function readOutcome({ config }: Pick<DemoParts, 'config'>): Promis
   });
 }
 
+/**
+ * When the last chunk of a step committed, in milliseconds since 1970; null where the server does not keep the times
+ * of commits.
+ */
+export async function lastCommitAt(
+  { config }: Pick<DemoParts, 'config'>,
+  instance: string,
+  step: string,
+): Promise<number | null> {
+  return withPostgres(config.databaseUrl, 'DATABASE_URL', async (client) => {
+    const { rows } = await client.query<{ at: string | null }>(
+      `select extract(epoch from max(case when current_setting('track_commit_timestamp') = 'on'
+                                          then pg_xact_commit_timestamp(xmin) end)) * 1000 as at
+         from keystride.checkpoint where instance_key = $1 and step = $2`,
+      [instance, step],
+    );
+    const at = rows[0]?.at ?? null;
+    return at === null ? null : Number(at);
+  });
+}
+
 async function refuseForeignRows({ databaseUrl, sourceDatabaseUrl }: DemoParts['config']): Promise<void> {
   const places = [
     { url: databaseUrl, variable: 'DATABASE_URL', tables: targetTables.split(', ') },

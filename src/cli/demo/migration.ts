@@ -7,7 +7,7 @@ import type { Session } from '../connection.ts';
 import type { LiveProgress } from '../heartbeats.ts';
 import { startRequest, startRun, untilOpened, type StartedRun } from '../start.ts';
 import { watch } from '../watch.ts';
-import { readOutcome, type Outcome } from './data.ts';
+import { lastCommitAt, readOutcome, type Outcome } from './data.ts';
 import type { DemoParts } from './stack.ts';
 import { Stub, type StubBehaviour } from './stub.ts';
 
@@ -61,7 +61,7 @@ export async function runMigration(
     workflowId: progress.workflowId,
     outcome: await readOutcome(parts),
     calls,
-    seconds: secondsOf(progress, calls),
+    seconds: await secondsOf(parts, progress, calls),
     apiLimitSeconds: (Math.ceil(documents / inFlight) * behaviour.latency) / 1000,
     verified: isVerified(progress),
   };
@@ -80,11 +80,16 @@ async function runJob(
   return closed ? progress : undefined;
 }
 
-/** Both times are of one machine's clock. */
-function secondsOf({ steps }: JobProgress, { firstCallAt }: StatisticsReport): number | null {
+/** Both times are of one machine's clock. Where the database does not tell its last commit, the step's end stands for it. */
+async function secondsOf(
+  parts: DemoParts,
+  { instance, steps }: JobProgress,
+  { firstCallAt }: StatisticsReport,
+): Promise<number | null> {
   const finishedAt = steps.find(({ step }) => step === 'fetchAndStore')?.finishedAt;
-  if (!finishedAt || firstCallAt === null) return null;
-  return (Date.parse(finishedAt) - Date.parse(firstCallAt)) / 1000;
+  if (!finishedAt || firstCallAt === null || instance === null) return null;
+  const last = (await lastCommitAt(parts, instance, 'fetchAndStore')) ?? Date.parse(finishedAt);
+  return Math.round(last - Date.parse(firstCallAt)) / 1000;
 }
 
 function isVerified({ status, steps }: JobProgress): boolean {
