@@ -1,4 +1,4 @@
-import type { StepPolicy } from './policy.ts';
+import type { RetryPolicy, SkipPolicy, StepPolicy } from './policy.ts';
 import type { Counters } from './progress.ts';
 
 /** The claim that an execution holds on its instance; every write to the ledger names it. */
@@ -56,7 +56,9 @@ export interface PagePolicy {
   readonly chunkSize: number;
   readonly concurrency: number;
   readonly pageSeconds: number;
-  readonly retry: { readonly retries: number; readonly initialMs: number; readonly maximumMs: number };
+  readonly retry: RetryPolicy;
+  readonly skipLimit: number;
+  readonly skip?: SkipPolicy;
 }
 
 /** Where a partition stands in the ledger. Cumulative, so nothing is ever summed twice. */

@@ -21,14 +21,3 @@ export interface ErrorClass {
 }
 
 export type Classifier = (error: unknown) => ErrorClass | undefined;
-
-/** Asks each classifier in turn, along the error and its causes; what nobody knows fails. */
-export function classify(error: unknown, classifiers: readonly Classifier[]): ErrorClass {
-  for (let at = error; at !== undefined && at !== null; at = at instanceof Error ? at.cause : undefined) {
-    for (const classifier of classifiers) {
-      const found = classifier(at);
-      if (found) return found;
-    }
-  }
-  return { decision: 'fail', code: error instanceof Error ? error.name : 'UNKNOWN' };
-}

@@ -11,6 +11,21 @@ export interface RetryPolicy {
   readonly initialMs: number;
   /** The longest wait, in milliseconds. @default 10000 */
   readonly maximumMs: number;
+  /** Error codes, or names of error classes, that are retried besides those that stores know to be transient. */
+  readonly codes?: readonly string[];
+}
+
+/** Which errors set an item aside instead of ending the step, besides a processor that throws `SkipItem`. */
+export interface SkipPolicy {
+  /**
+   * Error codes (`SQLSTATE_22P02`, `HTTP_410`; a beginning such as `SQLSTATE_23` stands for all that follow) or names of
+   * error classes, parents included. A transient error among them is skipped when its retries are used up.
+   */
+  readonly codes: readonly string[];
+  /** Codes and names that are not skipped all the same. @default none */
+  readonly except?: readonly string[];
+  /** Ends the step when more than this share of the items read is skipped, once so many have been read. */
+  readonly rate?: { readonly share: number; readonly afterItems: number };
 }
 
 /** The policy of a chunk step. */
@@ -30,6 +45,11 @@ export interface ChunkPolicy {
   readonly retry: RetryPolicy;
   /** Committed skips that the step allows, over all its partitions. @default 0 */
   readonly skipLimit: number;
+  readonly skip?: SkipPolicy;
+  /** Executions that may open the step; one more is refused. @default any number */
+  readonly startLimit?: number;
+  /** Runs the step again in an execution that finds it completed. @default false */
+  readonly allowStartIfComplete?: boolean;
 }
 
 /** The policy of a tasklet: a step that runs once. */
@@ -37,6 +57,10 @@ export interface TaskletPolicy {
   readonly kind: 'tasklet';
   /** The longest that one attempt may take, in seconds. @default 600 */
   readonly timeoutSeconds: number;
+  /** Executions that may open the step; one more is refused. @default any number */
+  readonly startLimit?: number;
+  /** Runs the step again in an execution that finds it completed. @default false */
+  readonly allowStartIfComplete?: boolean;
 }
 
 /** The policy of a verification step: it reads source and target and changes neither. */

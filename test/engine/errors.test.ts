@@ -1,7 +1,6 @@
 import { MongoNetworkError, MongoServerError } from 'mongodb';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
-import { classify } from '../../src/contract/classification.ts';
 import { describeError, failure, failureTypeOf } from '../../src/contract/errors.ts';
 import { SkipItem } from '../../src/engine/activity/chunks.ts';
 import { classifyWith, safeMessage, toFailure } from '../../src/engine/activity/item-errors.ts';
@@ -133,8 +132,8 @@ describe('a classification', () => {
       cause: Object.assign(new Error('x'), { code: 'ECONNREFUSED' }),
     });
     expect(classifyWith(undefined)(wrapped).decision).toBe('retry');
-    expect(classify(new Error('x'), [])).toEqual({ decision: 'fail', code: 'Error' });
-    expect(classify(null, [])).toEqual({ decision: 'fail', code: 'UNKNOWN' });
+    expect(classifyWith([])(new Error('x'))).toEqual({ decision: 'fail', code: 'Error' });
+    expect(classifyWith([])(null)).toEqual({ decision: 'fail', code: 'UNKNOWN' });
   });
 });
 

@@ -5,7 +5,8 @@ import type { Reader, ReadRequest } from '../../src/contract/reader.ts';
 import type { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
 import { type AnyChunkWork, chunks, type ItemContext, SkipItem } from '../../src/engine/activity/chunks.ts';
 import { classifyWith } from '../../src/engine/activity/item-errors.ts';
-import { type Chunk, Pipeline } from '../../src/engine/activity/pipeline.ts';
+import type { Chunk } from '../../src/engine/activity/chunk.ts';
+import { Pipeline } from '../../src/engine/activity/pipeline.ts';
 
 /** What becomes of one item, and how long it takes, in turns of the event loop; 0 answers without a promise. */
 export interface ItemScript {
@@ -95,7 +96,7 @@ export class InMemoryStep {
       work,
       range: { lower: null, upper: bounded && items.length > 0 ? cursorAt(items.length - 1) : null },
       after: this.cursor,
-      policy: { chunkSize, concurrency, pageSeconds: 60, retry },
+      policy: { chunkSize, concurrency, pageSeconds: 60, retry, skipLimit: items.length },
       processing: {
         processor: work.processor,
         classify: classifyWith(work.classifiers),
@@ -103,7 +104,10 @@ export class InMemoryStep {
         budget: this.#budget,
         signal: abort.signal,
       },
-      prepare: () => turns(this.#script.commitTurns),
+      prepare: async (chunk) => {
+        await turns(this.#script.commitTurns);
+        return chunk;
+      },
       commit: async (chunk) => {
         commits++;
         if (commits === failingCommit) throw new Error('the commit was refused');

@@ -38,10 +38,14 @@ export type Processor<Item, Output> = (
 export interface Writer<Output> {
   /**
    * Writes to stores outside of the chunk's transaction. It must be idempotent and return only when they have
-   * acknowledged: the transaction begins after that. Chunks may be prepared side by side.
+   * acknowledged: the transaction begins after that. Chunks may be prepared side by side. It throws `PartialWrite`
+   * when it knows which items failed.
    */
   prepare?(outputs: readonly Output[]): Promise<void>;
-  /** Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk. */
+  /**
+   * Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk, and on
+   * halves of it when an item that may be skipped cannot be written.
+   */
   write(outputs: readonly Output[], transaction: Transaction): Promise<void>;
 }
 
@@ -52,6 +56,11 @@ export interface ChunkWork<Item, Output> {
   readonly writer: Writer<Output>;
   /** What only this step knows about errors; asked before the stores' own tables. */
   readonly classifiers?: readonly Classifier[];
+  /**
+   * Decides about an error that would otherwise end the step: true sets the item aside. The step's skip limit holds all
+   * the same. What it throws itself ends the step.
+   */
+  skipPolicy?(error: unknown): boolean;
   /** Called in the chunk's transaction with the items that it sets aside. */
   onSkip?(skips: readonly Skip<Item>[], transaction: Transaction): Promise<void>;
 }
@@ -63,6 +72,18 @@ export type AnyChunkWork = ChunkWork<unknown, unknown>;
 export function chunks<Item, Output>(work: ChunkWork<Item, Output>): AnyChunkWork {
   // The engine only ever hands a step's items back to the step itself.
   return work as unknown as AnyChunkWork;
+}
+
+/** Thrown by `prepare` when some items failed and all others are written. */
+export class PartialWrite extends Error {
+  override readonly name = 'PartialWrite';
+  /** The error of each item that failed, by its index in what was given to `prepare`. */
+  readonly failed: ReadonlyMap<number, unknown>;
+
+  constructor(failed: ReadonlyMap<number, unknown>) {
+    super(`${failed.size} items could not be written`);
+    this.failed = failed;
+  }
 }
 
 /** Thrown by a processor to set its item aside. */

@@ -2,13 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { ErrorClass } from '../../contract/classification.ts';
 import { failureTypeOf } from '../../contract/errors.ts';
-import type { RetryPolicy } from '../../contract/policy.ts';
-import { CommitUnknown, inTransaction } from '../../stores/postgres/transaction.ts';
+import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
+import type { Counters } from '../../contract/progress.ts';
+import { CommitUnknown, inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
+import { type Chunk, countersOfChunk } from './chunk.ts';
 import type { AnyChunkWork } from './chunks.ts';
-import { advanceCheckpoint, hasCommitted, type PartitionKey } from './ledger/checkpoint.ts';
+import { advanceCheckpoint, amendCounters, hasCommitted, type PartitionKey } from './ledger/checkpoint.ts';
 import { recordSkips } from './ledger/skips.ts';
-import type { Chunk } from './pipeline.ts';
-import { backoff } from './process-item.ts';
+import { backoff, ItemFailed } from './process-item.ts';
+import { isSkippable, writeBisecting, writeOutputs, WriterFailed } from './write-chunk.ts';
 
 /** What a page attempt commits as. */
 export interface ChunkCommitter {
@@ -16,54 +18,107 @@ export interface ChunkCommitter {
   readonly key: PartitionKey;
   readonly holder: string;
   readonly work: AnyChunkWork;
-  readonly retry: RetryPolicy;
+  readonly policy: { readonly retry: RetryPolicy; readonly skipLimit: number; readonly skip?: SkipPolicy };
   readonly classify: (error: unknown) => ErrorClass;
 }
 
 /**
- * Commits a chunk exactly once: the checkpoint's compare-and-set, the skips and the rows, in one transaction.
+ * Commits a chunk exactly once: the checkpoint's compare-and-set, the rows and the skips, in one transaction.
  *
- * A transient error rolls the chunk back and it is tried again. A connection lost at COMMIT is never taken for either
- * answer: the checkpoint says what happened.
+ * A transient error rolls the chunk back and it is tried again. When items of it cannot be written and may be skipped,
+ * it is written once more in halves, to find them. A connection lost at COMMIT is never taken for either answer: the
+ * checkpoint says what happened.
  *
  * @param seq the checkpoint's sequence number before this chunk; it is one more afterwards.
- * @throws Fenced, Superseded, SkipLimitExceeded, or the writer's error when its retries are used up.
+ * @returns what the chunk has added to the partition's counters.
+ * @throws Fenced, Superseded, SkipLimitExceeded, ItemFailed, or the writer's error when its retries are used up.
  */
-export async function commitChunk(committer: ChunkCommitter, seq: number, chunk: Chunk): Promise<void> {
+export async function commitChunk(committer: ChunkCommitter, seq: number, chunk: Chunk): Promise<Counters> {
+  let bisect = false;
   for (let attempt = 1; ; attempt++) {
+    let written = chunk;
     try {
       await inTransaction(committer.pool, async (transaction) => {
-        const { key, holder, work } = committer;
-        await advanceCheckpoint(transaction, key, holder, seq, { ...chunk, done: chunk.last });
-        if (chunk.skips.length > 0) {
-          await recordSkips(transaction, key, chunk.skips);
-          await work.onSkip?.(chunk.skips, transaction);
-        }
-        if (chunk.outputs.length > 0) await work.writer.write(chunk.outputs, transaction);
+        written = await writeChunk(committer, seq, chunk, transaction, bisect ? attempt - 1 : undefined);
       });
-      return;
+      return countersOfChunk(written);
     } catch (error) {
-      if (error instanceof CommitUnknown && (await resolveCommit(committer, seq))) return;
-      if (!mayRetry(committer, error, attempt)) throw error;
+      if (error instanceof CommitUnknown && (await resolveCommit(committer, seq)))
+        return countersOfChunk(written);
+      const next = nextTry(committer, error, attempt, bisect);
+      if (next === 'give up')
+        throw error instanceof WriterFailed ? failedFor(committer, chunk, error, attempt) : error;
+      bisect ||= next === 'bisect';
+      if (next === 'bisect') continue;
     }
-    await delay(backoff(committer.retry, attempt));
+    await delay(backoff(committer.policy.retry, attempt));
   }
+}
+
+/** @param bisectAfter how often the chunk has been tried before it is written in halves; undefined writes it whole. */
+async function writeChunk(
+  committer: ChunkCommitter,
+  seq: number,
+  chunk: Chunk,
+  transaction: Transaction,
+  bisectAfter: number | undefined,
+): Promise<Chunk> {
+  const { key, holder, work, policy } = committer;
+  const advance = { cursor: chunk.cursor, counters: countersOfChunk(chunk), done: chunk.last };
+  await advanceCheckpoint(transaction, key, holder, seq, advance);
+  let written = chunk;
+  if (bisectAfter === undefined) await writeOutputs(committer, chunk, transaction);
+  else {
+    written = await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
+    await amendCounters(transaction, key, written.outputs.length - chunk.outputs.length);
+  }
+  if (written.skips.length > 0) {
+    await recordSkips(transaction, key, written.skips, policy.skip?.rate);
+    await work.onSkip?.(written.skips, transaction);
+  }
+  return written;
+}
+
+function nextTry(
+  { classify, policy }: ChunkCommitter,
+  error: unknown,
+  attempt: number,
+  bisecting: boolean,
+): 'again' | 'bisect' | 'give up' {
+  // Our own failures are verdicts, not accidents.
+  if (failureTypeOf(error) !== undefined || error instanceof ItemFailed) return 'give up';
+  const found = classify(error instanceof WriterFailed ? error.cause : error);
+  if (found.decision === 'retry' && attempt <= policy.retry.retries) return 'again';
+  return error instanceof WriterFailed && !bisecting && isSkippable(found) ? 'bisect' : 'give up';
+}
+
+/** The failure of a chunk that nothing may be skipped of: told by its first key. */
+function failedFor(
+  { classify }: ChunkCommitter,
+  chunk: Chunk,
+  error: WriterFailed,
+  attempts: number,
+): ItemFailed {
+  const keys = chunk.sources.length === 1 ? '' : ` and ${chunk.sources.length - 1} more`;
+  return new ItemFailed(
+    error.cause,
+    classify(error.cause),
+    `${chunk.sources[0]?.key}${keys}`,
+    attempts,
+    'write',
+  );
 }
 
 /** Asks the checkpoint until it can be reached, or the retries are used up. */
 async function resolveCommit(committer: ChunkCommitter, seq: number): Promise<boolean> {
+  const { retry } = committer.policy;
   for (let attempt = 1; ; attempt++) {
     try {
       return await hasCommitted(committer.pool, committer.key, committer.holder, seq);
     } catch (error) {
-      if (!mayRetry(committer, error, attempt)) throw error;
+      const passing = failureTypeOf(error) === undefined && committer.classify(error).decision === 'retry';
+      if (!passing || attempt > retry.retries) throw error;
     }
-    await delay(backoff(committer.retry, attempt));
+    await delay(backoff(retry, attempt));
   }
-}
-
-function mayRetry({ classify, retry }: ChunkCommitter, error: unknown, attempt: number): boolean {
-  // Our own failures are verdicts, not accidents.
-  if (failureTypeOf(error) !== undefined) return false;
-  return attempt <= retry.retries && classify(error).decision === 'retry';
 }

@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
-import { type Classifier, classify, type ErrorClass } from '../../contract/classification.ts';
+import type { Classifier, ErrorClass } from '../../contract/classification.ts';
+import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
 import { type FailureType, failure } from '../../contract/errors.ts';
 import { classifyPostgres } from '../../stores/postgres/errors.ts';
 import { classifyHttp } from '../../stores/http/errors.ts';
@@ -10,10 +11,81 @@ import { SkipItem } from './chunks.ts';
 const classifySkip: Classifier = (error) =>
   error instanceof SkipItem ? { decision: 'skip', code: error.code } : undefined;
 
-/** What to do about an error: first what the step says, then what the stores know. */
-export function classifyWith(own: readonly Classifier[] | undefined): (error: unknown) => ErrorClass {
+/** What a step's policy says about errors. */
+export interface ErrorPolicy {
+  readonly retry?: Pick<RetryPolicy, 'codes'>;
+  readonly skip?: SkipPolicy;
+}
+
+/**
+ * What to do about an error: what its own processor or classifiers say, then what the stores know, and over both what
+ * the step's policy says. The error's causes are asked in turn; the first that is retried or skipped decides.
+ */
+export function classifyWith(
+  own: readonly Classifier[] | undefined,
+  policy: ErrorPolicy = {},
+): (error: unknown) => ErrorClass {
   const classifiers = [classifySkip, ...(own ?? []), classifyPostgres, classifyMongo, classifyHttp];
-  return (error) => classify(error, classifiers);
+  return (error) => {
+    const chain = causesOf(error).map((at) => withPolicy(at, firstKnown(classifiers, at), policy));
+    const decided = chain.find(({ found }) => found.decision !== 'fail') ?? chain.find(({ known }) => known);
+    return (decided ?? chain[0] ?? unknownError).found;
+  };
+}
+
+interface Classified {
+  readonly found: ErrorClass;
+  readonly known: boolean;
+}
+
+const unknownError: Classified = { found: { decision: 'fail', code: 'UNKNOWN' }, known: false };
+
+function firstKnown(classifiers: readonly Classifier[], error: unknown): ErrorClass | undefined {
+  for (const classifier of classifiers) {
+    const found = classifier(error);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function causesOf(error: unknown): unknown[] {
+  const chain: unknown[] = [];
+  for (
+    let at = error;
+    at !== undefined && at !== null && chain.length < 20;
+    at = at instanceof Error ? at.cause : null
+  ) {
+    chain.push(at);
+  }
+  return chain;
+}
+
+function withPolicy(error: unknown, known: ErrorClass | undefined, { retry, skip }: ErrorPolicy): Classified {
+  const found = known ?? { decision: 'fail', code: error instanceof Error ? error.name : 'UNKNOWN' };
+  const names = [found.code, ...classNamesOf(error)];
+  const named = (codes: readonly string[] | undefined) =>
+    codes?.some((code) => names.some((name) => matches(name, code)));
+  if (named(skip?.except)) return { found: { ...found, decision: 'fail' }, known: true };
+  const retried = found.decision === 'retry' || (found.decision === 'fail' && named(retry?.codes));
+  if (!named(skip?.codes))
+    return { found: retried ? { ...found, decision: 'retry' } : found, known: known !== undefined };
+  return { found: { ...found, decision: retried ? 'retry' : 'skip', exhausted: 'skip' }, known: true };
+}
+
+/** A code of a store may be given by its beginning; a class is named whole. */
+function matches(name: string, code: string): boolean {
+  return name === code || (/^(SQLSTATE|HTTP|MONGO)_/u.test(code) && name.startsWith(code));
+}
+
+/** The classes of an error, up to but not including Error itself. */
+function classNamesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  const names: string[] = [error.name];
+  for (let at = Object.getPrototypeOf(error) as object | null; at && at !== Error.prototype;) {
+    names.push(at.constructor.name);
+    at = Object.getPrototypeOf(at) as object | null;
+  }
+  return names.filter((name) => name !== 'Error');
 }
 
 /**

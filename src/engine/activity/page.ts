@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type pg from 'pg';
+import type { ErrorClass } from '../../contract/classification.ts';
 import type { PageRequest, PartitionState } from '../../contract/activities.ts';
 import { addCounters, type PageHeartbeat } from '../../contract/progress.ts';
 import type { ByteBudget } from './byte-budget.ts';
@@ -9,6 +10,7 @@ import { type ChunkCommitter, commitChunk } from './commit-chunk.ts';
 import { classifyWith, toFailure } from './item-errors.ts';
 import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/checkpoint.ts';
 import { Pipeline } from './pipeline.ts';
+import { prepareChunk } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
 
 export interface PageResources {
@@ -34,15 +36,29 @@ export async function processPage(
   const { claim, step, partition, policy } = request;
   const key: PartitionKey = { claim, step, partition };
   const holder = randomUUID();
-  const classify = classifyWith(work.classifiers);
-  const page = new Page({ pool: ledger, key, holder, work, retry: policy.retry, classify }, request, budget);
+  const classify = withSkipPolicy(classifyWith(work.classifiers, policy), work);
+  const page = new Page({ pool: ledger, key, holder, work, policy, classify }, request, budget);
   try {
     return await page.run(await takeCheckpoint(ledger, key, holder));
   } catch (error) {
-    const item = error instanceof ItemFailed ? ` key ${error.key} (attempt ${error.attempts})` : '';
-    const found = error instanceof ItemFailed ? error.found : classify(error);
-    throw toFailure(error, found, `${claim.instance} step ${step} partition ${partition}${item}`);
+    const place = `${claim.instance} step ${step} partition ${partition}`;
+    if (!(error instanceof ItemFailed)) throw toFailure(error, classifyWith(undefined)(error), place);
+    const { phase, key: item, attempts, found, cause } = error;
+    throw toFailure(cause, found, `${place}, ${phase} of key ${item} (attempt ${attempts})`);
   }
+}
+
+function withSkipPolicy(
+  classify: (error: unknown) => ErrorClass,
+  work: AnyChunkWork,
+): (error: unknown) => ErrorClass {
+  if (!work.skipPolicy) return classify;
+  return (error) => {
+    const found = classify(error);
+    return found.decision === 'fail' && work.skipPolicy?.(error) === true
+      ? { ...found, decision: 'skip' }
+      : found;
+  };
 }
 
 class Page {
@@ -68,13 +84,11 @@ class Page {
       after: checkpoint.cursor,
       policy,
       processing: this.#processing(),
-      prepare: async ({ outputs }) => {
-        if (outputs.length > 0) await this.#committer.work.writer.prepare?.(outputs);
-      },
+      prepare: (chunk) => prepareChunk(this.#committer, chunk),
       commit: async (chunk) => {
-        await commitChunk(this.#committer, seq, chunk);
+        const added = await commitChunk(this.#committer, seq, chunk);
         seq += 1;
-        counters = addCounters(counters, chunk.counters);
+        counters = addCounters(counters, added);
         heartbeat();
       },
       abort: () => this.#abort.abort(),

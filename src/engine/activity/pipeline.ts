@@ -1,23 +1,10 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import type { PagePolicy } from '../../contract/activities.ts';
-import type { Counters } from '../../contract/progress.ts';
-import { type Processing, processItem } from './process-item.ts';
+import { ItemFailed, type Processing, processItem } from './process-item.ts';
+import { type Chunk, chunkOf } from './chunk.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
-import type { Skip } from './ledger/skips.ts';
 import { Slot } from './slot.ts';
-
-/** What commits together. */
-export interface Chunk {
-  readonly outputs: readonly unknown[];
-  readonly skips: readonly Skip[];
-  /** What it adds to the partition's counters. */
-  readonly counters: Counters;
-  /** The key of its last item; null for a chunk without items, which only marks the end. */
-  readonly cursor: Cursor | null;
-  /** The range ends with it. */
-  readonly last: boolean;
-}
 
 export interface PipelineRequest {
   readonly work: AnyChunkWork;
@@ -25,8 +12,8 @@ export interface PipelineRequest {
   readonly after: Cursor | null;
   readonly policy: PagePolicy;
   readonly processing: Processing;
-  /** Writes outside of the transaction; may run for several chunks at a time. */
-  prepare(chunk: Chunk): Promise<void>;
+  /** Writes outside of the transaction; may run for several chunks at a time. Answers what is left to commit. */
+  prepare(chunk: Chunk): Promise<Chunk>;
   /** The chunk's transaction; called for one chunk at a time, in key order. */
   commit(chunk: Chunk): Promise<void>;
   /** Gives up what is under way. */
@@ -36,7 +23,7 @@ export interface PipelineRequest {
 interface PreparedChunk {
   readonly chunk: Chunk;
   readonly slots: readonly Slot[];
-  readonly prepared: Promise<void>;
+  readonly prepared: Promise<Chunk>;
 }
 
 /** Chunks whose outside writes may be under way at a time. */
@@ -189,10 +176,10 @@ export class Pipeline {
   }
 
   #start(slot: Slot): void {
-    const readError = slot.readError;
-    if (readError !== undefined) return this.#settleReadError(slot, readError);
     let outcome: ReturnType<typeof processItem>;
     try {
+      const readError = slot.readError;
+      if (readError !== undefined) return this.#settleReadError(slot, readError);
       outcome = processItem(slot, this.#request.processing);
     } catch (error) {
       return this.#fail(error);
@@ -213,7 +200,7 @@ export class Pipeline {
 
   #settleReadError(slot: Slot, error: unknown): void {
     const found = this.#request.processing.classify(error);
-    if (found.decision !== 'skip') return this.#fail(error);
+    if (found.decision !== 'skip') throw new ItemFailed(error, found, slot.key, 1, 'read');
     slot.outcome = {
       kind: 'skip',
       phase: 'read',
@@ -272,8 +259,7 @@ export class Pipeline {
   async #commitFirst({ chunk, slots, prepared }: PreparedChunk): Promise<void> {
     this.#committing = true;
     try {
-      await prepared;
-      await this.#request.commit(chunk);
+      await this.#request.commit(await prepared);
       this.#endCommitted = chunk.last;
       this.#chunks.shift();
     } catch (error) {
@@ -288,25 +274,6 @@ export class Pipeline {
     }
     this.#advance();
   }
-}
-
-function chunkOf(slots: readonly Slot[], last: boolean): Chunk {
-  const outputs: unknown[] = [];
-  const skips: Skip[] = [];
-  let filtered = 0;
-  let readSkipped = 0;
-  for (const slot of slots) {
-    const outcome = slot.outcome;
-    if (outcome?.kind === 'write') outputs.push(outcome.output);
-    else if (outcome?.kind === 'skip') {
-      const { phase, code, message, attempts } = outcome;
-      if (phase === 'read') readSkipped++;
-      skips.push({ item: slot.item, key: slot.key, phase, code, message, attempts });
-    } else filtered++;
-  }
-  const read = slots.length - readSkipped;
-  const counters = { read, readSkipped, filtered, written: outputs.length, skipped: skips.length };
-  return { outputs, skips, counters, cursor: slots.at(-1)?.cursor ?? null, last };
 }
 
 function sameCursor(a: Cursor | null, b: Cursor | null): boolean {

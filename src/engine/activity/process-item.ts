@@ -22,12 +22,20 @@ export class ItemFailed extends Error {
   readonly found: ErrorClass;
   readonly key: string;
   readonly attempts: number;
+  readonly phase: 'read' | 'process' | 'write';
 
-  constructor(cause: unknown, found: ErrorClass, key: string, attempts: number) {
+  constructor(
+    cause: unknown,
+    found: ErrorClass,
+    key: string,
+    attempts: number,
+    phase: 'read' | 'process' | 'write' = 'process',
+  ) {
     super(safeMessage(cause), { cause });
     this.found = found;
     this.key = key;
     this.attempts = attempts;
+    this.phase = phase;
   }
 }
 

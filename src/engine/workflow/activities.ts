@@ -36,6 +36,8 @@ export function pageActivities(pageSeconds: number) {
   return proxyActivities<Pick<EngineActivities, 'processPage' | 'verifyPage'>>({
     startToCloseTimeout: pageSeconds * 1000 + pageGrace,
     heartbeatTimeout,
+    // A page commits what it has in hand before it is at rest. Left out, the SDK sends the server's default: do not wait.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
     retry: retryPage,
   });
 }

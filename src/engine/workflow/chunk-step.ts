@@ -126,9 +126,17 @@ class PartitionWindow {
   }
 
   #pageRequest(partition: number, slots: number): PageRequest {
-    const { chunkSize, concurrency, pageSeconds, retry } = this.#policy;
+    const { chunkSize, concurrency, pageSeconds, retry, skipLimit, skip } = this.#policy;
     const share = Math.max(1, Math.floor(concurrency / slots));
-    return { ...this.#request, partition, policy: { chunkSize, concurrency: share, pageSeconds, retry } };
+    const policy = {
+      chunkSize,
+      concurrency: share,
+      pageSeconds,
+      retry,
+      skipLimit,
+      ...(skip ? { skip } : {}),
+    };
+    return { ...this.#request, partition, policy };
   }
 
   #note(partition: number, state: PartitionState | undefined): void {

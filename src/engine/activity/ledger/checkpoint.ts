@@ -101,6 +101,21 @@ export async function advanceCheckpoint(
   if (moved.length === 0) throw await whyNotMoved(transaction, key);
 }
 
+/** Moves items of the chunk that is being written from written to skipped, in its transaction. */
+export async function amendCounters(
+  transaction: Transaction,
+  key: PartitionKey,
+  written: number,
+): Promise<void> {
+  if (written === 0) return;
+  await transaction.run(
+    where(migration.updateTable('keystride.checkpoint'), key).set({
+      written: sql<string>`written + ${written}`,
+      skipped: sql<string>`skipped - ${written}`,
+    }),
+  );
+}
+
 /**
  * Finds out whether a transaction whose COMMIT was not answered has committed.
  *

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { failure } from '../../../contract/errors.ts';
+import type { SkipPolicy } from '../../../contract/policy.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import type { Transaction } from '../../../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
@@ -28,6 +29,7 @@ export async function recordSkips(
   transaction: Transaction,
   key: PartitionKey,
   skips: readonly Skip[],
+  rate?: SkipPolicy['rate'],
 ): Promise<void> {
   const { instance } = key.claim;
   const counted = await transaction.run(
@@ -40,6 +42,7 @@ export async function recordSkips(
       .returning('skipped'),
   );
   if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
+  if (rate) await refuseAbove(rate, transaction, key, Number(counted[0]?.skipped));
   await transaction.run(
     migration.insertInto('keystride.skip').values(
       skips.map((skip) => ({
@@ -55,6 +58,29 @@ export async function recordSkips(
         attempts: skip.attempts,
       })),
     ),
+  );
+}
+
+/** The row of the step is locked by the count above, so no other partition's skips come in between. */
+async function refuseAbove(
+  { share, afterItems }: NonNullable<SkipPolicy['rate']>,
+  transaction: Transaction,
+  key: PartitionKey,
+  skipped: number,
+): Promise<void> {
+  const [sum] = await transaction.run(
+    migration
+      .selectFrom('keystride.checkpoint')
+      .select(sql<string>`sum(read + read_skipped)`.as('reached'))
+      .where('instance_key', '=', key.claim.instance)
+      .where('step', '=', key.step),
+  );
+  const reached = Number(sum?.reached ?? 0);
+  if (reached < afterItems || skipped <= share * reached) return;
+  throw failure(
+    'SkipLimitExceeded',
+    `${key.claim.instance} step ${key.step}: ${skipped} of ${reached} items are to be skipped, more than the ` +
+      `${share * 100} % that are allowed. This chunk did not commit.`,
   );
 }
 

@@ -1,0 +1,116 @@
+import type { ErrorClass } from '../../contract/classification.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { type Chunk, withSkips } from './chunk.ts';
+import { type AnyChunkWork, PartialWrite } from './chunks.ts';
+import { safeMessage } from './item-errors.ts';
+import type { Skip } from './ledger/skips.ts';
+import { ItemFailed } from './process-item.ts';
+import type { Slot } from './slot.ts';
+
+/** What a writer threw, as opposed to the ledger or the connection around it. */
+export class WriterFailed extends Error {
+  override readonly name = 'WriterFailed';
+}
+
+export interface ChunkWriting {
+  readonly work: AnyChunkWork;
+  readonly classify: (error: unknown) => ErrorClass;
+}
+
+/** Whether an item whose write failed so may be set aside, when retries are over. */
+export function isSkippable(found: ErrorClass): boolean {
+  return found.decision === 'skip' || (found.decision === 'retry' && found.exhausted === 'skip');
+}
+
+/** The skip of an item whose write failed. */
+export function writeSkip(slot: Slot, error: unknown, found: ErrorClass, attempts: number): Skip {
+  return {
+    item: slot.item,
+    key: slot.key,
+    phase: 'write',
+    code: found.code,
+    message: safeMessage(error),
+    attempts,
+  };
+}
+
+/** Writes a chunk's outputs in its transaction. @throws WriterFailed */
+export async function writeOutputs(
+  { work }: ChunkWriting,
+  chunk: Chunk,
+  transaction: Transaction,
+): Promise<void> {
+  if (chunk.outputs.length === 0) return;
+  try {
+    await work.writer.write(chunk.outputs, transaction);
+  } catch (error) {
+    throw new WriterFailed(safeMessage(error), { cause: error });
+  }
+}
+
+/**
+ * Writes a chunk of which some items cannot be written: halves it at savepoints until those are alone, so that k bad
+ * items among n cost about 2·k·log2(n) statements, every other one is written once, and nothing is processed again.
+ *
+ * @returns the chunk with the bad items as skips.
+ * @throws ItemFailed for an item that may not be skipped; WriterFailed for a transient error.
+ */
+export async function writeBisecting(
+  writing: ChunkWriting,
+  chunk: Chunk,
+  transaction: Transaction,
+  attempts: number,
+  mostSkips: number,
+): Promise<Chunk> {
+  const skipped = new Map<number, Skip>();
+  const writeRange = async (from: number, to: number): Promise<void> => {
+    await transaction.query('SAVEPOINT keystride_half');
+    try {
+      await writing.work.writer.write(chunk.outputs.slice(from, to), transaction);
+      await transaction.query('RELEASE SAVEPOINT keystride_half');
+      return;
+    } catch (error) {
+      const found = writing.classify(error);
+      if (found.decision === 'retry' && found.exhausted !== 'skip')
+        throw new WriterFailed(safeMessage(error), { cause: error });
+      await transaction.query('ROLLBACK TO SAVEPOINT keystride_half');
+      const slot = chunk.sources[from] as Slot;
+      if (!isSkippable(found)) throw new ItemFailed(error, found, slot.key, attempts, 'write');
+      if (to - from === 1) skipped.set(from, writeSkip(slot, error, found, attempts));
+    }
+    // More than the step allows: the limit refuses the chunk, however many more there are.
+    if (to - from === 1 || skipped.size > mostSkips) return;
+    const middle = Math.floor((from + to) / 2);
+    await writeRange(from, middle);
+    await writeRange(middle, to);
+  };
+  await writeRange(0, chunk.outputs.length);
+  return withSkips(chunk, skipped);
+}
+
+/**
+ * Sets aside the items of which a writer says that they failed; the others it has written.
+ *
+ * @returns the skips by index, and the indexes that may be tried again.
+ * @throws ItemFailed for an item that may be neither.
+ */
+export function settlePartialWrite(
+  { classify }: ChunkWriting,
+  chunk: Chunk,
+  indexes: readonly number[],
+  partial: PartialWrite,
+  attempts: number,
+  mayRetry: boolean,
+): { readonly skipped: ReadonlyMap<number, Skip>; readonly again: number[] } {
+  const skipped = new Map<number, Skip>();
+  const again: number[] = [];
+  for (const [place, error] of partial.failed) {
+    const index = indexes[place] as number;
+    const slot = chunk.sources[index] as Slot;
+    const found = classify(error);
+    if (found.decision === 'retry' && mayRetry) again.push(index);
+    else if (isSkippable(found)) skipped.set(index, writeSkip(slot, error, found, attempts));
+    else throw new ItemFailed(error, found, slot.key, attempts, 'write');
+  }
+  return { skipped, again };
+}
