@@ -94,6 +94,24 @@ export interface DescribedInstance {
   readonly policies: Readonly<Record<string, StepPolicy>>;
 }
 
+export interface TaskletRequest extends StepRequest {
+  /** The longest that its transaction may take, in seconds. */
+  readonly timeoutSeconds: number;
+}
+
+export interface CloseStepRequest extends StepRequest {
+  /** What a verification has found; a chunk step has none. */
+  readonly result?: unknown;
+}
+
+export interface CloseJobRequest {
+  readonly claim: Claim;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly outcome: JobOutcome;
+  /** Why it failed or was stopped. */
+  readonly reason?: string;
+}
+
 export type JobOutcome = 'completed' | 'failed' | 'stopped';
 
 /** The activities of the engine. They serve every job. */
@@ -110,13 +128,13 @@ export interface EngineActivities {
   /** Goes on with a partition from its checkpoint for at most a page's time. */
   processPage(request: PageRequest): Promise<PartitionState>;
   /** Runs a tasklet; its effect and its result commit together. Returns the result. */
-  runTasklet(request: StepRequest): Promise<unknown>;
+  runTasklet(request: TaskletRequest): Promise<unknown>;
   /** Compares source and target for at most a page's time. */
   verifyPage(request: VerificationRequest): Promise<VerificationState>;
   /** What has committed of a step by now. */
   readStep(request: Omit<StepRequest, 'parameters'>): Promise<StepState>;
   /** Completes a chunk step whose books balance. */
-  closeStep(request: Omit<StepRequest, 'parameters'> & { readonly result?: unknown }): Promise<StepState>;
+  closeStep(request: CloseStepRequest): Promise<StepState>;
   /** Releases the instance. */
-  closeJob(request: { readonly claim: Claim; readonly outcome: JobOutcome }): Promise<void>;
+  closeJob(request: CloseJobRequest): Promise<void>;
 }

@@ -9,6 +9,10 @@ export const failureTypes = [
   'JobExecutionAlreadyRunning',
   /** The instance has completed; it runs again only under other identifying parameters. */
   'JobInstanceAlreadyComplete',
+  /** The job must not be restarted, and an earlier execution has left its instance unfinished. */
+  'JobRestartRefused',
+  /** One execution more than the step's start limit. */
+  'StartLimitExceeded',
   /** Parameters missing, unknown, or of the wrong type. */
   'JobParametersInvalid',
   /** This worker does not know the job or the step. */

@@ -16,6 +16,13 @@ export interface JobDefinition<
   /** The parameters; each is identifying unless its schema says `.meta({ identifying: false })`. */
   readonly parameters: Parameters;
   readonly steps: Steps;
+  /** Refuses to go on with an instance that an earlier execution has left unfinished. @default false */
+  readonly preventRestart?: boolean;
+  /**
+   * What a failed step leads to. `fail`: the execution ends, the next start goes on. `hold`: it waits for an operator to
+   * resume it, skip what failed, or stop it. @default 'fail'
+   */
+  readonly onFailure?: 'fail' | 'hold';
   /** Policies that depend on the parameters. */
   readonly tune?: (parameters: z.output<Parameters>) => {
     readonly [Step in keyof Steps]?: Partial<Omit<Steps[Step], 'kind'>>;

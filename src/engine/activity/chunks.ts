@@ -1,5 +1,6 @@
 import type { Logger } from '@temporalio/common';
 import type { Classifier } from '../../contract/classification.ts';
+import type { Counters } from '../../contract/progress.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { Skip } from './ledger/skips.ts';
@@ -56,6 +57,10 @@ export interface ChunkWork<Item, Output> {
   readonly writer: Writer<Output>;
   /** What only this step knows about errors; asked before the stores' own tables. */
   readonly classifiers?: readonly Classifier[];
+  /** Called in the transaction that opens the step, once an execution. */
+  beforeStep?(transaction: Transaction): Promise<void>;
+  /** Called in the transaction that completes the step, once. */
+  afterStep?(transaction: Transaction, counters: Counters): Promise<void>;
   /**
    * Decides about an error that would otherwise end the step: true sets the item aside. The step's skip limit holds all
    * the same. What it throws itself ends the step.

@@ -2,13 +2,16 @@ import { Context } from '@temporalio/activity';
 import type pg from 'pg';
 import type {
   Claim,
+  CloseJobRequest,
+  CloseStepRequest,
   DescribedInstance,
   EngineActivities,
   OpenedJob,
   OpenedStep,
   OpenJobRequest,
   OpenStepRequest,
-  StepRequest,
+  StepState,
+  TaskletRequest,
 } from '../../contract/activities.ts';
 import type { JobDefinition } from '../../contract/job.ts';
 import { instanceKey, parseParameters } from '../../contract/parameters.ts';
@@ -16,15 +19,18 @@ import type { StepPolicy } from '../../contract/policy.ts';
 import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { StepContext } from './chunks.ts';
-import { classifyWith, toFailure } from './item-errors.ts';
+import { classifyWith, safeMessage, toFailure } from './item-errors.ts';
 import { claimInstance, closeInstance, holdClaim, type IsOpen } from './ledger/claim.ts';
 import {
   completeStep,
+  completeTasklet,
   findStep,
+  type FoundStep,
   readStepState,
   recordStep,
   reopenStep,
   setCompleted,
+  type StepOpening,
 } from './ledger/step.ts';
 import { processPage } from './page.ts';
 import type { JobRegistry } from './registry.ts';
@@ -71,8 +77,10 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
       return guarded(placeOf(request), () => verifyPage(work, request));
     },
     readStep: (request) => guarded(placeOf(request), () => readStepState(ledger, request)),
-    closeStep: (request) => guarded(placeOf(request), () => closeStep(ledger, request)),
-    closeJob: ({ claim, outcome }) => guarded(claim.instance, () => closeInstance(ledger, claim, outcome)),
+    closeStep: (request) =>
+      guarded(placeOf(request), () => closeStep(resources, request, contextOf(request))),
+    closeJob: (request) =>
+      guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
   };
 }
 
@@ -91,7 +99,9 @@ async function guarded<Result>(where: string, body: () => Promise<Result>): Prom
 
 async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {
   const { instance, parameters, policies } = describeInstance(resources.registry, request);
-  const claim = await claimInstance(resources.ledger, { ...request, instance, parameters }, resources.isOpen);
+  const { preventRestart = false } = resources.registry.definition(request.job);
+  const claiming = { ...request, instance, parameters, preventRestart };
+  const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
   return { claim, parameters, policies, searchAttributes: await resources.hasSearchAttributes() };
 }
 
@@ -125,37 +135,73 @@ async function openStep(
 ): Promise<OpenedStep> {
   const { ledger, registry } = resources;
   const { policy, claim, step } = request;
-  const skipLimit = policy.kind === 'chunk' ? policy.skipLimit : 0;
-  const known = await findStep(ledger, request);
-  if (known) {
-    if (!known.completed) await reopenStep(ledger, request, skipLimit);
-    return known;
+  const work = policy.kind === 'chunk' ? registry.work('chunk', claim.job, step, context) : undefined;
+  const opening: StepOpening = {
+    skipLimit: policy.kind === 'chunk' ? policy.skipLimit : 0,
+    startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
+    beforeStep: work?.beforeStep?.bind(work),
+  };
+  const found = await findStep(ledger, request);
+  if (found && !startsOver(found, policy, claim)) {
+    if (!found.completed) await reopenStep(ledger, request, opening, found);
+    return openedStep(found);
   }
+  const { cancellationSignal: signal } = Context.current();
   const plan =
-    policy.kind === 'chunk'
-      ? await registry
-          .work('chunk', claim.job, step, context)
-          .reader.plan({ partitions: policy.partitions, signal: Context.current().cancellationSignal })
+    policy.kind === 'chunk' && work
+      ? await work.reader.plan({ partitions: policy.partitions, signal })
       : { ranges: [], expected: null };
-  await recordStep(ledger, request, { ...plan, skipLimit });
-  return (await findStep(ledger, request)) as OpenedStep;
+  await recordStep(ledger, request, plan, opening, found);
+  return openedStep((await findStep(ledger, request)) as FoundStep);
 }
 
-async function runTasklet({ ledger, registry }: EngineResources, request: StepRequest, context: StepContext) {
+/** Whether a step that an earlier execution has completed is run again. */
+function startsOver(found: FoundStep, policy: StepPolicy, claim: Claim): boolean {
+  if (policy.kind === 'verification' || policy.allowStartIfComplete !== true) return false;
+  return found.completed && found.epoch < claim.epoch;
+}
+
+function openedStep({ completed, result, expected, counters, partitions }: FoundStep): OpenedStep {
+  return { completed, result, expected, counters, partitions };
+}
+
+function runTasklet({ ledger, registry }: EngineResources, request: TaskletRequest, context: StepContext) {
   const work = registry.work('tasklet', request.claim.job, request.step, context);
-  return inTransaction(ledger, async (transaction) => {
-    await holdClaim(transaction, request.claim);
-    const result = (await work.run(transaction)) ?? null;
-    await setCompleted(transaction, request, result);
-    return result;
-  });
+  return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) => work.run(transaction));
 }
 
-async function closeStep(ledger: pg.Pool, request: Parameters<EngineActivities['closeStep']>[0]) {
-  if (request.result === undefined) return completeStep(ledger, request);
+async function closeStep(
+  { ledger, registry }: EngineResources,
+  request: CloseStepRequest,
+  context: StepContext,
+): Promise<StepState> {
+  if (request.result === undefined) {
+    const work = registry.work('chunk', request.claim.job, request.step, context);
+    return completeStep(ledger, request, work.afterStep?.bind(work));
+  }
   await inTransaction(ledger, async (transaction) => {
     await holdClaim(transaction, request.claim);
     await setCompleted(transaction, request, request.result);
   });
   return readStepState(ledger, request);
+}
+
+/** Calls the job's own hook, which must not keep the instance from being released. */
+async function closeJob(
+  { ledger, registry }: EngineResources,
+  request: CloseJobRequest,
+  context: StepContext,
+) {
+  const { claim, outcome, reason } = request;
+  if (outcome === 'failed') {
+    try {
+      await registry.hooks(claim.job).onFailure?.(context, reason ?? '');
+    } catch (error) {
+      context.log.error('the hook onFailure has failed', {
+        instance: claim.instance,
+        message: safeMessage(error),
+      });
+    }
+  }
+  await closeInstance(ledger, claim, outcome);
 }

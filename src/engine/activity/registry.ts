@@ -35,15 +35,26 @@ export type StepsOf<Job extends JobDefinition> = {
   ) => WorkOfKind[Job['steps'][Step]['kind']];
 };
 
+/** What a job wants to be told. */
+export interface JobHooks {
+  /** The execution has failed. It may be called again when the answer was lost; what it throws is logged. */
+  onFailure?(context: StepContext, reason: string): Promise<void>;
+}
+
 /** A job with the work behind its steps. */
 export interface RegisteredJob {
   readonly definition: JobDefinition;
+  readonly hooks: JobHooks;
   readonly steps: Readonly<Record<string, (context: StepContext) => WorkOfKind[StepPolicy['kind']]>>;
 }
 
 /** Joins a job's contract with its work; every step must have one, of its kind. */
-export function registerJob<Job extends JobDefinition>(definition: Job, steps: StepsOf<Job>): RegisteredJob {
-  return { definition, steps: steps as unknown as RegisteredJob['steps'] };
+export function registerJob<Job extends JobDefinition>(
+  definition: Job,
+  steps: StepsOf<Job>,
+  hooks: JobHooks = {},
+): RegisteredJob {
+  return { definition, hooks, steps: steps as unknown as RegisteredJob['steps'] };
 }
 
 /** The jobs that a worker serves. */
@@ -57,6 +68,11 @@ export class JobRegistry {
   /** @throws UnknownJob */
   definition(name: string): JobDefinition {
     return this.#find(name).definition;
+  }
+
+  /** @throws UnknownJob */
+  hooks(name: string): JobHooks {
+    return this.#find(name).hooks;
   }
 
   /**

@@ -34,7 +34,7 @@ export async function runChunkStep(
     await window.run();
     if (window.failures.length > 0) throw stepFailed(request, window.failures);
   }
-  const closed = await ledgerWork.closeStep({ claim: request.claim, step: request.step });
+  const closed = await ledgerWork.closeStep(request);
   return closed.counters;
 }
 

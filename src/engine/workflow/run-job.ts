@@ -64,7 +64,11 @@ export async function runJob(
     } catch (error) {
       return await endEarly(run, parameters, error);
     }
-    await ledgerWork.closeJob({ claim: run.opened.claim, outcome: 'completed' });
+    await ledgerWork.closeJob({
+      claim: run.opened.claim,
+      parameters: run.opened.parameters,
+      outcome: 'completed',
+    });
     return run.finish('completed', null);
   });
   if (report.status === 'stopped' && root.consideredCancelled)
@@ -86,7 +90,7 @@ async function open(run: JobRun, job: string, parameters: unknown, carried: Carr
 
 /** Ends an execution whose flow threw, when everything it had running has come to rest. */
 async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promise<JobProgress> {
-  const { claim } = run.opened;
+  const { claim, parameters: validated } = run.opened;
   if (error instanceof JobYielded) {
     await run.rested();
     return continueRun(run, parameters);
@@ -97,8 +101,10 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
   if (!stopped && !(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
   if (!stopped) run.interrupt();
   await run.rested();
-  await ledgerWork.closeJob({ claim, outcome: stopped ? 'stopped' : 'failed' });
-  const report = await run.finish(stopped ? 'stopped' : 'failed', describeError(error));
+  const outcome = stopped ? 'stopped' : 'failed';
+  const reason = describeError(error);
+  await ledgerWork.closeJob({ claim, parameters: validated, outcome, reason });
+  const report = await run.finish(outcome, reason);
   if (!stopped) throw refused(claim.instance, error);
   return report;
 }
@@ -151,7 +157,10 @@ async function runStep(run: JobRun, step: string): Promise<StepProgress> {
     const result =
       policy.kind === 'tasklet'
         ? await run.whileWorking(noInterrupt, () =>
-            taskletActivity(policy.timeoutSeconds).runTasklet(request),
+            taskletActivity(policy.timeoutSeconds).runTasklet({
+              ...request,
+              timeoutSeconds: policy.timeoutSeconds,
+            }),
           )
         : await runVerification(run, request, policy, reporter);
     return reporter.end('completed', { result });
@@ -187,6 +196,6 @@ async function runVerification(
       `${request.claim.instance}: ${state.differences} differences among ${state.compared} keys: ${state.examples.join('; ')}`,
     );
   }
-  await ledgerWork.closeStep({ claim: request.claim, step: request.step, result: state });
+  await ledgerWork.closeStep({ ...request, result: state });
   return state;
 }

@@ -20,16 +20,29 @@ export class CommitRefused extends Error {
   override readonly name = 'CommitRefused';
 }
 
-/**
- * Bounds in milliseconds, below the heartbeat time-out of a page: a worker that froze inside a transaction must
- * have lost its locks before its page is given to another.
- */
-const bounds = { lock_timeout: 4_000, statement_timeout: 7_000, idle_in_transaction_session_timeout: 5_000 };
+/** What a transaction may take, in milliseconds. */
+export interface TransactionBounds {
+  readonly statementTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
 
-const begin = [
-  'BEGIN ISOLATION LEVEL READ COMMITTED',
-  ...Object.entries(bounds).map(([setting, milliseconds]) => `SET LOCAL ${setting} = ${milliseconds}`),
-].join('; ');
+/**
+ * Below the heartbeat time-out of a page: a worker that froze inside a transaction must have lost its locks before its
+ * page is given to another.
+ */
+const chunkBounds: TransactionBounds = { statementTimeoutMs: 7_000, idleTimeoutMs: 5_000 };
+
+/** How long a transaction waits for a lock, in milliseconds. */
+const lockTimeoutMs = 4_000;
+
+function beginWith({ statementTimeoutMs, idleTimeoutMs }: TransactionBounds): string {
+  return [
+    'BEGIN ISOLATION LEVEL READ COMMITTED',
+    `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
+    `SET LOCAL statement_timeout = ${Math.round(statementTimeoutMs)}`,
+    `SET LOCAL idle_in_transaction_session_timeout = ${Math.round(idleTimeoutMs)}`,
+  ].join('; ');
+}
 
 /**
  * Runs `body` in one transaction: committed when it returns, rolled back when it throws.
@@ -40,6 +53,7 @@ const begin = [
 export async function inTransaction<Result>(
   pool: pg.Pool,
   body: (transaction: Transaction) => Promise<Result>,
+  bounds: TransactionBounds = chunkBounds,
 ): Promise<Result> {
   const client = await pool.connect();
   // A connection that has failed in any way is not given to anyone else.
@@ -47,7 +61,7 @@ export async function inTransaction<Result>(
   const onError = (error: Error) => void (broken = error);
   client.on('error', onError);
   try {
-    await client.query(begin);
+    await client.query(beginWith(bounds));
     const result = await body(transactionOn(client));
     await commit(client);
     return result;

@@ -10,6 +10,8 @@ export type IsOpen = (workflowId: string) => Promise<boolean>;
 
 interface ClaimRequest extends Pick<OpenJobRequest, 'job' | 'workflowId' | 'runId' | 'carried'> {
   readonly instance: string;
+  /** Refuses an instance that an earlier execution has left unfinished. */
+  readonly preventRestart: boolean;
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
@@ -27,7 +29,7 @@ interface Owner {
  * at once exactly one wins; the others read again and find it running. Asked again by the same run (an activity
  * retried) it answers the same; a run that was continued as new keeps the claim it carries.
  *
- * @throws JobExecutionAlreadyRunning, JobInstanceAlreadyComplete, Fenced (a carried claim that was lost).
+ * @throws JobExecutionAlreadyRunning, JobInstanceAlreadyComplete, JobRestartRefused, Fenced (a carried claim that was lost).
  */
 export async function claimInstance(pool: pg.Pool, request: ClaimRequest, isOpen: IsOpen): Promise<Claim> {
   const claim = (epoch: number): Claim => ({ job: request.job, instance: request.instance, epoch });
@@ -47,6 +49,7 @@ export async function claimInstance(pool: pg.Pool, request: ClaimRequest, isOpen
     ) {
       throw alreadyRunning(request.instance, owner.workflowId);
     }
+    if (request.preventRestart) throw restartRefused(request.instance, owner.status);
     if (await takeOver(pool, request, owner.epoch)) return claim(owner.epoch + 1);
   }
 }
@@ -159,6 +162,13 @@ function alreadyComplete(instance: string) {
   return failure(
     'JobInstanceAlreadyComplete',
     `${instance} has completed. Start it with another identifying parameter to run it again.`,
+  );
+}
+
+function restartRefused(instance: string, status: string) {
+  return failure(
+    'JobRestartRefused',
+    `${instance} has been started before (${status}), and its job must not be restarted. Look at what it has done, and start it with another identifying parameter.`,
   );
 }
 

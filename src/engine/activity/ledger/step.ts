@@ -15,15 +15,31 @@ export interface StepKey {
   readonly step: string;
 }
 
+/** A step as an earlier execution, or an earlier part of this one, has left it. */
+export interface FoundStep extends OpenedStep {
+  /** The epoch of the execution that opened or completed it last. */
+  readonly epoch: number;
+  /** How many executions have opened it. */
+  readonly starts: number;
+}
+
 /** What the ledger knows of a step, or undefined when no execution has opened it yet. */
-export async function findStep(pool: pg.Pool, key: StepKey): Promise<OpenedStep | undefined> {
+export async function findStep(pool: pg.Pool, key: StepKey): Promise<FoundStep | undefined> {
   return inTransaction(pool, async (transaction) => {
     const [step] = await transaction.run(
-      whereStep(migration.selectFrom('keystride.step'), key).select(['status', 'result', 'expected']),
+      whereStep(migration.selectFrom('keystride.step'), key).select([
+        'status',
+        'result',
+        'expected',
+        'epoch',
+        'starts',
+      ]),
     );
     if (!step) return undefined;
     const partitions = await readPartitions(transaction, key);
     return {
+      epoch: Number(step.epoch),
+      starts: step.starts,
       completed: step.status === 'completed',
       result: step.result,
       expected: step.expected === null ? null : Number(step.expected),
@@ -33,18 +49,38 @@ export async function findStep(pool: pg.Pool, key: StepKey): Promise<OpenedStep 
   });
 }
 
+/** What an execution that opens a step brings along. */
+export interface StepOpening {
+  readonly skipLimit: number;
+  /** Executions that may open the step; undefined for any number. */
+  readonly startLimit: number | undefined;
+  /** Runs in the transaction that records the opening, once an execution. */
+  readonly beforeStep: ((transaction: Transaction) => Promise<void>) | undefined;
+}
+
 /**
- * Records a step with its partitions. Partitions that an earlier execution recorded are kept as they are, whatever
- * this plan says: their checkpoints belong to their ranges.
+ * Records a step with its partitions, for the first time or, after it has completed, once more from the beginning.
+ * Should another attempt have recorded it meanwhile, its partitions are kept.
+ *
+ * @throws StartLimitExceeded
  */
 export async function recordStep(
   pool: pg.Pool,
   key: StepKey,
-  plan: ReadPlan & { readonly skipLimit: number },
+  plan: ReadPlan,
+  opening: StepOpening,
+  found: FoundStep | undefined,
 ): Promise<void> {
   const { instance, epoch } = key.claim;
+  const starts = (found?.starts ?? 0) + 1;
+  refuseBeyondLimit(key, starts, opening);
   await inTransaction(pool, async (transaction) => {
     await holdClaim(transaction, key.claim);
+    // Its checkpoints and skips go with it.
+    if (found)
+      await transaction.run(
+        whereStep(migration.deleteFrom('keystride.step'), key).where('epoch', '<', String(epoch)),
+      );
     const recorded = await transaction.run(
       migration
         .insertInto('keystride.step')
@@ -53,41 +89,69 @@ export async function recordStep(
           step: key.step,
           status: 'open',
           epoch,
+          starts,
           expected: plan.expected,
-          skip_limit: plan.skipLimit,
+          skip_limit: opening.skipLimit,
         })
         .onConflict((conflict) => conflict.doNothing())
         .returning('step'),
     );
-    if (recorded.length === 0 || plan.ranges.length === 0) return;
-    await transaction.run(
-      migration.insertInto('keystride.checkpoint').values(
-        plan.ranges.map((range, partition) => ({
-          instance_key: instance,
-          step: key.step,
-          partition,
-          lower: encodeCursor(range.lower),
-          upper: encodeCursor(range.upper),
-          cursor: null,
-          holder: null,
-          epoch,
-        })),
-      ),
-    );
+    if (recorded.length === 0) return;
+    if (plan.ranges.length > 0) await insertCheckpoints(transaction, key, plan);
+    await opening.beforeStep?.(transaction);
   });
 }
 
-/** Notes that another execution goes on with a step, under its own skip limit. */
-export async function reopenStep(pool: pg.Pool, key: StepKey, skipLimit: number): Promise<void> {
+async function insertCheckpoints(transaction: Transaction, key: StepKey, plan: ReadPlan): Promise<void> {
+  await transaction.run(
+    migration.insertInto('keystride.checkpoint').values(
+      plan.ranges.map((range, partition) => ({
+        instance_key: key.claim.instance,
+        step: key.step,
+        partition,
+        lower: encodeCursor(range.lower),
+        upper: encodeCursor(range.upper),
+        cursor: null,
+        holder: null,
+        epoch: key.claim.epoch,
+      })),
+    ),
+  );
+}
+
+/**
+ * Notes that another execution goes on with a step, under its own limits. In the execution that has done so already it
+ * does nothing.
+ *
+ * @throws StartLimitExceeded
+ */
+export async function reopenStep(
+  pool: pg.Pool,
+  key: StepKey,
+  opening: StepOpening,
+  found: FoundStep,
+): Promise<void> {
+  if (found.epoch === key.claim.epoch) return;
+  refuseBeyondLimit(key, found.starts + 1, opening);
   await inTransaction(pool, async (transaction) => {
     await holdClaim(transaction, key.claim);
-    await transaction.run(
+    const reopened = await transaction.run(
       whereStep(migration.updateTable('keystride.step'), key)
-        .set({ epoch: key.claim.epoch, starts: sql<number>`starts + 1`, skip_limit: skipLimit })
+        .set({ epoch: key.claim.epoch, starts: sql<number>`starts + 1`, skip_limit: opening.skipLimit })
         .where('status', '=', 'open')
-        .where('epoch', '<', String(key.claim.epoch)),
+        .where('epoch', '<', String(key.claim.epoch))
+        .returning('starts'),
     );
+    if (reopened.length > 0) await opening.beforeStep?.(transaction);
   });
+}
+
+function refuseBeyondLimit(key: StepKey, starts: number, { startLimit }: StepOpening): void {
+  if (startLimit === undefined || starts <= startLimit) return;
+  throw failure(
+    'StartLimitExceeded',
+    `${key.claim.instance} step ${key.step} has been started ${starts - 1} times; its limit is ${startLimit}.`,
+  );
 }
 
 /** What has committed of a step by now. */
@@ -99,9 +163,14 @@ export async function readStepState(pool: pg.Pool, key: StepKey): Promise<StepSt
  * Completes a chunk step, if its books balance: every partition done, and every row that was reached written,
  * filtered or skipped, with one skip row for each skip counted.
  *
+ * @param afterStep runs in the transaction that completes it.
  * @throws BooksDoNotBalance with the figures.
  */
-export async function completeStep(pool: pg.Pool, key: StepKey): Promise<StepState> {
+export async function completeStep(
+  pool: pg.Pool,
+  key: StepKey,
+  afterStep?: (transaction: Transaction, counters: Counters) => Promise<void>,
+): Promise<StepState> {
   return inTransaction(pool, async (transaction) => {
     await holdClaim(transaction, key.claim);
     const partitions = await readPartitions(transaction, key);
@@ -114,12 +183,48 @@ export async function completeStep(pool: pg.Pool, key: StepKey): Promise<StepSta
     ) {
       throw unbalanced(key, state, partitions.length, skipRows);
     }
+    if (await isCompleted(transaction, key)) return state;
+    await afterStep?.(transaction, state.counters);
     await setCompleted(transaction, key, null);
     return state;
   });
 }
 
-/** Completes a tasklet in the transaction of its effect. Null as a result is recorded as such. */
+/**
+ * Runs a tasklet and completes its step in one transaction, once: an attempt whose answer was lost is not repeated, its
+ * recorded result is returned.
+ */
+export async function completeTasklet(
+  pool: pg.Pool,
+  key: StepKey,
+  timeoutSeconds: number,
+  run: (transaction: Transaction) => Promise<unknown>,
+): Promise<unknown> {
+  const bounds = { statementTimeoutMs: timeoutSeconds * 1000, idleTimeoutMs: timeoutSeconds * 1000 };
+  return inTransaction(
+    pool,
+    async (transaction) => {
+      await holdClaim(transaction, key.claim);
+      const [step] = await transaction.run(
+        whereStep(migration.selectFrom('keystride.step'), key).select(['status', 'result']).forUpdate(),
+      );
+      if (step?.status === 'completed') return step.result;
+      const result = (await run(transaction)) ?? null;
+      await setCompleted(transaction, key, result);
+      return result;
+    },
+    bounds,
+  );
+}
+
+async function isCompleted(transaction: Transaction, key: StepKey): Promise<boolean> {
+  const [step] = await transaction.run(
+    whereStep(migration.selectFrom('keystride.step'), key).select('status').forUpdate(),
+  );
+  return step?.status === 'completed';
+}
+
+/** Completes a step. Null as a result is recorded as such. */
 export async function setCompleted(transaction: Transaction, key: StepKey, result: unknown): Promise<void> {
   await transaction.run(
     whereStep(migration.updateTable('keystride.step'), key).set({
