@@ -5,55 +5,95 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
 import { describeError } from '../contract/errors.ts';
-import { messages, type ControlAnswer, type ControlRequest } from '../contract/messages.ts';
+import { messages, type ControlAnswer, type ControlRequest, type Tuning } from '../contract/messages.ts';
 import { withSession, type Session } from './connection.ts';
 import { describe } from './execution.ts';
 import { jobFailure } from './failures.ts';
 import { shellWord } from './format.ts';
-import { outputOption, type OutputOptions } from './options.ts';
+import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
 
-type Control = 'pause' | 'resume' | 'stop';
+type Control = 'pause' | 'resume' | 'stop' | 'skip' | 'tune';
 
 interface ControlOptions extends OutputOptions {
   reason?: string;
 }
 
+interface TuneOptions extends OutputOptions, Tuning {}
+
 const descriptions: Record<Control, string> = {
   pause: 'let the chunks in hand commit, then wait',
-  resume: 'go on after a pause',
+  resume: 'go on after a pause, or try again what a job holds for',
   stop: 'let the chunks in hand commit, then end; a new start goes on from there',
+  skip: 'set the items aside that a job holds for, and go on',
+  tune: 'change the figures of a running job',
 };
 
-/** `keystride pause`, `resume` and `stop`: one command each. */
+/** `keystride pause`, `resume`, `stop`, `skip` and `tune`: one command each. */
 export function controlCommands(): Command[] {
-  return (Object.keys(descriptions) as Control[]).map(controlCommand);
+  return [
+    controlCommand('pause'),
+    controlCommand('resume'),
+    controlCommand('stop'),
+    controlCommand('skip'),
+    tuneCommand(),
+  ];
 }
 
-function controlCommand(control: Control): Command {
-  const command = new Command(control)
+function controlCommand(control: Exclude<Control, 'tune'>): Command {
+  const takesReason = control !== 'resume';
+  const command = commandOf(control, takesReason ? ' --reason "the API is being upgraded"' : '').action(
+    (id: string, { reason, ...options }: ControlOptions) =>
+      send(control, id, reason === undefined ? {} : { reason }, options),
+  );
+  return takesReason ? command.option('--reason <text>', 'shown wherever the state is') : command;
+}
+
+function tuneCommand(): Command {
+  return commandOf('tune', ' --concurrency 100')
+    .option('--chunk-size <n>', 'items in one transaction', wholeNumber(1, 100_000))
+    .option(
+      '--concurrency <n>',
+      'items being processed at a time, over all partitions',
+      wholeNumber(1, 10_000),
+    )
+    .option('--partitions <n>', 'partitions running at a time', wholeNumber(1, 1_000))
+    .option(
+      '--rows-per-second <n>',
+      'items started a second, over all partitions; 0 lifts it',
+      wholeNumber(0, 1e9),
+    )
+    .action((id: string, { output, ...tuning }: TuneOptions) => send('tune', id, tuning, { output }));
+}
+
+function commandOf(control: Control, example: string): Command {
+  return new Command(control)
     .description(descriptions[control])
     .argument('<id>', 'the workflow id, see `keystride list`')
     .addOption(outputOption())
-    .addHelpText('after', helpOf(control))
-    .action((id: string, options: ControlOptions) => send(control, id, options));
-  return control === 'resume' ? command : command.option('--reason <text>', 'shown wherever the state is');
+    .addHelpText('after', helpOf(control, example));
 }
 
-function helpOf(control: Control): string {
-  const reason = control === 'resume' ? '' : ' --reason "the API is being upgraded"';
+function helpOf(control: Control, example: string): string {
   return `
 Examples:
-  $ keystride ${control} documentMigration:run=2${reason}
-  $ keystride ${control} documentMigration:run=2 -o json
+  $ keystride ${control} documentMigration:run=2${example}
+  $ keystride ${control} documentMigration:run=2${control === 'tune' ? example : ''} -o json
 
 The same without keystride:
-  $ temporal workflow update execute --workflow-id documentMigration:run=2 --name ${control}`;
+  $ temporal workflow update execute --workflow-id documentMigration:run=2 --name ${control}${
+    control === 'tune' ? ` --input '{"concurrency":100}'` : ''
+  }`;
 }
 
-async function send(control: Control, workflowId: string, options: ControlOptions): Promise<void> {
-  const { status } = await withSession((session) => update(session, control, workflowId, options));
+async function send(
+  control: Control,
+  workflowId: string,
+  request: ControlRequest | Tuning,
+  options: OutputOptions,
+): Promise<void> {
+  const { status } = await withSession((session) => update(session, control, workflowId, request));
   if (options.output === 'json') return printJson({ workflowId, status });
   printLine(`${workflowId}  ${colouredStatus(status)}`);
 }
@@ -65,15 +105,14 @@ async function update(
   { client, config }: Session,
   control: Control,
   workflowId: string,
-  { reason }: ControlOptions,
+  request: ControlRequest | Tuning,
 ): Promise<ControlAnswer> {
   const { runId, status } = await describe(client, workflowId);
   if (status.name !== 'RUNNING') throw hasEnded(control, workflowId);
-  const request: ControlRequest = reason === undefined ? {} : { reason };
   const handle = client.workflow.getHandle(workflowId, runId);
   try {
     return await client.withDeadline(Date.now() + answerWithin, () =>
-      handle.executeUpdate<ControlAnswer, [ControlRequest]>(messages[control], { args: [request] }),
+      handle.executeUpdate<ControlAnswer, [ControlRequest | Tuning]>(messages[control], { args: [request] }),
     );
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError && error.cause)

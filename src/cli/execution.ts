@@ -114,6 +114,7 @@ function unanswered(description: WorkflowExecutionDescription): JobProgress {
     reason: `no worker answers on task queue ${description.taskQueue}; start one: keystride worker`,
     startedAt: description.startTime.toISOString(),
     finishedAt: null,
+    tuning: null,
     steps: [],
   };
 }

@@ -22,6 +22,7 @@ export interface OpenedJob {
   /** Validated, with defaults. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly policies: Readonly<Record<string, StepPolicy>>;
+  readonly onFailure: 'fail' | 'hold';
   /** Whether the namespace has our search attributes. A server without them must not keep a job from starting. */
   readonly searchAttributes: boolean;
 }
@@ -59,6 +60,10 @@ export interface PagePolicy {
   readonly retry: RetryPolicy;
   readonly skipLimit: number;
   readonly skip?: SkipPolicy;
+  /** Items started a second, this partition's share; undefined for as many as can be. */
+  readonly itemsPerSecond?: number;
+  /** Items that an operator has set aside, by key. */
+  readonly setAside?: readonly string[];
 }
 
 /** Where a partition stands in the ledger. Cumulative, so nothing is ever summed twice. */
@@ -66,6 +71,11 @@ export interface PartitionState {
   readonly partition: number;
   readonly done: boolean;
   readonly counters: Counters;
+}
+
+/** In the details of a failure: the item that an operator may set aside when the job holds. */
+export interface FailedItem {
+  readonly failedKey: string;
 }
 
 export interface StepState {

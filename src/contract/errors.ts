@@ -47,12 +47,13 @@ export type FailureType = (typeof failureTypes)[number];
 export function failure(
   type: FailureType,
   message: string,
-  options: { retryable?: boolean; cause?: unknown } = {},
+  options: { retryable?: boolean; cause?: unknown; details?: readonly unknown[] } = {},
 ): ApplicationFailure {
   return ApplicationFailure.create({
     type,
     message,
     nonRetryable: options.retryable !== true,
+    ...(options.details?.length ? { details: [...options.details] } : {}),
     ...(options.cause instanceof Error ? { cause: options.cause } : {}),
   });
 }

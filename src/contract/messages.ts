@@ -6,11 +6,25 @@ export const messages = {
   pause: 'pause',
   resume: 'resume',
   stop: 'stop',
+  skip: 'skip',
+  tune: 'tune',
 } as const;
 
 /** What `pause` and `stop` take. The reason is shown wherever the state is. */
 export interface ControlRequest {
   readonly reason?: string;
+}
+
+/** What `tune` takes: what is not named stays as it is. It holds for all chunk steps, until the execution ends. */
+export interface Tuning {
+  /** The commit interval, 1 to 100,000. */
+  readonly chunkSize?: number;
+  /** Items being processed at a time, over all partitions, 1 to 10,000. */
+  readonly concurrency?: number;
+  /** Partitions running at a time, 1 to 1,000. */
+  readonly partitions?: number;
+  /** Items started a second, over all partitions; 0 lifts the limit. */
+  readonly rowsPerSecond?: number;
 }
 
 /** What every control answers: the state that it led to. */

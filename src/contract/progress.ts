@@ -1,3 +1,4 @@
+import type { Tuning } from './messages.ts';
 import type { JobStatus } from './states.ts';
 
 /** What has committed of a step or a partition. Cumulative over all executions of the instance. */
@@ -61,6 +62,8 @@ export interface JobProgress {
   readonly reason: string | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;
+  /** What operators have tuned; null when nothing. */
+  readonly tuning: Tuning | null;
   readonly steps: readonly StepProgress[];
 }
 

@@ -28,6 +28,7 @@ function runOf(step: StepProgress, change: Partial<LiveProgress> = {}): LiveProg
     reason: null,
     startedAt: '2026-01-01T00:00:00.000Z',
     finishedAt: null,
+    tuning: null,
     steps: [step],
     live: null,
     ...change,

@@ -26,6 +26,7 @@ const progress: JobProgress = {
   reason: null,
   startedAt: '2025-11-01T10:00:00.000Z',
   finishedAt: null,
+  tuning: null,
   steps: [step],
 };
 

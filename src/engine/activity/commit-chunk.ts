@@ -7,6 +7,7 @@ import type { Counters } from '../../contract/progress.ts';
 import { CommitUnknown, inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
 import { type Chunk, countersOfChunk } from './chunk.ts';
 import type { AnyChunkWork } from './chunks.ts';
+import { faultPoint } from './fault-points.ts';
 import { advanceCheckpoint, amendCounters, hasCommitted, type PartitionKey } from './ledger/checkpoint.ts';
 import { recordSkips } from './ledger/skips.ts';
 import { backoff, ItemFailed } from './process-item.ts';
@@ -38,9 +39,12 @@ export async function commitChunk(committer: ChunkCommitter, seq: number, chunk:
   for (let attempt = 1; ; attempt++) {
     let written = chunk;
     try {
+      faultPoint('beforeBegin');
       await inTransaction(committer.pool, async (transaction) => {
         written = await writeChunk(committer, seq, chunk, transaction, bisect ? attempt - 1 : undefined);
+        faultPoint('beforeCommit');
       });
+      faultPoint('afterCommit');
       return countersOfChunk(written);
     } catch (error) {
       if (error instanceof CommitUnknown && (await resolveCommit(committer, seq)))
@@ -66,12 +70,14 @@ async function writeChunk(
   const { key, holder, work, policy } = committer;
   const advance = { cursor: chunk.cursor, counters: countersOfChunk(chunk), done: chunk.last };
   await advanceCheckpoint(transaction, key, holder, seq, advance);
+  faultPoint('afterCompareAndSet');
   let written = chunk;
   if (bisectAfter === undefined) await writeOutputs(committer, chunk, transaction);
   else {
     written = await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
     await amendCounters(transaction, key, written.outputs.length - chunk.outputs.length);
   }
+  faultPoint('afterWrites');
   if (written.skips.length > 0) {
     await recordSkips(transaction, key, written.skips, policy.skip?.rate);
     await work.onSkip?.(written.skips, transaction);
@@ -99,14 +105,9 @@ function failedFor(
   error: WriterFailed,
   attempts: number,
 ): ItemFailed {
-  const keys = chunk.sources.length === 1 ? '' : ` and ${chunk.sources.length - 1} more`;
-  return new ItemFailed(
-    error.cause,
-    classify(error.cause),
-    `${chunk.sources[0]?.key}${keys}`,
-    attempts,
-    'write',
-  );
+  const others = chunk.sources.length - 1;
+  const keys = `${chunk.sources[0]?.key}${others > 0 ? ` and ${others} more` : ''}`;
+  return new ItemFailed(error.cause, classify(error.cause), keys, attempts, 'write', others === 0);
 }
 
 /** Asks the checkpoint until it can be reached, or the retries are used up. */

@@ -99,10 +99,10 @@ async function guarded<Result>(where: string, body: () => Promise<Result>): Prom
 
 async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {
   const { instance, parameters, policies } = describeInstance(resources.registry, request);
-  const { preventRestart = false } = resources.registry.definition(request.job);
+  const { preventRestart = false, onFailure = 'fail' } = resources.registry.definition(request.job);
   const claiming = { ...request, instance, parameters, preventRestart };
   const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
-  return { claim, parameters, policies, searchAttributes: await resources.hasSearchAttributes() };
+  return { claim, parameters, policies, onFailure, searchAttributes: await resources.hasSearchAttributes() };
 }
 
 function describeInstance(

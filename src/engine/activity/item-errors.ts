@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
 import type { Classifier, ErrorClass } from '../../contract/classification.ts';
+import type { FailedItem } from '../../contract/activities.ts';
 import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
 import { type FailureType, failure } from '../../contract/errors.ts';
 import { classifyPostgres } from '../../stores/postgres/errors.ts';
@@ -116,12 +117,18 @@ function databaseMessage(error: pg.DatabaseError): string {
  * An error as Temporal may keep it: our own failures as they are, others by their safe message alone.
  *
  * @param where job, step, partition and key, for the message.
+ * @param failedKey the item that failed, where one item alone did.
  */
-export function toFailure(error: unknown, found: ErrorClass, where: string): ApplicationFailure {
+export function toFailure(
+  error: unknown,
+  found: ErrorClass,
+  where: string,
+  failedKey?: string,
+): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
   const away = found.decision === 'retry' && found.unavailable === true;
   const type: FailureType = away ? 'Unavailable' : 'ItemFailed';
-  return failure(type, `${where}: ${safeMessage(error)} [${found.code}]`, {
-    retryable: found.decision === 'retry',
-  });
+  const details: FailedItem[] = failedKey === undefined ? [] : [{ failedKey }];
+  const retryable = found.decision === 'retry';
+  return failure(type, `${where}: ${safeMessage(error)} [${found.code}]`, { retryable, details });
 }

@@ -7,6 +7,7 @@ import { addCounters, type PageHeartbeat } from '../../contract/progress.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { type ChunkCommitter, commitChunk } from './commit-chunk.ts';
+import { faultPoint } from './fault-points.ts';
 import { classifyWith, toFailure } from './item-errors.ts';
 import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/checkpoint.ts';
 import { Pipeline } from './pipeline.ts';
@@ -44,7 +45,12 @@ export async function processPage(
     const place = `${claim.instance} step ${step} partition ${partition}`;
     if (!(error instanceof ItemFailed)) throw toFailure(error, classifyWith(undefined)(error), place);
     const { phase, key: item, attempts, found, cause } = error;
-    throw toFailure(cause, found, `${place}, ${phase} of key ${item} (attempt ${attempts})`);
+    throw toFailure(
+      cause,
+      found,
+      `${place}, ${phase} of key ${item} (attempt ${attempts})`,
+      error.single ? item : undefined,
+    );
   }
 }
 
@@ -128,6 +134,7 @@ class Page {
   }
 
   #heartbeat(figures: Pick<PageHeartbeat, 'counters' | 'inFlight'>): void {
+    faultPoint('heartbeat');
     const { step, partition } = this.#request;
     const details: PageHeartbeat = { step, partition, ...figures, waiting: this.#waiting };
     Context.current().heartbeat(details);

@@ -4,6 +4,7 @@ import { ItemFailed, type Processing, processItem } from './process-item.ts';
 import { type Chunk, chunkOf } from './chunk.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
+import { Pace } from './pace.ts';
 import { Slot } from './slot.ts';
 
 export interface PipelineRequest {
@@ -65,11 +66,16 @@ export class Pipeline {
   /** A chunk did not commit: nothing behind it may, or the checkpoint would jump over it. */
   #commitFailed = false;
   #drainTimer: NodeJS.Timeout | undefined;
+  #paceTimer: NodeJS.Timeout | undefined;
+  readonly #pace: Pace;
+  readonly #setAside: ReadonlySet<string>;
   readonly #finished = Promise.withResolvers<void>();
 
   constructor(request: PipelineRequest) {
     this.#request = request;
     this.#readAfter = request.after;
+    this.#pace = new Pace(request.policy.itemsPerSecond);
+    this.#setAside = new Set(request.policy.setAside);
   }
 
   /** Items being processed at this moment. */
@@ -91,6 +97,7 @@ export class Pipeline {
     } finally {
       ignore();
       clearTimeout(this.#drainTimer);
+      clearTimeout(this.#paceTimer);
       this.#request.abort();
       for (const slot of this.#queue) slot.release();
     }
@@ -169,13 +176,28 @@ export class Pipeline {
   #startItems(): void {
     const { concurrency } = this.#request.policy;
     while (!this.#stopping && this.#inFlight < concurrency && this.#nextToStart < this.#queue.length) {
+      if (!this.#pace.mayStart()) return this.#startLater();
       const slot = this.#queue[this.#nextToStart++] as Slot;
       this.#start(slot);
     }
     this.#queue[0]?.becomeFirst();
   }
 
+  /** The rate holds items back: looks again when the next one is due. */
+  #startLater(): void {
+    this.#queue[0]?.becomeFirst();
+    this.#paceTimer ??= setTimeout(() => {
+      this.#paceTimer = undefined;
+      this.#advance();
+    }, this.#pace.nextInMs());
+  }
+
   #start(slot: Slot): void {
+    if (this.#setAside.size > 0 && this.#setAside.has(slot.key)) {
+      const message = 'set aside by an operator';
+      slot.outcome = { kind: 'skip', phase: 'process', code: 'SET_ASIDE', message, attempts: 1 };
+      return;
+    }
     let outcome: ReturnType<typeof processItem>;
     try {
       const readError = slot.readError;

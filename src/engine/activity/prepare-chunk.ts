@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RetryPolicy } from '../../contract/policy.ts';
 import { type Chunk, withSkips } from './chunk.ts';
 import { PartialWrite } from './chunks.ts';
+import { faultPoint } from './fault-points.ts';
 import type { Skip } from './ledger/skips.ts';
 import { backoff } from './process-item.ts';
 import { type ChunkWriting, settlePartialWrite } from './write-chunk.ts';
@@ -36,5 +37,6 @@ export async function prepareChunk(
     }
     if (indexes.length > 0) await delay(backoff(retry, attempt));
   }
+  faultPoint('afterPrepare');
   return withSkips(chunk, skipped);
 }

@@ -23,6 +23,8 @@ export class ItemFailed extends Error {
   readonly key: string;
   readonly attempts: number;
   readonly phase: 'read' | 'process' | 'write';
+  /** Whether one item alone is known to have failed. */
+  readonly single: boolean;
 
   constructor(
     cause: unknown,
@@ -30,12 +32,14 @@ export class ItemFailed extends Error {
     key: string,
     attempts: number,
     phase: 'read' | 'process' | 'write' = 'process',
+    single = true,
   ) {
     super(safeMessage(cause), { cause });
     this.found = found;
     this.key = key;
     this.attempts = attempts;
     this.phase = phase;
+    this.single = single;
   }
 }
 

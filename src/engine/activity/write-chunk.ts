@@ -1,7 +1,7 @@
 import type { ErrorClass } from '../../contract/classification.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { type Chunk, withSkips } from './chunk.ts';
-import { type AnyChunkWork, PartialWrite } from './chunks.ts';
+import type { AnyChunkWork, PartialWrite } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
 import type { Skip } from './ledger/skips.ts';
 import { ItemFailed } from './process-item.ts';

@@ -1,10 +1,18 @@
 import { CancellationScope, executeChild, sleep, workflowInfo } from '@temporalio/workflow';
-import type { OpenedStep, PageRequest, PartitionState, StepRequest } from '../../contract/activities.ts';
-import { describeError, failure } from '../../contract/errors.ts';
+import type {
+  OpenedStep,
+  PagePolicy,
+  PageRequest,
+  PartitionState,
+  StepRequest,
+} from '../../contract/activities.ts';
+import { describeError } from '../../contract/errors.ts';
+import type { Tuning } from '../../contract/messages.ts';
 import type { ChunkPolicy } from '../../contract/policy.ts';
 import { addCounters, type Counters, noCounters } from '../../contract/progress.ts';
 import { partition as partitionWorkflow } from '../../workflows/partition.ts';
 import { ledgerWork, readStep } from './activities.ts';
+import { failedItemOf, PartitionsFailed } from './failed-items.ts';
 import type { JobRun } from './job-run.ts';
 import { runPages } from './run-pages.ts';
 import type { StepReporter } from './step-reporter.ts';
@@ -18,7 +26,7 @@ const lookEvery = 15_000;
  * Pausing, stopping and continuing as new are one thing here: the window's scope is cancelled, every partition commits
  * the chunk it has in hand and comes back, and `ready` decides whether another window is opened over what is left.
  *
- * @throws StepFailed after the other partitions have finished; JobStopped, JobYielded between windows.
+ * @throws PartitionsFailed after the other partitions have finished; JobStopped, JobYielded between windows.
  */
 export async function runChunkStep(
   run: JobRun,
@@ -32,19 +40,26 @@ export async function runChunkStep(
     await run.ready();
     const window = new PartitionWindow(run, request, policy, opened, left, reporter);
     await window.run();
-    if (window.failures.length > 0) throw stepFailed(request, window.failures);
+    if (window.failures.length > 0)
+      throw new PartitionsFailed(window.failures.join(' | '), window.failedItems);
   }
   const closed = await ledgerWork.closeStep(request);
   return closed.counters;
 }
 
-function stepFailed({ claim, step }: StepRequest, failures: readonly string[]) {
-  return failure('StepFailed', `${claim.instance} step ${step} failed. ${failures.join(' | ')}`);
+function tuned(policy: ChunkPolicy, { chunkSize, concurrency, partitions }: Tuning): ChunkPolicy {
+  return {
+    ...policy,
+    chunkSize: chunkSize ?? policy.chunkSize,
+    concurrency: concurrency ?? policy.concurrency,
+    window: partitions ?? policy.window,
+  };
 }
 
 /** The partitions that run side by side until all are done or the job is interrupted. */
 class PartitionWindow {
   readonly failures: string[] = [];
+  readonly failedItems: string[] = [];
   readonly #run: JobRun;
   readonly #request: StepRequest;
   readonly #policy: ChunkPolicy;
@@ -63,7 +78,7 @@ class PartitionWindow {
   ) {
     this.#run = run;
     this.#request = request;
-    this.#policy = policy;
+    this.#policy = tuned(policy, run.tuning);
     this.#inline = opened.partitions.length === 1;
     this.#left = left;
     this.#reporter = reporter;
@@ -127,14 +142,17 @@ class PartitionWindow {
 
   #pageRequest(partition: number, slots: number): PageRequest {
     const { chunkSize, concurrency, pageSeconds, retry, skipLimit, skip } = this.#policy;
-    const share = Math.max(1, Math.floor(concurrency / slots));
-    const policy = {
+    const { rowsPerSecond } = this.#run.tuning;
+    const setAside = this.#run.setAside(this.#request.step);
+    const policy: PagePolicy = {
       chunkSize,
-      concurrency: share,
+      concurrency: Math.max(1, Math.floor(concurrency / slots)),
       pageSeconds,
       retry,
       skipLimit,
       ...(skip ? { skip } : {}),
+      ...(rowsPerSecond ? { itemsPerSecond: rowsPerSecond / slots } : {}),
+      ...(setAside.length > 0 ? { setAside } : {}),
     };
     return { ...this.#request, partition, policy };
   }
@@ -147,6 +165,8 @@ class PartitionWindow {
 
   #fail(partition: number, error: unknown): void {
     this.failures.push(`partition ${partition}: ${describeError(error)}`);
+    const item = failedItemOf(error);
+    if (item !== undefined) this.failedItems.push(item);
     this.#reporter.partitionFailed();
   }
 

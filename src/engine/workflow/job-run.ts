@@ -9,7 +9,8 @@ import {
 } from '@temporalio/workflow';
 import type { OpenedJob } from '../../contract/activities.ts';
 import { failure } from '../../contract/errors.ts';
-import { type ControlAnswer, type ControlRequest, messages } from '../../contract/messages.ts';
+import { type ControlAnswer, type ControlRequest, messages, type Tuning } from '../../contract/messages.ts';
+import { wrongTuning } from '../../contract/tuning.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../../contract/states.ts';
 import { detailsOf } from './details.ts';
@@ -23,6 +24,15 @@ export class JobStopped extends Error {
 /** Thrown through a job's flow when the history has grown long; `runJob` continues the run as new. */
 export class JobYielded extends Error {
   override readonly name = 'JobYielded';
+}
+
+/** What a run that continues another must know of it. */
+export interface CarriedState {
+  readonly startedAt: string;
+  /** The reason of a pause that is to go on; null for none. */
+  readonly paused: string | null;
+  readonly tuning: Tuning;
+  readonly setAside: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -45,12 +55,21 @@ export class JobRun {
   #yieldWanted = false;
   /** Steps that have work running, or are about to. */
   #working = 0;
+  /** A branch of the flow has failed: no more work is to begin in the others. */
+  #halted = false;
+  #tuning: Tuning;
+  /** Keys of items that operators have set aside, by step. */
+  readonly #setAside: Record<string, readonly string[]>;
+  /** What an operator may decide about while the job holds. */
+  #held: { readonly step: string; readonly items: readonly string[] } | undefined;
 
-  constructor(job: string, carried: { startedAt: string; paused: string | null } | null) {
+  constructor(job: string, carried: CarriedState | null) {
     this.#job = job;
     this.#startedAt = carried?.startedAt ?? new Date().toISOString();
     this.#pauseWanted = carried !== null && carried.paused !== null;
     this.#reason = carried?.paused ?? null;
+    this.#tuning = carried?.tuning ?? {};
+    this.#setAside = { ...carried?.setAside };
     this.#setHandlers();
   }
 
@@ -65,8 +84,22 @@ export class JobRun {
   }
 
   /** What a run that continues this one must know. */
-  get carried(): { startedAt: string; paused: string | null } {
-    return { startedAt: this.#startedAt, paused: this.#pauseWanted ? (this.#reason ?? '') : null };
+  get carried(): CarriedState {
+    return {
+      startedAt: this.#startedAt,
+      paused: this.#pauseWanted ? (this.#reason ?? '') : null,
+      tuning: this.#tuning,
+      setAside: this.#setAside,
+    };
+  }
+
+  get tuning(): Tuning {
+    return this.#tuning;
+  }
+
+  /** Keys of items of a step that operators have set aside. */
+  setAside(step: string): readonly string[] {
+    return this.#setAside[step] ?? [];
   }
 
   open(opened: OpenedJob): void {
@@ -83,7 +116,7 @@ export class JobRun {
   async ready(): Promise<void> {
     if (this.#pauseWanted && this.#working === 0) this.#become('paused', this.#reason);
     await condition(() => !this.#pauseWanted || this.#stopWanted || this.#yieldWanted);
-    if (this.#stopWanted) throw new JobStopped(this.#reason ?? 'stopped');
+    if (this.#stopWanted || this.#halted) throw new JobStopped(this.#reason ?? 'stopped');
     if (this.#yieldWanted) throw new JobYielded('the history has grown long');
   }
 
@@ -92,7 +125,7 @@ export class JobRun {
     this.#working++;
     this.#interrupts.add(interrupt);
     try {
-      if (this.#pauseWanted || this.#stopWanted || this.#yieldWanted) interrupt();
+      if (this.#pauseWanted || this.#stopWanted || this.#yieldWanted || this.#halted) interrupt();
       return await work();
     } finally {
       this.#interrupts.delete(interrupt);
@@ -105,10 +138,30 @@ export class JobRun {
     await condition(() => this.#working === 0);
   }
 
+  /** Lets no more work begin, and brings what runs to rest: a branch of the flow has failed. */
+  halt(): void {
+    this.#halted = true;
+    this.#interrupt();
+  }
+
+  /**
+   * Waits for an operator to decide about a step that has failed: `resume` tries it again, `skip` sets the items aside
+   * that failed, `stop` ends the execution.
+   *
+   * @throws JobStopped
+   */
+  async hold(reason: string, step: string, items: readonly string[]): Promise<void> {
+    await condition(() => this.#held === undefined);
+    this.#held = { step, items };
+    this.#become('holding', reason);
+    await condition(() => this.#held === undefined || this.#stopWanted || this.#halted);
+    this.#held = undefined;
+  }
+
   /** Brings the work to rest so that the run can continue with a new history. */
   requestYield(): void {
     this.#yieldWanted = true;
-    this.interrupt();
+    this.#interrupt();
   }
 
   /** Lets the chunks in hand commit, and ends. */
@@ -117,7 +170,7 @@ export class JobRun {
     this.#stopWanted = true;
     this.#pauseWanted = false;
     this.#become('stopping', reason);
-    this.interrupt();
+    this.#interrupt();
   }
 
   report(step: StepProgress): void {
@@ -148,6 +201,7 @@ export class JobRun {
       reason: this.#reason,
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
+      tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
       steps: [...this.#steps.values()],
     };
   }
@@ -165,12 +219,13 @@ export class JobRun {
     setCurrentDetails(detailsOf(this.progress()));
   }
 
-  /** Brings whatever is running to rest. */
-  interrupt(): void {
+  #interrupt(): void {
     for (const interrupt of this.#interrupts) interrupt();
   }
 
   #setHandlers(): void {
+    this.#setSkipHandler();
+    this.#setTuneHandler();
     setHandler(defineQuery<JobProgress>(messages.progress), () => this.progress(), {
       description: 'State, steps and counters of this execution.',
     });
@@ -179,7 +234,7 @@ export class JobRun {
       (request) => {
         this.#pauseWanted = true;
         this.#become('pausing', request?.reason ?? null);
-        this.interrupt();
+        this.#interrupt();
         return { status: this.#status };
       },
       {
@@ -210,8 +265,60 @@ export class JobRun {
     );
   }
 
+  #setSkipHandler(): void {
+    setHandler(
+      defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.skip),
+      (request) => {
+        const { step, items } = this.#held ?? { step: '', items: [] };
+        this.#setAside[step] = [...this.setAside(step), ...items];
+        this.#held = undefined;
+        this.#become('running', request?.reason ?? null);
+        return { status: this.#status };
+      },
+      {
+        description: 'Sets the items aside that the job holds for, and goes on. Input: {"reason": "…"}',
+        validator: (_: ControlRequest | undefined) => {
+          if (this.#held && this.#held.items.length > 0) return;
+          throw failure(
+            'ControlRefused',
+            `${this.#job} is ${this.#status}: there is no single item to skip.`,
+          );
+        },
+      },
+    );
+  }
+
+  #setTuneHandler(): void {
+    setHandler(
+      defineUpdate<ControlAnswer, [Tuning]>(messages.tune),
+      (tuning) => {
+        this.#tuning = { ...this.#tuning, ...tuning };
+        this.#publish();
+        // Windows come to rest and open again with the new figures.
+        this.#interrupt();
+        return { status: this.#status };
+      },
+      {
+        description:
+          'Changes {"chunkSize", "concurrency", "partitions", "rowsPerSecond"} of the running steps.',
+        validator: (tuning: Tuning) => {
+          if (isFinal(this.#status) || this.#status === 'stopping') this.#refuse('tune');
+          const wrong = wrongTuning(tuning);
+          if (wrong)
+            throw failure(
+              'ControlRefused',
+              `${this.#job} cannot be tuned so: ${wrong}. Nothing has changed.`,
+            );
+        },
+      },
+    );
+  }
+
   #refuseUnless(next: JobStatus, control: string): void {
-    if (mayBecome(this.#status, next)) return;
+    if (!mayBecome(this.#status, next)) this.#refuse(control);
+  }
+
+  #refuse(control: string): never {
     throw failure('ControlRefused', `${this.#job} is ${this.#status}: it cannot ${control} now.`);
   }
 }

@@ -6,15 +6,12 @@ import {
   workflowInfo,
   type Workflow,
 } from '@temporalio/workflow';
-import type { Claim, StepRequest, VerificationState } from '../../contract/activities.ts';
+import type { Claim } from '../../contract/activities.ts';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
-import type { VerificationPolicy } from '../../contract/policy.ts';
-import { type JobProgress, noCounters, type StepProgress } from '../../contract/progress.ts';
-import { ledgerWork, taskletActivity } from './activities.ts';
-import { runChunkStep } from './chunk-step.ts';
-import { JobRun, JobStopped, JobYielded } from './job-run.ts';
-import { StepReporter } from './step-reporter.ts';
-import { comparePages } from './verify-instance.ts';
+import type { JobProgress, StepProgress } from '../../contract/progress.ts';
+import { ledgerWork } from './activities.ts';
+import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { runStep } from './run-step.ts';
 
 /** What a job's flow is written with. */
 export interface JobFlow {
@@ -30,10 +27,8 @@ export interface JobFlow {
 }
 
 /** What a run hands to the one that continues it. */
-interface Carried {
+interface Carried extends CarriedState {
   readonly claim: Claim;
-  readonly startedAt: string;
-  readonly paused: string | null;
 }
 
 /** The memo that carries it: a job's workflow keeps one argument, its parameters. */
@@ -99,7 +94,7 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
   // What a flow throws that is no failure of ours or Temporal's is a bug in it: Temporal retries the task until a fixed
   // worker is deployed.
   if (!stopped && !(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
-  if (!stopped) run.interrupt();
+  if (!stopped) run.halt();
   await run.rested();
   const outcome = stopped ? 'stopped' : 'failed';
   const reason = describeError(error);
@@ -122,80 +117,4 @@ function refused(where: string, error: unknown): ApplicationFailure {
   const message = describeError(error);
   const type = failureTypeOf(error) ?? 'StepFailed';
   return failure(type, message.startsWith(where) ? message : `${where}: ${message}`);
-}
-
-async function runStep(run: JobRun, step: string): Promise<StepProgress> {
-  await run.ready();
-  const { claim, parameters, policies } = run.opened;
-  const policy = policies[step];
-  if (!policy)
-    throw failure(
-      'UnknownJob',
-      `${claim.job} has no step ${step}; its contract names ${Object.keys(policies).join(', ')}.`,
-    );
-  const request: StepRequest = { claim, step, parameters };
-  const opened = await ledgerWork.openStep({ ...request, policy });
-  const reporter = new StepReporter(run, {
-    step,
-    kind: policy.kind,
-    status: 'running',
-    expected: opened.expected,
-    ...opened.counters,
-    partitions: {
-      total: opened.partitions.length,
-      done: opened.partitions.filter(({ done }) => done).length,
-      failed: 0,
-    },
-    startedAt: new Date().toISOString(),
-    finishedAt: null,
-  });
-  if (opened.completed) return reporter.end('completed', { result: opened.result });
-  try {
-    if (policy.kind === 'chunk') {
-      return reporter.end('completed', await runChunkStep(run, request, policy, opened, reporter));
-    }
-    const result =
-      policy.kind === 'tasklet'
-        ? await run.whileWorking(noInterrupt, () =>
-            taskletActivity(policy.timeoutSeconds).runTasklet({
-              ...request,
-              timeoutSeconds: policy.timeoutSeconds,
-            }),
-          )
-        : await runVerification(run, request, policy, reporter);
-    return reporter.end('completed', { result });
-  } catch (error) {
-    const stopped = error instanceof JobStopped || error instanceof JobYielded;
-    reporter.end(stopped ? 'stopped' : 'failed');
-    if (stopped || failureTypeOf(error) === 'StepFailed') throw error;
-    throw failure(
-      failureTypeOf(error) ?? 'StepFailed',
-      `${claim.instance} step ${step} failed. ${describeError(error)}`,
-    );
-  }
-}
-
-/** A tasklet commits as a whole: there is nothing to bring to rest earlier. */
-const noInterrupt = () => undefined;
-
-async function runVerification(
-  run: JobRun,
-  request: StepRequest,
-  policy: VerificationPolicy,
-  reporter: StepReporter,
-): Promise<VerificationState> {
-  const state = await comparePages(request, policy, async (page) => {
-    await run.ready();
-    const compared = await run.whileWorking(noInterrupt, page);
-    reporter.counters({ ...noCounters, read: compared.compared, written: compared.compared });
-    return compared;
-  });
-  if (state.differences > 0) {
-    throw failure(
-      'VerificationFailed',
-      `${request.claim.instance}: ${state.differences} differences among ${state.compared} keys: ${state.examples.join('; ')}`,
-    );
-  }
-  await ledgerWork.closeStep({ ...request, result: state });
-  return state;
 }
