@@ -165,9 +165,7 @@ test('the command prints its address first, says what it is, and ends on SIGTERM
   expect((await fetch(`${url}/health`)).status).toBe(200);
   expect((await fetch(documentUrl(url, 'a=b'))).status).toBe(404);
   const hanging = expect(fetch(documentUrl(url, 'T-1'))).rejects.toThrow(/fetch failed/);
-  await expect
-    .poll(async () => (await fetch(`${url}/stats`)).json())
-    .toMatchObject({ inFlight: 1 });
+  await expect.poll(async () => (await fetch(`${url}/stats`)).json()).toMatchObject({ inFlight: 1 });
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
   await hanging;
