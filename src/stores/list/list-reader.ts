@@ -1,5 +1,5 @@
 import { cursorOf } from '../../contract/cursor.ts';
-import type { ReadPage, ReadPlan, Reader } from '../../contract/reader.ts';
+import type { ItemRead, ReadPage, ReadPlan, Reader } from '../../contract/reader.ts';
 
 /**
  * Reads a list that is known when the job starts, or that a function makes item by item: the key of an item is its
@@ -16,6 +16,10 @@ export function listReader<Item>(count: number, itemAt: (index: number) => Item)
       const end = Math.min(Number(range.upper?.[0] ?? count - 1) + 1, first + limit);
       return Promise.resolve(pageOf(first, end, itemAt));
     },
+    readKeys: ({ keys }) =>
+      Promise.resolve(
+        keys.map(([index]) => (Number(index) < count ? readItem(Number(index), itemAt) : undefined)),
+      ),
   };
 }
 
@@ -26,6 +30,14 @@ function planList(count: number, partitions: number): ReadPlan {
     upper: cursorOf([String(Math.min(count, (index + 1) * size) - 1)]),
   }));
   return { ranges, expected: count };
+}
+
+function readItem<Item>(index: number, itemAt: (index: number) => Item): ItemRead<Item> {
+  try {
+    return { item: itemAt(index) };
+  } catch (error) {
+    return { error };
+  }
 }
 
 function pageOf<Item>(first: number, end: number, itemAt: (index: number) => Item): ReadPage<Item> {

@@ -1,4 +1,10 @@
-import { type AnyBulkWriteOperation, type Collection, MongoBulkWriteError, type WriteError } from 'mongodb';
+import {
+  type AnyBulkWriteOperation,
+  type Collection,
+  MongoBulkWriteError,
+  MongoServerError,
+  type WriteError,
+} from 'mongodb';
 import { duplicateKey } from './errors.ts';
 
 /** A document that a job writes: keyed by the source, and marked by the execution that wrote it. */
@@ -6,6 +12,14 @@ export interface KeyedDocument {
   readonly _id: string;
   readonly epoch: number;
 }
+
+const writeConcernFailed = 64;
+
+/**
+ * FerretDB 1.24 holds a connection of its pool of 50 for each replacement until their command ends: fifty in one command
+ * wait for one another for ever.
+ */
+const replacedAtATime = 5;
 
 /**
  * Writes documents so that writing them again changes nothing: inserts them all at once, unordered, and replaces only
@@ -29,7 +43,8 @@ export async function upsertDocuments<Document extends KeyedDocument>(
       replacement: withoutId(document),
     },
   })) as unknown as AnyBulkWriteOperation<Document>[];
-  await collection.bulkWrite(replacements, { ordered: false });
+  for (let first = 0; first < replacements.length; first += replacedAtATime)
+    await collection.bulkWrite(replacements.slice(first, first + replacedAtATime), { ordered: false });
   return there.map(({ _id }) => _id);
 }
 
@@ -46,7 +61,14 @@ async function insertNew<Document extends KeyedDocument>(
   } catch (error) {
     if (!(error instanceof MongoBulkWriteError)) throw error;
     const errors: WriteError[] = [error.writeErrors].flat();
-    if (errors.some(({ code }) => code !== duplicateKey)) throw error;
+    // The driver wraps a lost connection in the same class, without a write error: then nobody knows what was written.
+    if (errors.length === 0 || errors.some(({ code }) => code !== duplicateKey)) throw error;
+    const unacknowledged = error.result.getWriteConcernError();
+    if (unacknowledged)
+      throw new MongoServerError({
+        message: unacknowledged.errmsg ?? 'a majority has not acknowledged the write',
+        code: unacknowledged.code ?? writeConcernFailed,
+      });
     return errors.map(({ index }) => documents[index]).filter((document) => document !== undefined);
   }
 }

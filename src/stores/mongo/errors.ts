@@ -1,4 +1,10 @@
-import { MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from 'mongodb';
+import {
+  MongoBulkWriteError,
+  MongoError,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+} from 'mongodb';
 import type { ErrorClass } from '../../contract/classification.ts';
 
 /** Server codes that may pass by themselves: the retryable codes of the drivers' specification, and time-outs. */
@@ -28,10 +34,20 @@ export function isDuplicateKey(error: unknown): boolean {
   return error instanceof MongoServerError && error.code === duplicateKey;
 }
 
+/** A bulk write that ended with an error of the driver, not with an answer of the server: a connection lost, say. */
+function isBrokenOff(error: MongoError): boolean {
+  return (
+    error instanceof MongoBulkWriteError &&
+    error.code === undefined &&
+    [error.writeErrors].flat().length === 0
+  );
+}
+
 /** Classifies what MongoDB, a server that speaks its protocol, or the way to it has raised. */
 export function classifyMongo(error: unknown): ErrorClass | undefined {
   if (!(error instanceof MongoError)) return undefined;
-  const network = error instanceof MongoNetworkError || error instanceof MongoServerSelectionError;
+  const network =
+    error instanceof MongoNetworkError || error instanceof MongoServerSelectionError || isBrokenOff(error);
   if (network || error.hasErrorLabel('RetryableWriteError')) {
     return { decision: 'retry', code: 'MONGO_CONNECTION', unavailable: true };
   }

@@ -9,11 +9,22 @@ export interface KeyColumn {
   readonly reference: RawBuilder<unknown>;
   /** Its type as PostgreSQL writes it, for `$1::type`. */
   readonly type: RawBuilder<unknown>;
+  /** The type once more, as text. */
+  readonly typeName: string;
+  /** ` COLLATE …` for a value that is to be compared as the column is; empty for a type without collation. */
+  readonly collate: string;
 }
 
 /** A key that cannot order a job's pages. */
 export class UnusableKey extends Error {
   override readonly name = 'UnusableKey';
+}
+
+interface Attribute {
+  readonly name: string;
+  readonly type: string;
+  readonly required: boolean;
+  readonly collation: string | null;
 }
 
 /**
@@ -27,24 +38,41 @@ export async function describeKey(
   table: string,
   key: readonly string[],
 ): Promise<readonly KeyColumn[]> {
-  const { rows } = await pool.query<{ name: string; type: string; required: boolean }>(
-    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required
+  const { rows } = await pool.query<Attribute>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required,
+            quote_ident(nspname) || '.' || quote_ident(collname) AS collation
        FROM pg_attribute
+       LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+       LEFT JOIN pg_namespace ON pg_namespace.oid = collnamespace
       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    [table],
+    [quotedTable(table)],
   );
   if (rows.length === 0)
     throw new UnusableKey(`table ${table} does not exist in this database; run keystride migrate.`);
-  return key.map((name) => {
-    const column = rows.find((row) => row.name === name);
-    if (!column) throw new UnusableKey(`table ${table} has no column ${name} to page by.`);
-    if (!column.required) {
-      throw new UnusableKey(
-        `column ${table}.${name} may be null, and rows with a null key would be left out; page by a column that is NOT NULL.`,
-      );
-    }
-    return { name, reference: sql.ref(`${table}.${name}`), type: sql.raw(column.type) };
-  });
+  return key.map((name) => keyColumn(table, name, rows));
+}
+
+function keyColumn(table: string, name: string, attributes: readonly Attribute[]): KeyColumn {
+  const column = attributes.find((attribute) => attribute.name === name);
+  if (!column) throw new UnusableKey(`table ${table} has no column ${name} to page by.`);
+  if (!column.required) {
+    throw new UnusableKey(
+      `column ${table}.${name} may be null, and rows with a null key would be left out; page by a column that is NOT NULL.`,
+    );
+  }
+  return {
+    name,
+    reference: sql.ref(`${table}.${name}`),
+    type: sql.raw(column.type),
+    typeName: column.type,
+    collate: column.collation === null ? '' : ` COLLATE ${column.collation}`,
+  };
+}
+
+/** A table's name, `schema.table` or `table`, as `to_regclass` and a FROM clause take it. */
+export function quotedTable(table: string): string {
+  const quoted = (part: string) => `"${part.replaceAll('"', '""')}"`;
+  return table.split('.').map(quoted).join('.');
 }
 
 /** Restricts a query to (lower, upper]. Row comparison follows the key's index, and its collation. */
@@ -62,6 +90,11 @@ export function inRange<Database, Table extends keyof Database & string, Row>(
 /** The columns of a key, as a list. */
 export function keyOf(columns: readonly KeyColumn[]) {
   return sql.join(columns.map((column) => column.reference));
+}
+
+/** The alias of key column `index` in a query of ours; no column of a user's is called so. */
+export function keyAlias(index: number): string {
+  return `keystride_key_${index}`;
 }
 
 function valueOf(columns: readonly KeyColumn[], cursor: Cursor) {

@@ -1,8 +1,10 @@
 import type pg from 'pg';
-import { type Compilable, type SelectQueryBuilder, sql } from 'kysely';
+import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
 import type { ReadPlan } from '../../contract/reader.ts';
-import { type KeyColumn, inRange, keyOf } from './key-columns.ts';
+import { cutKeys, rankedCuts } from './key-cuts.ts';
+import { type KeyColumn, inRange } from './key-columns.ts';
+import { estimate, tableFigures } from './table-figures.ts';
 
 interface RangeRequest<Database, Table extends keyof Database & string, Row> {
   readonly pool: pg.Pool;
@@ -17,22 +19,42 @@ interface RangeRequest<Database, Table extends keyof Database & string, Row> {
 /** Below this many rows the query is counted; above, the planner's estimate serves. */
 const countedUpTo = 200_000;
 
+/** A count that the planner puts above this cost takes longer than a plan may: half a second, about. */
+const countedUpToCost = 50_000;
+
+/** Up to so many rows are cut by rank, exactly. */
+const rankedUpTo = 20_000;
+
 /**
  * Divides the keys that a query matches now into ranges of about as many rows each.
  *
- * The ranges are cut at keys that exist, by rank over the key's index; whatever those are, each range begins where
- * the one before ended, so their union has no gap and no overlap.
+ * A large table is planned without being read: see `cutKeys`. Whatever the cuts are, each range begins where the one
+ * before ended, so their union has no gap and no overlap.
+ *
+ * @returns at most `partitions` ranges; none when the query matches nothing above `above`. Its `expected` is exact
+ * for what is counted quickly, else the planner's estimate.
  */
 export async function planRanges<Database, Table extends keyof Database & string, Row>(
   request: RangeRequest<Database, Table, Row>,
 ): Promise<ReadPlan> {
+  const { pool, columns, above, partitions } = request;
   const upper = await highestKey(request);
   await request.onFrozen?.();
   if (upper === null) return { ranges: [], expected: 0 };
-  const bounded = inRange(request.query, request.columns, { lower: request.above, upper });
-  const expected = await expectedRows(request.pool, bounded);
-  const cuts = request.partitions > 1 ? await cutKeys(request, bounded, expected) : [];
-  return { ranges: rangesBetween(request.above, cuts, upper), expected };
+  const bounded = inRange(request.query, columns, { lower: above, upper });
+  const { rows: expected, exact } = await expectedRows(pool, bounded);
+  if (partitions < 2) return { ranges: rangesBetween(above, [], upper), expected };
+  const cuts =
+    exact && expected <= rankedUpTo
+      ? await rankedCuts({ pool, columns, bounded, partitions })
+      : await cutKeys({
+          ...request,
+          bounded,
+          upper,
+          expected,
+          figures: await tableFigures(pool, request.table),
+        });
+  return { ranges: rangesBetween(above, cuts, upper), expected };
 }
 
 async function highestKey<Database, Table extends keyof Database & string, Row>({
@@ -41,71 +63,38 @@ async function highestKey<Database, Table extends keyof Database & string, Row>(
   columns,
   above,
 }: RangeRequest<Database, Table, Row>): Promise<Cursor | null> {
+  const texts = sql.join(columns.map(({ reference }) => sql`${reference}::text`));
   const ordered = inRange(query, columns, { lower: above, upper: null })
     .clearSelect()
-    .select(keyTexts(columns).as('key'))
-    .orderBy(sql.join(columns.map((column) => sql`${column.reference} desc`)))
+    .select(sql<string[]>`array[${texts}]`.as('key'))
+    .orderBy(sql.join(columns.map(({ reference }) => sql`${reference} desc`)))
     .limit(1);
-  const [row] = await rowsOf<{ key: string[] }>(pool, ordered);
-  return row ? cursorOf(row.key) : null;
+  const { sql: text, parameters } = ordered.compile();
+  const { rows } = await pool.query<{ key: string[] }>(text, [...parameters]);
+  return rows[0] ? cursorOf(rows[0].key) : null;
 }
 
 async function expectedRows<Database, Table extends keyof Database & string, Row>(
   pool: pg.Pool,
   query: SelectQueryBuilder<Database, Table, Row>,
-): Promise<number> {
+): Promise<{ readonly rows: number; readonly exact: boolean }> {
   const { sql: text, parameters } = query.compile();
-  const explained = await pool.query<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
-    `EXPLAIN (FORMAT JSON) ${text}`,
-    [...parameters],
-  );
-  const estimate = explained.rows[0]?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0;
-  if (estimate > countedUpTo) return estimate;
+  const estimated = await estimate(pool, text, parameters);
+  if (estimated.rows > countedUpTo || estimated.cost > countedUpToCost)
+    return { rows: estimated.rows, exact: false };
   const limited = await pool.query<{ rows: string }>(
     `SELECT count(*) AS rows FROM (SELECT FROM (${text}) AS matched LIMIT ${countedUpTo + 1}) AS counted`,
     [...parameters],
   );
   const counted = Number(limited.rows[0]?.rows ?? 0);
-  return counted > countedUpTo ? Math.max(counted, estimate) : counted;
-}
-
-/** The last key of each range but the last one. */
-async function cutKeys<Database, Table extends keyof Database & string, Row>(
-  { pool, columns, partitions }: RangeRequest<Database, Table, Row>,
-  bounded: SelectQueryBuilder<Database, Table, Row>,
-  expected: number,
-): Promise<Cursor[]> {
-  const size = Math.max(1, Math.ceil(expected / partitions));
-  const ranked = bounded
-    .clearSelect()
-    .select([
-      keyTexts(columns).as('key'),
-      sql<string>`row_number() OVER (ORDER BY ${keyOf(columns)})`.as('rank'),
-    ]);
-  const { sql: text, parameters } = ranked.compile();
-  const { rows } = await pool.query<{ key: string[] }>(
-    `SELECT key FROM (${text}) AS ranked WHERE rank % ${size} = 0 ORDER BY rank LIMIT ${partitions - 1}`,
-    [...parameters],
-  );
-  return rows.map((row) => cursorOf(row.key));
+  return counted > countedUpTo
+    ? { rows: Math.max(counted, estimated.rows), exact: false }
+    : { rows: counted, exact: true };
 }
 
 function rangesBetween(above: Cursor | null, cuts: readonly Cursor[], upper: Cursor): KeyRange[] {
-  const inside = cuts.filter((cut) => JSON.stringify(cut) !== JSON.stringify(upper));
-  return [...inside, upper].map((end, index) => ({
-    lower: index === 0 ? above : (inside[index - 1] ?? null),
+  return [...cuts, upper].map((end, index) => ({
+    lower: index === 0 ? above : (cuts[index - 1] ?? null),
     upper: end,
   }));
-}
-
-function keyTexts(columns: readonly KeyColumn[]) {
-  return sql<string[]>`array[${sql.join(columns.map((column) => sql`${column.reference}::text`))}]`;
-}
-
-async function rowsOf<Row extends pg.QueryResultRow>(
-  pool: pg.Pool,
-  query: Compilable<unknown>,
-): Promise<Row[]> {
-  const { sql: text, parameters } = query.compile();
-  return (await pool.query<Row>(text, [...parameters])).rows;
 }

@@ -2,13 +2,16 @@ import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
-import { type KeyColumn, describeKey, inRange, keyOf } from './key-columns.ts';
+import { type KeyColumn, describeKey, inRange, keyAlias, keyOf } from './key-columns.ts';
 import { planRanges } from './key-ranges.ts';
+import { readByKeys } from './read-by-keys.ts';
 
 export interface KeysetSource<Database, Table extends keyof Database & string, Row> {
   readonly pool: pg.Pool;
   /** What to read of the table, without order or limit. */
   readonly query: SelectQueryBuilder<Database, Table, Row>;
+  /** What reads an item again that was skipped, where skipping it keeps `query` from matching it. @default query */
+  readonly again?: SelectQueryBuilder<Database, Table, Row>;
   readonly table: Table;
   /** A unique, not nullable key of the table, in the order of an index. The last column is its primary key. */
   readonly key: readonly (keyof Database[Table] & string)[];
@@ -20,9 +23,6 @@ export interface KeysetSource<Database, Table extends keyof Database & string, R
 
 /** A row as it is read: the columns asked for, and the key's columns as text beside them. */
 type Keyed<Row> = Row & Record<string, string>;
-
-/** The alias of key column `index`; no column of a user's is called so. */
-const alias = (index: number) => `keystride_key_${index}`;
 
 /**
  * Reads a table in key order by `WHERE (key) > (last key) ORDER BY key LIMIT n`: as fast on the last page as on
@@ -49,6 +49,8 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
       return planRanges({ ...source, columns: await keyColumns(), above, partitions });
     },
     read: async (request) => readPage(source, await keyColumns(), request),
+    readKeys: async ({ keys }) =>
+      readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys),
   };
 }
 
@@ -57,7 +59,7 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   columns: readonly KeyColumn[],
   { range, after, limit }: ReadRequest,
 ): Promise<ReadPage<Row>> {
-  const texts = columns.map((column, index) => sql<string>`${column.reference}::text`.as(alias(index)));
+  const texts = columns.map((column, index) => sql<string>`${column.reference}::text`.as(keyAlias(index)));
   const ordered = inRange(source.query, columns, { lower: after ?? range.lower, upper: range.upper })
     .select(texts)
     .orderBy(keyOf(columns))
@@ -70,7 +72,7 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
 function pageOf<Row>(rows: Keyed<Row>[], width: number): ReadPage<Row> {
   const cursorAt = (index: number) => {
     const row = rows[index];
-    return cursorOf(Array.from({ length: width }, (_, column) => row?.[alias(column)] ?? ''));
+    return cursorOf(Array.from({ length: width }, (_, column) => row?.[keyAlias(column)] ?? ''));
   };
   return { items: rows, cursorAt, keyAt: (index) => cursorAt(index).join(',') };
 }

@@ -126,6 +126,7 @@ export const migrationTables = {
     status: text,
     opened_at: defaulted(timestamp),
     closed_at: nullable(timestamp),
+    redrives: nullable(text),
   },
   'keystride.step': {
     instance_key: text,
@@ -171,6 +172,12 @@ export const migrationTables = {
     attempts: defaulted(integer),
     status: defaulted(text),
     created_at: defaulted(timestamp),
+    cursor: nullable(text),
+    redrive: nullable(text),
+    place: nullable(integer),
+    settled_at: nullable(timestamp),
+    settled_by: nullable(text),
+    reason: nullable(text),
   },
   'keystride.stream_offset': {
     stream: text,

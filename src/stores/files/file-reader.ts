@@ -1,0 +1,58 @@
+import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import type { ItemRead, ReadPlan, Reader } from '../../contract/reader.ts';
+import { pageOfRecords, parseRecords, readRecords, type RecordFormat } from './records.ts';
+import { SourceFile, UnusableFile } from './source-file.ts';
+
+/** What a file of records is made of. */
+export interface FileSource<Item> {
+  readonly path: string;
+  /** Where the first record begins, in bytes, and how its records are read: a header may say that. */
+  open(file: SourceFile): Promise<{ readonly first: number; readonly format: RecordFormat<Item> }>;
+  /** Offsets between the first record and the end where ranges may be cut, in order. @default none: one range */
+  cuts?(file: SourceFile, first: number, partitions: number): Promise<readonly number[]>;
+}
+
+/** Reads a file of records by byte offsets, so that a restart seeks instead of reading it all again. */
+export function fileReader<Item>({ path, open, cuts }: FileSource<Item>): Reader<Item> {
+  return {
+    plan: ({ partitions }) =>
+      SourceFile.with(path, null, async (file): Promise<ReadPlan> => {
+        const { first } = await open(file);
+        if (first >= file.size) return { ranges: [], expected: 0 };
+        const inside = partitions < 2 ? [] : ((await cuts?.(file, first, partitions)) ?? []);
+        const uppers = [...inside, file.size].map((offset) => file.place(offset));
+        const ranges: KeyRange[] = uppers.map((upper, index) => ({
+          lower: uppers[index - 1] ?? null,
+          upper,
+        }));
+        return { ranges, expected: null };
+      }),
+    read: ({ range, after, limit, signal }) =>
+      SourceFile.with(path, range.upper, async (file) => {
+        const { first, format } = await open(file);
+        const from = Number((after ?? range.lower)?.[0] ?? first);
+        const end = Number(range.upper?.[0] ?? file.size);
+        return pageOfRecords(file, await readRecords(file, format, { from, end, limit, signal }), format);
+      }),
+    readKeys: async ({ keys }) => (keys.length === 0 ? [] : readAgain(path, open, keys)),
+  };
+}
+
+async function readAgain<Item>(
+  path: string,
+  open: FileSource<Item>['open'],
+  keys: readonly Cursor[],
+): Promise<ItemRead<Item>[]> {
+  const [planned] = keys;
+  if (!planned || keys.some((key) => key[1] !== planned[1]))
+    throw new UnusableFile(`${path}: the keys were taken from different contents of this file.`);
+  return SourceFile.with(path, planned, async (file) => {
+    const { format } = await open(file);
+    const found: ItemRead<Item>[] = [];
+    for (const [end, , start] of keys) {
+      const place = { from: Number(start), end: Number(end), limit: 1 };
+      found.push(...parseRecords(file, await readRecords(file, format, place), format));
+    }
+    return found;
+  });
+}

@@ -1,0 +1,67 @@
+import type { Reader } from '../../contract/reader.ts';
+import { fileReader } from './file-reader.ts';
+import {
+  attempt,
+  defaultLongestRecord,
+  firstOffset,
+  nextLine,
+  Problem,
+  type RecordFormat,
+  splitLine,
+  textOf,
+} from './records.ts';
+import type { SourceFile } from './source-file.ts';
+
+export interface NdjsonSource<Item> {
+  readonly path: string;
+  /**
+   * What a line holds; an error that it throws is the failed read of that line alone. JSON.parse makes numbers of ids
+   * that are too long for one.
+   * @default JSON.parse
+   */
+  readonly parse?: (line: string) => Item;
+  /** Bytes that one line may have. @default 1 MiB */
+  readonly longestRecord?: number;
+}
+
+/**
+ * Reads a file of one JSON value a line (NDJSON, JSON Lines), in UTF-8. Empty lines are no records; the last line
+ * needs no line end.
+ *
+ * A line that is no JSON is that line's read error, `MalformedRecord`, and the rest is read. Ranges are cut at line
+ * ends, about as many bytes each. The key of a record is the byte at which it begins.
+ *
+ * @throws UnusableFile when the file is not there or has changed since the step was opened.
+ */
+export function ndjsonReader<Item = unknown>(source: NdjsonSource<Item>): Reader<Item> {
+  const parse = source.parse ?? (parseJson as (line: string) => Item);
+  const format: RecordFormat<Item> = {
+    split: splitLine,
+    longestRecord: source.longestRecord ?? defaultLongestRecord,
+    parse: (records) => records.map(({ content }) => attempt(() => parse(textOf(content)))),
+  };
+  return fileReader({
+    path: source.path,
+    open: async (file) => ({ first: await firstOffset(file), format }),
+    cuts: cutsAtLines,
+  });
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    throw new Problem('is not JSON');
+  }
+}
+
+async function cutsAtLines(file: SourceFile, first: number, partitions: number): Promise<number[]> {
+  const cuts: number[] = [];
+  for (let part = 1; part < partitions; part++) {
+    const target = first + Math.floor(((file.size - first) * part) / partitions);
+    if (target <= (cuts.at(-1) ?? first)) continue;
+    const cut = await nextLine(file, target - 1, file.size);
+    if (cut < file.size) cuts.push(cut);
+  }
+  return cuts;
+}

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+
+/** A file that is not the one that was planned, or cannot be read at all. */
+export class UnusableFile extends Error {
+  override readonly name = 'UnusableFile';
+}
+
+/** A record that is not what its file's format asks for. Tells where, never what it holds. */
+export class MalformedRecord extends Error {
+  override readonly name = 'MalformedRecord';
+}
+
+/** The ends of a file, so many bytes each, stand for its content. */
+const comparedBytes = 4096;
+
+/**
+ * A file up to the size that it had when it was planned. What is appended later belongs to another run; a file that has
+ * become another one is refused, since its offsets would mean nothing.
+ *
+ * A place in it is written `[offset, identity]`, the identity being the planned size and a hash of the file's ends.
+ */
+export class SourceFile {
+  readonly path: string;
+  /** The bytes that are read. */
+  readonly size: number;
+  readonly #handle: FileHandle;
+  readonly #identity: string;
+
+  private constructor(path: string, handle: FileHandle, size: number, identity: string) {
+    this.path = path;
+    this.#handle = handle;
+    this.size = size;
+    this.#identity = identity;
+  }
+
+  /**
+   * Opens a file, works with it, and closes it.
+   *
+   * @param planned any place of the plan; null when there is none yet, and the size is what it is now.
+   * @throws UnusableFile when it is not there, or is another one than was planned.
+   */
+  static async with<Result>(
+    path: string,
+    planned: Cursor | null,
+    work: (file: SourceFile) => Promise<Result>,
+  ): Promise<Result> {
+    const handle = await open(path).catch((error: unknown) => {
+      throw new UnusableFile(
+        `${path} cannot be opened (${codeOf(error)}); every worker that may run this step needs it.`,
+        { cause: error },
+      );
+    });
+    try {
+      return await work(await SourceFile.#of(path, handle, planned));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  static async #of(path: string, handle: FileHandle, planned: Cursor | null): Promise<SourceFile> {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new UnusableFile(`${path} is not a file.`);
+    const size = planned === null ? stat.size : Number(planned[1]?.split('-')[0]);
+    const identity = size <= stat.size ? `${size}-${await hashOfEnds(handle, size)}` : 'shorter';
+    if (planned === null || planned[1] === identity) return new SourceFile(path, handle, size, identity);
+    throw new UnusableFile(
+      `${path} has changed since this step was opened; put the file back that it began with, or start a new run.`,
+    );
+  }
+
+  /** The cursor of an offset; further texts may follow. */
+  place(offset: number, ...more: readonly string[]): Cursor {
+    return cursorOf([String(offset), this.#identity, ...more]);
+  }
+
+  /** The bytes at an offset, at most so many and no more than the file has. */
+  async bytes(offset: number, length: number): Promise<Buffer> {
+    return readBytes(this.#handle, offset, Math.min(length, this.size - offset));
+  }
+}
+
+async function hashOfEnds(handle: FileHandle, size: number): Promise<string> {
+  const hash = createHash('sha256');
+  for (const offset of [0, Math.max(0, size - comparedBytes)])
+    hash.update(await readBytes(handle, offset, Math.min(comparedBytes, size - offset)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function readBytes(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(Math.max(0, length));
+  let filled = 0;
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}

@@ -1,0 +1,125 @@
+import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import type { ReadPage, ReadPlan, Reader } from '../../contract/reader.ts';
+
+/** What an API answers for one of its pages. */
+export interface ApiPage<Item> {
+  readonly items: readonly Item[];
+  /** What names the next page; null or empty when this is the last one. */
+  readonly next: string | null;
+}
+
+export interface PagedSource<Item> {
+  /**
+   * Fetches a page: the first one for null, else the one that a page named as its next. The same token must give the
+   * same items in the same order for as long as the step runs. What it throws is classified like any error of a read;
+   * `HttpStatusError` carries Retry-After.
+   */
+  page(token: string | null, context: { readonly signal: AbortSignal }): Promise<ApiPage<Item>>;
+  /** What names an item, once in all pages; an error that it throws is the failed read of that item alone. */
+  keyOf(item: Item): string;
+  /** Items in all pages, if the API tells. */
+  count?(context: { readonly signal: AbortSignal }): Promise<number>;
+}
+
+/** An API whose pages do not stay as they were. */
+export class PagesMoved extends Error {
+  override readonly name = 'PagesMoved';
+}
+
+/**
+ * Reads an API page by page, in one range: only the API knows where its pages begin.
+ *
+ * An item's cursor is `[token of its page, index in it, key]`. Going on from it fetches the page once more and looks
+ * whether the item is still at its place, or where it has moved to in the page.
+ *
+ * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, and when a
+ * page names itself as the next one.
+ */
+export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
+  // The last page, since its items may be asked for a few at a time.
+  let last: Located<Item> | undefined;
+  const fetchPage = async (token: string, signal: AbortSignal): Promise<Located<Item>> => {
+    if (last?.token === token) return last;
+    const { items, next } = await source.page(token === '' ? null : token, { signal });
+    if (next && next === token) throw new PagesMoved(`a page names itself as the next one (token ${token}).`);
+    last = { token, next: next ?? '', items: items.map((item, index) => locate(source, token, item, index)) };
+    return last;
+  };
+  return {
+    plan: async ({ signal }): Promise<ReadPlan> => ({
+      ranges: [{ lower: null, upper: null }],
+      expected: (await source.count?.({ signal })) ?? null,
+    }),
+    read: async ({ range, after, limit, signal }) => {
+      const from = after ?? range.lower;
+      const found: ItemAt<Item>[] = [];
+      let page = await fetchPage(from?.[0] ?? '', signal);
+      found.push(...(from ? page.items.slice(placeAfter(page, from)) : page.items).slice(0, limit));
+      while (found.length < limit && page.next !== '') {
+        page = await fetchPage(page.next, signal);
+        found.push(...page.items.slice(0, limit - found.length));
+      }
+      return pageOf(found);
+    },
+    readKeys: async ({ keys, signal }) => {
+      const reads = [];
+      for (const cursor of keys) {
+        const { items } = await fetchPage(cursor[0] ?? '', signal);
+        const found = items[placeOf(items, cursor)];
+        reads.push(found && (found.error === undefined ? { item: found.item } : { error: found.error }));
+      }
+      return reads;
+    },
+  };
+}
+
+/** A page, '' being the token of the first one, and the next one of the last. */
+interface Located<Item> {
+  readonly token: string;
+  readonly next: string;
+  readonly items: readonly ItemAt<Item>[];
+}
+
+interface ItemAt<Item> {
+  readonly item: Item;
+  readonly key: string;
+  readonly cursor: Cursor;
+  readonly error: unknown;
+}
+
+function locate<Item>(source: PagedSource<Item>, token: string, item: Item, index: number): ItemAt<Item> {
+  const at = (key: string, error?: unknown) => ({
+    item,
+    key,
+    cursor: cursorOf([token, String(index), key]),
+    error,
+  });
+  try {
+    return at(source.keyOf(item));
+  } catch (error) {
+    return at(`${token}#${index}`, error);
+  }
+}
+
+function placeAfter<Item>({ token, items }: Located<Item>, after: Cursor): number {
+  const place = placeOf(items, after);
+  if (place >= 0) return place + 1;
+  throw new PagesMoved(
+    `item ${after[2]} is no longer in its page (token ${token === '' ? 'none' : token}), so what follows it cannot be told; start a new run.`,
+  );
+}
+
+/** Where a cursor's item is in its page: at its index, or wherever its key is; -1 when it is gone. */
+function placeOf<Item>(items: readonly ItemAt<Item>[], [, index, key]: Cursor): number {
+  return items[Number(index)]?.key === key ? Number(index) : items.findIndex((item) => item.key === key);
+}
+
+function pageOf<Item>(found: readonly ItemAt<Item>[]): ReadPage<Item> {
+  const at = (index: number) => found[index] as ItemAt<Item>;
+  return {
+    items: found.map(({ item }) => item),
+    cursorAt: (index) => at(index).cursor,
+    keyAt: (index) => at(index).key,
+    errorAt: (index) => at(index).error,
+  };
+}

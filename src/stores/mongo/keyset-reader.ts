@@ -1,0 +1,75 @@
+import type { Collection, Document, Filter, WithId } from 'mongodb';
+import type { Cursor } from '../../contract/cursor.ts';
+import type { ItemRead, ReadPage, ReadRequest, Reader } from '../../contract/reader.ts';
+import { cursorOfId, idOfCursor } from './id-keys.ts';
+import { planIdRanges, spansOf } from './id-ranges.ts';
+
+export interface MongoSource<Item extends Document> {
+  readonly collection: Collection<Item>;
+  /** What to read of the collection. @default all */
+  readonly filter?: Filter<Item>;
+  /** The fields to read; `_id` comes with them in any case. @default all */
+  readonly projection?: Document;
+}
+
+/**
+ * Reads a collection in the order of `_id`, whatever types of it the collection mixes: numbers, strings, UUIDs and
+ * other binaries, ObjectIds, dates. MongoDB compares a value with values of its own kind alone (`{ $gt: 5 }` never
+ * matches a string), so a range goes through the kinds one after another.
+ *
+ * The upper end is frozen for each kind when the step opens. An item's cursor is its `_id` as `[type, value]`; its
+ * key for people is the same, `objectId:65f0…`.
+ *
+ * @throws UnusableId for an `_id` that is a document, a boolean, null, NaN, a timestamp or a pattern.
+ */
+export function mongoKeysetReader<Item extends Document>(source: MongoSource<Item>): Reader<WithId<Item>> {
+  const collection = source.collection as unknown as Collection;
+  const filter = (source.filter ?? {}) as Filter<Document>;
+  const fields = source.projection ? { projection: { ...source.projection, _id: 1 } } : {};
+  return {
+    plan: ({ partitions, signal }) => planIdRanges({ collection, filter, partitions, signal }),
+    read: (request) => readPage<WithId<Item>>(collection, filter, fields, request),
+    readKeys: ({ keys, signal }) => readById<WithId<Item>>(collection, keys, { ...fields, signal }),
+  };
+}
+
+interface Fields {
+  readonly projection?: Document;
+}
+
+async function readPage<Item>(
+  collection: Collection,
+  filter: Filter<Document>,
+  fields: Fields,
+  { range, after, limit, signal }: ReadRequest,
+): Promise<ReadPage<Item>> {
+  const found: WithId<Document>[] = [];
+  for (const { condition } of spansOf(range, after)) {
+    if (found.length >= limit) break;
+    const inSpan = { $and: [filter, { _id: condition }] } as Filter<Document>;
+    const options = { ...fields, sort: { _id: 1 }, limit: limit - found.length, signal } as const;
+    found.push(...(await collection.find(inSpan, options).toArray()));
+  }
+  const cursorAt = (index: number) => cursorOfId(found[index]?._id);
+  return {
+    items: found as unknown as Item[],
+    cursorAt,
+    keyAt: (index) => cursorAt(index).join(':'),
+  };
+}
+
+/** Reads documents by their `_id`, whether the filter still matches them or not: an item that was skipped is due. */
+async function readById<Item>(
+  collection: Collection,
+  keys: readonly Cursor[],
+  options: Fields & { readonly signal: AbortSignal },
+): Promise<(ItemRead<Item> | undefined)[]> {
+  const ids = keys.map((key) => idOfCursor(key).value);
+  const wanted = { _id: { $in: ids } } as unknown as Filter<Document>;
+  const found = await collection.find(wanted, options).toArray();
+  const byKey = new Map(found.map((document) => [cursorOfId(document._id).join(':'), document]));
+  return keys.map((key) => {
+    const item = byKey.get(key.join(':'));
+    return item === undefined ? undefined : { item: item as unknown as Item };
+  });
+}

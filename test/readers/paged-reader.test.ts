@@ -1,0 +1,145 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HttpStatusError } from '../../src/stores/http/errors.ts';
+import { type ApiPage, pagedReader, PagesMoved } from '../../src/stores/http/paged-reader.ts';
+import { readAll, readRange } from './reading.ts';
+
+interface Order {
+  id: string | null;
+}
+
+const signal = new AbortController().signal;
+const open = { lower: null, upper: null };
+/** The pages that the API serves, by token; the first one has the token ''. */
+let pages: Record<string, ApiPage<Order>> = {};
+let calls: string[] = [];
+let server: Server;
+let base: string;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const token = new URL(request.url ?? '', 'http://127.0.0.1').searchParams.get('token') ?? '';
+    calls.push(token);
+    const page = pages[token];
+    response.writeHead(page ? 200 : 503).end(JSON.stringify(page ?? {}));
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+
+afterAll(() => server.close());
+
+/** A reader as a job would write it. */
+const reader = () =>
+  pagedReader<Order>({
+    page: async (token, context) => {
+      const url = new URL(base);
+      if (token !== null) url.searchParams.set('token', token);
+      const response = await fetch(url, context);
+      if (!response.ok) throw new HttpStatusError(response.status);
+      return (await response.json()) as ApiPage<Order>;
+    },
+    keyOf: ({ id }) => {
+      if (id === null) throw new TypeError('an order without an id');
+      return id;
+    },
+  });
+
+/** Serves items in pages of these sizes; empty pages may stand between. */
+function serve(sizes: readonly number[]): string[] {
+  calls = [];
+  let next = 0;
+  const all = sizes.map((size) => Array.from({ length: size }, () => ({ id: `order-${next++}` })));
+  pages = Object.fromEntries(
+    all.map((items, index) => [
+      index === 0 ? '' : `t${index}`,
+      { items, next: index + 1 < all.length ? `t${index + 1}` : null },
+    ]),
+  );
+  return all.flat().map(({ id }) => id);
+}
+
+test('any pages, read by any number: each item once, in order, from any cursor', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.nat({ max: 5 }), { minLength: 1, maxLength: 5 }),
+      fc.integer({ min: 1, max: 7 }),
+      fc.nat(),
+      async (sizes, limit, choice) => {
+        const expected = serve(sizes);
+        const found = await readAll(reader, limit, 3);
+        expect(found.map(({ item }) => item.id)).toEqual(expected);
+        expect(found.map(({ key }) => key)).toEqual(expected);
+        const from = choice % Math.max(1, found.length);
+        const rest = await readRange(reader(), open, limit, found[from]?.cursor ?? null);
+        expect(rest.map(({ key }) => key)).toEqual(found.length === 0 ? [] : expected.slice(from + 1));
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+describe('a page', () => {
+  test('is fetched once, however few of its items are asked for at a time', async () => {
+    serve([100, 100, 30]);
+    expect(await readRange(reader(), open, 7)).toHaveLength(230);
+    expect(calls).toEqual(['', 't1', 't2']);
+  });
+
+  test('is all that a restart fetches again', async () => {
+    serve([10, 10, 10, 10]);
+    const all = await readRange(reader(), open, 100);
+    calls = [];
+    const rest = await readRange(reader(), open, 100, all[24]?.cursor ?? null);
+    expect(rest).toHaveLength(15);
+    expect(calls).toEqual(['t2', 't3']);
+  });
+
+  test('that fails is the failure of the read, as the API told it', async () => {
+    serve([2, 2]);
+    delete pages['t1'];
+    await expect(readRange(reader(), open, 10)).rejects.toThrow(HttpStatusError);
+  });
+
+  test('that names itself as the next one does not go round for ever', async () => {
+    pages = { '': { items: [], next: 'a' }, a: { items: [], next: 'a' } };
+    await expect(readRange(reader(), open, 10)).rejects.toThrow(PagesMoved);
+  });
+});
+
+test('an item that moved in its page is found again; one that is gone is not guessed at', async () => {
+  const ids = serve([6]);
+  const all = await readRange(reader(), open, 10);
+  const moved = pages[''] as ApiPage<Order>;
+  pages[''] = { ...moved, items: moved.items.slice(2) };
+  const rest = await readRange(reader(), open, 10, all[3]?.cursor ?? null);
+  expect(rest.map(({ key }) => key)).toEqual(ids.slice(4));
+  await expect(readRange(reader(), open, 10, all[1]?.cursor ?? null)).rejects.toThrow(
+    /order-1 is no longer in its page \(token none\)/,
+  );
+});
+
+test('an item without a key is the read error of that item alone', async () => {
+  serve([2, 2]);
+  pages['t1'] = { items: [{ id: null }, { id: 'last' }], next: null };
+  const found = await readAll(reader, 3);
+  expect(found.map(({ key, error }) => [key, error instanceof TypeError])).toEqual([
+    ['order-0', false],
+    ['order-1', false],
+    ['t1#0', true],
+    ['last', false],
+  ]);
+});
+
+test('items are read again by their cursors', async () => {
+  serve([3, 3]);
+  const all = await readRange(reader(), open, 10);
+  const keys = [all[4], all[0]].map((read) => read?.cursor ?? ([] as never));
+  pages['t1'] = { items: [{ id: 'other' }], next: null };
+  const again = await reader().readKeys?.({ keys, signal });
+  expect(again).toEqual([undefined, { item: { id: 'order-0' } }]);
+});
