@@ -49,6 +49,8 @@ const todos: Partial<Record<FailureType, string>> = {
     'To run the job again, give another identifying parameter; keystride jobs names them.',
   JobParametersInvalid: 'keystride jobs shows the parameters of each job.',
   ControlRefused: 'See its state: keystride status ID.',
+  NothingToRedrive: 'See which skips are open: keystride skips ID list.',
+  RedriveRefused: 'They can be waived: keystride skips ID waive --reason "…"',
   UnknownJob: 'Start workers of this release: keystride worker.',
 };
 

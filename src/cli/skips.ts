@@ -1,165 +1,89 @@
-import { Argument, Command } from 'commander';
-import { sql, type CompiledQuery } from 'kysely';
-import pg from 'pg';
-import { loadConfig } from '../config.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { databaseProblem } from './failures.ts';
-import { count, plain, table } from './format.ts';
+import { Argument, Command, Option } from 'commander';
+import { shellWord } from './format.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
-import { CommandError, printJson, printLine } from './output.ts';
+import { CommandError, exitCodes } from './output.ts';
+import { exportSkips } from './skips-export.ts';
+import { type SkipFilter, skipStatuses } from './skips-ledger.ts';
+import { listSkips } from './skips-list.ts';
+import { redriveSkips } from './skips-redrive.ts';
+import { waiveSkips } from './skips-waive.ts';
 
-interface SkipsOptions extends OutputOptions {
+/** The options of all actions. */
+export interface SkipsOptions extends OutputOptions, SkipFilter {
   limit: number;
+  reason?: string;
+  operator?: string;
+  watch?: true;
 }
 
-/** A cause, and how many items were skipped for it. */
-interface Cause {
-  readonly fingerprint: string;
-  readonly code: string;
-  readonly count: number;
+interface Action {
+  readonly act: (id: string, options: SkipsOptions) => Promise<void>;
+  /** The options that only some actions take. */
+  readonly takes: readonly (keyof SkipsOptions)[];
 }
 
-/** One item that was set aside. */
-interface SkippedItem {
-  readonly step: string;
-  readonly key: string;
-  readonly phase: string;
-  readonly code: string;
-  readonly message: string;
-  readonly partition: number;
-  readonly attempts: number;
-  readonly status: string;
-  readonly at: string;
-}
+const actions: Readonly<Record<string, Action>> = {
+  list: { act: listSkips, takes: ['limit', 'status'] },
+  export: { act: exportSkips, takes: ['status'] },
+  redrive: { act: redriveSkips, takes: ['watch'] },
+  waive: { act: waiveSkips, takes: ['reason', 'operator'] },
+};
 
-interface SkipList {
-  readonly instance: string;
-  readonly total: number;
-  readonly causes: readonly Cause[];
-  readonly skips: readonly SkippedItem[];
-}
+/** Every action takes these, to mean fewer skips. */
+const common: readonly string[] = ['fingerprint', 'key', 'step', 'output', 'debug'];
 
 const help = `
+list     groups them by cause, and shows the first of them
+export   writes all of them to stdout: CSV, or with -o json one JSON value a line
+redrive  runs the open ones again, as a run of its own, and closes those that succeed
+waive    closes the open ones without running them, with a reason
+
 Examples:
   $ keystride skips documentMigration:run=2 list
-  $ keystride skips documentMigration:run=2 list --limit 1000 -o json`;
+  $ keystride skips documentMigration:run=2 list --limit 1000 -o json
+  $ keystride skips documentMigration:run=2 export --status open > skips.csv
+  $ keystride skips documentMigration:run=2 redrive --fingerprint 'NOT_FOUND: …' --watch
+  $ keystride skips documentMigration:run=2 redrive --key 17 --key 3500
+  $ keystride skips documentMigration:run=2 waive --key 17 --reason "withdrawn by its author"
 
-/** `keystride skips`: the items that an instance has set aside, by cause. */
+A redrive without keystride:
+  $ temporal workflow start --type redrive --task-queue keystride --input '{"instance":"documentMigration:run=2"}'`;
+
+/** `keystride skips`: the items that an instance has set aside, and what becomes of them. */
 export function skipsCommand(): Command {
   return new Command('skips')
-    .description('show the items that were skipped, grouped by cause')
+    .description('show, export, run again or waive the items that were skipped')
     .argument('<id>', 'the workflow id or the instance')
-    .addArgument(new Argument('[action]', 'what to do').choices(['list']).default('list'))
-    .option('--limit <n>', 'show at most so many items', wholeNumber(0, 1_000_000), 50)
+    .addArgument(new Argument('[action]', 'what to do').choices(Object.keys(actions)).default('list'))
+    .option('--fingerprint <cause>', 'only those of this cause, as `list` shows it')
+    .option('--key <key...>', 'only these items')
+    .option('--step <step>', 'only those of this step')
+    .addOption(new Option('--status <status>', 'list, export: only these').choices([...skipStatuses]))
+    .option('--limit <n>', 'list: show at most so many items', wholeNumber(0, 1_000_000), 50)
+    .option('-w, --watch', 'redrive: show the progress until it ends')
+    .option('--reason <text>', 'waive: why nothing is to be done')
+    .option('--operator <name>', 'waive: who says so; otherwise the user of this machine')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (id: string, _action: string, options: SkipsOptions) => {
-      const list = await readSkips(id, options.limit);
-      if (options.output === 'json') return printJson(list);
-      show(list);
+    .action(async (id: string, name: string, options: SkipsOptions, command: Command) => {
+      const action = actions[name] as Action;
+      refuseOtherOptions(id, name, action, command);
+      await action.act(id, options);
     });
 }
 
-async function readSkips(id: string, limit: number): Promise<SkipList> {
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'keystride skips',
-    connectionTimeoutMillis: 5_000,
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    await client.query('begin transaction isolation level repeatable read read only');
-    const instance = await findInstance(client, id);
-    if (instance === undefined) throw noInstance(id);
-    return {
-      instance,
-      ...(await readCauses(client, instance)),
-      skips: await readItems(client, instance, limit),
-    };
-  } catch (error) {
-    throw error instanceof CommandError ? error : databaseProblem(error, databaseUrl, 'DATABASE_URL');
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
-async function run<Row>(client: pg.Client, query: { compile(): CompiledQuery<Row> }): Promise<Row[]> {
-  const { sql: text, parameters } = query.compile();
-  // The builder knows the rows, the driver does not.
-  return (await client.query(text, [...parameters])).rows as Row[];
-}
-
-/** An instance by its key, or by the workflow that ran it last. */
-async function findInstance(client: pg.Client, id: string): Promise<string | undefined> {
-  const rows = await run(
-    client,
-    migration
-      .selectFrom('keystride.instance')
-      .select('instance_key')
-      .where((row) => row.or([row('instance_key', '=', id), row('owner_workflow_id', '=', id)]))
-      .orderBy(sql`instance_key = ${id}`, 'desc')
-      .orderBy('opened_at', 'desc')
-      .limit(1),
+/** An option of another action is a mistake, and may be one that matters: `redrive --status waived` runs nothing. */
+function refuseOtherOptions(id: string, name: string, { takes }: Action, command: Command): void {
+  const given = Object.keys(command.opts()).filter(
+    (option) => command.getOptionValueSource(option) === 'cli',
   );
-  return rows[0]?.instance_key;
-}
-
-async function readCauses(client: pg.Client, instance: string): Promise<Pick<SkipList, 'total' | 'causes'>> {
-  const rows = await run(
-    client,
-    migration
-      .selectFrom('keystride.skip')
-      .select(['fingerprint', 'code', sql<string>`count(*)`.as('items')])
-      .where('instance_key', '=', instance)
-      .groupBy(['fingerprint', 'code'])
-      .orderBy('items', 'desc')
-      .orderBy('fingerprint'),
-  );
-  const causes = rows.map(({ fingerprint, code, items }) => ({ fingerprint, code, count: Number(items) }));
-  return { total: causes.reduce((sum, cause) => sum + cause.count, 0), causes };
-}
-
-async function readItems(client: pg.Client, instance: string, limit: number): Promise<SkippedItem[]> {
-  return run(
-    client,
-    migration
-      .selectFrom('keystride.skip')
-      .select(['step', 'item_key as key', 'phase', 'code', 'message', 'partition', 'attempts', 'status'])
-      .select(sql<string>`to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`.as('at'))
-      .where('instance_key', '=', instance)
-      .orderBy('created_at')
-      .orderBy('item_key')
-      .limit(limit),
-  );
-}
-
-function noInstance(id: string): CommandError {
-  return new CommandError(
+  const wrong = given.find((option) => !common.includes(option) && !takes.some((taken) => taken === option));
+  if (wrong === undefined) return;
+  throw new CommandError(
     {
-      what: `the ledger knows no instance or workflow ${id}`,
-      todo: 'See which runs there are: keystride list',
+      what: `skips ${name} takes no --${wrong}`,
+      todo: `keystride skips --help shows what ${name} takes for ${shellWord(id)}.`,
     },
-    { type: 'NotFound', details: { workflowId: id } },
+    { exitCode: exitCodes.usage, type: 'Usage' },
   );
-}
-
-function show({ instance, total, causes, skips }: SkipList): void {
-  printLine(`${instance}: ${count(total)} skipped`);
-  if (total === 0) return;
-  printLine();
-  const byCause = causes.map((cause) => [count(cause.count), plain(cause.code), plain(cause.fingerprint)]);
-  for (const line of table(['items', 'code', 'cause'], byCause)) printLine(line);
-  if (skips.length === 0) return;
-  printLine();
-  const items = skips.map((skip) => [
-    skip.step,
-    plain(skip.key, 60),
-    skip.phase,
-    plain(skip.code),
-    plain(skip.message),
-  ]);
-  for (const line of table(['step', 'key', 'phase', 'code', 'message'], items)) printLine(line);
-  if (skips.length < total) printLine(`… and ${count(total - skips.length)} more; --limit shows them`);
 }

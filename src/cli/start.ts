@@ -223,6 +223,8 @@ const refusals: readonly (FailureType | undefined)[] = [
   'JobInstanceAlreadyComplete',
   'JobParametersInvalid',
   'UnknownJob',
+  'NothingToRedrive',
+  'RedriveRefused',
 ];
 
 /** A run that failed because it may not run is a refused start; any other failure is the run's own story. */
@@ -232,7 +234,8 @@ function throwRefusal(error: unknown, { workflowId, runId }: StartedRun): void {
   throw jobFailure(cause, { message: describeError(cause), details: { workflowId, runId } });
 }
 
-function announce(run: StartedRun, print: (text: string) => void): void {
+/** Says that a run has started, and what can be done with it. */
+export function announce(run: StartedRun, print: (text: string) => void): void {
   const id = shellWord(run.workflowId);
   print(`started ${run.workflowId}`);
   print(`  run   ${run.runId}`);

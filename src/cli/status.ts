@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { JobStatus } from '../contract/states.ts';
+import { isFinal, type JobStatus } from '../contract/states.ts';
 import { withSession } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { count, duration, plain, shellWord, table } from './format.ts';
@@ -91,6 +91,7 @@ const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
 
 function nextCommands({ status: state, job, parameters, workflowId, steps }: LiveProgress): string[] {
   const id = shellWord(workflowId);
+  if (job === 'redrive' && isFinal(state)) return nextAfterRedrive(state, parameters);
   const next = (nextOf[state] ?? []).map((command) => `keystride ${command.replace('ID', id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
   const given = Object.entries(parameters ?? {}).map(
@@ -99,4 +100,13 @@ function nextCommands({ status: state, job, parameters, workflowId, steps }: Liv
   );
   const skipped = steps.some((step) => step.skipped > 0) ? [`keystride skips ${id} list`] : [];
   return [...next, ...skipped, ...(parameters === null ? [] : [`keystride start ${job}${given.join('')}`])];
+}
+
+/** Whatever became of a redrive, what it left open belongs to the instance that skipped it. */
+function nextAfterRedrive(state: JobStatus, parameters: LiveProgress['parameters']): string[] {
+  const instance = parameters?.['instance'];
+  if (typeof instance !== 'string') return [];
+  const id = shellWord(instance);
+  if (state === 'completed') return [`keystride verify ${id}`];
+  return [`keystride skips ${id} list`, `keystride skips ${id} redrive`];
 }

@@ -6,6 +6,15 @@ export interface Claim {
   readonly job: string;
   readonly instance: string;
   readonly epoch: number;
+  /** What a redrive runs again; undefined for a job's own execution. */
+  readonly redrives?: RedrivenInstance;
+}
+
+/** The instance whose skipped items a redrive runs again. */
+export interface RedrivenInstance {
+  readonly instance: string;
+  /** Those of its job: its steps are run with them. */
+  readonly parameters: Readonly<Record<string, unknown>>;
 }
 
 export interface OpenJobRequest {

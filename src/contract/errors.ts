@@ -33,6 +33,10 @@ export const failureTypes = [
   'VerificationFailed',
   /** A step has failed; the message names it and its cause. */
   'StepFailed',
+  /** An instance has no open skip that a redrive was asked for. */
+  'NothingToRedrive',
+  /** The skips of a step cannot be run again: its reader cannot read single items. */
+  'RedriveRefused',
   /** A control was sent that the state of the execution does not allow. */
   'ControlRefused',
 ] as const;

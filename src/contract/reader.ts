@@ -28,8 +28,21 @@ export interface ReadRequest {
   readonly signal: AbortSignal;
 }
 
+/** An item that was read by its key, or the error that reading it raised. */
+export type ItemRead<Item> = { readonly item: Item } | { readonly error: unknown };
+
 /** Where a chunk step's items come from. */
 export interface Reader<Item> {
   plan(request: { readonly partitions: number; readonly signal: AbortSignal }): Promise<ReadPlan>;
   read(request: ReadRequest): Promise<ReadPage<Item>>;
+  /**
+   * Reads single items again, for a redrive of what was skipped: one answer a key, in their order; undefined for an item
+   * that is no longer there. A reader without it cannot be redriven.
+   *
+   * @param request.keys the items' cursors, as `read` gave them.
+   */
+  readKeys?(request: {
+    readonly keys: readonly Cursor[];
+    readonly signal: AbortSignal;
+  }): Promise<readonly (ItemRead<Item> | undefined)[]>;
 }

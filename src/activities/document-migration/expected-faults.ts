@@ -14,6 +14,8 @@ const expectedFaults: Readonly<Record<string, ExpectedFault>> = {
   BAD_REQUEST: { number: 2, message: 'the legacy system refuses the request for this document' },
   UNSUPPORTED_FORMAT: { number: 3, message: 'the format of this document is no longer supported' },
   ENCRYPTED_DOCUMENT: { number: 4, message: 'this document is encrypted' },
+  /** Not the API's word: an operator has decided so while the job held for the document. */
+  SET_ASIDE: { number: 99, message: 'an operator has set this document aside' },
   UNSUPPORTED_LANGUAGE: { number: 5, message: 'the language of this document is not supported' },
 };
 

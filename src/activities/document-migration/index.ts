@@ -18,6 +18,8 @@ export const documentMigrationSteps = (resources: Resources): StepsOf<typeof doc
           .selectFrom('migration_target')
           .select(['id', 'ticket_key'])
           .where('migrated', '=', false),
+        // A skipped target is marked as migrated, so that no run tries it again.
+        again: migration.selectFrom('migration_target').select(['id', 'ticket_key']),
         table: 'migration_target',
         key: ['id'],
       }),

@@ -64,8 +64,10 @@ export async function recordMigrated(
     update: ['status', 'sentence_count', 'sha256'],
     touch: 'updated_at',
   });
+  // What was expected to fail and has succeeded after all, in a redrive, is no longer expected to.
   await transaction.query(
-    `UPDATE migration_target AS target
+    `WITH resolved AS (DELETE FROM expected_migration_target WHERE migration_target_id = ANY($1::bigint[]))
+     UPDATE migration_target AS target
         SET migrated = true, migrated_at = clock_timestamp(), preprocess_id = stored.preprocess_id
        FROM unnest($1::bigint[], $2::uuid[]) AS stored (id, preprocess_id)
       WHERE target.id = stored.id`,

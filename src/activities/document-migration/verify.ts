@@ -7,10 +7,12 @@ import { extractsOf, filesOf } from './store.ts';
 
 /** Where the comparison goes on: first over the targets, then over what has no target. */
 interface Position {
-  readonly phase: 'targets' | 'extracts' | 'files';
+  readonly phase: 'targets' | 'jobs' | 'extracts' | 'files';
   readonly after: string;
-  /** Whether every target compared so far was as it should be. */
+  /** Whether everything compared so far was as it should be. */
   readonly clean: boolean;
+  /** Preprocess jobs that targets have led to so far. */
+  readonly jobsFound: number;
 }
 
 /** What PostgreSQL holds of a target. */
@@ -24,7 +26,13 @@ interface TargetRow {
   readonly expected_code: number | null;
 }
 
-const start: Position = { phase: 'targets', after: '0', clean: true };
+/** A few megabytes of text. */
+const sentencesAtATime = 100_000;
+
+/** Below every id of a job. */
+const lowestUuid = '00000000-0000-0000-0000-000000000000';
+
+const start: Position = { phase: 'targets', after: '0', clean: true, jobsFound: 0 };
 
 /**
  * Compares what documentMigration has written, key by key: every target is either stored or expected to fail; what is
@@ -36,6 +44,7 @@ export function compareDocuments(resources: Resources): VerificationWork {
     comparePage: async (position, limit) => {
       const at = (position ?? start) as Position;
       if (at.phase === 'targets') return compareTargets(resources, at, limit);
+      if (at.phase === 'jobs') return findOrphanJobs(resources, at, limit);
       if (at.phase === 'extracts') return findOrphanExtracts(resources, at, limit);
       return findOrphanFiles(resources, at, limit);
     },
@@ -47,12 +56,12 @@ async function compareTargets(
   at: Position,
   limit: number,
 ): Promise<ComparedPage> {
-  const rows = await readTargets(migration, at.after, limit);
+  const read = await readTargets(migration, at.after, limit);
+  const rows = affordable(read);
   const stored = rows.map(({ job_id }) => job_id).filter((id) => id !== null);
   const found = new Map<string, string | null>();
   const jobs = new Map(rows.map((row) => [row.job_id, row]));
-  // One document at a time: a batch of large ones would not fit into memory.
-  for await (const extract of extractsOf(mongo).find({ _id: { $in: stored } }, { batchSize: 20 })) {
+  for await (const extract of extractsOf(mongo).find({ _id: { $in: stored } }, { batchSize: limit })) {
     const content = extract.fileId === undefined ? undefined : await filesOf(mongo).read(extract.fileId);
     found.set(extract._id, extractDifference(extract, content, jobs.get(extract._id)));
   }
@@ -61,11 +70,25 @@ async function compareTargets(
     .filter((difference) => difference !== null);
   const last = rows.at(-1);
   const clean = at.clean && differences.length === 0;
+  const jobsFound = at.jobsFound + stored.length;
   const position: Position =
-    rows.length < limit || !last
-      ? { phase: 'extracts', after: '', clean }
-      : { phase: 'targets', after: last.id, clean };
+    read.length < limit && rows.length === read.length
+      ? { phase: 'jobs', after: lowestUuid, clean, jobsFound }
+      : { phase: 'targets', after: last?.id ?? at.after, clean, jobsFound };
   return { position, compared: rows.length, differences };
+}
+
+/**
+ * The rows at the front whose documents one answer of the server should hold: a page of large ones would not fit into
+ * memory, and takes a slow server longer than a connection waits.
+ */
+function affordable(rows: readonly TargetRow[]): readonly TargetRow[] {
+  let sentences = 0;
+  const tooMany = rows.findIndex((row, index) => {
+    sentences += row.sentence_count ?? 0;
+    return index > 0 && sentences > sentencesAtATime;
+  });
+  return tooMany < 0 ? rows : rows.slice(0, tooMany);
 }
 
 async function readTargets(pool: pg.Pool, after: string, limit: number): Promise<TargetRow[]> {
@@ -110,12 +133,41 @@ function extractDifference(
   return null;
 }
 
+async function findOrphanJobs({ migration }: Resources, at: Position, limit: number): Promise<ComparedPage> {
+  const extracts: Position = { ...at, phase: 'extracts', after: '' };
+  // Each target leads to one job at most; when there are as many of both, there is no other job.
+  if (at.after === lowestUuid && (await countJobs(migration)) === at.jobsFound)
+    return { position: extracts, compared: 0, differences: [] };
+  const { rows } = await migration.query<{ id: string }>(
+    `SELECT job.id FROM preprocess_job AS job
+      WHERE job.id > $1::uuid
+        AND NOT EXISTS (SELECT FROM migration_target AS target WHERE target.ticket_key = job.ticket_key)
+      ORDER BY job.id
+      LIMIT $2`,
+    [at.after, limit],
+  );
+  const last = rows.at(-1);
+  const clean = at.clean && !last;
+  const position: Position =
+    rows.length < limit || !last ? { ...extracts, clean } : { ...at, after: last.id, clean };
+  return {
+    position,
+    compared: 0,
+    differences: rows.map(({ id }) => `preprocess job ${id}: no target leads to it`),
+  };
+}
+
+async function countJobs(migration: pg.Pool): Promise<number> {
+  const { rows } = await migration.query<{ jobs: string }>('SELECT count(*) AS jobs FROM preprocess_job');
+  return Number(rows[0]?.jobs);
+}
+
 async function findOrphanExtracts(resources: Resources, at: Position, limit: number): Promise<ComparedPage> {
   const { migration, mongo } = resources;
   // Every job has its document; when there are as many of both, there is no other document.
   if (at.after === '' && at.clean && (await asManyExtractsAsJobs(resources))) {
     return {
-      position: { phase: 'files', after: '', clean: true } satisfies Position,
+      position: { ...at, phase: 'files', after: '' } satisfies Position,
       compared: 0,
       differences: [],
     };
@@ -133,15 +185,12 @@ async function findOrphanExtracts(resources: Resources, at: Position, limit: num
   const last = ids.at(-1);
   const clean = at.clean && orphans.length === 0;
   const position: Position =
-    ids.length < limit || !last
-      ? { phase: 'files', after: '', clean }
-      : { phase: 'extracts', after: last, clean };
+    ids.length < limit || !last ? { ...at, phase: 'files', after: '', clean } : { ...at, after: last, clean };
   return { position, compared: 0, differences: orphans };
 }
 
 async function asManyExtractsAsJobs({ migration, mongo }: Resources): Promise<boolean> {
-  const { rows } = await migration.query<{ jobs: string }>('SELECT count(*) AS jobs FROM preprocess_job');
-  return (await extractsOf(mongo).countDocuments({})) === Number(rows[0]?.jobs);
+  return (await extractsOf(mongo).countDocuments({})) === (await countJobs(migration));
 }
 
 async function findOrphanFiles({ mongo }: Resources, at: Position, limit: number): Promise<ComparedPage> {

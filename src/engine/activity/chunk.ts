@@ -10,6 +10,8 @@ export interface Chunk {
   readonly sources: readonly Slot[];
   readonly skips: readonly Skip[];
   readonly filtered: number;
+  /** The key of its first item; null for a chunk without items. */
+  readonly first: Cursor | null;
   /** The key of its last item; null for a chunk without items, which only marks the end. */
   readonly cursor: Cursor | null;
   /** The range ends with it. */
@@ -29,10 +31,11 @@ export function chunkOf(slots: readonly Slot[], last: boolean): Chunk {
       sources.push(slot);
     } else if (outcome?.kind === 'skip') {
       const { phase, code, message, attempts } = outcome;
-      skips.push({ item: slot.item, key: slot.key, phase, code, message, attempts });
+      skips.push({ item: slot.item, key: slot.key, cursor: slot.cursor, phase, code, message, attempts });
     } else filtered++;
   }
-  return { outputs, sources, skips, filtered, cursor: slots.at(-1)?.cursor ?? null, last };
+  const first = slots[0]?.cursor ?? null;
+  return { outputs, sources, skips, filtered, first, cursor: slots.at(-1)?.cursor ?? null, last };
 }
 
 /** A chunk without the outputs at these indexes, which become skips instead. */

@@ -8,6 +8,7 @@ import type { Skip } from './ledger/skips.ts';
 /** What a step knows of the run it works for. */
 export interface StepContext<Parameters = Readonly<Record<string, unknown>>> {
   readonly parameters: Parameters;
+  /** In a redrive of its skips too. */
   readonly instance: string;
   /** Rises with every execution of the instance: what a store compares to refuse a ghost's write. */
   readonly epoch: number;

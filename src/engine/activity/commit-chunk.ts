@@ -5,13 +5,14 @@ import { failureTypeOf } from '../../contract/errors.ts';
 import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
 import type { Counters } from '../../contract/progress.ts';
 import { CommitUnknown, inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
-import { type Chunk, countersOfChunk } from './chunk.ts';
+import { type Chunk, countersOfChunk, withSkips } from './chunk.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { faultPoint } from './fault-points.ts';
 import { advanceCheckpoint, amendCounters, hasCommitted, type PartitionKey } from './ledger/checkpoint.ts';
+import { closeRedriven } from './ledger/redriven-skips.ts';
 import { recordSkips } from './ledger/skips.ts';
 import { backoff, ItemFailed } from './process-item.ts';
-import { isSkippable, writeBisecting, writeOutputs, WriterFailed } from './write-chunk.ts';
+import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } from './write-chunk.ts';
 
 /** What a page attempt commits as. */
 export interface ChunkCommitter {
@@ -34,7 +35,8 @@ export interface ChunkCommitter {
  * @returns what the chunk has added to the partition's counters.
  * @throws Fenced, Superseded, SkipLimitExceeded, ItemFailed, or the writer's error when its retries are used up.
  */
-export async function commitChunk(committer: ChunkCommitter, seq: number, chunk: Chunk): Promise<Counters> {
+export async function commitChunk(committer: ChunkCommitter, seq: number, given: Chunk): Promise<Counters> {
+  let chunk = given;
   let bisect = false;
   for (let attempt = 1; ; attempt++) {
     let written = chunk;
@@ -52,8 +54,12 @@ export async function commitChunk(committer: ChunkCommitter, seq: number, chunk:
       const next = nextTry(committer, error, attempt, bisect);
       if (next === 'give up')
         throw error instanceof WriterFailed ? failedFor(committer, chunk, error, attempt) : error;
-      bisect ||= next === 'bisect';
-      if (next === 'bisect') continue;
+      if (next === 'bisect') {
+        // One item alone need not be looked for.
+        if (chunk.outputs.length === 1) chunk = withoutOnly(committer, chunk, error, attempt);
+        else bisect = true;
+        continue;
+      }
     }
     await delay(backoff(committer.policy.retry, attempt));
   }
@@ -82,6 +88,7 @@ async function writeChunk(
     await recordSkips(transaction, key, written.skips, policy.skip?.rate);
     await work.onSkip?.(written.skips, transaction);
   }
+  if (key.claim.redrives) await closeRedriven(transaction, key, written);
   return written;
 }
 
@@ -98,6 +105,13 @@ function nextTry(
   return error instanceof WriterFailed && !bisecting && isSkippable(found) ? 'bisect' : 'give up';
 }
 
+/** A chunk whose only output could not be written, with that as a skip. */
+function withoutOnly({ classify }: ChunkCommitter, chunk: Chunk, error: unknown, attempts: number): Chunk {
+  const cause = error instanceof WriterFailed ? error.cause : error;
+  const [slot] = chunk.sources;
+  return slot ? withSkips(chunk, new Map([[0, writeSkip(slot, cause, classify(cause), attempts)]])) : chunk;
+}
+
 /** The failure of a chunk that nothing may be skipped of: told by its first key. */
 function failedFor(
   { classify }: ChunkCommitter,
@@ -107,7 +121,10 @@ function failedFor(
 ): ItemFailed {
   const others = chunk.sources.length - 1;
   const keys = `${chunk.sources[0]?.key}${others > 0 ? ` and ${others} more` : ''}`;
-  return new ItemFailed(error.cause, classify(error.cause), keys, attempts, 'write', others === 0);
+  const found = classify(error.cause);
+  // What a store calls transient the page meets again; what the step's policy alone retries has had its retries.
+  const settled: ErrorClass = found.exhausted === 'fail' ? { ...found, decision: 'fail' } : found;
+  return new ItemFailed(error.cause, settled, keys, attempts, 'write', others === 0);
 }
 
 /** Asks the checkpoint until it can be reached, or the retries are used up. */

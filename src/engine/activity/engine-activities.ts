@@ -16,9 +16,10 @@ import type {
 import type { JobDefinition } from '../../contract/job.ts';
 import { instanceKey, parseParameters } from '../../contract/parameters.ts';
 import type { StepPolicy } from '../../contract/policy.ts';
+import { redrive } from '../../contract/redrive.ts';
 import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { StepContext } from './chunks.ts';
+import type { AnyChunkWork, StepContext } from './chunks.ts';
 import { classifyWith, safeMessage, toFailure } from './item-errors.ts';
 import { claimInstance, closeInstance, holdClaim, type IsOpen } from './ledger/claim.ts';
 import {
@@ -33,6 +34,8 @@ import {
   type StepOpening,
 } from './ledger/step.ts';
 import { processPage } from './page.ts';
+import { openRedrive } from './redrive.ts';
+import { redrivenWork } from './redriven-work.ts';
 import type { JobRegistry } from './registry.ts';
 import { verifyPage } from './verify-page.ts';
 
@@ -57,8 +60,9 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     claim: Claim;
     parameters: StepContext['parameters'];
   }): StepContext => ({
-    parameters,
-    instance: claim.instance,
+    parameters: claim.redrives?.parameters ?? parameters,
+    // What a step derives from it (an idempotency key, say) is the same when a skipped item is run again.
+    instance: claim.redrives?.instance ?? claim.instance,
     epoch: claim.epoch,
     log: Context.current().log,
   });
@@ -67,7 +71,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     describeInstance: (request) => guarded(request.job, async () => describeInstance(registry, request)),
     openStep: (request) => guarded(placeOf(request), () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
-      const work = registry.work('chunk', request.claim.job, request.step, contextOf(request));
+      const work = chunkWork(resources, request, contextOf(request));
       return processPage(resources, work, request);
     },
     runTasklet: (request) =>
@@ -97,7 +101,19 @@ async function guarded<Result>(where: string, body: () => Promise<Result>): Prom
   }
 }
 
+/** The work of a chunk step: over its source, or over the skips that a redrive has in hand. */
+function chunkWork(
+  { registry, ledger }: EngineResources,
+  { claim, step }: { readonly claim: Claim; readonly step: string },
+  context: StepContext,
+): AnyChunkWork {
+  const work = registry.work('chunk', claim.job, step, context);
+  return claim.redrives ? redrivenWork(work, ledger, claim, step) : work;
+}
+
 async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {
+  if (request.job === redrive.name)
+    return openRedrive(resources, request, (of) => describeInstance(resources.registry, of));
   const { instance, parameters, policies } = describeInstance(resources.registry, request);
   const { preventRestart = false, onFailure = 'fail' } = resources.registry.definition(request.job);
   const claiming = { ...request, instance, parameters, preventRestart };
@@ -133,9 +149,9 @@ async function openStep(
   request: OpenStepRequest,
   context: StepContext,
 ): Promise<OpenedStep> {
-  const { ledger, registry } = resources;
-  const { policy, claim, step } = request;
-  const work = policy.kind === 'chunk' ? registry.work('chunk', claim.job, step, context) : undefined;
+  const { ledger } = resources;
+  const { policy, claim } = request;
+  const work = policy.kind === 'chunk' ? chunkWork(resources, request, context) : undefined;
   const opening: StepOpening = {
     skipLimit: policy.kind === 'chunk' ? policy.skipLimit : 0,
     startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
@@ -171,12 +187,13 @@ function runTasklet({ ledger, registry }: EngineResources, request: TaskletReque
 }
 
 async function closeStep(
-  { ledger, registry }: EngineResources,
+  resources: EngineResources,
   request: CloseStepRequest,
   context: StepContext,
 ): Promise<StepState> {
+  const { ledger } = resources;
   if (request.result === undefined) {
-    const work = registry.work('chunk', request.claim.job, request.step, context);
+    const work = chunkWork(resources, request, context);
     return completeStep(ledger, request, work.afterStep?.bind(work));
   }
   await inTransaction(ledger, async (transaction) => {

@@ -67,10 +67,14 @@ function withPolicy(error: unknown, known: ErrorClass | undefined, { retry, skip
   const named = (codes: readonly string[] | undefined) =>
     codes?.some((code) => names.some((name) => matches(name, code)));
   if (named(skip?.except)) return { found: { ...found, decision: 'fail' }, known: true };
-  const retried = found.decision === 'retry' || (found.decision === 'fail' && named(retry?.codes));
-  if (!named(skip?.codes))
-    return { found: retried ? { ...found, decision: 'retry' } : found, known: known !== undefined };
-  return { found: { ...found, decision: retried ? 'retry' : 'skip', exhausted: 'skip' }, known: true };
+  const byPolicy = found.decision === 'fail' && named(retry?.codes) === true;
+  const retried = found.decision === 'retry' || byPolicy;
+  if (named(skip?.codes))
+    return { found: { ...found, decision: retried ? 'retry' : 'skip', exhausted: 'skip' }, known: true };
+  return {
+    found: byPolicy ? { ...found, decision: 'retry', exhausted: 'fail' } : found,
+    known: known !== undefined,
+  };
 }
 
 /** A code of a store may be given by its beginning; a class is named whole. */
@@ -111,6 +115,14 @@ function databaseMessage(error: pg.DatabaseError): string {
     error.constraint && `constraint ${error.constraint}`,
   ].filter(Boolean);
   return `the database refused a value (SQLSTATE ${state})${where.length > 0 ? `: ${where.join(', ')}` : ''}`;
+}
+
+/** Where in the code an error was raised, its causes included: the frames alone, without the messages above them. */
+export function framesOf(error: unknown): string {
+  return causesOf(error)
+    .map((at) => (at instanceof Error ? (at.stack ?? '') : ''))
+    .flatMap((stack) => stack.split('\n').filter((line) => /^\s+at /u.test(line)))
+    .join('\n');
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { type ChunkCommitter, commitChunk } from './commit-chunk.ts';
 import { faultPoint } from './fault-points.ts';
-import { classifyWith, toFailure } from './item-errors.ts';
+import { classifyWith, framesOf, toFailure } from './item-errors.ts';
 import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/checkpoint.ts';
 import { Pipeline } from './pipeline.ts';
 import { prepareChunk } from './prepare-chunk.ts';
@@ -43,8 +43,19 @@ export async function processPage(
     return await page.run(await takeCheckpoint(ledger, key, holder));
   } catch (error) {
     const place = `${claim.instance} step ${step} partition ${partition}`;
-    if (!(error instanceof ItemFailed)) throw toFailure(error, classifyWith(undefined)(error), place);
+    if (!(error instanceof ItemFailed)) {
+      const failed = toFailure(error, classifyWith(undefined)(error), place);
+      // Temporal no longer listens to an attempt that was overtaken: the log alone can tell of it.
+      if (failed.type === 'Fenced' || failed.type === 'Superseded')
+        Context.current().log.warn(failed.message);
+      throw failed;
+    }
     const { phase, key: item, attempts, found, cause } = error;
+    // Temporal is told what happened and where in the data; where in the code is for the log.
+    Context.current().log.error(`${phase} failed`, {
+      ...{ instance: claim.instance, step, partition, key: item, attempts, code: found.code },
+      ...{ reason: error.message, stack: framesOf(cause) },
+    });
     throw toFailure(
       cause,
       found,

@@ -27,6 +27,7 @@ export function writeSkip(slot: Slot, error: unknown, found: ErrorClass, attempt
   return {
     item: slot.item,
     key: slot.key,
+    cursor: slot.cursor,
     phase: 'write',
     code: found.code,
     message: safeMessage(error),

@@ -6,7 +6,7 @@ import type {
   PartitionState,
   StepRequest,
 } from '../../contract/activities.ts';
-import { describeError } from '../../contract/errors.ts';
+import { describeError, failureTypeOf } from '../../contract/errors.ts';
 import type { Tuning } from '../../contract/messages.ts';
 import type { ChunkPolicy } from '../../contract/policy.ts';
 import { addCounters, type Counters, noCounters } from '../../contract/progress.ts';
@@ -164,7 +164,9 @@ class PartitionWindow {
   }
 
   #fail(partition: number, error: unknown): void {
-    this.failures.push(`partition ${partition}: ${describeError(error)}`);
+    // Named by its type: that is what people look for, and the step's own failure says only that it failed.
+    const told = [failureTypeOf(error), describeError(error)].filter(Boolean).join(': ');
+    this.failures.push(`partition ${partition}: ${told}`);
     const item = failedItemOf(error);
     if (item !== undefined) this.failedItems.push(item);
     this.#reporter.partitionFailed();

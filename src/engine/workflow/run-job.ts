@@ -97,11 +97,19 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
   if (!stopped) run.halt();
   await run.rested();
   const outcome = stopped ? 'stopped' : 'failed';
-  const reason = describeError(error);
+  const reason = stopped ? describeError(error) : withOthers(describeError(error), run.progress().steps);
   await ledgerWork.closeJob({ claim, parameters: validated, outcome, reason });
   const report = await run.finish(outcome, reason);
-  if (!stopped) throw refused(claim.instance, error);
+  if (!stopped) throw refused(claim.instance, error, reason);
   return report;
+}
+
+/** Adds what became of the other branches of a flow, which the failure of one must not hide. */
+function withOthers(message: string, steps: readonly StepProgress[]): string {
+  const others = steps
+    .filter(({ step, status }) => status !== 'completed' && !message.includes(`step ${step} failed`))
+    .map(({ step, status }) => `step ${step} ${status}`);
+  return others.length > 0 ? `${message} Meanwhile: ${others.join(', ')}.` : message;
 }
 
 function continueRun(run: JobRun, parameters: unknown): Promise<never> {
@@ -113,8 +121,7 @@ function continueRun(run: JobRun, parameters: unknown): Promise<never> {
 }
 
 /** A failure with everything that matters in its own message: that is what `temporal workflow describe` shows. */
-function refused(where: string, error: unknown): ApplicationFailure {
-  const message = describeError(error);
+function refused(where: string, error: unknown, message = describeError(error)): ApplicationFailure {
   const type = failureTypeOf(error) ?? 'StepFailed';
   return failure(type, message.startsWith(where) ? message : `${where}: ${message}`);
 }

@@ -172,7 +172,8 @@ function restartRefused(instance: string, status: string) {
   );
 }
 
-function alreadyRunning(instance: string, workflowId: string) {
+/** The failure of a start while the instance, or what works on its skips, runs. */
+export function alreadyRunning(instance: string, workflowId: string) {
   return failure(
     'JobExecutionAlreadyRunning',
     `${instance} is running already, as workflow ${workflowId}. See: keystride status "${workflowId}"`,

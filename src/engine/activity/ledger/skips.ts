@@ -1,14 +1,19 @@
 import { sql } from 'kysely';
+import { type Cursor, encodeCursor } from '../../../contract/cursor.ts';
 import { failure } from '../../../contract/errors.ts';
 import type { SkipPolicy } from '../../../contract/policy.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import type { Transaction } from '../../../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
+import { keepRedrivenOpen } from './redriven-skips.ts';
 
 /** An item set aside. */
 export interface Skip<Item = unknown> {
   readonly item: Item;
+  /** What names it to people. */
   readonly key: string;
+  /** Its place in its reader's key order: how it is found again. */
+  readonly cursor: Cursor;
   readonly phase: 'read' | 'process' | 'write';
   readonly code: string;
   readonly message: string;
@@ -19,7 +24,8 @@ export interface Skip<Item = unknown> {
 const longestMessage = 1000;
 
 /**
- * Records the skips of a chunk in its transaction, and counts them against the step's limit.
+ * Records the skips of a chunk in its transaction, and counts them against the step's limit. Those of a redrive have
+ * their rows already, which stay open.
  *
  * The limit is one row that all partitions update, so that exactly as many skips as allowed ever commit.
  *
@@ -43,19 +49,25 @@ export async function recordSkips(
   );
   if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
   if (rate) await refuseAbove(rate, transaction, key, Number(counted[0]?.skipped));
+  const rows = skips.map((skip) => ({
+    item_key: skip.key,
+    phase: skip.phase,
+    code: skip.code,
+    fingerprint: fingerprint(skip),
+    message: skip.message.slice(0, longestMessage),
+    attempts: skip.attempts,
+  }));
+  if (key.claim.redrives) return keepRedrivenOpen(transaction, key, rows);
+  const { step, partition } = key;
   await transaction.run(
     migration.insertInto('keystride.skip').values(
-      skips.map((skip) => ({
+      rows.map((row, index) => ({
+        ...row,
         instance_key: instance,
-        step: key.step,
-        item_key: skip.key,
-        phase: skip.phase,
-        code: skip.code,
-        fingerprint: fingerprint(skip),
-        message: skip.message.slice(0, longestMessage),
+        step,
+        partition,
         item: null,
-        partition: key.partition,
-        attempts: skip.attempts,
+        cursor: encodeCursor((skips[index] as Skip).cursor),
       })),
     ),
   );

@@ -9,6 +9,7 @@ import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
 import { holdClaim } from './claim.ts';
+import { countLeftOpen } from './redriven-skips.ts';
 
 export interface StepKey {
   readonly claim: Claim;
@@ -251,6 +252,7 @@ async function readPartitions(transaction: Transaction, key: StepKey): Promise<P
 }
 
 async function countSkips(transaction: Transaction, key: StepKey): Promise<number> {
+  if (key.claim.redrives) return countLeftOpen(transaction, key);
   const [row] = await transaction.run(
     whereStep(migration.selectFrom('keystride.skip'), key).select((select) =>
       select.fn.countAll<string>().as('rows'),

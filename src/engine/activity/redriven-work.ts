@@ -1,0 +1,69 @@
+import type pg from 'pg';
+import type { Claim } from '../../contract/activities.ts';
+import { cursorOf } from '../../contract/cursor.ts';
+import type { ItemRead, ReadPage, Reader } from '../../contract/reader.ts';
+import { failure } from '../../contract/errors.ts';
+import { listReader } from '../../stores/list/list-reader.ts';
+import { type AnyChunkWork, SkipItem } from './chunks.ts';
+import { countHeld, type HeldSkip, readHeld } from './ledger/redriven-skips.ts';
+
+/** The code of an item that cannot be run again because its reader no longer finds it. */
+const gone = 'NO_LONGER_THERE';
+
+/**
+ * The work of a step as a redrive does it: over the skips that it has in hand, each read again by its key; processed,
+ * written and skipped as ever. The hooks around the step are left out: they belong to a run over everything.
+ */
+export function redrivenWork(work: AnyChunkWork, ledger: pg.Pool, claim: Claim, step: string): AnyChunkWork {
+  return {
+    reader: redriveReader(work.reader, ledger, claim, step),
+    processor: (item, context) => work.processor(item, context),
+    writer: work.writer,
+    ...(work.classifiers ? { classifiers: work.classifiers } : {}),
+    ...(work.skipPolicy ? { skipPolicy: work.skipPolicy.bind(work) } : {}),
+    onSkip: async (skips, transaction) => {
+      // Of an item that is gone the step knows nothing more than its skip already says.
+      const found = skips.filter(({ code }) => code !== gone);
+      if (found.length > 0) await work.onSkip?.(found, transaction);
+    },
+  };
+}
+
+/** Reads the skips in hand in their order: its cursors are places in that order. */
+function redriveReader(
+  reader: Reader<unknown>,
+  ledger: pg.Pool,
+  claim: Claim,
+  step: string,
+): Reader<unknown> {
+  return {
+    plan: async (request) => {
+      const items = (await countHeld(ledger, claim)).get(step) ?? 0;
+      return listReader(items, (place) => place).plan(request);
+    },
+    read: async (request) => {
+      if (!reader.readKeys)
+        throw failure('RedriveRefused', `${claim.instance} step ${step}: its reader has no readKeys.`);
+      const held = await readHeld(ledger, { claim, step }, request);
+      if (held.length === 0) return pageOf([], []);
+      const keys = held.map(({ cursor }) => cursor);
+      return pageOf(held, await reader.readKeys({ keys, signal: request.signal }));
+    },
+  };
+}
+
+function pageOf(
+  held: readonly HeldSkip[],
+  found: readonly (ItemRead<unknown> | undefined)[],
+): ReadPage<unknown> {
+  return {
+    items: found.map((read) => (read && 'item' in read ? read.item : undefined)),
+    cursorAt: (index) => cursorOf([String(held[index]?.place)]),
+    keyAt: (index) => held[index]?.key ?? '',
+    errorAt: (index) => {
+      const read = found[index];
+      if (read === undefined) return new SkipItem(gone, 'what was skipped is no longer there to be read');
+      return 'error' in read ? read.error : undefined;
+    },
+  };
+}
