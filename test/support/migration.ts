@@ -2,7 +2,11 @@ import { createHash } from 'node:crypto';
 import type { Db, MongoClient } from 'mongodb';
 import type pg from 'pg';
 import { expect } from 'vitest';
-import { hashOfFile, hashOfSentences, preprocessIdOf } from '../../src/activities/document-migration/document.ts';
+import {
+  hashOfFile,
+  hashOfSentences,
+  preprocessIdOf,
+} from '../../src/activities/document-migration/document.ts';
 import { createDocumentSource } from '../../src/dev/legacy-api/documents.ts';
 import { createMongoClient, databaseOf } from '../../src/stores/mongo/client.ts';
 import { FileStore } from '../../src/stores/mongo/files.ts';
@@ -130,7 +134,11 @@ export async function expectMigrated(stores: Stores, expected: ExpectedMigration
     storedTarget(index + 1, faults[index + 1], expected),
   );
   expect(rows).toEqual(stored);
-  await expectNothingElse(stores, stored.filter(({ code }) => code === null).length, Object.keys(faults).length);
+  await expectNothingElse(
+    stores,
+    stored.filter(({ code }) => code === null).length,
+    Object.keys(faults).length,
+  );
   await expectExtracts(
     stores,
     stored.filter(({ code }) => code === null),
@@ -178,11 +186,16 @@ async function expectNothingElse(stores: Stores, documents: number, faults: numb
   const { rows } = await stores.migration.query<{ jobs: string; faults: string }>(
     `SELECT (SELECT count(*) FROM preprocess_job) AS jobs, (SELECT count(*) FROM expected_migration_target) AS faults`,
   );
-  expect({ jobs: Number(rows[0]?.jobs), faults: Number(rows[0]?.faults) }).toEqual({ jobs: documents, faults });
+  expect({ jobs: Number(rows[0]?.jobs), faults: Number(rows[0]?.faults) }).toEqual({
+    jobs: documents,
+    faults,
+  });
   const extracts = await stores.mongo.collection('sentence_extract').countDocuments({});
   expect(extracts, 'documents in MongoDB').toBe(documents);
   const files = await stores.mongo.collection('sentences.files').find({}).project({ _id: 1 }).toArray();
-  const owned = await stores.mongo.collection('sentence_extract').countDocuments({ fileId: { $exists: true } });
+  const owned = await stores.mongo
+    .collection('sentence_extract')
+    .countDocuments({ fileId: { $exists: true } });
   expect(files.length, 'files in GridFS').toBe(owned);
   expect(await new FileStore(stores.mongo, 'sentences').unfinished(), 'chunks without a file').toEqual([]);
 }

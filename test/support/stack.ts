@@ -179,7 +179,7 @@ async function assemble(
 }
 
 /** The worker as users run it. */
-const productWorker = path.join(import.meta.dirname, '../../src/worker.ts');
+export const productWorker = path.join(import.meta.dirname, '../../src/worker.ts');
 
 /** The worker with the jobs that exist for tests alone. */
 export const testJobsWorker = path.join(import.meta.dirname, 'jobs/worker.ts');

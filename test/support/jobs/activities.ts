@@ -6,12 +6,14 @@ import { listReader } from '../../../src/stores/list/list-reader.ts';
 import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
 import { migration } from '../../../src/stores/postgres/sql.ts';
 import { noopItems, noopTargets, scriptedItems } from './contract.ts';
+import { createFixtureJobs } from './fixture-activities.ts';
 
 const nowhere = { write: () => Promise.resolve() };
 
 /** Jobs that exist for tests and measurements alone. */
 export function createTestJobs(resources: Resources): RegisteredJob[] {
   return [
+    ...createFixtureJobs(resources.migration),
     registerJob(noopTargets, {
       read: () =>
         chunks({

@@ -2,6 +2,7 @@ import type { JobProgress } from '../../../src/contract/progress.ts';
 import { runJob } from '../../../src/engine/workflow/run-job.ts';
 
 export * from '../../../src/workflows/index.ts';
+export * from './fixture-workflows.ts';
 
 export function noopTargets(parameters: unknown): Promise<JobProgress> {
   return runJob('noopTargets', parameters, async (job) => void (await job.step('read')));

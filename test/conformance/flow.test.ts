@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { JobProgress } from '../../src/contract/progress.ts';
+import { waitFor } from '../support/stack.ts';
+import { each, endingOf, fails, Fixture, upTo } from './fixture.ts';
+
+let fixture: Fixture;
+
+beforeAll(async () => {
+  fixture = await Fixture.open();
+});
+
+afterAll(() => fixture?.close());
+
+const flow = { job: 'fixtureFlow' };
+const items = { ...flow, step: 'items' };
+const more = { ...flow, step: 'more' };
+
+function stepsOf(report: JobProgress | undefined): string[] {
+  return report?.steps.map(({ step, status }) => `${step} ${status}`) ?? [];
+}
+
+/** Waits until both branches of a parallel flow are in the middle, at this item. */
+async function bothAt(run: string, item: number): Promise<void> {
+  for (const step of ['items', 'more'])
+    await waitFor(async () => (await fixture.calls(run, 'process', step))[item] === 1, { what: step });
+}
+
+describe('53: a branch on a step’s outcome, a loop, two steps in parallel → as plain code; each in the report', () => {
+  test('a branch', async () => {
+    const skipping = await fixture.run('branch', { flow: 'branch', faults: [fails('process', 4)] }, flow);
+    expect(stepsOf(skipping.report)).toEqual(['items completed', 'more completed']);
+    expect(skipping).toMatchObject({ status: 'completedWithSkips' });
+    const clean = await fixture.run('straight', { flow: 'branch' }, flow);
+    expect(stepsOf(clean.report)).toEqual(['items completed', 'finish completed']);
+    expect(clean).toMatchObject({ status: 'completed' });
+  });
+
+  test('a loop', async () => {
+    const whole = await fixture.run('loop', { flow: 'loop' }, flow);
+    expect(stepsOf(whole.report)).toEqual([
+      'prepare completed',
+      'items completed',
+      'more completed',
+      'finish completed',
+    ]);
+    const left = await fixture.run('left', { flow: 'loop', items: 6 }, flow);
+    expect(stepsOf(left.report)).toEqual(['prepare completed', 'items completed']);
+  });
+
+  test('two steps in parallel', async () => {
+    await fixture.hold('parallel', 3);
+    const told = { flow: 'parallel', heldInProcessor: [3] };
+    const handle = await fixture.start('parallel', told, flow);
+    await bothAt('parallel', 3);
+    await fixture.release('parallel');
+    const ending = await endingOf(handle);
+    expect(stepsOf(ending.report).toSorted()).toEqual([
+      'finish completed',
+      'items completed',
+      'more completed',
+    ]);
+    for (const place of [items, more])
+      expect(await fixture.effects('parallel', place)).toMatchObject({ read: 5, written: upTo(5) });
+  });
+});
+
+test('54: a parallel branch fails → the other is stopped gracefully; the job fails with both outcomes', async () => {
+  const told = { flow: 'parallel', items: 60, itemMilliseconds: 20 };
+  const faults = [fails('process', 10, { error: 'other' })];
+  await fixture.hold('half', 10);
+  const handle = await fixture.start('half', { ...told, faults, heldInProcessor: [10] }, flow);
+  await bothAt('half', 10);
+  await fixture.release('half');
+  const { status, message } = await endingOf(handle);
+  expect(status).toBe('failed');
+  expect(message).toMatch(/step items failed.*process of item 10 fails as told/u);
+  expect(message).toMatch(/step more stopped/u);
+  const report = await handle.query<JobProgress>('progress');
+  expect(stepsOf(report).toSorted()).toEqual(['items failed', 'more stopped']);
+  // What the other had in hand has committed, and nothing of it is left running.
+  const stopped = await fixture.effects('half', more);
+  expect(stopped.read).toBeGreaterThan(0);
+  expect(stopped.read).toBeLessThan(60);
+  expect(stopped.written).toEqual(upTo(stopped.read));
+
+  expect((await fixture.run('half', told, flow)).status).toBe('completed');
+  for (const place of [items, more])
+    expect(await fixture.effects('half', place)).toMatchObject({
+      read: 60,
+      writtenCount: 60,
+      written: upTo(60),
+    });
+  expect(await fixture.calls('half', 'write', 'more')).toEqual(each(upTo(60)));
+});

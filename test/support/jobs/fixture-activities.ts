@@ -1,0 +1,196 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import type { Reader } from '../../../src/contract/reader.ts';
+import { chunks, type StepContext } from '../../../src/engine/activity/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
+import { HttpStatusError, retryAfter } from '../../../src/stores/http/errors.ts';
+import { listReader } from '../../../src/stores/list/list-reader.ts';
+import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../../src/stores/postgres/sql.ts';
+import { inTransaction, type Transaction } from '../../../src/stores/postgres/transaction.ts';
+import {
+  type Fault,
+  fixture,
+  fixtureFlow,
+  fixtureOnce,
+  fixtureTable,
+  type Script,
+} from './fixture-contract.ts';
+import { raise } from './fixture-errors.ts';
+
+/**
+ * The jobs of the conformance tests. What they write is in `fixture_output`, by the chunk's transaction; how often they
+ * were called is in `fixture_call`, by a connection of their own that no rollback touches.
+ */
+export function createFixtureJobs(database: pg.Pool): RegisteredJob[] {
+  const calls = new pg.Pool({ ...database.options, max: 6, application_name: 'keystride fixture' });
+  calls.on('error', () => undefined);
+  const items = (step: string) => (context: StepContext<Script>) => new ScriptedStep(calls, step, context);
+  const scripted = (step: string) => (context: StepContext<Script>) => items(step)(context).work();
+  return [
+    registerJob(fixture, { items: scripted('items') }),
+    registerJob(fixtureOnce, { items: scripted('items') }),
+    registerJob(fixtureTable, { items: (context) => items('items')(context).work(tableReader(database)) }),
+    registerJob(fixtureFlow, {
+      prepare: ({ parameters }) => ({ run: (transaction) => note(transaction, parameters.run, 'prepare') }),
+      items: scripted('items'),
+      more: scripted('more'),
+      finish: ({ parameters }) => ({ run: (transaction) => note(transaction, parameters.run, 'finish') }),
+    }),
+  ];
+}
+
+/** The effect of a tasklet: one row. Its result is the row's id. */
+async function note(transaction: Transaction, run: string, step: string): Promise<{ readonly id: number }> {
+  const { rows } = await transaction.query<{ id: string }>(
+    'INSERT INTO fixture_output (run, step, item) VALUES ($1, $2, 1) RETURNING id',
+    [run, step],
+  );
+  return { id: Number(rows[0]?.id) };
+}
+
+/** `fixture_source` is no table of the product, so its columns are told by one that is. */
+function tableReader(pool: pg.Pool): Reader<number> {
+  const reader = keysetReader({
+    pool,
+    query: migration.selectFrom('migration_target').select(['id']),
+    table: 'migration_target',
+    key: ['id'],
+  });
+  return {
+    plan: (request) => reader.plan(request),
+    read: async (request) => {
+      const page = await reader.read(request);
+      return { ...page, items: page.items.map(({ id }) => Number(id)) };
+    },
+  };
+}
+
+/** A chunk step that does to each item what its script says. */
+class ScriptedStep {
+  readonly #pool: pg.Pool;
+  readonly #step: string;
+  readonly #told: Script;
+
+  constructor(pool: pg.Pool, step: string, { parameters }: StepContext<Script>) {
+    this.#pool = pool;
+    this.#step = step;
+    this.#told = parameters;
+  }
+
+  work(reader: Reader<number> = this.#reader()) {
+    const { skipPolicy } = this.#told;
+    return chunks<number, number>({
+      reader,
+      processor: (item, { signal }) => this.#process(item, signal),
+      writer: { write: (items, transaction) => this.#write(items, transaction) },
+      onSkip: (skips) => {
+        for (const { item, key } of skips)
+          for (const fault of this.#faults('onSkip', item ?? Number(key) + 1)) raise(fault);
+        return Promise.resolve();
+      },
+      ...(skipPolicy === 'none'
+        ? {}
+        : {
+            skipPolicy: (error: unknown) => {
+              if (skipPolicy === 'throws') throw new Error('the skip policy cannot decide');
+              return error instanceof Error && error.name === 'ScriptedError';
+            },
+          }),
+    });
+  }
+
+  #reader(): Reader<number> {
+    const list = listReader(this.#told.items, (index) => {
+      for (const fault of this.#faults('read', index + 1)) raise(fault);
+      return index + 1;
+    });
+    return {
+      plan: (request) => list.plan(request),
+      read: async (request) => {
+        const page = await list.read(request);
+        for (const item of page.items) {
+          for (const fault of this.#faults('page', item)) {
+            const [calls = 0] = await this.#count('page', [item]);
+            if (calls <= (fault.times ?? Infinity)) await this.#loseConnection();
+          }
+        }
+        return page;
+      },
+    };
+  }
+
+  /** The server ends the session under the query, as a restart or an administrator does. */
+  async #loseConnection(): Promise<void> {
+    await inTransaction(this.#pool, (transaction) =>
+      transaction.query('SELECT pg_terminate_backend(pg_backend_pid())'),
+    );
+  }
+
+  async #process(item: number, signal: AbortSignal): Promise<number | null> {
+    const { itemMilliseconds, heldInProcessor, filtered, apiUrl } = this.#told;
+    const [calls = 0] = await this.#count('process', [item]);
+    if (itemMilliseconds > 0) await delay(itemMilliseconds, undefined, { signal });
+    if (heldInProcessor.includes(item)) await this.#whileHeld(item, signal);
+    if (apiUrl !== undefined) await call(apiUrl, item, signal);
+    for (const fault of this.#faults('process', item)) if (calls <= (fault.times ?? Infinity)) raise(fault);
+    return filtered.includes(item) ? null : item;
+  }
+
+  async #write(items: readonly number[], transaction: Transaction): Promise<void> {
+    const { run, heldInWriter, swallowedAt } = this.#told;
+    const calls = await this.#count('write', items);
+    const failing = items.flatMap((item, index) =>
+      this.#faults('write', item).filter(({ times }) => (calls[index] ?? 0) <= (times ?? Infinity)),
+    );
+    const refused = new Set(failing.filter(({ error }) => error === 'constraint').map(({ item }) => item));
+    await transaction.query(
+      'INSERT INTO fixture_output (run, step, item) SELECT $1, $2, unnest($3::int[])',
+      // The table takes none below zero.
+      [run, this.#step, items.map((item) => (refused.has(item) ? -item : item))],
+    );
+    for (const item of items) if (heldInWriter.includes(item)) await this.#whileHeld(item);
+    if (items.includes(swallowedAt)) await transaction.query('SELECT 1 / 0').catch(() => undefined);
+    // After the rows: what an error leaves behind is for the engine to take back.
+    for (const fault of failing) raise(fault);
+  }
+
+  #faults(phase: Fault['phase'], item: number): Fault[] {
+    return this.#told.faults.filter(
+      (fault) => fault.phase === phase && fault.item === item && fault.step === this.#step,
+    );
+  }
+
+  /** Counts a call for each of these items. @returns how many each has had, in the same order. */
+  async #count(phase: string, items: readonly number[]): Promise<number[]> {
+    const { rows } = await this.#pool.query<{ item: number; calls: number }>(
+      `INSERT INTO fixture_call (run, step, phase, item, calls)
+       SELECT $1, $2, $3, item, 1 FROM unnest($4::int[]) AS item ORDER BY item
+       ON CONFLICT (run, step, phase, item) DO UPDATE SET calls = fixture_call.calls + 1
+       RETURNING item, calls`,
+      [this.#told.run, this.#step, phase, items],
+    );
+    const calls = new Map(rows.map((row) => [row.item, row.calls]));
+    return items.map((item) => calls.get(item) ?? 0);
+  }
+
+  async #whileHeld(item: number, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      const { rowCount } = await this.#pool.query('SELECT FROM fixture_hold WHERE run = $1 AND item = $2', [
+        this.#told.run,
+        item,
+      ]);
+      if (rowCount === 0) return;
+      await delay(25, undefined, { signal });
+    }
+  }
+}
+
+/** Calls the API of a test with an item. */
+async function call(apiUrl: string, item: number, signal: AbortSignal): Promise<void> {
+  const answer = await fetch(`${apiUrl}?item=${item}`, { signal });
+  await answer.arrayBuffer();
+  if (answer.ok) return;
+  const header = answer.headers.get('retry-after') ?? undefined;
+  throw new HttpStatusError(answer.status, { retryAfterMs: retryAfter(header) });
+}

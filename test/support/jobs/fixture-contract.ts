@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { defineJob } from '../../../src/contract/job.ts';
+import { type ChunkPolicy, chunkStep, taskletStep } from '../../../src/contract/policy.ts';
+
+/** Tells nothing about which instance a run belongs to: a restart may change it. */
+const setting = <Schema extends z.ZodType>(schema: Schema) => schema.meta({ identifying: false });
+
+/** The errors that a script can raise; see `fixture-errors.ts`. */
+export const scriptedErrors = [
+  'scripted',
+  'child',
+  'other',
+  'programming',
+  'memory',
+  'reset',
+  'constraint',
+] as const;
+
+/** One failure, as told. */
+const fault = z.object({
+  /** `page` fails the read of the page that holds the item, `onSkip` the hook that is told of its skip. */
+  phase: z.enum(['read', 'page', 'process', 'write', 'onSkip']),
+  /** The item, from 1. */
+  item: z.int(),
+  error: z.enum(scriptedErrors).default('scripted'),
+  /** How often it fails before it succeeds; for ever when left out. A read fails for ever. */
+  times: z.int().min(1).optional(),
+  /** How many errors are wrapped around it. */
+  depth: z.int().min(0).default(0),
+  step: z.string().default('items'),
+});
+
+export type Fault = z.output<typeof fault>;
+
+/** What the fixture does with its items, all of it told by the parameters of a run. */
+const script = {
+  /** Names the run: the instance, and its rows in the fixture's tables. */
+  run: z.string(),
+  date: z.iso.date().default('2025-10-01'),
+  items: setting(z.int().min(0).default(5)),
+  faults: setting(z.array(fault).default([])),
+  /** Items that the processor leaves out. */
+  filtered: setting(z.array(z.int()).default([])),
+  /** Items whose processor, or whose writer inside the transaction, waits for its row in `fixture_hold` to go. */
+  heldInProcessor: setting(z.array(z.int()).default([])),
+  heldInWriter: setting(z.array(z.int()).default([])),
+  /** An item whose writer swallows an error of its transaction. */
+  swallowedAt: setting(z.int().default(0)),
+  itemMilliseconds: setting(z.int().min(0).default(0)),
+  /** Called with every item; 429 and 503 are errors of the product's own kind. */
+  apiUrl: setting(z.url().optional()),
+  skipPolicy: setting(z.enum(['none', 'scripted', 'throws']).default('none')),
+  chunkSize: setting(z.int().min(1).default(2)),
+  concurrency: setting(z.int().min(1).default(1)),
+  partitions: setting(z.int().min(1).default(1)),
+  window: setting(z.int().min(1).default(8)),
+  pageSeconds: setting(z.number().min(0.1).default(10)),
+  skipLimit: setting(z.int().min(0).default(2)),
+  skipCodes: setting(z.array(z.string()).default(['ScriptedError'])),
+  skipExcept: setting(z.array(z.string()).default([])),
+  skipRate: setting(z.object({ share: z.number(), afterItems: z.int() }).optional()),
+  retries: setting(z.int().min(0).default(0)),
+  retryCodes: setting(z.array(z.string()).default([])),
+  startLimit: setting(z.int().min(1).optional()),
+  allowStartIfComplete: setting(z.boolean().default(false)),
+};
+
+const scriptParameters = z.object(script);
+
+/** A script as the steps see it. */
+export type Script = z.output<typeof scriptParameters>;
+
+/** A script as a test gives it. */
+export type ScriptInput = z.input<typeof scriptParameters>;
+
+function policyOf(told: Script): Partial<Omit<ChunkPolicy, 'kind'>> {
+  const { chunkSize, concurrency, partitions, window, pageSeconds, skipLimit } = told;
+  return {
+    ...{ chunkSize, concurrency, partitions, window, pageSeconds, skipLimit },
+    ...(told.startLimit === undefined ? {} : { startLimit: told.startLimit }),
+    allowStartIfComplete: told.allowStartIfComplete,
+    retry: { retries: told.retries, initialMs: 5, maximumMs: 50, codes: told.retryCodes },
+    skip: {
+      codes: told.skipCodes,
+      except: told.skipExcept,
+      ...(told.skipRate ? { rate: told.skipRate } : {}),
+    },
+  };
+}
+
+/** One chunk step over the items 1 to n that does as it is told. */
+export const fixture = defineJob({
+  name: 'fixture',
+  description: 'Items that fail as told',
+  parameters: scriptParameters,
+  steps: { items: chunkStep() },
+  tune: (told) => ({ items: policyOf(told) }),
+});
+
+/** The same, and it must not be restarted. */
+export const fixtureOnce = defineJob({
+  name: 'fixtureOnce',
+  description: 'Items that fail as told, started once',
+  parameters: scriptParameters,
+  preventRestart: true,
+  steps: { items: chunkStep() },
+  tune: (told) => ({ items: policyOf(told) }),
+});
+
+/** The same over a table whose keys are far from evenly spread. */
+export const fixtureTable = defineJob({
+  name: 'fixtureTable',
+  description: 'The rows of fixture_source',
+  parameters: scriptParameters,
+  steps: { items: chunkStep() },
+  tune: (told) => ({ items: policyOf(told) }),
+});
+
+/** Several steps, in the order that `flow` names. */
+export const fixtureFlow = defineJob({
+  name: 'fixtureFlow',
+  description: 'Steps that fail as told, in several flows',
+  parameters: z.object({
+    ...script,
+    flow: setting(z.enum(['inOrder', 'branch', 'loop', 'parallel']).default('inOrder')),
+  }),
+  steps: { prepare: taskletStep(), items: chunkStep(), more: chunkStep(), finish: taskletStep() },
+  tune: (told) => ({
+    prepare: { allowStartIfComplete: told.allowStartIfComplete },
+    items: policyOf(told),
+    more: { ...policyOf(told), allowStartIfComplete: false },
+  }),
+});
