@@ -19,9 +19,9 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/chaos/**'],
           // Most of them wait for a database rather than for the processor.
-          maxWorkers: 3,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          maxWorkers: 2,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

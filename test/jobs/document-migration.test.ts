@@ -109,7 +109,9 @@ test('a domain rule that nobody knows fails the step, by key and instance, and t
   await configureLegacyApi(world, { overrides: { [ticketKey(55)]: 'A_NEW_RULE' } });
   const { type, message } = await failureOf(await world.start('documentMigration', { run: 7 }));
   expect(type).toBe('StepFailed');
-  expect(message).toMatch(/documentMigration:run=7 step fetchAndStore .*partition 0, process of key 55 .*422 A_NEW_RULE/);
+  expect(message).toMatch(
+    /documentMigration:run=7 step fetchAndStore .*partition 0, process of key 55 .*422 A_NEW_RULE/,
+  );
   expect(await ledgerCounters(stores, 'fetchAndStore')).toMatchObject({ read: 50, written: 50 });
 
   await configureLegacyApi(world, { overrides: {} });

@@ -18,7 +18,7 @@ export interface WaitOptions {
  */
 export async function waitFor<Answer>(
   look: () => Promise<Answer> | Answer,
-  { timeoutMs = 30_000, everyMs = 50, what = 'what was waited for' }: WaitOptions = {},
+  { timeoutMs = 60_000, everyMs = 50, what = 'what was waited for' }: WaitOptions = {},
 ): Promise<Exclude<Answer, undefined | null | false>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

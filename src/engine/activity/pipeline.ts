@@ -126,7 +126,11 @@ export class Pipeline {
     // However many unreadable rows the queue holds, they make no chunk: then only reading on helps.
     const stuck =
       this.#inFlight === 0 && this.#chunks.length === 0 && this.#nextToStart === this.#queue.length;
-    return stuck || this.#queue.length < this.#window();
+    return stuck || this.#uncommitted() < this.#window();
+  }
+
+  #uncommitted(): number {
+    return this.#chunks.reduce((sum, { slots }) => sum + slots.length, this.#queue.length);
   }
 
   /** Items that may be between reader and commit: enough that one slow item at the front does not idle the rest. */
