@@ -1,0 +1,104 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  addTargets,
+  configureLegacyApi,
+  emptyTarget,
+  expectMigrated,
+  ledgerCounters,
+  openStores,
+  type Stores,
+} from '../support/migration.ts';
+import { seededRandom } from '../support/random.ts';
+import { verify } from '../support/runs.ts';
+import { createWorld, waitFor, type World } from '../support/stack.ts';
+
+let world: World;
+let stores: Stores;
+
+beforeAll(async () => {
+  world = await createWorld({ ownServers: true, legacyApi: ['--latency=400', '--jitter=200'] });
+  stores = openStores(world);
+  await world.startWorker();
+});
+
+afterAll(async () => {
+  await stores?.close();
+  await world?.dispose();
+});
+
+const documents = 600;
+const inFlight = 50;
+
+beforeEach(async () => {
+  await emptyTarget(world, stores);
+  await configureLegacyApi(world, { latency: 400, jitter: 200 });
+  await addTargets(stores, documents);
+});
+
+/** Starts the migration, lets something happen in the middle of it, and finds everything done once. */
+async function survives(what: string, happening: () => Promise<unknown>): Promise<void> {
+  const random = seededRandom(what);
+  const { workflowId } = await world.start('documentMigration', { inFlight });
+  await waitFor(async () => (await ledgerCounters(stores, 'fetchAndStore')).read > 0);
+  await delay(random.between(0, 1_500));
+  await happening();
+  expect((await ledgerCounters(stores, 'fetchAndStore')).read, 'in the middle').toBeLessThan(documents);
+  await completed(workflowId);
+  expect(await ledgerCounters(stores, 'fetchAndStore')).toEqual({
+    read: documents,
+    written: documents,
+    filtered: 0,
+    skipped: 0,
+  });
+  expect(await verify(world)).toMatchObject({ verified: true, compared: documents });
+  await expectMigrated(stores, { documents });
+}
+
+/** The client's own connection may be down for a moment: ask until there is an answer. */
+async function completed(workflowId: string): Promise<void> {
+  const status = await waitFor(
+    async () => {
+      const { status: found } = await world.client.workflow.getHandle(workflowId).describe();
+      return found.name !== 'RUNNING' && found.name;
+    },
+    { timeoutMs: 120_000, everyMs: 250, what: `the end of ${workflowId}` },
+  );
+  if (status !== 'COMPLETED') await world.client.workflow.getHandle(workflowId).result();
+  expect(status).toBe('COMPLETED');
+}
+
+test('PostgreSQL is killed and comes back', () =>
+  survives('PostgreSQL restarted', async () => {
+    await world.servers.postgres.kill('SIGKILL');
+    await delay(1_500);
+    await world.servers.postgres.restart();
+  }));
+
+test('PostgreSQL ends every connection', () =>
+  survives('connections ended', () =>
+    stores.migration.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'keystride'`,
+    ),
+  ));
+
+test('MongoDB is killed and comes back', () =>
+  survives('MongoDB restarted', async () => {
+    await world.servers.mongodb.kill('SIGKILL');
+    await delay(2_000);
+    await world.servers.mongodb.restart();
+  }));
+
+test('Temporal is killed and comes back', () =>
+  survives('Temporal restarted', async () => {
+    await world.servers.temporal.kill('SIGKILL');
+    await delay(2_000);
+    await world.servers.temporal.restart();
+  }));
+
+test('the legacy API is down for 20 seconds', () =>
+  survives('legacy API down', async () => {
+    await world.legacyApi.kill('SIGKILL');
+    await delay(20_000);
+    await world.legacyApi.restart();
+  }));
