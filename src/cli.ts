@@ -10,6 +10,7 @@ import { jobsCommand } from './cli/jobs.ts';
 import { listCommand } from './cli/list.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { errorJson, CommandError, exitCodes, printError, printJson } from './cli/output.ts';
+import { proveCommand } from './cli/prove.ts';
 import { skipsCommand } from './cli/skips.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
@@ -33,7 +34,7 @@ const program = new Command('keystride')
 const commands = [
   [demoCommand(), devCommand(), workerCommand(), migrateCommand(), demoDataCommand()],
   [jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
-  [skipsCommand(), verifyCommand()],
+  [skipsCommand(), verifyCommand(), proveCommand()],
 ];
 for (const command of commands.flat()) program.addCommand(command);
 forEveryCommand(program, (command) =>

@@ -44,6 +44,8 @@ export interface BaseConfig {
   workflowBundle?: string;
   /** `KEYSTRIDE_BYTES_IN_FLIGHT`: bound on the documents held in memory, in bytes. @default 256 MiB */
   bytesInFlight: number;
+  /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
+  faults?: string;
 }
 
 /** Everything from the environment, with the settings `N` present. */
@@ -105,7 +107,7 @@ export function loadConfig<const N extends Need = never>(
     taskQueue: settings.KEYSTRIDE_TASK_QUEUE ?? 'keystride',
     logLevel: settings.LOG_LEVEL ?? 'info',
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
-    ...defined({ workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE }),
+    ...defined({ workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE, faults: settings.KEYSTRIDE_FAULTS }),
     ...addresses,
   };
   // refuseProblems has thrown if one of the needs is not there, which the compiler cannot follow.
@@ -177,6 +179,7 @@ const environmentSchema = z.object({
     .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
     .optional(),
   KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
+  KEYSTRIDE_FAULTS: z.string().optional(),
 });
 
 type Settings = z.infer<typeof environmentSchema>;

@@ -1,6 +1,7 @@
 import { Runtime } from '@temporalio/worker';
 import type { Resources } from './activities/resources.ts';
 import { ConfigError, loadConfig } from './config.ts';
+import { armFaultPoints } from './engine/activity/fault-points.ts';
 import type { RegisteredJob } from './engine/activity/registry.ts';
 import { serve } from './engine/serve.ts';
 import { createLogger, temporalLogger } from './logging.ts';
@@ -31,6 +32,7 @@ async function connectAndServe(jobs: (resources: Resources) => readonly Register
     'mongodbUrl',
     'legacyApiUrl',
   ]);
+  if (config.faults !== undefined) armFaultPoints(config.faults);
   Runtime.install({ logger: temporalLogger(createLogger(config.logLevel)) });
   const resources = await openResources(config);
   try {

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import { BSON, type Db, type Document } from 'mongodb';
+import pg from 'pg';
+import type { IgnoredColumns } from './columns.ts';
+import { writesTable } from './audit.ts';
+
+/** Everything that a run has left behind: place → content → how often. Contents are hashes. */
+export type Effects = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/** How the effects of a run differ from those of the run without faults. */
+export interface Comparison {
+  /** Rows and documents that are not there. */
+  readonly lost: number;
+  /** Rows and documents too many, and writes of a row beyond those of the run without faults. */
+  readonly doubled: number;
+  /** One line a place. */
+  readonly differences: readonly string[];
+}
+
+/**
+ * Reads what a run has left: the rows of all tables in `public`, every committed write to them, the skips, and the
+ * documents of all collections.
+ */
+export async function readEffects(
+  databaseUrl: string,
+  mongo: Db,
+  ignored: IgnoredColumns,
+  since: Date,
+): Promise<Effects> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    return new Map([...(await readTables(client, ignored)), ...(await readCollections(mongo, since))]);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Compares place by place, as bags: neither order nor generated keys matter. */
+export function compareEffects(expected: Effects, found: Effects): Comparison {
+  let lost = 0;
+  let doubled = 0;
+  const differences: string[] = [];
+  for (const place of new Set([...expected.keys(), ...found.keys()])) {
+    const missing = surplus(expected.get(place), found.get(place));
+    const extra = surplus(found.get(place), expected.get(place));
+    if (missing + extra === 0) continue;
+    lost += missing;
+    doubled += extra;
+    differences.push(`${place}: ${missing} missing, ${extra} too many`);
+  }
+  return { lost, doubled, differences };
+}
+
+function surplus(of: ReadonlyMap<string, number> = new Map(), over: ReadonlyMap<string, number> = new Map()) {
+  let sum = 0;
+  for (const [content, count] of of) sum += Math.max(0, count - (over.get(content) ?? 0));
+  return sum;
+}
+
+async function readTables(
+  client: pg.Client,
+  ignored: IgnoredColumns,
+): Promise<Map<string, Map<string, number>>> {
+  const effects = new Map<string, Map<string, number>>();
+  for (const [table, columns] of ignored) {
+    const name = client.escapeIdentifier(table);
+    const rows = `SELECT md5((to_jsonb(row) - $1::text[])::text) AS content, count(*)::int AS count
+                    FROM public.${name} AS row GROUP BY 1`;
+    effects.set(`table ${table}`, await bagOf(client, rows, [columns]));
+    const writes = `SELECT operation || md5((content - $1::text[])::text) AS content, count(*)::int AS count
+                      FROM ${writesTable} WHERE relation = $2 GROUP BY 1`;
+    effects.set(`writes to ${table}`, await bagOf(client, writes, [columns, table]));
+  }
+  const skips = `SELECT concat_ws(' ', step, phase, code, item_key) AS content, count(*)::int AS count
+                   FROM keystride.skip GROUP BY 1`;
+  effects.set('skips', await bagOf(client, skips, []));
+  return effects;
+}
+
+async function bagOf(client: pg.Client, text: string, values: unknown[]): Promise<Map<string, number>> {
+  const { rows } = await client.query<{ content: string; count: number }>(text, values);
+  return new Map(rows.map(({ content, count }) => [content, count]));
+}
+
+async function readCollections(mongo: Db, since: Date): Promise<Map<string, Map<string, number>>> {
+  const effects = new Map<string, Map<string, number>>();
+  for (const { name } of await mongo.listCollections({}, { nameOnly: true }).toArray()) {
+    const bag = new Map<string, number>();
+    for await (const document of mongo.collection(name).find()) {
+      const content = hashOf(comparable(document, since));
+      bag.set(content, (bag.get(content) ?? 0) + 1);
+    }
+    effects.set(`collection ${name}`, bag);
+  }
+  return effects;
+}
+
+/** Without what tells one run from another: the epoch, an id that the driver made up, the time of writing. */
+function comparable(document: Document, since: Date): Document {
+  const stays = ([name, value]: [string, unknown]) =>
+    name !== 'epoch' &&
+    !(name === '_id' && value instanceof BSON.ObjectId) &&
+    !(value instanceof Date && value >= since);
+  return Object.fromEntries(Object.entries(document).filter(stays));
+}
+
+function hashOf(document: Document): string {
+  return createHash('sha256').update(BSON.serialize(document)).digest('hex');
+}

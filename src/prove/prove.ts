@@ -1,0 +1,236 @@
+import { Client, Connection } from '@temporalio/client';
+import type { JobDefinition } from '../contract/job.ts';
+import { instanceKey, parseParameters } from '../contract/parameters.ts';
+import { PartError } from '../dev/part.ts';
+import type { OnProgress } from '../dev/progress.ts';
+import { startStack, type Stack } from '../dev/stack.ts';
+import { bookProblems, type Books } from './books.ts';
+import { ignoredColumns, type IgnoredColumns } from './columns.ts';
+import { Copies, type DataSource, withClient } from './copies.ts';
+import { compareEffects, type Comparison, readEffects, type Effects } from './effects.ts';
+import {
+  faultText,
+  isRestart,
+  type FaultPlace,
+  type Passes,
+  placesOf,
+  planFaults,
+  restarts,
+} from './plan.ts';
+import { type Bench, type RunLeft, runOnce } from './run.ts';
+
+/** What to prove. */
+export interface ProveOptions {
+  readonly job: JobDefinition;
+  /** The job's parameters as a caller gives them. */
+  readonly input: Readonly<Record<string, unknown>>;
+  /** One run with faults for each; as many in a row as there are places meet them all. */
+  readonly seeds: readonly number[];
+  /** Runs at a time. Those that restart a server have it to themselves. */
+  readonly parallel: number;
+  readonly data: DataSource;
+  readonly onProgress: OnProgress;
+  /** Told of the run without faults. */
+  readonly onMeasured: (passes: Passes, seconds: number) => void;
+  readonly onRun: (run: ProvedRun) => void;
+}
+
+/** How one run with faults ended. */
+export interface ProvedRun {
+  readonly seed: number;
+  /** In words. */
+  readonly faults: readonly string[];
+  readonly seconds: number;
+  /** Rows and documents of the run without faults that are missing. */
+  readonly lost: number;
+  /** Rows and documents too many, and committed writes too many. */
+  readonly doubled: number;
+  /** The books balance and are those of the run without faults. */
+  readonly balanced: boolean;
+  /** The job did not complete: why. */
+  readonly problem?: string;
+  /** One line each: what is different, and what is wrong with the books. */
+  readonly findings: readonly string[];
+}
+
+/** The sum of all runs. */
+export interface ProveReport {
+  readonly runs: number;
+  readonly lost: number;
+  readonly doubled: number;
+  readonly balanced: boolean;
+  /** Faults that happened, by place, of all places that the job passes. */
+  readonly faultPoints: Readonly<Record<string, number>>;
+  readonly failedSeeds: readonly number[];
+}
+
+/** The longest that a run may take, in seconds. */
+const timeLimitSeconds = 150;
+
+/**
+ * Runs a job once without faults and then again and again with faults, each on a copy of its data, and compares what
+ * each run has left with what the first one left.
+ *
+ * All servers are its own, the legacy API is the stub; of what the environment names only databases are used, and those
+ * only copied.
+ *
+ * @throws PartError when a part does not come up, a database cannot be copied, or the job fails without faults
+ * @throws JobParametersInvalid
+ */
+export async function prove(options: ProveOptions): Promise<ProveReport> {
+  const parameters = parseParameters(options.job, options.input);
+  const instance = instanceKey(options.job, parameters);
+  const stack = await startStack({
+    ephemeral: true,
+    legacyApiArguments: ['--latency=20', '--not-found=0.02', '--malformed=0.01', '--unsupported=0.01'],
+    // Workers come and go here by the dozen, on purpose.
+    onProgress: (event) => event.part.startsWith('worker') || options.onProgress(event),
+  });
+  try {
+    return await proveOn(stack, options, instance);
+  } finally {
+    await stack.stop();
+  }
+}
+
+async function proveOn(stack: Stack, options: ProveOptions, instance: string): Promise<ProveReport> {
+  const { postgres, temporal } = stack.parts;
+  const own = { databaseUrl: postgres.url, sourceDatabaseUrl: postgres.sourceUrl };
+  const copies = await Copies.prepare(options.data, own, instance);
+  const connection = await Connection.connect({ address: temporal.address });
+  const bench: Bench = {
+    stack,
+    client: new Client({ connection, namespace: temporal.namespace }),
+    copies,
+    job: options.job.name,
+    input: options.input,
+    instance,
+    restartable: options.data.databaseUrl === undefined ? restarts : ['temporalRestarted'],
+    timeLimitSeconds,
+  };
+  try {
+    const standard = await measure(bench, options);
+    return await runAll(bench, options, standard);
+  } finally {
+    await connection.close();
+    await copies.drop();
+  }
+}
+
+/** What the run without faults did: all others are measured by it. */
+interface Standard {
+  readonly passes: Passes;
+  readonly effects: Effects;
+  readonly books: Books;
+  readonly ignored: IgnoredColumns;
+  readonly since: Date;
+}
+
+async function measure(bench: Bench, { onMeasured }: ProveOptions): Promise<Standard> {
+  const since = await clockOf(bench.copies.sourceUrl);
+  const { passes, seconds, problem, judgement } = await runOnce(
+    bench,
+    'without_faults',
+    [],
+    async ({ databaseUrl, mongo, books }) => {
+      const ignored = await ignoredColumns(databaseUrl, since);
+      return { ignored, books, effects: await readEffects(databaseUrl, mongo, ignored, since) };
+    },
+  );
+  const wrong = problem ?? judgement.books.problems[0];
+  if (wrong !== undefined)
+    throw new PartError({
+      what: `without any fault ${wrong}`,
+      where: bench.instance,
+      todo: 'Make the job complete on this data first.',
+    });
+  onMeasured(passes, seconds);
+  return { passes, since, ...judgement };
+}
+
+async function runAll(bench: Bench, options: ProveOptions, standard: Standard): Promise<ProveReport> {
+  const happened = new Map<FaultPlace, number>(placesOf(standard.passes).map((place) => [place, 0]));
+  const done: ProvedRun[] = [];
+  const restarting = (seed: number) =>
+    planFaults(seed, standard.passes).some(({ place }) => isRestart(place));
+  const perform = async (seed: number) => {
+    const run = await runWithFaults(bench, standard, seed, happened);
+    done.push(run);
+    options.onRun(run);
+  };
+  await eachOf(
+    options.seeds.filter((seed) => !restarting(seed)),
+    options.parallel,
+    perform,
+  );
+  await eachOf(options.seeds.filter(restarting), 1, perform);
+  return reportOf(done, happened);
+}
+
+async function runWithFaults(
+  bench: Bench,
+  standard: Standard,
+  seed: number,
+  happened: Map<FaultPlace, number>,
+): Promise<ProvedRun> {
+  const faults = planFaults(seed, standard.passes);
+  const judge = async (left: RunLeft): Promise<Comparison & { books: readonly string[] }> => ({
+    ...compareEffects(
+      standard.effects,
+      await readEffects(left.databaseUrl, left.mongo, standard.ignored, standard.since),
+    ),
+    books: bookProblems(standard.books, left.books),
+  });
+  const story = await runOnce(bench, `seed_${seed}`, faults, judge);
+  for (const [place, count] of story.happened) happened.set(place, (happened.get(place) ?? 0) + count);
+  const { lost, doubled, differences, books } = story.judgement;
+  return {
+    seed,
+    faults: faults.map(faultText),
+    seconds: story.seconds,
+    lost,
+    doubled,
+    balanced: books.length === 0,
+    ...(story.problem !== undefined && { problem: story.problem }),
+    findings: [...differences, ...books],
+  };
+}
+
+/** Whether a run did what the one without faults did. */
+export function hasFailed({ lost, doubled, balanced, problem }: ProvedRun): boolean {
+  return lost > 0 || doubled > 0 || !balanced || problem !== undefined;
+}
+
+function reportOf(runs: readonly ProvedRun[], happened: ReadonlyMap<FaultPlace, number>): ProveReport {
+  return {
+    runs: runs.length,
+    lost: runs.reduce((sum, { lost }) => sum + lost, 0),
+    doubled: runs.reduce((sum, { doubled }) => sum + doubled, 0),
+    balanced: runs.every(({ balanced }) => balanced),
+    faultPoints: Object.fromEntries(happened),
+    failedSeeds: runs
+      .filter(hasFailed)
+      .map(({ seed }) => seed)
+      .toSorted((a, b) => a - b),
+  };
+}
+
+/** Does something for each seed, so many at a time. */
+async function eachOf(
+  seeds: readonly number[],
+  atATime: number,
+  work: (seed: number) => Promise<void>,
+): Promise<void> {
+  const left = [...seeds];
+  const worker = async () => {
+    for (let seed = left.shift(); seed !== undefined; seed = left.shift()) await work(seed);
+  };
+  await Promise.all(Array.from({ length: Math.min(atATime, seeds.length) }, worker));
+}
+
+async function clockOf(databaseUrl: string): Promise<Date> {
+  return withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ now: Date }>('SELECT clock_timestamp() AS now');
+    return rows[0]?.now ?? new Date();
+  });
+}

@@ -1,0 +1,96 @@
+import { MongoClient } from 'mongodb';
+import pg from 'pg';
+import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { noteWrites } from '../../src/prove/audit.ts';
+import { ignoredColumns, type IgnoredColumns } from '../../src/prove/columns.ts';
+import { compareEffects, readEffects, type Effects } from '../../src/prove/effects.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let client: pg.Client;
+let mongo: MongoClient;
+let since: Date;
+let ignored: IgnoredColumns;
+
+beforeEach(async () => {
+  database = await testDatabase('migration');
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await noteWrites(client);
+  const url = new URL(inject('sharedStack').mongodbUrl);
+  url.pathname = `/keystride_test_effects_${crypto.randomUUID().slice(0, 8)}`;
+  mongo = await MongoClient.connect(url.href);
+  since = new Date();
+});
+
+afterEach(async () => {
+  await mongo.db().dropDatabase();
+  await mongo.close();
+  await client.end();
+  await database.drop();
+});
+
+const upload = '2020-02-29T23:59:59.123456Z';
+
+async function migrate(key: string, uploadedAt = upload): Promise<void> {
+  await client.query(
+    `INSERT INTO migration_target (ticket_key, uploaded_at, migrated_at) VALUES ($1, $2, clock_timestamp())
+         ON CONFLICT (ticket_key) DO UPDATE SET uploaded_at = excluded.uploaded_at, migrated_at = excluded.migrated_at`,
+    [key, uploadedAt],
+  );
+  const document = { _id: key as never, epoch: 1, text: 'one two', storedAt: new Date() };
+  await mongo.db().collection('extracts').replaceOne({ _id: document._id }, document, { upsert: true });
+}
+
+/** What is there now, after which everything is taken away. */
+async function take(): Promise<Effects> {
+  ignored ??= await ignoredColumns(database.url, since);
+  const effects = await readEffects(database.url, mongo.db(), ignored, since);
+  await client.query('TRUNCATE migration_target; TRUNCATE keystride_prove.written');
+  await mongo.db().dropDatabase();
+  return effects;
+}
+
+test('the same work at another time, under other ids, has the same effects', async () => {
+  await migrate('a');
+  await migrate('b');
+  const expected = await take();
+  expect([...(ignored.get('migration_target') ?? [])].toSorted()).toEqual(['id', 'migrated_at']);
+  await migrate('b');
+  await migrate('a');
+  expect(compareEffects(expected, await take())).toEqual({ lost: 0, doubled: 0, differences: [] });
+});
+
+test('what is missing, too many, written twice or cut by a microsecond shows', async () => {
+  await migrate('a');
+  await migrate('b');
+  const expected = await take();
+
+  await migrate('a');
+  expect(compareEffects(expected, await take())).toMatchObject({ lost: 3, doubled: 0 });
+
+  for (const key of ['a', 'b', 'c']) await migrate(key);
+  expect(compareEffects(expected, await take())).toMatchObject({ lost: 0, doubled: 3 });
+
+  // An upsert done twice leaves the same rows: only the note of the write tells.
+  for (const key of ['a', 'b', 'b']) await migrate(key);
+  expect(compareEffects(expected, await take())).toEqual({
+    lost: 0,
+    doubled: 1,
+    differences: ['writes to migration_target: 0 missing, 1 too many'],
+  });
+
+  await migrate('a');
+  await migrate('b', '2020-02-29T23:59:59.123Z');
+  expect(compareEffects(expected, await take())).toMatchObject({ lost: 2, doubled: 2 });
+});
+
+test('a write that is rolled back is none', async () => {
+  await migrate('a');
+  const expected = await take();
+  await client.query('BEGIN');
+  await client.query(`INSERT INTO migration_target (ticket_key) VALUES ('b')`);
+  await client.query('ROLLBACK');
+  await migrate('a');
+  expect(compareEffects(expected, await take())).toMatchObject({ lost: 0, doubled: 0 });
+});

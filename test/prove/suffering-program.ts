@@ -1,0 +1,7 @@
+import { armFaultPoints, faultPoint } from '../../src/engine/activity/fault-points.ts';
+
+armFaultPoints(process.argv[2] ?? '');
+for (let pass = 1; pass <= 5; pass++) {
+  faultPoint('beforeCommit');
+  console.log(`passed ${pass}`);
+}
