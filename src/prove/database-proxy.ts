@@ -87,7 +87,7 @@ export class DatabaseProxy {
     return through.href;
   }
 
-  /** Ends every connection without a word. */
+  /** Ends every connection without a word. Not by a reset: Node may then wait for unwritten bytes when it exits. */
   cutAll(): void {
     for (const { client, server } of this.#connections) {
       client.destroy();

@@ -35,6 +35,9 @@ const most = 4;
 /** A dead or frozen worker costs a heartbeat time-out; more than two of them would make a run long. */
 const mostSilent = 2;
 
+/** Of the faults of workers. A frozen worker may have been handed more tasks, each of which has to time out: a long run. */
+const shareOfFreezes = 0.3;
+
 /** The places where faults can happen to this job: those that it passes. */
 export function placesOf(passes: Passes): FaultPlace[] {
   return [
@@ -56,7 +59,9 @@ export function planFaults(seed: number, passes: Passes): PlannedFault[] {
   const half = Math.ceil(places.length / 2);
   const chosen = [places[seed % places.length], places[(seed + half) % places.length]];
   const others = places.filter((place) => !isRestart(place));
-  const extras = Math.floor(random() * (most - chosen.length + 1));
+  // A run that restarts a server has the machine to itself: it is to be short.
+  const alone = chosen.some((place) => place !== undefined && isRestart(place));
+  const extras = alone ? 0 : Math.floor(random() * (most - chosen.length + 1));
   for (let extra = 0; extra < extras; extra++) chosen.push(others[Math.floor(random() * others.length)]);
   const faults: PlannedFault[] = [];
   for (const place of chosen) {
@@ -67,7 +72,7 @@ export function planFaults(seed: number, passes: Passes): PlannedFault[] {
     if (place === undefined || (isPoint(place) && silent === mostSilent)) continue;
     const at = 1 + Math.floor(when * occasionsOf(place, passes));
     if (!isPoint(place)) faults.push({ place, at });
-    else faults.push({ place, at, signal: how < 0.4 && !frozen ? 'SIGSTOP' : 'SIGKILL' });
+    else faults.push({ place, at, signal: how < shareOfFreezes && !frozen ? 'SIGSTOP' : 'SIGKILL' });
   }
   return faults;
 }

@@ -25,7 +25,7 @@ async function proveJob(job: JobDefinition, rows: number): Promise<ProveReport> 
     job,
     input: {},
     seeds: [...kept.map(({ seed }) => seed), ...fresh],
-    parallel: 3,
+    parallel: 4,
     data: { rows },
     onProgress: (event) => console.log(progressText(event)),
     onMeasured: (_passes, seconds) => console.log(`without faults: ${seconds.toFixed(1)} s`),
