@@ -29,10 +29,22 @@ export default defineConfig({
           ...shared,
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
+          exclude: ['test/chaos/prove.test.ts'],
           // After the others and one at a time: each brings processes of its own, and some measure time.
           sequence: { groupOrder: 1 },
           maxWorkers: 1,
           testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        // Brings a stack of its own, and takes the whole machine.
+        test: {
+          ...shared,
+          name: 'prove',
+          include: ['test/chaos/prove.test.ts'],
+          sequence: { groupOrder: 2 },
+          maxWorkers: 1,
           hookTimeout: 120_000,
         },
       },
