@@ -1,14 +1,11 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command } from 'commander';
+import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
 import { cacheOf, homeOf } from '../config.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
 import { isRunning, livingProcesses, readState, type KnownAddresses, type StackState } from '../dev/state.ts';
 
 // What starts a stack is loaded when a stack is started: it brings three databases' clients with it.
-
-interface OutputOptions {
-  output: 'text' | 'json';
-}
 
 interface DevOptions extends OutputOptions {
   detach?: true;
@@ -24,7 +21,7 @@ export function devCommand(): Command {
     )
     .enablePositionalOptions()
     .option('-d, --detach', 'return when all is up; it goes on until `dev stop`')
-    .option('--workers <n>', 'worker processes', count(0), 1)
+    .option('--workers <n>', 'worker processes', wholeNumber(0, 100), 1)
     .option('--legacy-api <options>', 'options of the stub, such as "--latency 1000"', '')
     .addOption(outputOption())
     .addHelpText('after', help)
@@ -42,7 +39,7 @@ export function devCommand(): Command {
   command
     .command('worker')
     .description('start more worker processes for the running stack')
-    .option('--count <n>', 'how many', count(1), 1)
+    .option('--count <n>', 'how many', wholeNumber(1, 100), 1)
     .addOption(outputOption())
     .action((options: OutputOptions & { count: number }) => addWorkers(options));
   return command;
@@ -197,18 +194,4 @@ function showAddresses(addresses: KnownAddresses): void {
 
 function showProgress(event: ProgressEvent): void {
   progressLine(progressText(event));
-}
-
-function count(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= 100) return value;
-    throw new InvalidArgumentError(`a whole number from ${least} to 100 is wanted`);
-  };
-}
-
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'how to print the result')
-    .choices(['text', 'json'])
-    .default('text');
 }

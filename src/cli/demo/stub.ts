@@ -1,4 +1,5 @@
 import { withoutCredentials } from '../../config.ts';
+import { defaultBehaviour } from '../../dev/legacy-api/settings.ts';
 import type { StatisticsReport } from '../../dev/legacy-api/statistics.ts';
 import { CommandError } from '../output.ts';
 
@@ -14,22 +15,6 @@ export interface StubBehaviour {
   readonly overrides?: Readonly<Record<string, string>>;
 }
 
-const undisturbed = {
-  jitter: 0,
-  notFound: 0,
-  malformed: 0,
-  unsupported: 0,
-  tooMany: 0,
-  unavailable: 0,
-  serverError: 0,
-  hang: 0,
-  truncate: 0,
-  invalidJson: 0,
-  redirect: 0,
-  maxConcurrent: null,
-  overrides: {},
-};
-
 /** A key that no directory has a file for, while a stub that makes documents up has a document for every key. */
 const unlikelyKey = 'keystride-demo-probe/no-such-document';
 
@@ -43,7 +28,7 @@ export class Stub {
 
   /** Sets all of the behaviour; whatever is not named does not happen. */
   async configure(behaviour: StubBehaviour): Promise<void> {
-    await this.#ask('POST', '/configure', { ...undisturbed, ...behaviour });
+    await this.#ask('POST', '/configure', { ...defaultBehaviour, ...behaviour });
   }
 
   /** Forgets all calls. */

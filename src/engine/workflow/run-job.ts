@@ -113,10 +113,8 @@ function withOthers(message: string, steps: readonly StepProgress[]): string {
 }
 
 function continueRun(run: JobRun, parameters: unknown): Promise<never> {
-  const { searchAttributes, ...info } = workflowInfo();
-  void searchAttributes;
   const carried: Carried = { claim: run.opened.claim, ...run.carried };
-  const again = makeContinueAsNewFunc<Workflow>({ memo: { ...info.memo, [carriedMemo]: carried } });
+  const again = makeContinueAsNewFunc<Workflow>({ memo: { ...workflowInfo().memo, [carriedMemo]: carried } });
   return again(parameters);
 }
 
