@@ -46,3 +46,17 @@ export interface Reader<Item> {
     readonly signal: AbortSignal;
   }): Promise<readonly (ItemRead<Item> | undefined)[]>;
 }
+
+/** Consecutive rows of a key range, as many as one statement is to work on. */
+export interface RowRange {
+  /** The key of the last of them. */
+  readonly upper: Cursor;
+  /** How many there are. */
+  readonly rows: number;
+}
+
+/** Where a set step's rows are: it is told their keys' ranges and never reads the rows themselves. */
+export interface RangeReader<Range extends RowRange> extends Pick<Reader<unknown>, 'plan'> {
+  /** The next `limit` rows; fewer in answer means that the range has ended, null that there is none left. */
+  next(request: ReadRequest): Promise<Range | null>;
+}

@@ -1,7 +1,7 @@
 import type { Logger } from '@temporalio/common';
 import type { Classifier } from '../../contract/classification.ts';
 import type { Counters } from '../../contract/progress.ts';
-import type { Reader } from '../../contract/reader.ts';
+import type { RangeReader, Reader, RowRange } from '../../contract/reader.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { Skip } from './ledger/skips.ts';
 
@@ -51,17 +51,20 @@ export interface Writer<Output> {
   write(outputs: readonly Output[], transaction: Transaction): Promise<void>;
 }
 
-/** The work of a chunk step: how its items are read, processed and written. */
-export interface ChunkWork<Item, Output> {
-  readonly reader: Reader<Item>;
-  readonly processor: Processor<Item, Output>;
-  readonly writer: Writer<Output>;
+interface StepWork {
   /** What only this step knows about errors; asked before the stores' own tables. */
   readonly classifiers?: readonly Classifier[];
   /** Called in the transaction that opens the step, once an execution. */
   beforeStep?(transaction: Transaction): Promise<void>;
   /** Called in the transaction that completes the step, once. */
   afterStep?(transaction: Transaction, counters: Counters): Promise<void>;
+}
+
+/** The work of a chunk step: how its items are read, processed and written. */
+export interface ChunkWork<Item, Output> extends StepWork {
+  readonly reader: Reader<Item>;
+  readonly processor: Processor<Item, Output>;
+  readonly writer: Writer<Output>;
   /**
    * Decides about an error that would otherwise end the step: true sets the item aside. The step's skip limit holds all
    * the same. What it throws itself ends the step.
@@ -78,6 +81,27 @@ export type AnyChunkWork = ChunkWork<unknown, unknown>;
 export function chunks<Item, Output>(work: ChunkWork<Item, Output>): AnyChunkWork {
   // The engine only ever hands a step's items back to the step itself.
   return work as unknown as AnyChunkWork;
+}
+
+/** The work of a set step: a chunk step whose reading, processing and writing is SQL over a range of keys. */
+export interface SetWork<Range extends RowRange> extends StepWork {
+  readonly reader: RangeReader<Range>;
+  /**
+   * Reads, processes and writes the rows of a range by statements, in the chunk's transaction, after the checkpoint has
+   * moved. Nothing is skipped: a statement that fails for good ends the step.
+   *
+   * @returns how many of the range's rows it has written; the others count as filtered.
+   */
+  write(range: Range, transaction: Transaction): Promise<number>;
+}
+
+/** The work of any set step, its range type known to its reader alone. */
+export type AnySetWork = SetWork<RowRange>;
+
+/** Declares the work of a set step. */
+export function sets<Range extends RowRange>(work: SetWork<Range>): AnySetWork {
+  // The engine only ever hands a reader's ranges back to the work that has the reader.
+  return work as unknown as AnySetWork;
 }
 
 /** Thrown by `prepare` when some items failed and all others are written. */

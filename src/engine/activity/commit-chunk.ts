@@ -1,27 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type pg from 'pg';
 import type { ErrorClass } from '../../contract/classification.ts';
 import { failureTypeOf } from '../../contract/errors.ts';
 import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
 import type { Counters } from '../../contract/progress.ts';
-import { CommitUnknown, inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { type Chunk, countersOfChunk, withSkips } from './chunk.ts';
 import type { AnyChunkWork } from './chunks.ts';
+import { commitOnce, type Committer } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
-import { advanceCheckpoint, amendCounters, hasCommitted, type PartitionKey } from './ledger/checkpoint.ts';
+import { advanceCheckpoint, amendCounters } from './ledger/checkpoint.ts';
 import { closeRedriven } from './ledger/redriven-skips.ts';
 import { recordSkips } from './ledger/skips.ts';
 import { backoff, ItemFailed } from './process-item.ts';
 import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } from './write-chunk.ts';
 
-/** What a page attempt commits as. */
-export interface ChunkCommitter {
-  readonly pool: pg.Pool;
-  readonly key: PartitionKey;
-  readonly holder: string;
+/** What a page attempt of items commits as. */
+export interface ChunkCommitter extends Committer {
   readonly work: AnyChunkWork;
   readonly policy: { readonly retry: RetryPolicy; readonly skipLimit: number; readonly skip?: SkipPolicy };
-  readonly classify: (error: unknown) => ErrorClass;
 }
 
 /**
@@ -41,16 +37,11 @@ export async function commitChunk(committer: ChunkCommitter, seq: number, given:
   for (let attempt = 1; ; attempt++) {
     let written = chunk;
     try {
-      faultPoint('beforeBegin');
-      await inTransaction(committer.pool, async (transaction) => {
+      await commitOnce(committer, seq, async (transaction) => {
         written = await writeChunk(committer, seq, chunk, transaction, bisect ? attempt - 1 : undefined);
-        faultPoint('beforeCommit');
       });
-      faultPoint('afterCommit');
       return countersOfChunk(written);
     } catch (error) {
-      if (error instanceof CommitUnknown && (await resolveCommit(committer, seq)))
-        return countersOfChunk(written);
       const next = nextTry(committer, error, attempt, bisect);
       if (next === 'give up')
         throw error instanceof WriterFailed ? failedFor(committer, chunk, error, attempt) : error;
@@ -81,7 +72,8 @@ async function writeChunk(
   if (bisectAfter === undefined) await writeOutputs(committer, chunk, transaction);
   else {
     written = await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
-    await amendCounters(transaction, key, written.outputs.length - chunk.outputs.length);
+    const lost = chunk.outputs.length - written.outputs.length;
+    await amendCounters(transaction, key, { read: 0, filtered: 0, written: -lost, skipped: lost });
   }
   faultPoint('afterWrites');
   if (written.skips.length > 0) {
@@ -125,18 +117,4 @@ function failedFor(
   // What a store calls transient the page meets again; what the step's policy alone retries has had its retries.
   const settled: ErrorClass = found.exhausted === 'fail' ? { ...found, decision: 'fail' } : found;
   return new ItemFailed(error.cause, settled, keys, attempts, 'write', others === 0);
-}
-
-/** Asks the checkpoint until it can be reached, or the retries are used up. */
-async function resolveCommit(committer: ChunkCommitter, seq: number): Promise<boolean> {
-  const { retry } = committer.policy;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await hasCommitted(committer.pool, committer.key, committer.holder, seq);
-    } catch (error) {
-      const passing = failureTypeOf(error) === undefined && committer.classify(error).decision === 'retry';
-      if (!passing || attempt > retry.retries) throw error;
-    }
-    await delay(backoff(retry, attempt));
-  }
 }

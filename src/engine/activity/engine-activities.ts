@@ -19,7 +19,7 @@ import type { StepPolicy } from '../../contract/policy.ts';
 import { redrive } from '../../contract/redrive.ts';
 import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { AnyChunkWork, StepContext } from './chunks.ts';
+import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 import { classifyWith, safeMessage, toFailure } from './item-errors.ts';
 import { claimInstance, closeInstance, holdClaim, type IsOpen } from './ledger/claim.ts';
 import {
@@ -106,9 +106,10 @@ function chunkWork(
   { registry, ledger }: EngineResources,
   { claim, step }: { readonly claim: Claim; readonly step: string },
   context: StepContext,
-): AnyChunkWork {
+): AnyChunkWork | AnySetWork {
   const work = registry.work('chunk', claim.job, step, context);
-  return claim.redrives ? redrivenWork(work, ledger, claim, step) : work;
+  // A set step skips nothing: there is nothing of it to redrive.
+  return claim.redrives && 'processor' in work ? redrivenWork(work, ledger, claim, step) : work;
 }
 
 async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {

@@ -3,16 +3,17 @@ import { Context } from '@temporalio/activity';
 import type pg from 'pg';
 import type { ErrorClass } from '../../contract/classification.ts';
 import type { PageRequest, PartitionState } from '../../contract/activities.ts';
-import { addCounters, type PageHeartbeat } from '../../contract/progress.ts';
+import { addCounters, type Counters, noCounters, type PageHeartbeat } from '../../contract/progress.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { AnyChunkWork } from './chunks.ts';
+import type { AnyChunkWork, AnySetWork } from './chunks.ts';
 import { type ChunkCommitter, commitChunk } from './commit-chunk.ts';
 import { faultPoint } from './fault-points.ts';
 import { classifyWith, framesOf, toFailure } from './item-errors.ts';
 import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/checkpoint.ts';
-import { Pipeline } from './pipeline.ts';
+import { Pipeline, type PipelineRequest } from './pipeline.ts';
 import { prepareChunk } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
+import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
 
 export interface PageResources {
   readonly ledger: pg.Pool;
@@ -31,14 +32,14 @@ const heartbeatMs = 1_000;
  */
 export async function processPage(
   { ledger, budget }: PageResources,
-  work: AnyChunkWork,
+  work: AnyChunkWork | AnySetWork,
   request: PageRequest,
 ): Promise<PartitionState> {
   const { claim, step, partition, policy } = request;
   const key: PartitionKey = { claim, step, partition };
   const holder = randomUUID();
   const classify = withSkipPolicy(classifyWith(work.classifiers, policy), work);
-  const page = new Page({ pool: ledger, key, holder, work, policy, classify }, request, budget);
+  const page = new Page({ pool: ledger, key, holder, policy, classify }, work, request, budget);
   try {
     return await page.run(await takeCheckpoint(ledger, key, holder));
   } catch (error) {
@@ -67,9 +68,9 @@ export async function processPage(
 
 function withSkipPolicy(
   classify: (error: unknown) => ErrorClass,
-  work: AnyChunkWork,
+  work: AnyChunkWork | AnySetWork,
 ): (error: unknown) => ErrorClass {
-  if (!work.skipPolicy) return classify;
+  if (!('skipPolicy' in work)) return classify;
   return (error) => {
     const found = classify(error);
     return found.decision === 'fail' && work.skipPolicy?.(error) === true
@@ -78,53 +79,86 @@ function withSkipPolicy(
   };
 }
 
+/** What moves a partition on for the time of a page. */
+interface Moving {
+  readonly inFlight: number;
+  run(): Promise<boolean>;
+  stop(reason: 'pageOver' | 'cancelled'): void;
+}
+
 class Page {
-  readonly #committer: ChunkCommitter;
+  readonly #committer: Omit<ChunkCommitter, 'work'>;
+  readonly #work: AnyChunkWork | AnySetWork;
   readonly #request: PageRequest;
   readonly #budget: ByteBudget;
   readonly #abort = new AbortController();
   #waiting: string | null = null;
+  #counters = noCounters;
+  #seq = 0;
+  #moving: Moving | undefined;
 
-  constructor(committer: ChunkCommitter, request: PageRequest, budget: ByteBudget) {
+  constructor(
+    committer: Omit<ChunkCommitter, 'work'>,
+    work: AnyChunkWork | AnySetWork,
+    request: PageRequest,
+    budget: ByteBudget,
+  ) {
     this.#committer = committer;
+    this.#work = work;
     this.#request = request;
     this.#budget = budget;
   }
 
-  async run(checkpoint: Checkpoint): Promise<PartitionState> {
+  async run({ range, cursor: after, counters, seq, done }: Checkpoint): Promise<PartitionState> {
     const { partition, policy } = this.#request;
-    let { counters, seq } = checkpoint;
-    if (checkpoint.done) return { partition, done: true, counters };
-    const pipeline = new Pipeline({
-      work: this.#committer.work,
-      range: checkpoint.range,
-      after: checkpoint.cursor,
-      policy,
-      processing: this.#processing(),
-      prepare: (chunk) => prepareChunk(this.#committer, chunk),
-      commit: async (chunk) => {
-        const added = await commitChunk(this.#committer, seq, chunk);
-        seq += 1;
-        counters = addCounters(counters, added);
-        heartbeat();
-      },
-      abort: () => this.#abort.abort(),
-    });
-    const heartbeat = () => this.#heartbeat({ counters, inFlight: pipeline.inFlight });
-    const done = await this.#timed(pipeline, heartbeat);
-    return { partition, done, counters };
+    if (done) return { partition, done, counters };
+    this.#counters = counters;
+    this.#seq = seq;
+    const work = this.#work;
+    const place = { range, after, policy };
+    this.#moving = 'processor' in work ? this.#pipeline(work, place) : this.#ranges(work, place);
+    const ended = await this.#timed(this.#moving);
+    return { partition, done: ended, counters: this.#counters };
   }
 
-  async #timed(pipeline: Pipeline, heartbeat: () => void): Promise<boolean> {
+  #pipeline(work: AnyChunkWork, place: Pick<PipelineRequest, 'range' | 'after' | 'policy'>): Moving {
+    const committer = { ...this.#committer, work };
+    return new Pipeline({
+      ...place,
+      work,
+      processing: this.#processing(work),
+      prepare: (chunk) => prepareChunk(committer, chunk),
+      commit: (chunk) => this.#commit((next) => commitChunk(committer, next, chunk)),
+      abort: () => this.#abort.abort(),
+    });
+  }
+
+  #ranges(work: AnySetWork, place: Pick<RangesRequest, 'range' | 'after' | 'policy'>): Moving {
+    const committer = { ...this.#committer, work };
+    return new Ranges({
+      ...place,
+      work,
+      commit: (rows, last) => this.#commit((next) => commitRange(committer, next, rows, last)),
+    });
+  }
+
+  async #commit(commit: (seq: number) => Promise<Counters>): Promise<void> {
+    const added = await commit(this.#seq);
+    this.#seq += 1;
+    this.#counters = addCounters(this.#counters, added);
+    this.#heartbeat();
+  }
+
+  async #timed(moving: Moving): Promise<boolean> {
     const { cancellationSignal } = Context.current();
-    const cancelled = () => pipeline.stop('cancelled');
-    const pageOver = setTimeout(() => pipeline.stop('pageOver'), this.#request.policy.pageSeconds * 1000);
-    const alive = setInterval(heartbeat, heartbeatMs);
+    const cancelled = () => moving.stop('cancelled');
+    const pageOver = setTimeout(() => moving.stop('pageOver'), this.#request.policy.pageSeconds * 1000);
+    const alive = setInterval(() => this.#heartbeat(), heartbeatMs);
     cancellationSignal.addEventListener('abort', cancelled, { once: true });
-    heartbeat();
+    this.#heartbeat();
     if (cancellationSignal.aborted) cancelled();
     try {
-      return await pipeline.run();
+      return await moving.run();
     } finally {
       clearTimeout(pageOver);
       clearInterval(alive);
@@ -132,11 +166,10 @@ class Page {
     }
   }
 
-  #processing(): Processing {
-    const { classify, work } = this.#committer;
+  #processing({ processor }: AnyChunkWork): Processing {
     return {
-      processor: work.processor,
-      classify,
+      processor,
+      classify: this.#committer.classify,
       retry: this.#request.policy.retry,
       budget: this.#budget,
       signal: this.#abort.signal,
@@ -144,10 +177,16 @@ class Page {
     };
   }
 
-  #heartbeat(figures: Pick<PageHeartbeat, 'counters' | 'inFlight'>): void {
+  #heartbeat(): void {
     faultPoint('heartbeat');
     const { step, partition } = this.#request;
-    const details: PageHeartbeat = { step, partition, ...figures, waiting: this.#waiting };
+    const details: PageHeartbeat = {
+      step,
+      partition,
+      counters: this.#counters,
+      inFlight: this.#moving?.inFlight ?? 0,
+      waiting: this.#waiting,
+    };
     Context.current().heartbeat(details);
   }
 }

@@ -88,7 +88,8 @@ async function newClaim(
 }
 
 function refuseWithoutKeys(registry: JobRegistry, job: string, step: string, context: StepContext): void {
-  if (registry.work('chunk', job, step, context).reader.readKeys) return;
+  const { reader } = registry.work('chunk', job, step, context);
+  if ('readKeys' in reader && reader.readKeys) return;
   throw failure(
     'RedriveRefused',
     `${context.instance} step ${step}: its reader cannot read single items again (it has no readKeys), so its skips ` +

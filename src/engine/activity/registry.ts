@@ -2,7 +2,7 @@ import type { JobDefinition, ParametersOf } from '../../contract/job.ts';
 import type { StepPolicy } from '../../contract/policy.ts';
 import { failure } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
-import type { AnyChunkWork, StepContext } from './chunks.ts';
+import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 
 /** The work of a tasklet: its effect, in the transaction that completes the step, and its result. */
 export interface TaskletWork {
@@ -23,7 +23,7 @@ export interface VerificationWork {
 }
 
 interface WorkOfKind {
-  readonly chunk: AnyChunkWork;
+  readonly chunk: AnyChunkWork | AnySetWork;
   readonly tasklet: TaskletWork;
   readonly verification: VerificationWork;
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
+import { type RawBuilder, type SelectQueryBuilder, sql, type SqlBool } from 'kysely';
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 
 /** A column of a key, as SQL. */
@@ -75,16 +75,22 @@ export function quotedTable(table: string): string {
   return table.split('.').map(quoted).join('.');
 }
 
-/** Restricts a query to (lower, upper]. Row comparison follows the key's index, and its collation. */
+/** Restricts a query to (lower, upper]. */
 export function inRange<Database, Table extends keyof Database & string, Row>(
   query: SelectQueryBuilder<Database, Table, Row>,
   columns: readonly KeyColumn[],
-  { lower, upper }: KeyRange,
+  range: KeyRange,
 ): SelectQueryBuilder<Database, Table, Row> {
-  let ranged = query;
-  if (lower) ranged = ranged.where(sql<boolean>`(${keyOf(columns)}) > (${valueOf(columns, lower)})`);
-  if (upper) ranged = ranged.where(sql<boolean>`(${keyOf(columns)}) <= (${valueOf(columns, upper)})`);
-  return ranged;
+  return query.where(within(columns, range));
+}
+
+/** Whether a row's key is in (lower, upper]. Row comparison follows the key's index, and its collation. */
+export function within(columns: readonly KeyColumn[], { lower, upper }: KeyRange): RawBuilder<SqlBool> {
+  const bounds = [
+    ...(lower ? [sql`(${keyOf(columns)}) > (${valueOf(columns, lower)})`] : []),
+    ...(upper ? [sql`(${keyOf(columns)}) <= (${valueOf(columns, upper)})`] : []),
+  ];
+  return bounds.length > 0 ? sql<SqlBool>`${sql.join(bounds, sql` AND `)}` : sql<SqlBool>`true`;
 }
 
 /** The columns of a key, as a list. */

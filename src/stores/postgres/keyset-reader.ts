@@ -6,12 +6,11 @@ import { type KeyColumn, describeKey, inRange, keyAlias, keyOf } from './key-col
 import { planRanges } from './key-ranges.ts';
 import { readByKeys } from './read-by-keys.ts';
 
-export interface KeysetSource<Database, Table extends keyof Database & string, Row> {
+/** The rows of a table that a step is about. */
+export interface KeyedRows<Database, Table extends keyof Database & string, Row> {
   readonly pool: pg.Pool;
   /** What to read of the table, without order or limit. */
   readonly query: SelectQueryBuilder<Database, Table, Row>;
-  /** What reads an item again that was skipped, where skipping it keeps `query` from matching it. @default query */
-  readonly again?: SelectQueryBuilder<Database, Table, Row>;
   readonly table: Table;
   /** A unique, not nullable key of the table, in the order of an index. The last column is its primary key. */
   readonly key: readonly (keyof Database[Table] & string)[];
@@ -19,6 +18,15 @@ export interface KeysetSource<Database, Table extends keyof Database & string, R
   above?(): Promise<Cursor | null>;
   /** Called when the upper key is frozen and nothing is read yet. */
   onFrozen?(): Promise<void>;
+}
+
+export interface KeysetSource<Database, Table extends keyof Database & string, Row> extends KeyedRows<
+  Database,
+  Table,
+  Row
+> {
+  /** What reads an item again that was skipped, where skipping it keeps `query` from matching it. @default query */
+  readonly again?: SelectQueryBuilder<Database, Table, Row>;
 }
 
 /** A row as it is read: the columns asked for, and the key's columns as text beside them. */
@@ -34,24 +42,40 @@ type Keyed<Row> = Row & Record<string, string>;
 export function keysetReader<Database, Table extends keyof Database & string, Row>(
   source: KeysetSource<Database, Table, Row>,
 ): Reader<Row> {
+  const keyColumns = describedOnce(source);
+  return {
+    plan: (request) => planRows(source, keyColumns, request),
+    read: async (request) => readPage(source, await keyColumns(), request),
+    readKeys: async ({ keys }) =>
+      readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys),
+  };
+}
+
+/** The key's columns, looked up when they are first asked for. */
+export function describedOnce<Database, Table extends keyof Database & string, Row>({
+  pool,
+  table,
+  key,
+}: KeyedRows<Database, Table, Row>): () => Promise<readonly KeyColumn[]> {
   let columns: Promise<readonly KeyColumn[]> | undefined;
-  const keyColumns = () => {
-    columns ??= describeKey(source.pool, source.table, source.key).catch((error: unknown) => {
+  return () => {
+    columns ??= describeKey(pool, table, key).catch((error: unknown) => {
       // The next call asks again: the database may only have been away.
       columns = undefined;
       throw error;
     });
     return columns;
   };
-  return {
-    plan: async ({ partitions }): Promise<ReadPlan> => {
-      const above = (await source.above?.()) ?? null;
-      return planRanges({ ...source, columns: await keyColumns(), above, partitions });
-    },
-    read: async (request) => readPage(source, await keyColumns(), request),
-    readKeys: async ({ keys }) =>
-      readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys),
-  };
+}
+
+/** Divides the keys of these rows among partitions. */
+export async function planRows<Database, Table extends keyof Database & string, Row>(
+  rows: KeyedRows<Database, Table, Row>,
+  keyColumns: () => Promise<readonly KeyColumn[]>,
+  { partitions }: { readonly partitions: number },
+): Promise<ReadPlan> {
+  const above = (await rows.above?.()) ?? null;
+  return planRanges({ ...rows, columns: await keyColumns(), above, partitions });
 }
 
 async function readPage<Database, Table extends keyof Database & string, Row>(

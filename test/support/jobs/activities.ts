@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from 'kysely';
 import type { Resources } from '../../../src/activities/resources.ts';
-import { chunks, SkipItem } from '../../../src/engine/activity/chunks.ts';
+import { chunks, sets, SkipItem } from '../../../src/engine/activity/chunks.ts';
 import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
 import { listReader } from '../../../src/stores/list/list-reader.ts';
+import { keysetRanges } from '../../../src/stores/postgres/keyset-ranges.ts';
 import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
 import { migration } from '../../../src/stores/postgres/sql.ts';
-import { noopItems, noopTargets, scriptedItems } from './contract.ts';
+import { incrementTargets, noopItems, noopTargets, scriptedItems } from './contract.ts';
 import { createFixtureJobs } from './fixture-activities.ts';
 
 const nowhere = { write: () => Promise.resolve() };
@@ -25,6 +27,29 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
           }),
           processor: (target) => target,
           writer: nowhere,
+        }),
+    }),
+    registerJob(incrementTargets, {
+      increment: ({ parameters: { seconds } }) =>
+        sets({
+          reader: keysetRanges({
+            pool: resources.migration,
+            query: migration.selectFrom('migration_target'),
+            table: 'migration_target',
+            key: ['id'],
+          }),
+          write: async ({ within }, transaction) => {
+            await transaction.query('SELECT pg_sleep($1)', [seconds]);
+            const incremented = await transaction.run(
+              migration
+                .updateTable('migration_target')
+                .set({ member_id: sql<string>`member_id + 1` })
+                .where(within)
+                .where(sql<boolean>`id % 2 = 0`)
+                .returning('id'),
+            );
+            return incremented.length;
+          },
         }),
     }),
     registerJob(noopItems, {

@@ -54,3 +54,19 @@ export const scriptedItems = defineJob({
     pass: { skipLimit, chunkSize, partitions, window, pageSeconds, concurrency: window },
   }),
 });
+
+/** Adds one to the member of every second target, by statement: what is done twice shows. */
+export const incrementTargets = defineJob({
+  name: 'incrementTargets',
+  description: 'Adds one to the member of every second target, as a set step',
+  parameters: z.object({
+    run: z.int().default(1),
+    chunkSize: size(10_000, 100),
+    partitions: size(64, 1),
+    pageSeconds: z.number().min(0.1).default(10).meta({ identifying: false }),
+    /** What each statement waits. */
+    seconds: z.number().min(0).default(0).meta({ identifying: false }),
+  }),
+  steps: { increment: chunkStep() },
+  tune: ({ chunkSize, partitions, pageSeconds }) => ({ increment: { chunkSize, partitions, pageSeconds } }),
+});

@@ -15,3 +15,7 @@ export function noopItems(parameters: unknown): Promise<JobProgress> {
 export function scriptedItems(parameters: unknown): Promise<JobProgress> {
   return runJob('scriptedItems', parameters, async (job) => void (await job.step('pass')));
 }
+
+export function incrementTargets(parameters: unknown): Promise<JobProgress> {
+  return runJob('incrementTargets', parameters, async (job) => void (await job.step('increment')));
+}

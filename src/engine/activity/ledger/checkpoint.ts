@@ -101,17 +101,19 @@ export async function advanceCheckpoint(
   if (moved.length === 0) throw await whyNotMoved(transaction, key);
 }
 
-/** Moves items of the chunk that is being written from written to skipped, in its transaction. */
+/** Corrects the counters by what only writing the chunk has shown, in its transaction. */
 export async function amendCounters(
   transaction: Transaction,
   key: PartitionKey,
-  written: number,
+  changes: Pick<Counters, 'read' | 'filtered' | 'written' | 'skipped'>,
 ): Promise<void> {
-  if (written === 0) return;
+  if (Object.values(changes).every((change) => change === 0)) return;
   await transaction.run(
     where(migration.updateTable('keystride.checkpoint'), key).set({
-      written: sql<string>`written + ${written}`,
-      skipped: sql<string>`skipped - ${written}`,
+      read: sql<string>`read + ${changes.read}`,
+      filtered: sql<string>`filtered + ${changes.filtered}`,
+      written: sql<string>`written + ${changes.written}`,
+      skipped: sql<string>`skipped + ${changes.skipped}`,
     }),
   );
 }
