@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { z } from 'zod';
+import type { AlertSettings } from './contract/alerts.ts';
 import { isRunning, readState, type KnownAddresses } from './dev/state.ts';
 
 /** How to reach Temporal: the options go to `Connection.connect` and `NativeConnection.connect` as they are. */
@@ -23,6 +24,8 @@ export interface Addresses {
   mongodbUrl: string;
   /** `LEGACY_API_URL` */
   legacyApiUrl: string;
+  /** `MESSAGE_PROVIDER_URL`: for the jobs that send messages. */
+  messageProviderUrl: string;
   /** `TEMPORAL_UI_URL`: where links to runs point. */
   temporalUiUrl: string;
 }
@@ -44,8 +47,20 @@ export interface BaseConfig {
   workflowBundle?: string;
   /** `KEYSTRIDE_BYTES_IN_FLIGHT`: bound on the documents held in memory, in bytes. @default 256 MiB */
   bytesInFlight: number;
+  /** `KEYSTRIDE_DEPLOYMENT` and `KEYSTRIDE_BUILD_ID`: with them, a run stays with the build that began it. */
+  build?: WorkerBuild;
+  /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
+  alerts: AlertSettings;
   /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
   faults?: string;
+}
+
+/** What Temporal knows a build of the workers by. */
+export interface WorkerBuild {
+  /** The workers that replace one another. */
+  deployment: string;
+  /** One release of them. */
+  buildId: string;
 }
 
 /** Everything from the environment, with the settings `N` present. */
@@ -98,8 +113,10 @@ export function loadConfig<const N extends Need = never>(
     sourceDatabaseUrl: settings.SOURCE_DATABASE_URL ?? stack.addresses.sourceDatabaseUrl,
     mongodbUrl: settings.MONGODB_URL ?? stack.addresses.mongodbUrl,
     legacyApiUrl: settings.LEGACY_API_URL ?? stack.addresses.legacyApiUrl,
+    messageProviderUrl: settings.MESSAGE_PROVIDER_URL ?? stack.addresses.messageProviderUrl,
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
+  const build = buildOf(settings, problems);
   refuseProblems(problems, addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
     home,
@@ -107,7 +124,18 @@ export function loadConfig<const N extends Need = never>(
     taskQueue: settings.KEYSTRIDE_TASK_QUEUE ?? 'keystride',
     logLevel: settings.LOG_LEVEL ?? 'info',
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
-    ...defined({ workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE, faults: settings.KEYSTRIDE_FAULTS }),
+    alerts: {
+      format: settings.ALERT_FORMAT ?? 'json',
+      ...defined({
+        webhookUrl: settings.ALERT_WEBHOOK_URL,
+        deadLetterUrl: settings.DEAD_LETTER_WEBHOOK_URL,
+      }),
+    },
+    ...defined({
+      workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE,
+      faults: settings.KEYSTRIDE_FAULTS,
+      build,
+    }),
     ...addresses,
   };
   // refuseProblems has thrown if one of the needs is not there, which the compiler cannot follow.
@@ -154,6 +182,7 @@ const variables: Record<Need, string> = {
   sourceDatabaseUrl: 'SOURCE_DATABASE_URL',
   mongodbUrl: 'MONGODB_URL',
   legacyApiUrl: 'LEGACY_API_URL',
+  messageProviderUrl: 'MESSAGE_PROVIDER_URL',
   temporalUiUrl: 'TEMPORAL_UI_URL',
 };
 
@@ -167,11 +196,22 @@ function url(pattern: RegExp, example: string) {
 const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database');
 const httpUrl = url(/^https?:\/\/[^/:?#]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
 
+/** Temporal joins the two with a dot or a colon, and parts them at the first. */
+const deploymentName = z
+  .string()
+  .regex(/^[^\s.:]+$/, { error: ({ input }) => `must hold no dot, colon or space: ${String(input)}` });
+
+/** The address of a webhook is a secret: its path is what lets one in. */
+const webhookUrl = z.string().refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
+  error: 'is not like https://host/path; it is not shown, for it may hold a token',
+});
+
 const environmentSchema = z.object({
   DATABASE_URL: postgresUrl.optional(),
   SOURCE_DATABASE_URL: postgresUrl.optional(),
   MONGODB_URL: url(/^mongodb(\+srv)?:\/\/[^/]+/, 'mongodb://host:27017/database').optional(),
   LEGACY_API_URL: httpUrl.optional(),
+  MESSAGE_PROVIDER_URL: httpUrl.optional(),
   TEMPORAL_UI_URL: httpUrl.optional(),
   KEYSTRIDE_TASK_QUEUE: z.string().optional(),
   KEYSTRIDE_WORKFLOW_BUNDLE: z.string().optional(),
@@ -179,7 +219,14 @@ const environmentSchema = z.object({
     .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
     .optional(),
   KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
+  KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
+  KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
+  ALERT_WEBHOOK_URL: webhookUrl.optional(),
+  ALERT_FORMAT: z
+    .enum(['json', 'slack'], { error: ({ input }) => `is neither json nor slack: ${String(input)}` })
+    .optional(),
+  DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
 });
 
 type Settings = z.infer<typeof environmentSchema>;
@@ -204,6 +251,20 @@ function parseEnvironment(env: NodeJS.ProcessEnv): { settings: Settings; problem
   // What is well formed counts, so that one wrong setting does not make the others look missing.
   for (const { variable } of problems) delete set[variable];
   return { settings: environmentSchema.parse(set), problems };
+}
+
+/** Both or neither: a build without its deployment, or the reverse, would silently be no version at all. */
+function buildOf(settings: Settings, problems: ConfigProblem[]): WorkerBuild | undefined {
+  const { KEYSTRIDE_DEPLOYMENT: deployment, KEYSTRIDE_BUILD_ID: buildId } = settings;
+  if (deployment !== undefined && buildId !== undefined) return { deployment, buildId };
+  const malformed = problems.some(({ variable }) => variable === 'KEYSTRIDE_DEPLOYMENT');
+  if ((deployment ?? buildId) === undefined || malformed) return undefined;
+  const [missing, given] =
+    buildId === undefined
+      ? ['KEYSTRIDE_BUILD_ID', 'KEYSTRIDE_DEPLOYMENT']
+      : ['KEYSTRIDE_DEPLOYMENT', 'KEYSTRIDE_BUILD_ID'];
+  problems.push({ variable: missing, problem: `is not set, but ${given} is: set both or neither` });
+  return undefined;
 }
 
 /** The environment and `temporal.toml`, as every Temporal tool reads them; without an address there, the stack. */

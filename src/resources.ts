@@ -3,6 +3,7 @@ import { NativeConnection } from '@temporalio/worker';
 import type { Resources } from './activities/resources.ts';
 import { type Config, withoutCredentials } from './config.ts';
 import { safeMessage } from './engine/activity/item-errors.ts';
+import { IdempotentApi } from './stores/http/idempotent-api.ts';
 import { LegacyApi } from './stores/http/legacy-api.ts';
 import { createMongoClient, databaseOf } from './stores/mongo/client.ts';
 import { createPool } from './stores/postgres/pool.ts';
@@ -35,6 +36,7 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
   const mongoClient = createMongoClient(config.mongodbUrl);
   const mongo = databaseOf(mongoClient, config.mongodbUrl);
   const legacyApi = new LegacyApi(config.legacyApiUrl);
+  const messages = config.messageProviderUrl ? new IdempotentApi(config.messageProviderUrl) : undefined;
   let connection: NativeConnection | undefined;
   const close = async () => {
     await Promise.allSettled([
@@ -42,6 +44,7 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
       service.end(),
       mongoClient.close(),
       legacyApi.close(),
+      messages?.close(),
       connection?.close(),
     ]);
   };
@@ -59,11 +62,18 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
       reach('MongoDB', 'MONGODB_URL', config.mongodbUrl, () => mongo.command({ ping: 1 })),
     ]);
     connection = temporal;
-    return { service, migration, mongo, legacyApi, connection, close };
+    const messageProvider = () => messages ?? missing('MESSAGE_PROVIDER_URL', 'the message provider');
+    return { service, migration, mongo, legacyApi, messageProvider, connection, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function missing(variable: string, part: string): never {
+  throw new UnreachablePart(
+    `this worker does not know where ${part} is. Set ${variable} for the workers, then start the job again.`,
+  );
 }
 
 async function reach<Answer>(

@@ -87,6 +87,24 @@ test('sizes are bytes or powers of two of them', () => {
   ]);
 });
 
+test('a build is named by its deployment and its id, both or neither', () => {
+  const version = { KEYSTRIDE_DEPLOYMENT: 'nightly', KEYSTRIDE_BUILD_ID: '1.2.0' };
+  expect(loadConfig(empty).build).toBeUndefined();
+  expect(loadConfig({ ...empty, ...version }).build).toEqual({ deployment: 'nightly', buildId: '1.2.0' });
+  const without = (variable: string) =>
+    refusal(() => loadConfig({ ...empty, ...version, [variable]: '' })).message;
+  expect(without('KEYSTRIDE_BUILD_ID')).toMatch(
+    /KEYSTRIDE_BUILD_ID is not set, but KEYSTRIDE_DEPLOYMENT is/u,
+  );
+  expect(without('KEYSTRIDE_DEPLOYMENT')).toMatch(
+    /KEYSTRIDE_DEPLOYMENT is not set, but KEYSTRIDE_BUILD_ID is/u,
+  );
+  const dotted = { ...empty, ...version, KEYSTRIDE_DEPLOYMENT: 'jobs.nightly' };
+  expect(refusal(() => loadConfig(dotted)).problems).toEqual([
+    { variable: 'KEYSTRIDE_DEPLOYMENT', problem: 'must hold no dot, colon or space: jobs.nightly' },
+  ]);
+});
+
 test('the cache is below the home unless it is chosen', () => {
   expect([homeOf(empty), cacheOf(empty)]).toEqual([home, path.join(home, 'cache')]);
   expect(cacheOf({ ...empty, KEYSTRIDE_CACHE: '/elsewhere' })).toBe('/elsewhere');
@@ -126,3 +144,15 @@ function runningStack(
     processes: [],
   });
 }
+
+test('alerts go nowhere unless asked for, and the address of a webhook is never shown', () => {
+  expect(loadConfig(empty).alerts).toEqual({ format: 'json' });
+  const env = { ...empty, ALERT_WEBHOOK_URL: 'https://hooks.test/t0ken', ALERT_FORMAT: 'slack' };
+  expect(loadConfig(env).alerts).toEqual({ format: 'slack', webhookUrl: 'https://hooks.test/t0ken' });
+  const wrong = { ...env, ALERT_WEBHOOK_URL: 'hooks.test/t0ken', DEAD_LETTER_WEBHOOK_URL: 'ftp://x/t0ken' };
+  const error = refusal(() => loadConfig({ ...wrong, ALERT_FORMAT: 'smoke' }));
+  expect(error.problems.map(({ variable }) => variable).toSorted()).toEqual(
+    ['ALERT_FORMAT', 'ALERT_WEBHOOK_URL', 'DEAD_LETTER_WEBHOOK_URL'].toSorted(),
+  );
+  expect(error.message).not.toContain('t0ken');
+});

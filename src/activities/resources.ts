@@ -1,5 +1,6 @@
 import type { Db } from 'mongodb';
 import type pg from 'pg';
+import type { IdempotentApi } from '../stores/http/idempotent-api.ts';
 import type { LegacyApi } from '../stores/http/legacy-api.ts';
 
 /** What the jobs work with. */
@@ -10,4 +11,6 @@ export interface Resources {
   readonly migration: pg.Pool;
   readonly mongo: Db;
   readonly legacyApi: LegacyApi;
+  /** The API that messages are sent through. @throws where this worker has none: not every worker needs one */
+  messageProvider(): IdempotentApi;
 }

@@ -1,10 +1,11 @@
 import { withoutCredentials, type Addresses } from '../config.ts';
-import { startLegacyApi, useLegacyApi } from './legacy-api.ts';
 import { startMongo, useMongo } from './mongo.ts';
 import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
 import { reporterOf, type OnProgress } from './progress.ts';
 import type { ProcessOwner } from './server-process.ts';
+import { legacyApiStub, messageProviderStub } from './stub/kinds.ts';
+import { startStub, type StubKind, useRealOne } from './stub/part.ts';
 import { startTemporal, useTemporal, type TemporalPart } from './temporal.ts';
 
 /** Both databases, on a server of ours or as given. */
@@ -19,6 +20,7 @@ export interface AllParts {
   postgres: DatabasesPart;
   mongodb: Part;
   legacyApi: Part;
+  messageProvider: Part;
 }
 
 /** What to bring up and where. */
@@ -29,6 +31,7 @@ export interface ComposeOptions {
   given: Partial<Addresses>;
   parts: readonly PartName[];
   legacyApiArguments: readonly string[];
+  messageProviderArguments: readonly string[];
   /** Whether to take the standard ports where they are free. */
   standardPorts: boolean;
   /** Whether Temporal forgets everything when its process ends. */
@@ -59,7 +62,14 @@ export async function composeParts(options: ComposeOptions, started: StartedPart
     temporal: async () => void (started.parts.temporal = await temporal(options)),
     postgres: async () => void (started.parts.postgres = await databases(options, ourPostgres)),
     mongodb: async () => void (started.parts.mongodb = await mongodb(options, ourPostgres)),
-    legacyApi: async () => void (started.parts.legacyApi = await legacyApi(options)),
+    legacyApi: async () => {
+      const stub = { arguments: options.legacyApiArguments, given: options.given.legacyApiUrl };
+      started.parts.legacyApi = await stubbed(legacyApiStub, options, stub);
+    },
+    messageProvider: async () => {
+      const stub = { arguments: options.messageProviderArguments, given: options.given.messageProviderUrl };
+      started.parts.messageProvider = await stubbed(messageProviderStub, options, stub);
+    },
   };
   const results = await Promise.allSettled(options.parts.map((name) => starters[name]()));
   const failure = results.find((result) => result.status === 'rejected');
@@ -139,11 +149,15 @@ function mongodb(
   return startMongo({ ...options, ...preferred, ferretdbDatabaseUrl, report });
 }
 
-function legacyApi({ given, ...options }: ComposeOptions): Promise<Part> {
-  const report = reporterOf('legacyApi', options.onProgress);
-  if (given.legacyApiUrl !== undefined)
-    return useLegacyApi(given.legacyApiUrl, withoutCredentials(given.legacyApiUrl), report);
-  return startLegacyApi({ ...options, arguments: options.legacyApiArguments, report });
+/** The API that the environment names, or the stub that stands for it. */
+function stubbed(
+  kind: StubKind,
+  { home, owner, onProgress }: ComposeOptions,
+  stub: { readonly arguments: readonly string[]; readonly given: string | undefined },
+): Promise<Part> {
+  const report = reporterOf(kind.name, onProgress);
+  if (stub.given !== undefined) return useRealOne(kind, stub.given, withoutCredentials(stub.given), report);
+  return startStub(kind, { home, owner, arguments: stub.arguments, report });
 }
 
 function onceOnly<T>(work: () => Promise<T>): () => Promise<T> {

@@ -1,5 +1,5 @@
 /** The parts of a development stack. */
-export const partNames = ['temporal', 'postgres', 'mongodb', 'legacyApi'] as const;
+export const partNames = ['temporal', 'postgres', 'mongodb', 'legacyApi', 'messageProvider'] as const;
 
 /** The name of one part. */
 export type PartName = (typeof partNames)[number];

@@ -30,7 +30,7 @@ export function reporterOf(part: string, onProgress: OnProgress): Reporter {
 
 /** A progress event as a line of text, parts in one column. */
 export function progressText(event: ProgressEvent): string {
-  return `${event.part.padEnd(11)} ${event.text}`;
+  return `${event.part.padEnd(15)} ${event.text}`;
 }
 
 function seconds(milliseconds: number): string {

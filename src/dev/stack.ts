@@ -16,6 +16,7 @@ interface AddressesOfPart {
   postgres: 'databaseUrl' | 'sourceDatabaseUrl';
   mongodb: 'mongodbUrl';
   legacyApi: 'legacyApiUrl';
+  messageProvider: 'messageProviderUrl';
 }
 
 /** Where a stack answers; an address is sure to be there when its part was asked for. */
@@ -34,6 +35,8 @@ export interface StackOptions<P extends PartName = PartName> {
   workers?: number;
   /** Options of the legacy API's stub. */
   legacyApiArguments?: readonly string[];
+  /** Options of the message provider's stub. */
+  messageProviderArguments?: readonly string[];
   /** Temporal keeps nothing on disk; its `restart` forgets everything. @default false */
   temporalInMemory?: boolean;
   /** A home of its own that goes at the end, ports of its own, and nothing that the environment names. */
@@ -133,6 +136,7 @@ class OwnedStack {
       onProgress,
       parts = partNames,
       legacyApiArguments = [],
+      messageProviderArguments = [],
       ephemeral = false,
       temporalInMemory = false,
     } = this.#options;
@@ -145,6 +149,7 @@ class OwnedStack {
         given: this.#given,
         parts,
         legacyApiArguments,
+        messageProviderArguments,
         standardPorts: !ephemeral,
         temporalInMemory,
         owner: this.ownership,
@@ -172,8 +177,8 @@ class OwnedStack {
   }
 
   async revive(): Promise<void> {
-    const { temporal, mongodb, legacyApi } = this.parts;
-    const ours = [this.#started.ourPostgres, temporal, legacyApi, mongodb].filter(
+    const { temporal, mongodb, legacyApi, messageProvider } = this.parts;
+    const ours = [this.#started.ourPostgres, temporal, legacyApi, messageProvider, mongodb].filter(
       (part) => part !== undefined,
     );
     for (const part of ours) if (part.origin !== 'given' && part.pid === undefined) await part.restart();
@@ -184,9 +189,10 @@ class OwnedStack {
   }
 
   async #stop(): Promise<void> {
-    const { temporal, mongodb, legacyApi } = this.parts;
+    const { temporal, mongodb, legacyApi, messageProvider } = this.parts;
     await Promise.all(this.workers.map((worker) => worker.stop()));
-    await Promise.all([mongodb?.stop(), legacyApi?.stop(), temporal?.stop()]);
+    const others = [mongodb, legacyApi, messageProvider, temporal].filter((part) => part !== undefined);
+    await Promise.all(others.map((part) => part.stop()));
     await this.#started.ourPostgres?.stop();
     this.ownership.release();
   }
@@ -197,19 +203,20 @@ class OwnedStack {
   }
 
   #addresses(): Partial<StackAddresses> {
-    const { temporal, postgres, mongodb, legacyApi } = this.parts;
+    const { temporal, postgres, mongodb, legacyApi, messageProvider } = this.parts;
     return {
       ...(temporal && { temporalAddress: temporal.address, temporalNamespace: temporal.namespace }),
       ...(temporal?.uiUrl !== undefined && { temporalUiUrl: temporal.uiUrl }),
       ...(postgres && { databaseUrl: postgres.url, sourceDatabaseUrl: postgres.sourceUrl }),
       ...(mongodb && { mongodbUrl: mongodb.url }),
       ...(legacyApi && { legacyApiUrl: legacyApi.url }),
+      ...(messageProvider && { messageProviderUrl: messageProvider.url }),
     };
   }
 
   /** A given Temporal keeps its TLS and its key; ours must not be reached with somebody else's. */
   #workerEnvironment(bundle: string): NodeJS.ProcessEnv {
-    const { temporal, postgres, mongodb, legacyApi } = this.parts;
+    const { temporal, postgres, mongodb, legacyApi, messageProvider } = this.parts;
     const forTemporal =
       temporal === undefined || temporal.origin === 'given'
         ? process.env
@@ -227,6 +234,7 @@ class OwnedStack {
       SOURCE_DATABASE_URL: postgres?.sourceUrl,
       MONGODB_URL: mongodb?.url,
       LEGACY_API_URL: legacyApi?.url,
+      MESSAGE_PROVIDER_URL: messageProvider?.url,
       KEYSTRIDE_HOME: this.#home,
       KEYSTRIDE_CACHE: this.#cache,
       KEYSTRIDE_WORKFLOW_BUNDLE: bundle,

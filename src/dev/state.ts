@@ -15,6 +15,7 @@ export interface StackAddresses {
   sourceDatabaseUrl: string;
   mongodbUrl: string;
   legacyApiUrl: string;
+  messageProviderUrl: string;
 }
 
 /** As many of the addresses as are known. */
@@ -36,6 +37,7 @@ const stateSchema = z.object({
       sourceDatabaseUrl: z.string(),
       mongodbUrl: z.string(),
       legacyApiUrl: z.string(),
+      messageProviderUrl: z.string(),
     })
     .partial(),
   processes: z.array(z.object({ name: z.string(), identity: identitySchema, signal: z.string() })),

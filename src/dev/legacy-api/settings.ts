@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { milliseconds, refuseExcess, retryAfterSeconds, share, withChange } from '../stub/behaviour.ts';
 
 /** A document size and how often it occurs relative to the others. */
 export interface SizeChoice {
@@ -74,9 +75,6 @@ function parseFault(name: string): Fault | undefined {
   return bytes === undefined ? undefined : { kind: 'size', bytes };
 }
 
-const share = z.number().min(0, 'must be a share from 0 to 1').max(1, 'must be a share from 0 to 1');
-const milliseconds = z.number().min(0).max(600_000);
-
 const override = z.string().transform((text, context) => {
   const parsed = parseOverride(text);
   if (parsed !== undefined) return parsed;
@@ -102,8 +100,7 @@ export const behaviourSchema = z.strictObject({
   truncate: share,
   invalidJson: share,
   redirect: share,
-  /** Seconds that a 429 or 503 asks for, alternately as a number and as an HTTP date. */
-  retryAfter: z.int().min(0).max(86_400),
+  retryAfter: retryAfterSeconds,
   /** More calls in flight than this are answered 429 at once; null for no limit. */
   maxConcurrent: z.int().min(1).nullable(),
   overrides: z.record(z.string(), override),
@@ -136,29 +133,16 @@ export const defaultBehaviour: Behaviour = {
  * @throws Error naming each field that is unknown or malformed, or shares that add up to more than 1
  */
 export function changeBehaviour(behaviour: Behaviour, change: unknown): Behaviour {
-  const parsed = behaviourSchema.partial().safeParse(change);
-  if (!parsed.success) throw new Error(parsed.error.issues.map(describeIssue).join('; '));
-  const given = Object.entries(parsed.data).filter(([, value]) => value !== undefined);
-  const changed: Behaviour = { ...behaviour, ...Object.fromEntries(given) };
-  refuseExcess('of the keys', changed.notFound + changed.malformed + changed.unsupported);
-  refuseExcess(
-    'of the calls',
-    changed.tooMany +
-      changed.unavailable +
-      changed.serverError +
-      changed.hang +
-      changed.truncate +
-      changed.invalidJson +
-      changed.redirect,
-  );
+  const changed = withChange(behaviourSchema, behaviour, change);
+  refuseExcess('of the keys', [changed.notFound, changed.malformed, changed.unsupported]);
+  refuseExcess('of the calls', [
+    changed.tooMany,
+    changed.unavailable,
+    changed.serverError,
+    changed.hang,
+    changed.truncate,
+    changed.invalidJson,
+    changed.redirect,
+  ]);
   return changed;
-}
-
-function describeIssue(issue: z.core.$ZodIssue): string {
-  return issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message;
-}
-
-function refuseExcess(what: string, sum: number): void {
-  // A little room for 0.1 + 0.2.
-  if (sum > 1 + 1e-9) throw new Error(`The shares ${what} add up to ${sum}: at most 1 is possible`);
 }

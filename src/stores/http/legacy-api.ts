@@ -1,14 +1,9 @@
-import { Agent, request } from 'undici';
-import { HttpStatusError, MalformedBody, retryAfter } from './errors.ts';
-
-/** One call, from the request to the last byte. In milliseconds. */
-const callTimeout = 30_000;
+import { request } from 'undici';
+import { baseOf, boundedCall, createAgent, type Response, statusError } from './calls.ts';
+import { MalformedBody } from './errors.ts';
 
 /** What a byte of an answer takes in memory: as text, as objects, and as BSON while it is written. Measured. */
 const heldPerByte = 3;
-
-/** Error bodies are read for their code alone. */
-const longestErrorBody = 64 * 1024;
 
 export interface CallContext {
   readonly signal: AbortSignal;
@@ -19,18 +14,11 @@ export interface CallContext {
 /** The legacy system's HTTP API. Connections are kept open between calls. */
 export class LegacyApi {
   readonly #base: string;
-  readonly #agent: Agent;
+  readonly #agent = createAgent();
 
   /** @param base URL; calls go to `{base}/documents/{ticketKey}/sentences`. */
   constructor(base: string) {
-    this.#base = base.replace(/\/+$/u, '');
-    // How many calls are open is for the step's concurrency to say, not for a connection limit.
-    this.#agent = new Agent({
-      connections: null,
-      pipelining: 1,
-      keepAliveTimeout: 30_000,
-      connectTimeout: 5_000,
-    });
+    this.#base = baseOf(base);
   }
 
   /**
@@ -41,33 +29,27 @@ export class LegacyApi {
    * @throws HttpStatusError, MalformedBody (broken off), or the network's error.
    */
   async sentences(ticketKey: string, { signal, reserve }: CallContext): Promise<Buffer> {
-    const bounded = new AbortController();
-    const timeout = setTimeout(() => bounded.abort(timedOut()), callTimeout);
-    try {
+    return boundedCall(signal, async (bounds) => {
       const response = await request(`${this.#base}/documents/${encodeURIComponent(ticketKey)}/sentences`, {
         dispatcher: this.#agent,
         headers: { accept: 'application/json' },
-        signal: AbortSignal.any([signal, bounded.signal]),
+        signal: bounds.signal,
       });
       if (response.statusCode !== 200) throw await statusError(response);
       const announced = Number(response.headers['content-length'] ?? 0);
       if (announced > 0) {
         await reserve(announced * heldPerByte);
         // Waiting for memory is not the API's fault.
-        timeout.refresh();
+        bounds.refresh();
       }
-      return await readBody(response.body, announced, reserve);
-    } finally {
-      clearTimeout(timeout);
-    }
+      return readBody(response.body, announced, reserve);
+    });
   }
 
   close(): Promise<void> {
     return this.#agent.close();
   }
 }
-
-type Response = Awaited<ReturnType<typeof request>>;
 
 /** Reads into one buffer of the announced size: parts put together at the end would take the memory twice. */
 async function readBody(
@@ -104,25 +86,3 @@ async function enlarge(buffer: Buffer, atLeast: number, reserve: CallContext['re
 }
 
 const brokenOff = /other side closed|terminated|aborted by the server|content-length mismatch/iu;
-
-async function statusError(response: Response): Promise<HttpStatusError> {
-  const header = response.headers['retry-after'];
-  const retryAfterMs = retryAfter(Array.isArray(header) ? header[0] : header);
-  return new HttpStatusError(response.statusCode, { retryAfterMs, code: await errorCode(response) });
-}
-
-/** The `code` of an error body, if it is JSON and has one. */
-async function errorCode({ body }: Response): Promise<string | undefined> {
-  try {
-    const text = await body.text();
-    const parsed: unknown = text.length > longestErrorBody ? undefined : JSON.parse(text);
-    const code = typeof parsed === 'object' && parsed !== null && 'code' in parsed ? parsed.code : undefined;
-    return typeof code === 'string' && /^[A-Z0-9_]{1,60}$/u.test(code) ? code : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function timedOut(): Error {
-  return new DOMException(`no complete answer within ${callTimeout / 1000} s`, 'TimeoutError');
-}

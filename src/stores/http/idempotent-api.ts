@@ -1,0 +1,64 @@
+import { request } from 'undici';
+import type { Classifier } from '../../contract/classification.ts';
+import { baseOf, boundedCall, createAgent, statusError } from './calls.ts';
+import { HttpStatusError } from './errors.ts';
+
+/** What is posted, and what makes posting it again harmless. */
+export interface IdempotentPost {
+  /** Where, below the API's address: `/messages`. */
+  readonly path: string;
+  /** The same on every attempt, and of no other post: the API does once what it gets under one key. */
+  readonly idempotencyKey: string;
+  /** The same on every attempt; sent as JSON. */
+  readonly body: unknown;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * An HTTP API that honours the header `Idempotency-Key`: a post that is repeated under its key has no second effect. So
+ * a call whose answer was lost, or whose caller died before it could write the answer down, is simply made again.
+ *
+ * This holds for as long as the API remembers its keys; many forget them after a day.
+ */
+export class IdempotentApi {
+  readonly #base: string;
+  readonly #agent = createAgent();
+
+  /** @param base URL; posts go to `{base}{path}`. */
+  constructor(base: string) {
+    this.#base = baseOf(base);
+  }
+
+  /**
+   * Posts, and returns when the API has accepted: any answer from 200 to 299.
+   *
+   * @throws HttpStatusError, or the network's error.
+   */
+  async post({ path, idempotencyKey, body, signal }: IdempotentPost): Promise<void> {
+    await boundedCall(signal, async (bounds) => {
+      const response = await request(`${this.#base}${path}`, {
+        method: 'POST',
+        dispatcher: this.#agent,
+        headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
+        body: JSON.stringify(body),
+        signal: bounds.signal,
+      });
+      if (response.statusCode < 200 || response.statusCode > 299) throw await statusError(response);
+      // What it says is of no interest; read to its end, the connection can be used again.
+      await response.body.dump();
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#agent.close();
+  }
+}
+
+/**
+ * For the step that posts: 409 says that an earlier post under the same key is still being worked on, by a call that
+ * was cut off, say. It is tried again until that one is through.
+ */
+export const classifyInProgress: Classifier = (error) =>
+  error instanceof HttpStatusError && error.status === 409
+    ? { decision: 'retry', code: 'HTTP_409', unavailable: true }
+    : undefined;

@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createMessageProvider } from '../../src/dev/message-provider/application.ts';
+import type { KeyedMessage, StatisticsReport } from '../../src/dev/message-provider/mailbox.ts';
+import { changeBehaviour, defaultBehaviour } from '../../src/dev/message-provider/settings.ts';
+
+/** A stub of the message provider in this process. */
+export interface RunningProvider {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts one, on a port of its own. */
+export async function startMessageProvider(behaviour: object = {}): Promise<RunningProvider> {
+  const server = createMessageProvider('test', changeBehaviour(defaultBehaviour, behaviour));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** What tests ask of a provider, and tell it. */
+export class Provider {
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  async statistics(): Promise<StatisticsReport> {
+    return (await this.#ask('GET', '/stats')) as StatisticsReport;
+  }
+
+  async messages(): Promise<KeyedMessage[]> {
+    return (await this.#ask('GET', '/messages')) as KeyedMessage[];
+  }
+
+  /** Forgets everything and behaves like this from now on. */
+  async begin(behaviour: object = {}): Promise<void> {
+    await this.#ask('POST', '/reset');
+    await this.configure({ ...defaultBehaviour, ...behaviour });
+  }
+
+  async configure(behaviour: object): Promise<void> {
+    await this.#ask('POST', '/configure', behaviour);
+  }
+
+  async #ask(method: string, path: string, body?: object): Promise<unknown> {
+    const response = await fetch(this.#url + path, { method, ...(body && { body: JSON.stringify(body) }) });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+}
