@@ -1,5 +1,7 @@
-import type { RetryPolicy, SkipPolicy, StepPolicy } from './policy.ts';
+import type { Alert, AlertDelivery, AlertRequest } from './alerts.ts';
+import type { BranchPolicy, RetryPolicy, SkipPolicy, StepPolicy } from './policy.ts';
 import type { Counters } from './progress.ts';
+import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
 /** The claim that an execution holds on its instance; every write to the ledger names it. */
 export interface Claim {
@@ -32,6 +34,8 @@ export interface OpenedJob {
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly policies: Readonly<Record<string, StepPolicy>>;
   readonly onFailure: 'fail' | 'hold';
+  /** Undefined for `stop`. */
+  readonly onBranchFailure?: BranchPolicy;
   /** Whether the namespace has our search attributes. A server without them must not keep a job from starting. */
   readonly searchAttributes: boolean;
 }
@@ -90,19 +94,41 @@ export interface FailedItem {
 export interface StepState {
   readonly counters: Counters;
   readonly partitionsDone: number;
+  /** Partitions that are not done, where the step was to be completed and is not for their sake. */
+  readonly unfinished?: readonly number[];
+}
+
+export interface DivisibleRequest extends StepRequest {
+  /** The running partitions that are asked about. */
+  readonly partitions: readonly number[];
+  /** With fewer items left than this a partition stays whole. */
+  readonly fewest: number;
+}
+
+export interface SplitPartitionRequest extends StepRequest {
+  /** The partition to cut; nothing of it must be running that is to commit. */
+  readonly partition: number;
+  /** The number of the new partition, which gets the upper part. */
+  readonly into: number;
+  readonly fewest: number;
 }
 
 export interface VerificationRequest extends StepRequest {
   readonly policy: { readonly chunkSize: number; readonly pageSeconds: number };
   readonly state: VerificationState | null;
+  /** Puts right what differs. @default false */
+  readonly repair?: boolean;
 }
 
-/** How far a verification has come, and what it has found. It changes nothing, so it needs no ledger. */
+/** How far a verification has come, and what it has found. */
 export interface VerificationState {
   /** Where the next page goes on, known to the verification alone; null when everything is compared. */
   readonly position: unknown;
   readonly compared: number;
+  /** Those that are left. */
   readonly differences: number;
+  /** Those that are no more; undefined where nothing was to be repaired. */
+  readonly repaired?: number;
   /** The first differences, by key: what is missing, extra or different. */
   readonly examples: readonly string[];
 }
@@ -111,6 +137,23 @@ export interface DescribedInstance {
   readonly instance: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly policies: Readonly<Record<string, StepPolicy>>;
+}
+
+/** What the ledger knows of an instance. */
+export interface FoundInstance {
+  readonly instance: string;
+  /** How its last execution stands or ended; null when there was none. */
+  readonly status: 'running' | JobOutcome | null;
+  /** The workflow that ran it last; null when there was none. */
+  readonly workflowId: string | null;
+  /** What has committed of its own steps, those of jobs that it runs not included. */
+  readonly counters: Counters;
+}
+
+/** A run that a schedule asks for, with its dates resolved. */
+export interface ScheduledRun extends ResolvedRun {
+  /** Why it is not to be started; null when it is. */
+  readonly notStarted: NotStarted | null;
 }
 
 export interface TaskletRequest extends StepRequest {
@@ -142,6 +185,10 @@ export interface EngineActivities {
     readonly job: string;
     readonly parameters: unknown;
   }): Promise<DescribedInstance>;
+  /** Validates the parameters and says what the ledger knows of their instance, without claiming it. */
+  findInstance(request: { readonly job: string; readonly parameters: unknown }): Promise<FoundInstance>;
+  /** Resolves the dates of a scheduled run, validates its parameters and says whether it is to be started. */
+  resolveScheduledJob(input: ScheduledJobInput): Promise<ScheduledRun>;
   /** Plans the partitions, or finds the ones that an earlier execution planned. */
   openStep(request: OpenStepRequest): Promise<OpenedStep>;
   /** Goes on with a partition from its checkpoint for at most a page's time. */
@@ -152,8 +199,16 @@ export interface EngineActivities {
   verifyPage(request: VerificationRequest): Promise<VerificationState>;
   /** What has committed of a step by now. */
   readStep(request: Omit<StepRequest, 'parameters'>): Promise<StepState>;
-  /** Completes a chunk step whose books balance. */
+  /** Which of these partitions have enough left to be cut in two, the one with most first. */
+  findDivisible(request: DivisibleRequest): Promise<readonly number[]>;
+  /** Cuts what is left of a partition in two. Answers whether the new partition is there. */
+  splitPartition(request: SplitPartitionRequest): Promise<boolean>;
+  /** Completes a chunk step whose books balance, or says which partitions of it are not done. */
   closeStep(request: CloseStepRequest): Promise<StepState>;
-  /** Releases the instance. */
+  /** Releases the instance, and raises the alert of one that has failed. */
   closeJob(request: CloseJobRequest): Promise<void>;
+  /** Tells the operators, where they want to be told. */
+  raiseAlert(request: AlertRequest): Promise<void>;
+  /** Posts an alert to its webhook. */
+  deliverAlert(alert: Alert): Promise<AlertDelivery>;
 }

@@ -37,6 +37,8 @@ export const failureTypes = [
   'NothingToRedrive',
   /** The skips of a step cannot be run again: its reader cannot read single items. */
   'RedriveRefused',
+  /** Differences were to be repaired while the instance runs, or by a job that cannot. */
+  'RepairRefused',
   /** A control was sent that the state of the execution does not allow. */
   'ControlRefused',
 ] as const;

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { StepPolicy } from './policy.ts';
+import type { BranchPolicy, StepPolicy } from './policy.ts';
 
 /** The steps of a job, by name, with the policies they start from. */
 export type StepPolicies = Readonly<Record<string, StepPolicy>>;
@@ -23,6 +23,12 @@ export interface JobDefinition<
    * resume it, skip what failed, or stop it. @default 'fail'
    */
   readonly onFailure?: 'fail' | 'hold';
+  /**
+   * What becomes of the other branches of a flow (`Promise.all`) when a step of one fails. `stop`: they commit the
+   * chunks they have in hand and stop. `finish`: each finishes the step that it has begun. Neither begins another step:
+   * the job has failed then, and the next start goes on with what is left. @default 'stop'
+   */
+  readonly onBranchFailure?: BranchPolicy;
   /** Policies that depend on the parameters. */
   readonly tune?: (parameters: z.output<Parameters>) => {
     readonly [Step in keyof Steps]?: Partial<Omit<Steps[Step], 'kind'>>;

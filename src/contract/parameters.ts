@@ -8,7 +8,7 @@ declare const instanceKeyBrand: unique symbol;
 /** A job with its identifying parameters, as text: `purchaseConfirmation:deliveredBefore=2025-10-01`. */
 export type JobInstanceKey = string & { readonly [instanceKeyBrand]: true };
 
-/** Beyond this a key is hashed: Temporal allows 1,000 bytes for a workflow id, and child ids append to it. */
+/** Beyond so many bytes a key is hashed: Temporal allows 1,000 bytes for a workflow id, and child ids append to it. */
 const longestKey = 400;
 
 /**
@@ -41,12 +41,14 @@ export function parametersFromText(job: JobDefinition, words: readonly string[])
       throw failure('JobParametersInvalid', `"${word}" is not a parameter; write --param name=value.`);
     }
     const name = word.slice(0, equals);
-    input[name] = fromText(job.parameters.shape[name], word.slice(equals + 1));
+    input[name] = parameterFromText(job, name, word.slice(equals + 1));
   }
   return input;
 }
 
-function fromText(schema: unknown, text: string): unknown {
+/** A parameter's value as its schema wants it, where the text can be read so. */
+export function parameterFromText(job: JobDefinition, name: string, text: string): unknown {
+  const schema: unknown = job.parameters.shape[name];
   const type = schema instanceof z.ZodType ? innerType(schema) : 'string';
   if (type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
@@ -91,7 +93,7 @@ export function instanceKey(
     .filter((name) => parameters[name] !== undefined)
     .map((name) => `${name}=${keyText(parameters[name])}`);
   const key = parts.length > 0 ? `${job.name}:${parts.join(',')}` : job.name;
-  return (key.length <= longestKey ? key : `${job.name}:${sha256(key)}`) as JobInstanceKey;
+  return (Buffer.byteLength(key) <= longestKey ? key : `${job.name}:${sha256(key)}`) as JobInstanceKey;
 }
 
 function keyText(value: unknown): string {

@@ -39,6 +39,11 @@ export interface ChunkPolicy {
   readonly partitions: number;
   /** Partitions running at a time. @default 8 */
   readonly window: number;
+  /**
+   * How long a partition has run, in seconds, before what is left of it may be cut in two for a slot that has fallen
+   * idle; 0 for never. Policies recorded before there was this setting are without it: never. @default 30
+   */
+  readonly splitAfterSeconds?: number;
   /** How long one page activity goes on, in seconds. @default 10 */
   readonly pageSeconds: number;
   /** Retries of one item (processor) or one chunk (writer), inside the activity. */
@@ -74,6 +79,9 @@ export interface VerificationPolicy {
 
 export type StepPolicy = ChunkPolicy | TaskletPolicy | VerificationPolicy;
 
+/** What the other branches of a flow do when one has failed: stop gracefully, or finish the steps they have begun. */
+export type BranchPolicy = 'stop' | 'finish';
+
 /** Three retries, a quarter of a second apart at first. */
 export const defaultRetry: RetryPolicy = { retries: 3, initialMs: 250, maximumMs: 10_000 };
 
@@ -83,6 +91,7 @@ const defaultChunk: ChunkPolicy = {
   concurrency: 1,
   partitions: 1,
   window: 8,
+  splitAfterSeconds: 30,
   pageSeconds: 10,
   retry: defaultRetry,
   skipLimit: 0,

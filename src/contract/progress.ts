@@ -37,16 +37,26 @@ export type StepStatus = 'running' | 'completed' | 'failed' | 'stopped';
 /** A step in the `progress` query. */
 export interface StepProgress extends Counters {
   readonly step: string;
-  readonly kind: 'chunk' | 'tasklet' | 'verification';
+  /** `job` is another job that the flow runs; its counters are the sums of its steps. */
+  readonly kind: 'chunk' | 'tasklet' | 'verification' | 'job';
   readonly status: StepStatus;
+  /** Why it failed. */
+  readonly reason?: string;
   /** Rows that the step is expected to read, by the planner's estimate; null when nobody knows. */
   readonly expected: number | null;
   readonly partitions: { readonly total: number; readonly done: number; readonly failed: number };
   /** ISO times of this execution's work on the step. */
   readonly startedAt: string;
   readonly finishedAt: string | null;
-  /** What a tasklet or a verification returned. */
+  /** What a tasklet or a verification returned; where the run of a nested job is found, a `NestedRun`. */
   readonly result?: unknown;
+}
+
+/** The result of a step that is another job: the execution that ran it last, an ordinary one. */
+export interface NestedRun {
+  readonly workflowId: string;
+  readonly instance: string;
+  readonly status: JobStatus;
 }
 
 /** The answer of the `progress` query, and (finished) a job's report, which is the workflow's result. */

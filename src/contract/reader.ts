@@ -28,13 +28,39 @@ export interface ReadRequest {
   readonly signal: AbortSignal;
 }
 
+/** Where what is left of a range can be cut in two. */
+export interface RangeSplit {
+  /** The last key of the lower part: an item that is there, with others above it in the range. */
+  readonly at: Cursor;
+  /** Items left in the range, about. */
+  readonly items: number;
+}
+
+export interface SplitRequest {
+  readonly range: KeyRange;
+  /** The last key that is done; null at the start of the range. */
+  readonly after: Cursor | null;
+  /** With fewer items left than this the range stays whole. At least 2. */
+  readonly fewest: number;
+  readonly signal: AbortSignal;
+}
+
 /** An item that was read by its key, or the error that reading it raised. */
 export type ItemRead<Item> = { readonly item: Item } | { readonly error: unknown };
 
 /** Where a chunk step's items come from. */
 export interface Reader<Item> {
   plan(request: { readonly partitions: number; readonly signal: AbortSignal }): Promise<ReadPlan>;
+  /** What would make reading slow, for people: a missing index, say. */
+  problems?(): Promise<readonly string[]>;
   read(request: ReadRequest): Promise<ReadPage<Item>>;
+  /**
+   * Finds where to cut what is left of a range, so that both parts hold about as many items and neither is empty. It is
+   * asked when slots of a running step have fallen idle; a reader without it keeps its ranges as they were planned.
+   *
+   * @returns null when too few items are left.
+   */
+  split?(request: SplitRequest): Promise<RangeSplit | null>;
   /**
    * Reads single items again, for a redrive of what was skipped: one answer a key, in their order; undefined for an item
    * that is no longer there. A reader without it cannot be redriven.
@@ -56,7 +82,10 @@ export interface RowRange {
 }
 
 /** Where a set step's rows are: it is told their keys' ranges and never reads the rows themselves. */
-export interface RangeReader<Range extends RowRange> extends Pick<Reader<unknown>, 'plan'> {
+export interface RangeReader<Range extends RowRange> extends Pick<
+  Reader<unknown>,
+  'plan' | 'problems' | 'split'
+> {
   /** The next `limit` rows; fewer in answer means that the range has ended, null that there is none left. */
   next(request: ReadRequest): Promise<Range | null>;
 }

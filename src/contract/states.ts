@@ -29,8 +29,8 @@ const transitions: Record<JobStatus, readonly JobStatus[]> = {
   pausing: ['running', 'paused', 'stopping', 'completed', 'completedWithSkips', 'failed'],
   paused: ['running', 'stopping'],
   throttled: ['running', 'pausing', 'stopping', 'failed'],
-  // The operator decides: resume, skip or stop.
-  holding: ['running', 'stopping'],
+  // The operator decides: resume, skip or stop. Another branch of the flow may fail meanwhile.
+  holding: ['running', 'stopping', 'failed'],
   // The chunks in hand commit → stopped. The last chunk may have been the last one of the job.
   stopping: ['stopped', 'completed', 'completedWithSkips', 'failed'],
   completed: [],

@@ -1,16 +1,46 @@
-/** What the workflow `verification` takes: it compares what an instance left behind, and changes nothing. */
+import type { Cursor } from './cursor.ts';
+
+/** What the workflow `verification` takes: it compares what an instance left behind. */
 export interface VerificationInput {
   readonly job: string;
   readonly parameters: unknown;
+  /** Puts right what differs and compares it once more. @default false: it changes nothing */
+  readonly repair?: boolean;
 }
 
 /** What it returns. */
 export interface VerificationReport {
   readonly job: string;
   readonly instance: string;
+  /** Whether source and target agree, after any repair. */
   readonly verified: boolean;
   readonly compared: number;
+  /** Those that are left. */
   readonly differences: number;
-  /** The first differences, by key. */
+  /** Differences that are no more. */
+  readonly repaired: number;
+  /** The first differences, by key; those that were repaired among them. */
   readonly examples: readonly string[];
+}
+
+/** What is missing, extra or different. */
+export interface Difference {
+  /** One line with the key and what differs; never a row's content. */
+  readonly told: string;
+  /** The source's item that puts it right when it is run again. */
+  readonly rerun?: Cursor;
+  /** The target's key that has no source. */
+  readonly remove?: Cursor;
+}
+
+export interface ComparedPage {
+  /** Where the next page goes on, plain data; null when everything is compared. */
+  readonly position: unknown;
+  readonly compared: number;
+  readonly differences: readonly Difference[];
+}
+
+/** The work of a verification: compares a part of source and target at a time, and changes nothing. */
+export interface Comparison {
+  comparePage(position: unknown, limit: number, signal: AbortSignal): Promise<ComparedPage>;
 }

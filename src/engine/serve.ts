@@ -1,8 +1,15 @@
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
-import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import {
+  type NativeConnection,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
 import type pg from 'pg';
+import type { AlertSettings } from '../contract/alerts.ts';
 import { failure } from '../contract/errors.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
+import { alertChannel } from './alert-channel.ts';
 import { ByteBudget } from './activity/byte-budget.ts';
 import { createEngineActivities } from './activity/engine-activities.ts';
 import { JobRegistry, type RegisteredJob } from './activity/registry.ts';
@@ -15,6 +22,12 @@ export interface ServeOptions {
   readonly workflowBundle: WorkflowBundleOption;
   readonly ledger: pg.Pool;
   readonly jobs: readonly RegisteredJob[];
+  /** The build of this worker; runs that it begins are then given to workers of this build alone. */
+  readonly build?: { readonly deployment: string; readonly buildId: string };
+  /** Where alerts go. */
+  readonly alerts: AlertSettings;
+  /** Where the Temporal UI is, for links in alerts. */
+  readonly temporalUiUrl?: string;
   /** Called when the worker polls. */
   onReady(): void;
 }
@@ -35,11 +48,13 @@ function createWorker(options: ServeOptions): Promise<Worker> {
     namespace,
     taskQueue: options.taskQueue,
     workflowBundle: options.workflowBundle,
+    ...versioning(options.build),
     activities: createEngineActivities({
       registry: new JobRegistry(options.jobs),
       ledger: options.ledger,
       budget: new ByteBudget(options.bytesInFlight),
       isOpen: (workflowId) => isOpen(client, workflowId),
+      alerts: alertChannel({ ...options, client }),
       hasSearchAttributes: once(() => hasSearchAttributes(connection, namespace)),
     }),
     // A page hears of a pause with its next heartbeat: at the default of up to 80 % of the time-out, seconds late.
@@ -47,6 +62,21 @@ function createWorker(options: ServeOptions): Promise<Worker> {
     // Pages let go at once, and have this long to commit what they have in hand.
     shutdownForceTime: '15 seconds',
   });
+}
+
+/**
+ * Every run is pinned: partitions and continued runs stay with the build that began, so that neither the flow nor the
+ * meaning of a step changes below a run. A new start of the instance takes the build that is current then.
+ */
+function versioning(build: ServeOptions['build']): Pick<WorkerOptions, 'workerDeploymentOptions'> {
+  if (build === undefined) return {};
+  return {
+    workerDeploymentOptions: {
+      version: { deploymentName: build.deployment, buildId: build.buildId },
+      useWorkerVersioning: true,
+      defaultVersioningBehavior: 'PINNED',
+    },
+  };
 }
 
 /** Whether a workflow id has an open run. An id that Temporal no longer knows has none. */

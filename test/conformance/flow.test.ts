@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobProgress } from '../../src/contract/progress.ts';
+import { control, until } from '../support/runs.ts';
 import { waitFor } from '../support/stack.ts';
 import { each, endingOf, fails, Fixture, upTo } from './fixture.ts';
 
@@ -92,3 +93,94 @@ test('54: a parallel branch fails → the other is stopped gracefully; the job f
     });
   expect(await fixture.calls('half', 'write', 'more')).toEqual(each(upTo(60)));
 });
+
+describe.concurrent('54: where the job says so, the other branch finishes the step that it has begun', () => {
+  const finishing = { job: 'fixtureFinish' };
+
+  test('the job fails with both outcomes, begins nothing more, and the next start does the rest', async () => {
+    const told = { flow: 'branches', items: 40, itemMilliseconds: 10 };
+    const faults = [fails('process', 10, { error: 'other' })];
+    await fixture.hold('whole', 10);
+    const handle = await fixture.start('whole', { ...told, faults, heldInProcessor: [10] }, finishing);
+    await bothAt('whole', 10);
+    await fixture.release('whole');
+    const { status, message } = await endingOf(handle);
+    expect(status).toBe('failed');
+    expect(message).toMatch(
+      /step items failed.*process of item 10 fails as told.*Meanwhile: step more completed/u,
+    );
+    const report = await handle.query<JobProgress>('progress');
+    expect(stepsOf(report).toSorted()).toEqual(['items failed', 'more completed']);
+    expect(await fixture.effects('whole', { ...finishing, step: 'more' })).toMatchObject({
+      written: upTo(40),
+    });
+    expect((await fixture.effects('whole', { ...finishing, step: 'finish' })).written, 'not begun').toEqual(
+      [],
+    );
+
+    expect((await fixture.run('whole', told, finishing)).status).toBe('completed');
+    for (const step of ['items', 'more'])
+      expect(await fixture.effects('whole', { ...finishing, step })).toMatchObject({ written: upTo(40) });
+    expect((await fixture.effects('whole', { ...finishing, step: 'finish' })).written).toEqual([1]);
+    expect(await fixture.calls('whole', 'write', 'more')).toEqual(each(upTo(40)));
+  });
+
+  test('when it fails too, both failures are told', async () => {
+    const faults = [
+      fails('process', 2, { error: 'other' }),
+      fails('process', 9, { error: 'other', step: 'more' }),
+    ];
+    await fixture.hold('both', 9);
+    const told = { flow: 'parallel', items: 12, faults, heldInProcessor: [9] };
+    const handle = await fixture.start('both', told, finishing);
+    await waitFor(async () => (await fixture.world.progress(handle.workflowId)).steps.some(hasFailed));
+    await waitFor(async () => (await fixture.calls('both', 'process', 'more'))[9] === 1);
+    await fixture.release('both');
+    const { message } = await endingOf(handle);
+    expect(message).toMatch(/step items failed.*item 2 fails.*Meanwhile: step more failed.*item 9 fails/u);
+  });
+
+  test('an operator who stops the job does not wait for that', async () => {
+    const faults = [fails('process', 2, { error: 'other' })];
+    await fixture.hold('impatient', 9);
+    const told = { flow: 'parallel', items: 100, itemMilliseconds: 30, faults, heldInProcessor: [9] };
+    const handle = await fixture.start('impatient', told, finishing);
+    await waitFor(async () => (await fixture.world.progress(handle.workflowId)).steps.some(hasFailed));
+    await waitFor(async () => (await fixture.calls('impatient', 'process', 'more'))[9] === 1);
+    expect(await control(handle, 'stop')).toEqual({ status: 'stopping' });
+    await fixture.release('impatient');
+    const { status, message } = await endingOf(handle);
+    expect(status).toBe('failed');
+    expect(message).toMatch(/step items failed.*Meanwhile: step more stopped/u);
+  });
+
+  test('a nested job is finished too, and done for the next start', async () => {
+    const faults = [fails('process', 2, { error: 'other', step: 'more' })];
+    await fixture.hold('nested', 9);
+    const told = { flow: 'nestedBeside', items: 12 };
+    const handle = await fixture.start('nested', { ...told, faults, heldInProcessor: [9] }, finishing);
+    await waitFor(async () => (await fixture.world.progress(handle.workflowId)).steps.some(hasFailed));
+    await fixture.reached('nested', 'process', 9);
+    await fixture.release('nested');
+    expect((await endingOf(handle)).message).toMatch(/step more failed.*Meanwhile: step inner completed/u);
+    const { report, status } = await fixture.run('nested', told, finishing);
+    expect(status).toBe('completed');
+    expect(report?.steps.find(({ step }) => step === 'inner')).toMatchObject({ kind: 'job', written: 12 });
+    expect(await fixture.calls('nested', 'process')).toEqual(each(upTo(12)));
+  });
+});
+
+test('a job that holds tries its step again on resume, and goes on', async () => {
+  const holding = { job: 'fixtureHold' };
+  const faults = [fails('process', 4, { error: 'other', times: 1 })];
+  const handle = await fixture.start('hold', { faults }, holding);
+  const held = await until(fixture.world, handle.workflowId, 'holding');
+  expect(held.reason).toMatch(/process of item 4 fails as told/u);
+  await control(handle, 'resume');
+  expect((await endingOf(handle)).status).toBe('completed');
+  expect(await fixture.effects('hold', holding)).toMatchObject({ read: 5, written: upTo(5) });
+});
+
+function hasFailed({ status }: { readonly status: string }): boolean {
+  return status === 'failed';
+}

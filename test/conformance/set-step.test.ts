@@ -31,10 +31,10 @@ const books = { read: targets, written: targets / 2, filtered: targets / 2, skip
 
 /** How many targets have been incremented how often. */
 async function incremented(): Promise<Record<string, number>> {
-  const { rows } = await stores.migration.query<{ times: string; targets: number }>(
-    'SELECT member_id AS times, count(*)::int AS targets FROM migration_target GROUP BY 1',
+  const { rows } = await stores.migration.query<{ times: string; found: number }>(
+    'SELECT member_id AS times, count(*)::int AS found FROM migration_target GROUP BY 1',
   );
-  return Object.fromEntries(rows.map(({ times, targets }) => [times, targets]));
+  return Object.fromEntries(rows.map(({ times, found }) => [times, found]));
 }
 
 const half = { 0: targets / 2, 1: targets / 2 };

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { preprocessIdOf } from '../../src/activities/document-migration/document.ts';
 import { FileStore } from '../../src/stores/mongo/files.ts';
 import { addTargets, openStores, ticketKey, type Stores } from '../support/migration.ts';
-import { failureOf, run, verify } from '../support/runs.ts';
+import { failureOf, run, startVerification, verify } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
@@ -171,6 +171,39 @@ test.for(damages)('$what is named, and gone after its repair', async ({ said, pl
     examples: [expect.stringMatching(said)],
   });
   expect(await verify(world)).toMatchObject(clean);
+});
+
+const reparable = damages.filter(({ said }) => said.source.startsWith('^target'));
+
+test('asked to repair, it runs the targets again that differ, and finds them right', async () => {
+  const planted = [5, 6, 7, 8, 10].map((target) =>
+    reparable.find(({ said }) => said.source.includes(`target ${target}:`)),
+  );
+  for (const damage of planted) await damage?.plant();
+  expect(await (await startVerification(world, { repair: true })).result()).toMatchObject({
+    ...clean,
+    repaired: planted.length,
+    examples: planted.map((damage) => expect.stringMatching(damage?.said ?? /never/) as unknown),
+  });
+  expect(await verify(world)).toMatchObject(clean);
+});
+
+test('what no target leads to is told, and not repaired', async () => {
+  await extracts().insertOne({ _id: stranger });
+  const report: unknown = await (await startVerification(world, { repair: true })).result();
+  await extracts().deleteOne({ _id: stranger });
+  expect(report).toMatchObject({ verified: false, differences: 1, repaired: 0 });
+});
+
+test('nothing is repaired while the instance runs', async () => {
+  const { plant, repair } = withoutExtract(5);
+  await plant();
+  await query(`UPDATE keystride.instance SET status = 'running'`);
+  const { type, message } = await failureOf(await startVerification(world, { repair: true }));
+  await query(`UPDATE keystride.instance SET status = 'completed'`);
+  expect([type, message]).toEqual(['RepairRefused', expect.stringContaining('is running: stop it')]);
+  expect(await verify(world)).toMatchObject({ verified: false, differences: 1 });
+  await repair();
 });
 
 test('a document lost behind an extra one is not covered up by the count', async () => {

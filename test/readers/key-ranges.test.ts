@@ -157,8 +157,12 @@ describe('a plan of a few keys', () => {
   });
 });
 
-/** A plan takes 5 to 160 ms on a quiet machine; reading all the keys of a million rows, ten times as long. */
+/**
+ * A plan takes 5 to 170 ms on a quiet machine; reading all the keys of a million rows, ten times as long. On a busy one
+ * any of them may take long, so the quickest of a few counts.
+ */
 const atMostMs = 1000;
+const tries = 8;
 
 describe('a million rows', () => {
   const rows = 1_000_000;
@@ -179,9 +183,12 @@ describe('a million rows', () => {
     const source = reader(name, key, state);
     // The first use of a connection loads the catalogue.
     await source.plan({ partitions: 1, signal });
-    const started = performance.now();
-    const plan = await source.plan({ partitions, signal });
-    return { plan, milliseconds: performance.now() - started };
+    for (let attempt = 1; ; attempt++) {
+      const started = performance.now();
+      const plan = await source.plan({ partitions, signal });
+      const milliseconds = performance.now() - started;
+      if (milliseconds < atMostMs || attempt === tries) return { plan, milliseconds };
+    }
   }
 
   test.for([
@@ -233,16 +240,23 @@ describe('a million rows', () => {
     }
   });
 
-  test('in the partitions of a table', { timeout: 60_000 }, async () => {
-    await pool.query(`CREATE TABLE parted (id bigint PRIMARY KEY) PARTITION BY RANGE (id);
+  test(
+    'in the partitions of a table, whose rows of the same place are sampled alike',
+    { timeout: 60_000 },
+    async () => {
+      await pool.query(`CREATE TABLE parted (id bigint PRIMARY KEY) PARTITION BY RANGE (id);
       CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (MINVALUE) TO (100000);
       CREATE TABLE parted_high PARTITION OF parted FOR VALUES FROM (100000) TO (MAXVALUE);
       INSERT INTO parted SELECT generate_series(1, ${fewer}); ANALYZE parted`);
-    const { plan } = await planned('parted', ['id'], 8);
-    const counts = await rowsOf('parted', ['id'], plan);
-    expect(sum(counts)).toBe(fewer);
-    expect(Math.max(...counts)).toBeLessThanOrEqual((2 * fewer) / 8);
-  });
+      // A range of twice the mean comes up once in 10^9 plans, so of many plans none may be near it.
+      for (let plans = 0; plans < 20; plans++) {
+        const { plan } = await planned('parted', ['id'], 8);
+        const counts = await rowsOf('parted', ['id'], plan);
+        expect(sum(counts)).toBe(fewer);
+        expect(Math.max(...counts)).toBeLessThanOrEqual((2 * fewer) / 8);
+      }
+    },
+  );
 });
 
 test('keys that an earlier run has read are not planned again, however the rest is cut', async () => {

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { expect } from 'vitest';
 import type { ControlAnswer, ControlRequest } from '../../src/contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../src/contract/progress.ts';
-import type { VerificationReport } from '../../src/contract/verification.ts';
+import type { VerificationInput, VerificationReport } from '../../src/contract/verification.ts';
 import { waitFor, type World } from './stack.ts';
 
 /** The report of a job that runs to its end. */
@@ -65,10 +65,17 @@ export async function until(
 
 /** Compares what documentMigration has left, as often as asked. */
 export async function verify(world: World, parameters: object = {}): Promise<VerificationReport> {
-  const handle = await world.client.workflow.start('verification', {
+  return (await (await startVerification(world, { parameters })).result()) as VerificationReport;
+}
+
+/** Starts a verification; of documentMigration unless told otherwise. */
+export function startVerification(
+  world: World,
+  input: Partial<VerificationInput> = {},
+): Promise<WorkflowHandle> {
+  return world.client.workflow.start('verification', {
     taskQueue: world.taskQueue,
     workflowId: `verification-${crypto.randomUUID()}`,
-    args: [{ job: 'documentMigration', parameters }],
+    args: [{ job: 'documentMigration', parameters: {}, ...input }],
   });
-  return (await handle.result()) as VerificationReport;
 }

@@ -8,14 +8,16 @@ import { inject } from 'vitest';
 import { messages } from '../../src/contract/messages.ts';
 import type { JobProgress } from '../../src/contract/progress.ts';
 import { Guard } from '../../src/dev/guard.ts';
-import { startLegacyApi } from '../../src/dev/legacy-api.ts';
 import type { Part } from '../../src/dev/part.ts';
 import { reporterOf, type Reporter } from '../../src/dev/progress.ts';
 import type { ProcessOwner } from '../../src/dev/server-process.ts';
 import { startStack } from '../../src/dev/stack.ts';
+import { legacyApiStub } from '../../src/dev/stub/kinds.ts';
+import { startStub } from '../../src/dev/stub/part.ts';
 import { withoutTemporalSettings } from '../../src/dev/temporal.ts';
 import { addressVariables } from './address-variables.ts';
 import { testDatabase } from './database.ts';
+import { startMessageProvider } from './message-provider.ts';
 import { createNamespace } from './namespace.ts';
 import { startTestWorker, type TestWorker } from './worker-process.ts';
 import { bundleFor } from './workflow-bundle.ts';
@@ -56,6 +58,8 @@ export interface World {
   readonly databaseUrl: string;
   readonly mongodbUrl: string;
   readonly legacyApi: Part;
+  /** Where the message provider answers: a stub in the process of the test. */
+  readonly messageProviderUrl: string;
   readonly temporalAddress: string;
   readonly namespace: string;
   readonly taskQueue: string;
@@ -124,8 +128,11 @@ async function assemble(
   const owner = guardedOwner(ends);
   const servers = options.ownServers ? await ownServers(home) : await sharedServers();
   ends.push(() => servers.end());
-  const legacyApi = await startLegacyApi({ home, arguments: options.legacyApi ?? [], owner, report: silent });
+  const stub = { home, arguments: options.legacyApi ?? [], owner, report: silent };
+  const legacyApi = await startStub(legacyApiStub, stub);
   ends.push(() => legacyApi.stop());
+  const messageProvider = await startMessageProvider();
+  ends.push(() => messageProvider.stop());
   const connection = await Connection.connect({ address: servers.temporalAddress });
   ends.push(() => connection.close());
   const namespace = await createNamespace(connection);
@@ -140,6 +147,7 @@ async function assemble(
     SOURCE_DATABASE_URL: servers.sourceDatabaseUrl,
     MONGODB_URL: servers.mongodbUrl,
     LEGACY_API_URL: legacyApi.url,
+    MESSAGE_PROVIDER_URL: messageProvider.url,
     KEYSTRIDE_HOME: home,
     KEYSTRIDE_CACHE: inject('sharedStack').cache,
     KEYSTRIDE_TASK_QUEUE: taskQueue,
@@ -149,6 +157,7 @@ async function assemble(
   return {
     ...servers,
     legacyApi,
+    messageProviderUrl: messageProvider.url,
     namespace,
     taskQueue,
     client,

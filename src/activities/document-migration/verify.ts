@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { validate as isUuid } from 'uuid';
-import type { ComparedPage, VerificationWork } from '../../engine/activity/registry.ts';
+import { cursorOf } from '../../contract/cursor.ts';
+import type { ComparedPage, Difference } from '../../contract/verification.ts';
+import type { VerificationWork } from '../../engine/activity/registry.ts';
 import type { Resources } from '../resources.ts';
 import { hashOfFile, hashOfSentences, type SentenceExtract } from './document.ts';
 import { extractsOf, filesOf } from './store.ts';
@@ -41,6 +43,8 @@ const start: Position = { phase: 'targets', after: '0', clean: true, jobsFound: 
  */
 export function compareDocuments(resources: Resources): VerificationWork {
   return {
+    // What no target leads to is told alone: nobody knows where it came from.
+    repair: { step: 'fetchAndStore' },
     comparePage: async (position, limit) => {
       const at = (position ?? start) as Position;
       if (at.phase === 'targets') return compareTargets(resources, at, limit);
@@ -65,9 +69,10 @@ async function compareTargets(
     const content = extract.fileId === undefined ? undefined : await filesOf(mongo).read(extract.fileId);
     found.set(extract._id, extractDifference(extract, content, jobs.get(extract._id)));
   }
-  const differences = rows
-    .map((row) => targetDifference(row, found))
-    .filter((difference) => difference !== null);
+  const differences = rows.flatMap((row): Difference[] => {
+    const told = targetDifference(row, found);
+    return told === null ? [] : [{ told, rerun: cursorOf([row.id]) }];
+  });
   const last = rows.at(-1);
   const clean = at.clean && differences.length === 0;
   const jobsFound = at.jobsFound + stored.length;
@@ -153,7 +158,7 @@ async function findOrphanJobs({ migration }: Resources, at: Position, limit: num
   return {
     position,
     compared: 0,
-    differences: rows.map(({ id }) => `preprocess job ${id}: no target leads to it`),
+    differences: rows.map(({ id }) => ({ told: `preprocess job ${id}: no target leads to it` })),
   };
 }
 
@@ -181,7 +186,7 @@ async function findOrphanExtracts(resources: Resources, at: Position, limit: num
   const led = new Set(rows.map(({ id }) => id));
   const orphans = ids
     .filter((id) => !led.has(id))
-    .map((id) => `document ${id}: no preprocess job leads to it`);
+    .map((id) => ({ told: `document ${id}: no preprocess job leads to it` }));
   const last = ids.at(-1);
   const clean = at.clean && orphans.length === 0;
   const position: Position =
@@ -200,10 +205,12 @@ async function findOrphanFiles({ mongo }: Resources, at: Position, limit: number
     .find({ _id: { $in: ids } }, { projection: { _id: 1, fileId: 1 } })
     .toArray();
   const owned = new Set(owners.map(({ fileId }) => fileId));
-  const orphans = ids.filter((id) => !owned.has(id)).map((id) => `file ${id}: no document leads to it`);
+  const orphans = ids
+    .filter((id) => !owned.has(id))
+    .map((id) => ({ told: `file ${id}: no document leads to it` }));
   const last = ids.at(-1);
   if (ids.length === limit && last)
     return { position: { ...at, after: last }, compared: 0, differences: orphans };
-  const unfinished = (await files.unfinished()).map((id) => `file ${id}: chunks without a file`);
+  const unfinished = (await files.unfinished()).map((id) => ({ told: `file ${id}: chunks without a file` }));
   return { position: null, compared: 0, differences: [...orphans, ...unfinished] };
 }

@@ -65,6 +65,8 @@ export interface ChunkWork<Item, Output> extends StepWork {
   readonly reader: Reader<Item>;
   readonly processor: Processor<Item, Output>;
   readonly writer: Writer<Output>;
+  /** The processor changes something elsewhere, such as sending a message: `keystride plan` does not try it. */
+  readonly hasEffects?: boolean;
   /**
    * Decides about an error that would otherwise end the step: true sets the item aside. The step's skip limit holds all
    * the same. What it throws itself ends the step.
@@ -101,7 +103,7 @@ export type AnySetWork = SetWork<RowRange>;
 /** Declares the work of a set step. */
 export function sets<Range extends RowRange>(work: SetWork<Range>): AnySetWork {
   // The engine only ever hands a reader's ranges back to the work that has the reader.
-  return work as unknown as AnySetWork;
+  return work;
 }
 
 /** Thrown by `prepare` when some items failed and all others are written. */

@@ -12,16 +12,20 @@ import type {
   OpenStepRequest,
   StepState,
   TaskletRequest,
+  VerificationRequest,
+  VerificationState,
 } from '../../contract/activities.ts';
-import type { JobDefinition } from '../../contract/job.ts';
+import { failure } from '../../contract/errors.ts';
 import { instanceKey, parseParameters } from '../../contract/parameters.ts';
+import { policiesOf } from '../../contract/policies.ts';
 import type { StepPolicy } from '../../contract/policy.ts';
 import { redrive } from '../../contract/redrive.ts';
 import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 import { classifyWith, safeMessage, toFailure } from './item-errors.ts';
-import { claimInstance, closeInstance, holdClaim, type IsOpen } from './ledger/claim.ts';
+import { claimInstance, closeInstance, holdClaim, holdInstanceAtRest, type IsOpen } from './ledger/claim.ts';
+import { findInstance } from './ledger/instance.ts';
 import {
   completeStep,
   completeTasklet,
@@ -33,10 +37,15 @@ import {
   setCompleted,
   type StepOpening,
 } from './ledger/step.ts';
+import { deliverAlert } from './deliver-alert.ts';
 import { processPage } from './page.ts';
+import { type AlertChannel, alertFailure, raiseAlert } from './raise-alert.ts';
 import { openRedrive } from './redrive.ts';
 import { redrivenWork } from './redriven-work.ts';
+import { repairDifferences } from './repair.ts';
 import type { JobRegistry } from './registry.ts';
+import { resolveScheduledJob } from './scheduled-job.ts';
+import { findDivisible, splitPartition } from './split-partition.ts';
 import { verifyPage } from './verify-page.ts';
 
 export interface EngineResources {
@@ -48,6 +57,7 @@ export interface EngineResources {
   readonly isOpen: IsOpen;
   /** Whether the namespace has our search attributes. */
   readonly hasSearchAttributes: () => Promise<boolean>;
+  readonly alerts: AlertChannel;
 }
 
 /** The engine's activities over these resources. */
@@ -69,6 +79,9 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
   return {
     openJob: (request) => guarded(request.job, () => openJob(resources, request)),
     describeInstance: (request) => guarded(request.job, async () => describeInstance(registry, request)),
+    findInstance: (request) =>
+      guarded(request.job, () => findInstance(ledger, describeInstance(registry, request).instance)),
+    resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
     openStep: (request) => guarded(placeOf(request), () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
       const work = chunkWork(resources, request, contextOf(request));
@@ -76,15 +89,23 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     },
     runTasklet: (request) =>
       guarded(placeOf(request), () => runTasklet(resources, request, contextOf(request))),
-    verifyPage: (request) => {
-      const work = registry.work('verification', request.claim.job, request.step, contextOf(request));
-      return guarded(placeOf(request), () => verifyPage(work, request));
-    },
+    verifyPage: (request) =>
+      guarded(placeOf(request), () => compareAndRepair(resources, request, contextOf(request))),
     readStep: (request) => guarded(placeOf(request), () => readStepState(ledger, request)),
+    findDivisible: (request) =>
+      guarded(placeOf(request), () =>
+        findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
+      ),
+    splitPartition: (request) =>
+      guarded(placeOf(request), () =>
+        splitPartition(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
+      ),
     closeStep: (request) =>
       guarded(placeOf(request), () => closeStep(resources, request, contextOf(request))),
     closeJob: (request) =>
       guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
+    raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
+    deliverAlert: (alert) => deliverAlert(resources.alerts.settings, alert),
   };
 }
 
@@ -116,10 +137,12 @@ async function openJob(resources: EngineResources, request: OpenJobRequest): Pro
   if (request.job === redrive.name)
     return openRedrive(resources, request, (of) => describeInstance(resources.registry, of));
   const { instance, parameters, policies } = describeInstance(resources.registry, request);
-  const { preventRestart = false, onFailure = 'fail' } = resources.registry.definition(request.job);
+  const definition = resources.registry.definition(request.job);
+  const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
   const claiming = { ...request, instance, parameters, preventRestart };
   const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
-  return { claim, parameters, policies, onFailure, searchAttributes: await resources.hasSearchAttributes() };
+  const searchAttributes = await resources.hasSearchAttributes();
+  return { claim, parameters, policies, onFailure, onBranchFailure, searchAttributes };
 }
 
 function describeInstance(
@@ -133,16 +156,6 @@ function describeInstance(
     parameters,
     policies: policiesOf(definition, parameters),
   };
-}
-
-function policiesOf(definition: JobDefinition, parameters: Readonly<Record<string, unknown>>) {
-  const tuned = definition.tune?.(parameters) ?? {};
-  return Object.fromEntries(
-    Object.entries(definition.steps).map(([step, policy]): [string, StepPolicy] => [
-      step,
-      { ...policy, ...tuned[step] },
-    ]),
-  );
 }
 
 async function openStep(
@@ -187,6 +200,30 @@ function runTasklet({ ledger, registry }: EngineResources, request: TaskletReque
   return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) => work.run(transaction));
 }
 
+async function compareAndRepair(
+  { registry, ledger, budget }: EngineResources,
+  request: VerificationRequest,
+  context: StepContext,
+): Promise<VerificationState> {
+  const { job, instance } = request.claim;
+  const verification = registry.work('verification', job, request.step, context);
+  if (!request.repair) return verifyPage(verification, request, undefined);
+  const { repair } = verification;
+  const { policies } = describeInstance(registry, { job, parameters: request.parameters });
+  const policy = repair && policies[repair.step];
+  if (!repair || policy?.kind !== 'chunk')
+    throw failure(
+      'RepairRefused',
+      `${job} step ${request.step} only tells differences: it cannot repair them.`,
+    );
+  const epoch = await inTransaction(ledger, (transaction) => holdInstanceAtRest(transaction, instance));
+  const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch });
+  const { cancellationSignal: signal } = Context.current();
+  return verifyPage(verification, request, (differences) =>
+    repairDifferences({ ledger, budget, instance, signal, repair, work, policy }, differences),
+  );
+}
+
 async function closeStep(
   resources: EngineResources,
   request: CloseStepRequest,
@@ -204,12 +241,9 @@ async function closeStep(
   return readStepState(ledger, request);
 }
 
-/** Calls the job's own hook, which must not keep the instance from being released. */
-async function closeJob(
-  { ledger, registry }: EngineResources,
-  request: CloseJobRequest,
-  context: StepContext,
-) {
+/** Calls the job's own hook and raises the alert, neither of which must keep the instance from being released. */
+async function closeJob(resources: EngineResources, request: CloseJobRequest, context: StepContext) {
+  const { ledger, registry } = resources;
   const { claim, outcome, reason } = request;
   if (outcome === 'failed') {
     try {
@@ -222,4 +256,5 @@ async function closeJob(
     }
   }
   await closeInstance(ledger, claim, outcome);
+  if (outcome === 'failed') await alertFailure(resources, request);
 }

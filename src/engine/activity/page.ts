@@ -13,9 +13,10 @@ import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/che
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
 import { prepareChunk } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
+import { type AlertResources, buryItem } from './raise-alert.ts';
 import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
 
-export interface PageResources {
+export interface PageResources extends AlertResources {
   readonly ledger: pg.Pool;
   readonly budget: ByteBudget;
 }
@@ -31,10 +32,11 @@ const heartbeatMs = 1_000;
  * cancellation ends the page early; what is in flight commits, and the result is as good as any other page's.
  */
 export async function processPage(
-  { ledger, budget }: PageResources,
+  resources: PageResources,
   work: AnyChunkWork | AnySetWork,
   request: PageRequest,
 ): Promise<PartitionState> {
+  const { ledger, budget } = resources;
   const { claim, step, partition, policy } = request;
   const key: PartitionKey = { claim, step, partition };
   const holder = randomUUID();
@@ -51,6 +53,7 @@ export async function processPage(
         Context.current().log.warn(failed.message);
       throw failed;
     }
+    await buryItem(resources, request, error);
     const { phase, key: item, attempts, found, cause } = error;
     // Temporal is told what happened and where in the data; where in the code is for the log.
     Context.current().log.error(`${phase} failed`, {

@@ -89,7 +89,7 @@ async function newClaim(
 
 function refuseWithoutKeys(registry: JobRegistry, job: string, step: string, context: StepContext): void {
   const { reader } = registry.work('chunk', job, step, context);
-  if ('readKeys' in reader && reader.readKeys) return;
+  if ('read' in reader && reader.readKeys) return;
   throw failure(
     'RedriveRefused',
     `${context.instance} step ${step}: its reader cannot read single items again (it has no readKeys), so its skips ` +

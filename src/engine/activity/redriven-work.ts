@@ -45,14 +45,15 @@ function redriveReader(
       if (!reader.readKeys)
         throw failure('RedriveRefused', `${claim.instance} step ${step}: its reader has no readKeys.`);
       const held = await readHeld(ledger, { claim, step }, request);
-      if (held.length === 0) return pageOf([], []);
+      if (held.length === 0) return pageOfKeys([], []);
       const keys = held.map(({ cursor }) => cursor);
-      return pageOf(held, await reader.readKeys({ keys, signal: request.signal }));
+      return pageOfKeys(held, await reader.readKeys({ keys, signal: request.signal }));
     },
   };
 }
 
-function pageOf(
+/** Items that were read by their keys, each at its place; one that is gone is a failed read. */
+export function pageOfKeys(
   held: readonly HeldSkip[],
   found: readonly (ItemRead<unknown> | undefined)[],
 ): ReadPage<unknown> {

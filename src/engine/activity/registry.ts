@@ -1,6 +1,8 @@
+import type { Cursor } from '../../contract/cursor.ts';
 import type { JobDefinition, ParametersOf } from '../../contract/job.ts';
 import type { StepPolicy } from '../../contract/policy.ts';
 import { failure } from '../../contract/errors.ts';
+import type { Comparison } from '../../contract/verification.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 
@@ -9,17 +11,17 @@ export interface TaskletWork {
   run(transaction: Transaction): Promise<unknown>;
 }
 
-export interface ComparedPage {
-  /** Where the next page goes on, plain data; null when everything is compared. */
-  readonly position: unknown;
-  readonly compared: number;
-  /** One line a difference, with the key and what differs; never a row's content. */
-  readonly differences: readonly string[];
-}
-
-/** The work of a verification: compares a few keys of source and target at a time, and changes nothing. */
-export interface VerificationWork {
-  comparePage(position: unknown, limit: number, signal: AbortSignal): Promise<ComparedPage>;
+/** The work of a verification step. */
+export interface VerificationWork extends Comparison {
+  /** How differences are put right; without it they are only told. */
+  readonly repair?: {
+    /** The chunk step that runs an item again, under its policy. */
+    readonly step: string;
+    /** What runs it, where that is not the work of the step itself: a set step runs no single item. */
+    readonly work?: AnyChunkWork;
+    /** Removes from the target what has no source. */
+    remove?(keys: readonly Cursor[], transaction: Transaction): Promise<void>;
+  };
 }
 
 interface WorkOfKind {
@@ -57,7 +59,11 @@ export function registerJob<Job extends JobDefinition>(
   return { definition, hooks, steps: steps as unknown as RegisteredJob['steps'] };
 }
 
-/** The jobs that a worker serves. */
+/**
+ * The jobs that a worker serves.
+ *
+ * What one does not have another may: while workers are replaced, the retry can reach a newer one.
+ */
 export class JobRegistry {
   readonly #jobs: ReadonlyMap<string, RegisteredJob>;
 
@@ -92,6 +98,7 @@ export class JobRegistry {
       throw failure(
         'UnknownJob',
         `this worker has no ${kind} step ${step} in job ${job}; is it an older build?`,
+        { retryable: true },
       );
     }
     return make(context) as WorkOfKind[Kind];
@@ -101,6 +108,8 @@ export class JobRegistry {
     const job = this.#jobs.get(name);
     if (job) return job;
     const known = [...this.#jobs.keys()].join(', ');
-    throw failure('UnknownJob', `this worker has no job ${name}; it has: ${known}. Is it an older build?`);
+    throw failure('UnknownJob', `this worker has no job ${name}; it has: ${known}. Is it an older build?`, {
+      retryable: true,
+    });
   }
 }

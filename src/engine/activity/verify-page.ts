@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { VerificationRequest, VerificationState } from '../../contract/activities.ts';
+import type { ComparedPage, Difference } from '../../contract/verification.ts';
 import type { VerificationWork } from './registry.ts';
 
 /** Differences told by name; the others are counted. */
@@ -7,28 +8,52 @@ const toldExamples = 20;
 
 const nothingCompared: VerificationState = { position: null, compared: 0, differences: 0, examples: [] };
 
-/** Compares for at most a page's time, and returns how far it came. */
+/**
+ * Compares for at most a page's time, and returns how far it came.
+ *
+ * @param repair puts differences right; what they came from is compared once more then.
+ */
 export async function verifyPage(
   work: VerificationWork,
-  request: VerificationRequest,
+  { policy, state: from }: VerificationRequest,
+  repair: ((differences: readonly Difference[]) => Promise<void>) | undefined,
 ): Promise<VerificationState> {
-  const { policy } = request;
   const context = Context.current();
+  const compare = (position: unknown) =>
+    work.comparePage(position, policy.chunkSize, context.cancellationSignal);
   const until = performance.now() + policy.pageSeconds * 1000;
   const alive = setInterval(() => context.heartbeat(), 1_000);
-  let state = request.state ?? nothingCompared;
+  let state = from ?? nothingCompared;
   try {
     do {
-      const page = await work.comparePage(state.position, policy.chunkSize, context.cancellationSignal);
-      state = {
-        position: page.position,
-        compared: state.compared + page.compared,
-        differences: state.differences + page.differences.length,
-        examples: [...state.examples, ...page.differences].slice(0, toldExamples),
-      };
+      const { position } = state;
+      const found = await compare(position);
+      let left = found.differences;
+      if (repair && left.length > 0) {
+        await repair(left);
+        left = (await compare(position)).differences;
+      }
+      state = addPage(state, found, left, repair !== undefined);
     } while (state.position !== null && performance.now() < until && !context.cancellationSignal.aborted);
     return state;
   } finally {
     clearInterval(alive);
   }
+}
+
+/** @param left the differences of the page that are still there. */
+function addPage(
+  state: VerificationState,
+  { position, compared, differences }: ComparedPage,
+  left: readonly Difference[],
+  repairing: boolean,
+): VerificationState {
+  const repaired = (state.repaired ?? 0) + Math.max(0, differences.length - left.length);
+  return {
+    position,
+    compared: state.compared + compared,
+    differences: state.differences + left.length,
+    ...(repairing ? { repaired } : {}),
+    examples: [...state.examples, ...differences.map(({ told }) => told)].slice(0, toldExamples),
+  };
 }

@@ -10,7 +10,17 @@ import type { EngineActivities } from '../../contract/activities.ts';
 
 /** Short ledger work. A ledger that is away is waited for: giving up would leave the instance claimed. */
 export const ledgerWork = proxyActivities<
-  Pick<EngineActivities, 'openJob' | 'describeInstance' | 'openStep' | 'closeStep' | 'closeJob'>
+  Pick<
+    EngineActivities,
+    | 'openJob'
+    | 'describeInstance'
+    | 'findInstance'
+    | 'resolveScheduledJob'
+    | 'openStep'
+    | 'splitPartition'
+    | 'closeStep'
+    | 'closeJob'
+  >
 >({
   startToCloseTimeout: '5 minutes',
   scheduleToCloseTimeout: '1 hour',
@@ -18,7 +28,11 @@ export const ledgerWork = proxyActivities<
 });
 
 /** A look at the ledger that may fail: the next one will tell. */
-export const { readStep } = proxyLocalActivities<Pick<EngineActivities, 'readStep'>>({
+export const {
+  readStep,
+  findDivisible,
+  findInstance: lookAtInstance,
+} = proxyLocalActivities<Pick<EngineActivities, 'readStep' | 'findDivisible' | 'findInstance'>>({
   startToCloseTimeout: '5 seconds',
   retry: { maximumAttempts: 1 },
 });
@@ -49,3 +63,17 @@ export function taskletActivity(timeoutSeconds: number) {
     retry: retryPage,
   });
 }
+
+/** Hands an alert over. Nobody waits for it for long: the job has more to do than to tell of itself. */
+export const { raiseAlert } = proxyActivities<Pick<EngineActivities, 'raiseAlert'>>({
+  startToCloseTimeout: '30 seconds',
+  scheduleToCloseTimeout: '10 minutes',
+  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
+});
+
+/** A message of a day ago wakes nobody; until then a webhook that is down is tried again, less and less often. */
+export const { deliverAlert } = proxyActivities<Pick<EngineActivities, 'deliverAlert'>>({
+  startToCloseTimeout: '30 seconds',
+  scheduleToCloseTimeout: '1 day',
+  retry: { initialInterval: '1 second', maximumInterval: '10 minutes' },
+});

@@ -1,4 +1,4 @@
-import type { JobProgress, StepProgress } from '../../contract/progress.ts';
+import type { JobProgress, NestedRun, StepProgress } from '../../contract/progress.ts';
 
 const barWidth = 24;
 
@@ -28,7 +28,9 @@ function stepLines(step: StepProgress): string[] {
   const { total, done: partitionsDone, failed } = step.partitions;
   const partitions =
     total > 1 ? ` · partitions ${partitionsDone}/${total}${failed > 0 ? `, ${failed} failed` : ''}` : '';
-  return [`**${step.step}** ${step.status}${bar(done, step.expected)}`, `${counts}${partitions}`];
+  const nested = step.kind === 'job' ? (step.result as NestedRun | undefined) : undefined;
+  const run = nested ? ` · run \`${nested.workflowId}\`` : '';
+  return [`**${step.step}** ${step.status}${bar(done, step.expected)}`, `${counts}${partitions}${run}`];
 }
 
 /** No percentage where the total is unknown, nor where there turned out to be more than expected. */

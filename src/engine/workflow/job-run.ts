@@ -1,16 +1,7 @@
-import {
-  allHandlersFinished,
-  condition,
-  defineQuery,
-  defineUpdate,
-  setCurrentDetails,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { OpenedJob } from '../../contract/activities.ts';
 import { failure } from '../../contract/errors.ts';
-import { type ControlAnswer, type ControlRequest, messages, type Tuning } from '../../contract/messages.ts';
-import { wrongTuning } from '../../contract/tuning.ts';
+import type { Tuning } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../../contract/states.ts';
 import { detailsOf } from './details.ts';
@@ -36,13 +27,13 @@ export interface CarriedState {
 }
 
 /**
- * One execution of a job: its state, its progress, and the controls that operators have.
+ * One execution of a job: its state, its progress, and what operators want of it.
  *
- * Controls never touch the work itself. They note what is wanted and interrupt whoever has partitions running; those
- * let their chunks commit, come back, and ask `ready` before they go on.
+ * What is wanted never touches the work itself. It is noted, and whoever has partitions or a nested job running is
+ * interrupted; those let their chunks commit, come back, and ask `ready` before they go on.
  */
 export class JobRun {
-  readonly #job: string;
+  readonly job: string;
   readonly #startedAt: string;
   readonly #steps = new Map<string, StepProgress>();
   readonly #interrupts = new Set<() => void>();
@@ -55,6 +46,8 @@ export class JobRun {
   #yieldWanted = false;
   /** Steps that have work running, or are about to. */
   #working = 0;
+  /** Steps that have begun and not ended, working or waiting. */
+  readonly #inHand = new Set<{ readonly step: string }>();
   /** A branch of the flow has failed: no more work is to begin in the others. */
   #halted = false;
   #tuning: Tuning;
@@ -64,18 +57,17 @@ export class JobRun {
   #held: { readonly step: string; readonly items: readonly string[] } | undefined;
 
   constructor(job: string, carried: CarriedState | null) {
-    this.#job = job;
+    this.job = job;
     this.#startedAt = carried?.startedAt ?? new Date().toISOString();
     this.#pauseWanted = carried !== null && carried.paused !== null;
     this.#reason = carried?.paused ?? null;
     this.#tuning = carried?.tuning ?? {};
     this.#setAside = { ...carried?.setAside };
-    this.#setHandlers();
   }
 
   get opened(): OpenedJob {
     if (!this.#opened)
-      throw failure('StepFailed', `${this.#job}: a step was asked for before the job was open.`);
+      throw failure('StepFailed', `${this.job}: a step was asked for before the job was open.`);
     return this.#opened;
   }
 
@@ -108,16 +100,60 @@ export class JobRun {
     this.#publish();
   }
 
+  /** Whether an operator wants the execution to end. */
+  get stopWanted(): boolean {
+    return this.#stopWanted;
+  }
+
+  /** Whether what runs is to come to rest: to wait, to end, or to go on with a new history. */
+  get mustRest(): boolean {
+    return this.#pauseWanted || this.#mustEnd;
+  }
+
+  /** Whether even a step that has begun is to begin no more work. */
+  get #mustEnd(): boolean {
+    // A job that has failed does not continue as new: the next run would not know of the failure. What its branches
+    // have in hand fits in the history, which is far from full when Temporal suggests a new one.
+    if (this.#halted) return this.#stopWanted || this.#opened?.onBranchFailure !== 'finish';
+    return this.#stopWanted || this.#yieldWanted;
+  }
+
   /**
-   * Waits while the job is paused. Whoever is about to work asks this first.
+   * Waits while the job is paused. A step that has begun asks this before each piece of its work.
    *
    * @throws JobStopped, JobYielded when no more work is to begin.
    */
   async ready(): Promise<void> {
-    if (this.#pauseWanted && this.#working === 0) this.#become('paused', this.#reason);
-    await condition(() => !this.#pauseWanted || this.#stopWanted || this.#yieldWanted);
+    while (this.#pauseWanted && !this.#mustEnd) {
+      if (this.#working === 0) this.#become('paused', this.#reason);
+      // Another branch may be what still works: whoever waits here says when the last of it has come to rest.
+      const atRest = () => this.#working === 0 && this.#status === 'pausing';
+      await condition(() => !this.#pauseWanted || this.#mustEnd || atRest());
+    }
+    if (!this.#mustEnd) return;
     if (this.#stopWanted || this.#halted) throw new JobStopped(this.#reason ?? 'stopped');
-    if (this.#yieldWanted) throw new JobYielded('the history has grown long');
+    throw new JobYielded('the history has grown long');
+  }
+
+  /**
+   * The same for a step that has not begun: after the failure of another branch none does, whatever the others finish.
+   *
+   * @throws JobStopped, JobYielded
+   */
+  async mayBegin(): Promise<void> {
+    await this.ready();
+    if (this.#halted) throw new JobStopped(this.#reason ?? 'stopped');
+  }
+
+  /** Does a step, from its opening to its end. */
+  async whileInHand<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
+    const entry = { step };
+    this.#inHand.add(entry);
+    try {
+      return await work();
+    } finally {
+      this.#inHand.delete(entry);
+    }
   }
 
   /** Runs work that `interrupt` brings to rest. Paused is only what has nothing running any more. */
@@ -125,7 +161,7 @@ export class JobRun {
     this.#working++;
     this.#interrupts.add(interrupt);
     try {
-      if (this.#pauseWanted || this.#stopWanted || this.#yieldWanted || this.#halted) interrupt();
+      if (this.mustRest) interrupt();
       return await work();
     } finally {
       this.#interrupts.delete(interrupt);
@@ -133,15 +169,20 @@ export class JobRun {
     }
   }
 
-  /** Waits until nothing runs any more: the other branches of a flow, after one of them has thrown. */
+  /** Waits until no step is in hand any more: those of the other branches of a flow, after one of them has thrown. */
   async rested(): Promise<void> {
-    await condition(() => this.#working === 0);
+    await condition(() => this.#inHand.size === 0);
   }
 
-  /** Lets no more work begin, and brings what runs to rest: a branch of the flow has failed. */
-  halt(): void {
+  /**
+   * Lets no more steps begin, and brings what runs to rest unless the job wants it finished: a branch has failed.
+   *
+   * @returns the steps that the other branches have in hand.
+   */
+  halt(): readonly string[] {
     this.#halted = true;
-    this.#interrupt();
+    if (this.#mustEnd) this.#interrupt();
+    return [...this.#inHand].map(({ step }) => step);
   }
 
   /**
@@ -151,17 +192,35 @@ export class JobRun {
    * @throws JobStopped
    */
   async hold(reason: string, step: string, items: readonly string[]): Promise<void> {
-    await condition(() => this.#held === undefined);
-    this.#held = { step, items };
+    const ending = () => this.#mustEnd || this.#halted;
+    // One at a time: an operator decides about what the state shows.
+    while (this.#held && !ending()) await condition(() => this.#held === undefined || ending());
+    const held = { step, items };
+    this.#held = held;
     this.#become('holding', reason);
-    await condition(() => this.#held === undefined || this.#stopWanted || this.#halted);
-    this.#held = undefined;
+    await condition(() => this.#held !== held || ending());
+    if (this.#held === held) this.#held = undefined;
   }
 
   /** Brings the work to rest so that the run can continue with a new history. */
   requestYield(): void {
+    if (this.#halted) return;
     this.#yieldWanted = true;
     this.#interrupt();
+  }
+
+  /** Lets the chunks in hand commit, and waits. */
+  requestPause(reason: string | null): void {
+    this.#pauseWanted = true;
+    this.#become('pausing', reason);
+    this.#interrupt();
+  }
+
+  /** Goes on after a pause, or tries again what the job holds for. */
+  resume(): void {
+    this.#pauseWanted = false;
+    this.#held = undefined;
+    this.#become('running', null);
   }
 
   /** Lets the chunks in hand commit, and ends. */
@@ -173,13 +232,29 @@ export class JobRun {
     this.#interrupt();
   }
 
+  /** The items that `skipHeld` would set aside. */
+  get heldItems(): readonly string[] {
+    return this.#held?.items ?? [];
+  }
+
+  /** Sets the items aside that the job holds for, and goes on. */
+  skipHeld(reason: string | null): void {
+    const { step, items } = this.#held ?? { step: '', items: [] };
+    this.#setAside[step] = [...this.setAside(step), ...items];
+    this.#held = undefined;
+    this.#become('running', reason);
+  }
+
+  /** Changes what is named; windows come to rest and open again with the new figures. */
+  tune(tuning: Tuning): void {
+    this.#tuning = { ...this.#tuning, ...tuning };
+    this.#publish();
+    this.#interrupt();
+  }
+
   report(step: StepProgress): void {
     this.#steps.set(step.step, step);
     this.#publish();
-  }
-
-  stepProgress(step: string): StepProgress | undefined {
-    return this.#steps.get(step);
   }
 
   /** Ends the execution. @returns its report. */
@@ -193,7 +268,7 @@ export class JobRun {
 
   progress(): JobProgress {
     return {
-      job: this.#job,
+      job: this.job,
       instance: this.#opened?.claim.instance ?? null,
       parameters: this.#opened?.parameters ?? null,
       workflowId: workflowInfo().workflowId,
@@ -221,104 +296,5 @@ export class JobRun {
 
   #interrupt(): void {
     for (const interrupt of this.#interrupts) interrupt();
-  }
-
-  #setHandlers(): void {
-    this.#setSkipHandler();
-    this.#setTuneHandler();
-    setHandler(defineQuery<JobProgress>(messages.progress), () => this.progress(), {
-      description: 'State, steps and counters of this execution.',
-    });
-    setHandler(
-      defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.pause),
-      (request) => {
-        this.#pauseWanted = true;
-        this.#become('pausing', request?.reason ?? null);
-        this.#interrupt();
-        return { status: this.#status };
-      },
-      {
-        description: 'Lets the chunks in hand commit and waits. Input: {"reason": "…"}',
-        validator: (_: ControlRequest | undefined) => this.#refuseUnless('pausing', 'pause'),
-      },
-    );
-    setHandler(
-      defineUpdate<ControlAnswer>(messages.resume),
-      () => {
-        this.#pauseWanted = false;
-        this.#become('running', null);
-        return { status: this.#status };
-      },
-      { description: 'Goes on after a pause.', validator: () => this.#refuseUnless('running', 'resume') },
-    );
-    setHandler(
-      defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.stop),
-      (request) => {
-        this.requestStop(request?.reason ?? 'stopped by an operator');
-        return { status: this.#status };
-      },
-      {
-        description:
-          'Lets the chunks in hand commit and ends; a new start goes on from there. Input: {"reason": "…"}',
-        validator: (_: ControlRequest | undefined) => this.#refuseUnless('stopping', 'stop'),
-      },
-    );
-  }
-
-  #setSkipHandler(): void {
-    setHandler(
-      defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.skip),
-      (request) => {
-        const { step, items } = this.#held ?? { step: '', items: [] };
-        this.#setAside[step] = [...this.setAside(step), ...items];
-        this.#held = undefined;
-        this.#become('running', request?.reason ?? null);
-        return { status: this.#status };
-      },
-      {
-        description: 'Sets the items aside that the job holds for, and goes on. Input: {"reason": "…"}',
-        validator: (_: ControlRequest | undefined) => {
-          if (this.#held && this.#held.items.length > 0) return;
-          throw failure(
-            'ControlRefused',
-            `${this.#job} is ${this.#status}: there is no single item to skip.`,
-          );
-        },
-      },
-    );
-  }
-
-  #setTuneHandler(): void {
-    setHandler(
-      defineUpdate<ControlAnswer, [Tuning]>(messages.tune),
-      (tuning) => {
-        this.#tuning = { ...this.#tuning, ...tuning };
-        this.#publish();
-        // Windows come to rest and open again with the new figures.
-        this.#interrupt();
-        return { status: this.#status };
-      },
-      {
-        description:
-          'Changes {"chunkSize", "concurrency", "partitions", "rowsPerSecond"} of the running steps.',
-        validator: (tuning: Tuning) => {
-          if (isFinal(this.#status) || this.#status === 'stopping') this.#refuse('tune');
-          const wrong = wrongTuning(tuning);
-          if (wrong)
-            throw failure(
-              'ControlRefused',
-              `${this.#job} cannot be tuned so: ${wrong}. Nothing has changed.`,
-            );
-        },
-      },
-    );
-  }
-
-  #refuseUnless(next: JobStatus, control: string): void {
-    if (!mayBecome(this.#status, next)) this.#refuse(control);
-  }
-
-  #refuse(control: string): never {
-    throw failure('ControlRefused', `${this.#job} is ${this.#status}: it cannot ${control} now.`);
   }
 }

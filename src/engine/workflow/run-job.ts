@@ -3,15 +3,20 @@ import {
   CancellationScope,
   CancelledFailure,
   makeContinueAsNewFunc,
+  patched,
   workflowInfo,
   type Workflow,
 } from '@temporalio/workflow';
 import type { Claim } from '../../contract/activities.ts';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
-import { ledgerWork } from './activities.ts';
+import { ledgerWork, raiseAlert } from './activities.ts';
+import { setControls } from './controls.ts';
 import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { type JobWorkflow, runNestedJob } from './nested-job.ts';
 import { runStep } from './run-step.ts';
+import { failedStep } from './step-attempts.ts';
+import { waitBetween } from './wait.ts';
 
 /** What a job's flow is written with. */
 export interface JobFlow {
@@ -24,6 +29,22 @@ export interface JobFlow {
    * @throws StepFailed
    */
   step(name: string): Promise<StepProgress>;
+  /**
+   * Runs another job of the same worker as a step of this one, or finds that its instance has completed.
+   *
+   * @param name the step in the report; no step of the contract has it.
+   * @param workflow the other job's flow, as `src/workflows` exports it.
+   * @param parameters what that job takes; they name the instance.
+   * @returns its figures, summed up, and where its run is found, a `NestedRun`.
+   * @throws StepFailed or what failed it; JobExecutionAlreadyRunning when the instance runs elsewhere.
+   */
+  run<Parameters>(
+    name: string,
+    workflow: JobWorkflow<Parameters>,
+    parameters: NoInfer<Parameters>,
+  ): Promise<StepProgress>;
+  /** Waits so many seconds, or until an operator wants something: a flow that polls does so between two rounds. */
+  wait(seconds: number): Promise<void>;
 }
 
 /** What a run hands to the one that continues it. */
@@ -49,13 +70,19 @@ export async function runJob(
 ): Promise<JobProgress> {
   const carried = (workflowInfo().memo?.[carriedMemo] ?? null) as Carried | null;
   const run = new JobRun(job, carried);
+  setControls(run);
   // Whatever must still commit or be released after a cancellation is shielded from it.
   const root = CancellationScope.current();
   root.cancelRequested.catch(() => run.requestStop('the workflow was cancelled'));
   const report = await CancellationScope.nonCancellable(async () => {
     await open(run, job, parameters, carried);
     try {
-      await flow({ parameters: run.opened.parameters, step: (name) => runStep(run, name) });
+      await flow({
+        parameters: run.opened.parameters,
+        step: (name) => runStep(run, name),
+        run: (name, workflow, given) => runNestedJob(run, name, workflow, given),
+        wait: (seconds) => waitBetween(run, seconds),
+      });
     } catch (error) {
       return await endEarly(run, parameters, error);
     }
@@ -78,37 +105,62 @@ async function open(run: JobRun, job: string, parameters: unknown, carried: Carr
       await ledgerWork.openJob({ job, parameters, workflowId, runId, carried: carried?.claim ?? null }),
     );
   } catch (error) {
+    await tellIfAway(job, error);
     await run.finish('failed', describeError(error));
     throw refused(job, error);
   }
 }
 
-/** Ends an execution whose flow threw, when everything it had running has come to rest. */
+/** A start that was refused has told whoever asked; one that could not be answered for an hour, nobody. */
+async function tellIfAway(job: string, error: unknown): Promise<void> {
+  const away = ['Unavailable', 'UnknownJob'].includes(failureTypeOf(error) ?? '');
+  // A run that failed so before there were alerts has no such activity in its history.
+  if (!away || !patched('alert-when-away')) return;
+  const reason = describeError(error);
+  await raiseAlert({ kind: 'notStarted', job, instance: job, reason }).catch(() => undefined);
+}
+
+/** Ends an execution whose flow threw, when everything it had in hand has come to rest. */
 async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promise<JobProgress> {
-  const { claim, parameters: validated } = run.opened;
   if (error instanceof JobYielded) {
     await run.rested();
-    return continueRun(run, parameters);
+    // Asked to stop while the other branches came to rest: the run that continues this one would not know of it.
+    return run.stopWanted ? endStopped(run, 'stopped') : continueRun(run, parameters);
   }
-  const stopped = error instanceof JobStopped;
+  if (error instanceof JobStopped) {
+    await run.rested();
+    return endStopped(run, error.message);
+  }
   // What a flow throws that is no failure of ours or Temporal's is a bug in it: Temporal retries the task until a fixed
   // worker is deployed.
-  if (!stopped && !(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
-  if (!stopped) run.halt();
+  if (!(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
+  const inHand = run.halt();
   await run.rested();
-  const outcome = stopped ? 'stopped' : 'failed';
-  const reason = stopped ? describeError(error) : withOthers(describeError(error), run.progress().steps);
-  await ledgerWork.closeJob({ claim, parameters: validated, outcome, reason });
-  const report = await run.finish(outcome, reason);
-  if (!stopped) throw refused(claim.instance, error, reason);
-  return report;
+  const { claim, parameters: validated } = run.opened;
+  const reason = withOthers(claim.instance, describeError(error), inHand, run.progress().steps);
+  await ledgerWork.closeJob({ claim, parameters: validated, outcome: 'failed', reason });
+  await run.finish('failed', reason);
+  throw refused(claim.instance, error, reason);
+}
+
+async function endStopped(run: JobRun, unexplained: string): Promise<JobProgress> {
+  const { claim, parameters } = run.opened;
+  const reason = run.progress().reason ?? unexplained;
+  await ledgerWork.closeJob({ claim, parameters, outcome: 'stopped', reason });
+  return run.finish('stopped', reason);
 }
 
 /** Adds what became of the other branches of a flow, which the failure of one must not hide. */
-function withOthers(message: string, steps: readonly StepProgress[]): string {
+function withOthers(
+  instance: string,
+  message: string,
+  inHand: readonly string[],
+  steps: readonly StepProgress[],
+): string {
   const others = steps
-    .filter(({ step, status }) => status !== 'completed' && !message.includes(`step ${step} failed`))
-    .map(({ step, status }) => `step ${step} ${status}`);
+    .filter(({ step, status }) => inHand.includes(step) || status !== 'completed')
+    .filter(({ step }) => !message.includes(failedStep(instance, step)))
+    .map(({ step, status, reason }) => `step ${step} ${status}${reason ? ` (${reason})` : ''}`);
   return others.length > 0 ? `${message} Meanwhile: ${others.join(', ')}.` : message;
 }
 

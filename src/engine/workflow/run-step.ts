@@ -1,24 +1,21 @@
 import type { OpenedStep, StepRequest, VerificationState } from '../../contract/activities.ts';
-import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
+import { failure } from '../../contract/errors.ts';
 import type { StepPolicy, VerificationPolicy } from '../../contract/policy.ts';
 import { noCounters, type StepProgress } from '../../contract/progress.ts';
 import { ledgerWork, taskletActivity } from './activities.ts';
 import { runChunkStep } from './chunk-step.ts';
-import { failedItemsOf } from './failed-items.ts';
-import { type JobRun, JobStopped, JobYielded } from './job-run.ts';
+import type { JobRun } from './job-run.ts';
+import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';
 import { comparePages } from './verify-instance.ts';
 
 /**
  * Runs a step of a job until it has completed, or finds that it has.
  *
- * When it fails under `onFailure: 'hold'` it waits for an operator and opens again, with what is left of it.
- *
  * @throws StepFailed or what failed it; JobStopped, JobYielded.
  */
-export async function runStep(run: JobRun, step: string): Promise<StepProgress> {
-  for (;;) {
-    await run.ready();
+export function runStep(run: JobRun, step: string): Promise<StepProgress> {
+  return completeStep(run, step, async () => {
     const { claim, parameters, policies } = run.opened;
     const policy = policies[step];
     if (!policy) {
@@ -28,18 +25,8 @@ export async function runStep(run: JobRun, step: string): Promise<StepProgress> 
     const request: StepRequest = { claim, step, parameters };
     const opened = await ledgerWork.openStep({ ...request, policy });
     const reporter = new StepReporter(run, progressOf(step, policy, opened));
-    if (opened.completed) return reporter.end('completed', { result: opened.result });
-    try {
-      return reporter.end('completed', await runOpened(run, request, policy, opened, reporter));
-    } catch (error) {
-      const interrupted = error instanceof JobStopped || error instanceof JobYielded;
-      reporter.end(interrupted ? 'stopped' : 'failed');
-      if (interrupted) throw error;
-      const failed = stepFailure(request, error);
-      if (run.opened.onFailure !== 'hold') throw failed;
-      await run.hold(failed.message, step, failedItemsOf(error));
-    }
-  }
+    return { reporter, work: () => runOpened(run, request, policy, opened, reporter) };
+  });
 }
 
 function progressOf(
@@ -66,6 +53,7 @@ async function runOpened(
   opened: OpenedStep,
   reporter: StepReporter,
 ): Promise<Partial<StepProgress>> {
+  if (opened.completed) return { result: opened.result };
   if (policy.kind === 'chunk') return runChunkStep(run, request, policy, opened, reporter);
   if (policy.kind === 'verification')
     return { result: await runVerification(run, request, policy, reporter) };
@@ -76,13 +64,6 @@ async function runOpened(
 
 /** A tasklet or a page of a verification ends by itself: there is nothing to bring to rest earlier. */
 const noInterrupt = () => undefined;
-
-function stepFailure({ claim, step }: StepRequest, error: unknown) {
-  const type = failureTypeOf(error) ?? 'StepFailed';
-  const message = describeError(error);
-  const told = `${claim.instance} step ${step} failed`;
-  return failure(type, message.startsWith(told) ? message : `${told}. ${message}`);
-}
 
 async function runVerification(
   run: JobRun,

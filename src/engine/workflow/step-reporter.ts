@@ -1,4 +1,4 @@
-import type { Counters, StepProgress } from '../../contract/progress.ts';
+import type { Counters, NestedRun, StepProgress } from '../../contract/progress.ts';
 import type { JobRun } from './job-run.ts';
 
 /** Keeps the progress of one step up to date in its run. */
@@ -14,6 +14,15 @@ export class StepReporter {
 
   counters(counters: Counters): void {
     this.#report(counters);
+  }
+
+  partitionsAdded(count: number): void {
+    const { partitions } = this.#progress;
+    this.#report({ partitions: { ...partitions, total: partitions.total + count } });
+  }
+
+  nested(counters: Counters, result: NestedRun): void {
+    this.#report({ ...counters, result });
   }
 
   partitionDone(): void {

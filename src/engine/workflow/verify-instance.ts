@@ -1,12 +1,12 @@
-import type { StepRequest, VerificationState } from '../../contract/activities.ts';
-import { failure } from '../../contract/errors.ts';
+import type { StepRequest, VerificationRequest, VerificationState } from '../../contract/activities.ts';
+import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { VerificationPolicy } from '../../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../../contract/verification.ts';
 import { ledgerWork, pageActivities } from './activities.ts';
 
 /** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
 export async function comparePages(
-  request: StepRequest,
+  request: StepRequest & Pick<VerificationRequest, 'repair'>,
   policy: VerificationPolicy,
   around: (page: () => Promise<VerificationState>) => Promise<VerificationState>,
 ): Promise<VerificationState> {
@@ -20,13 +20,25 @@ export async function comparePages(
 }
 
 /**
- * Runs the verification steps of a job over what an instance left behind. It claims nothing and changes nothing.
+ * Runs the verification steps of a job over what an instance left behind. It claims nothing; asked to repair, it puts
+ * right what differs while the instance is at rest, and changes nothing otherwise.
  *
- * @throws UnknownJob when the job has no verification step.
+ * @throws UnknownJob when the job has no verification step; RepairRefused.
  */
-export async function verifyInstance({
+export async function verifyInstance(input: VerificationInput): Promise<VerificationReport> {
+  try {
+    return await compareInstance(input);
+  } catch (error) {
+    const type = failureTypeOf(error);
+    // In the workflow's own message: that is what people see of a failed execution.
+    throw type === undefined ? error : failure(type, describeError(error));
+  }
+}
+
+async function compareInstance({
   job,
   parameters: given,
+  repair = false,
 }: VerificationInput): Promise<VerificationReport> {
   const { instance, parameters, policies } = await ledgerWork.describeInstance({ job, parameters: given });
   const steps = Object.entries(policies).flatMap(([step, policy]) =>
@@ -36,13 +48,19 @@ export async function verifyInstance({
     throw failure('UnknownJob', `${job} has no verification step: there is nothing to compare.`);
   let compared = 0;
   let differences = 0;
+  let repaired = 0;
   const examples: string[] = [];
   for (const { step, policy } of steps) {
     const claim = { job, instance, epoch: 0 };
-    const state = await comparePages({ claim, step, parameters }, policy, (page) => page());
+    const state = await comparePages(
+      { claim, step, parameters, ...(repair ? { repair } : {}) },
+      policy,
+      (page) => page(),
+    );
     compared += state.compared;
     differences += state.differences;
+    repaired += state.repaired ?? 0;
     examples.push(...state.examples);
   }
-  return { job, instance, verified: differences === 0, compared, differences, examples };
+  return { job, instance, verified: differences === 0, compared, differences, repaired, examples };
 }

@@ -1,6 +1,6 @@
 import { type Collection, type Document, type Filter, MongoServerError } from 'mongodb';
 import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
-import type { ReadPlan } from '../../contract/reader.ts';
+import type { RangeSplit, ReadPlan, SplitRequest } from '../../contract/reader.ts';
 import { cursorOfId, type IdKind, idKinds, idOfCursor, UnusableId, unusableTypes } from './id-keys.ts';
 
 interface RangeRequest {
@@ -48,6 +48,27 @@ export async function planIdRanges(request: RangeRequest): Promise<ReadPlan> {
   const cutRequest = { ...request, highest, expected };
   const cuts = request.partitions < 2 ? [] : await cutIds(cutRequest, exact);
   return { ranges: rangesBetween(cuts, highest), expected };
+}
+
+/**
+ * Finds the middle of what is left of a range, as ranges are cut when they are planned.
+ *
+ * @param filter what is read of the collection.
+ */
+export async function splitIdRange(
+  collection: Collection,
+  filter: Filter<Document>,
+  { range, after, fewest, signal }: SplitRequest,
+): Promise<RangeSplit | null> {
+  const spans = spansOf(range, after);
+  if (range.upper === null || spans.length === 0) return null;
+  const left = { $and: [filter, { $or: spans.map(({ condition }) => ({ _id: condition })) }] };
+  const request = { collection, filter: left as Filter<Document>, partitions: 2, signal };
+  const { expected, exact } = await expectedDocuments(request);
+  if (expected < Math.max(2, fewest)) return null;
+  const highest = pairsOf(range.upper).map(({ cursor }) => cursor);
+  const [cut] = await cutIds({ ...request, highest, expected }, exact);
+  return cut ? { at: upperOf(cut, highest), items: expected } : null;
 }
 
 /** Documents whose `_id` is at most the highest of its kind. */
@@ -198,9 +219,10 @@ export function spansOf({ lower, upper }: KeyRange, after: Cursor | null): IdSpa
 }
 
 function pairsOf(upper: Cursor) {
-  return Array.from({ length: upper.length / 2 }, (_, index) =>
-    idOfCursor(upper.slice(2 * index, 2 * index + 2)),
-  );
+  return Array.from({ length: upper.length / 2 }, (_, index) => {
+    const cursor = cursorOf(upper.slice(2 * index, 2 * index + 2));
+    return { cursor, ...idOfCursor(cursor) };
+  });
 }
 
 function placeOf(kind: IdKind): number {

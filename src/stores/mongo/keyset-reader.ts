@@ -2,7 +2,7 @@ import type { Collection, Document, Filter, WithId } from 'mongodb';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead, ReadPage, ReadRequest, Reader } from '../../contract/reader.ts';
 import { cursorOfId, idOfCursor } from './id-keys.ts';
-import { planIdRanges, spansOf } from './id-ranges.ts';
+import { planIdRanges, spansOf, splitIdRange } from './id-ranges.ts';
 
 export interface MongoSource<Item extends Document> {
   readonly collection: Collection<Item>;
@@ -29,6 +29,7 @@ export function mongoKeysetReader<Item extends Document>(source: MongoSource<Ite
   return {
     plan: ({ partitions, signal }) => planIdRanges({ collection, filter, partitions, signal }),
     read: (request) => readPage<WithId<Item>>(collection, filter, fields, request),
+    split: (request) => splitIdRange(collection, filter, request),
     readKeys: ({ keys, signal }) => readById<WithId<Item>>(collection, keys, { ...fields, signal }),
   };
 }

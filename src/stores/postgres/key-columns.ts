@@ -69,6 +69,30 @@ function keyColumn(table: string, name: string, attributes: readonly Attribute[]
   };
 }
 
+/** Whether an index has the key's columns, in their order: without one each page sorts the table. */
+export async function keyProblems(
+  pool: pg.Pool,
+  table: string,
+  key: readonly string[],
+): Promise<readonly string[]> {
+  const { rows } = await pool.query<{ indexed: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM pg_index
+        WHERE indrelid = to_regclass($1) AND indisvalid
+          AND $2::text[] = (SELECT array_agg(attname::text ORDER BY place)
+                              FROM unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+                              JOIN pg_attribute USING (attnum)
+                             WHERE attrelid = indrelid AND place <= cardinality($2::text[]))
+     ) AS indexed`,
+    [quotedTable(table), key],
+  );
+  if (rows[0]?.indexed) return [];
+  const columns = key.join(', ');
+  return [
+    `no index of ${table} begins with (${columns}): each page sorts the table. Create one: CREATE INDEX CONCURRENTLY ON ${table} (${columns})`,
+  ];
+}
+
 /** A table's name, `schema.table` or `table`, as `to_regclass` and a FROM clause take it. */
 export function quotedTable(table: string): string {
   const quoted = (part: string) => `"${part.replaceAll('"', '""')}"`;

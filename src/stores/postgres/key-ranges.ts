@@ -23,7 +23,7 @@ const countedUpTo = 200_000;
 const countedUpToCost = 50_000;
 
 /** Up to so many rows are cut by rank, exactly. */
-const rankedUpTo = 20_000;
+export const rankedUpTo = 20_000;
 
 /**
  * Divides the keys that a query matches now into ranges of about as many rows each.
@@ -74,7 +74,8 @@ async function highestKey<Database, Table extends keyof Database & string, Row>(
   return rows[0] ? cursorOf(rows[0].key) : null;
 }
 
-async function expectedRows<Database, Table extends keyof Database & string, Row>(
+/** Rows that a query matches: counted where that is quick, else by the planner's estimate. */
+export async function expectedRows<Database, Table extends keyof Database & string, Row>(
   pool: pg.Pool,
   query: SelectQueryBuilder<Database, Table, Row>,
 ): Promise<{ readonly rows: number; readonly exact: boolean }> {

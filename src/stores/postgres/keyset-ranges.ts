@@ -1,7 +1,8 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { cursorOf } from '../../contract/cursor.ts';
 import type { RangeReader, ReadRequest, RowRange } from '../../contract/reader.ts';
-import { inRange, keyAlias, type KeyColumn, keyOf, within } from './key-columns.ts';
+import { inRange, keyAlias, type KeyColumn, keyOf, keyProblems, within } from './key-columns.ts';
+import { splitRange } from './key-split.ts';
 import { describedOnce, type KeyedRows, planRows } from './keyset-reader.ts';
 
 /** A range of a table's key, for the statement of a set step. */
@@ -20,6 +21,8 @@ export function keysetRanges<Database, Table extends keyof Database & string, Ro
   const keyColumns = describedOnce(source);
   return {
     plan: (request) => planRows(source, keyColumns, request),
+    problems: () => keyProblems(source.pool, source.table, source.key),
+    split: async (request) => splitRange(source, await keyColumns(), request),
     next: async (request) => nextRange(source, await keyColumns(), request),
   };
 }

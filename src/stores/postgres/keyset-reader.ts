@@ -2,8 +2,9 @@ import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
-import { type KeyColumn, describeKey, inRange, keyAlias, keyOf } from './key-columns.ts';
+import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
 import { planRanges } from './key-ranges.ts';
+import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
 
 /** The rows of a table that a step is about. */
@@ -45,7 +46,9 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
   const keyColumns = describedOnce(source);
   return {
     plan: (request) => planRows(source, keyColumns, request),
+    problems: () => keyProblems(source.pool, source.table, source.key),
     read: async (request) => readPage(source, await keyColumns(), request),
+    split: async (request) => splitRange(source, await keyColumns(), request),
     readKeys: async ({ keys }) =>
       readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys),
   };

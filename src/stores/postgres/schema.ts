@@ -23,8 +23,10 @@ interface ColumnValues {
   bigint: { selected: string; written: string | number | bigint };
   integer: { selected: number; written: number };
   text: { selected: string; written: string };
+  'character varying': { selected: string; written: string };
   uuid: { selected: string; written: string };
   boolean: { selected: boolean; written: boolean };
+  date: { selected: string; written: string };
   // Text: our pools do not parse it, because a JavaScript Date cuts microseconds.
   'timestamp with time zone': { selected: string; written: Date | string };
   // Written as JSON text, because `pg` would make a PostgreSQL array of a JavaScript one.
@@ -56,8 +58,10 @@ function generated<Type extends keyof ColumnValues>({
 const bigint = column('bigint');
 const integer = column('integer');
 const text = column('text');
+const varchar = column('character varying');
 const uuid = column('uuid');
 const boolean = column('boolean');
+const date = column('date');
 const timestamp = column('timestamp with time zone');
 const jsonb = column('jsonb');
 
@@ -87,7 +91,7 @@ export const serviceTables = {
   'keystride.schema_migration': schemaMigration,
 } satisfies Record<string, TableDescription>;
 
-/** The migration database: the domain tables of documentMigration and the ledger. */
+/** The migration database: the domain tables that jobs write to, and the ledger. */
 export const migrationTables = {
   migration_target: {
     id: generated(bigint),
@@ -115,6 +119,104 @@ export const migrationTables = {
     code: integer,
     message: text,
     created_at: defaulted(timestamp),
+  },
+  orders: {
+    id: generated(bigint),
+    customer_id: bigint,
+    amount: bigint,
+    status: text,
+    delivered_at: nullable(timestamp),
+    purchase_confirmed_at: nullable(timestamp),
+    created_at: defaulted(timestamp),
+  },
+  coupon: {
+    id: generated(bigint),
+    name: text,
+    description: text,
+    amount_type: text,
+    amount: bigint,
+    created_by_instance: nullable(text),
+    created_at: defaulted(timestamp),
+  },
+  member_coupon: {
+    id: generated(bigint),
+    member_id: bigint,
+    coupon_id: bigint,
+    status: defaulted(text),
+    exchanged_from: nullable(bigint),
+    exchanged_at: nullable(timestamp),
+    created_at: defaulted(timestamp),
+  },
+  outbox: {
+    id: generated(bigint),
+    topic: text,
+    recipient: text,
+    payload: jsonb,
+    idempotency_key: uuid,
+    created_at: defaulted(timestamp),
+    sent_at: nullable(timestamp),
+  },
+  management: {
+    id: generated(bigint),
+    member_id: bigint,
+    medication_name: varchar,
+    morning: defaulted(boolean),
+    lunch: defaulted(boolean),
+    dinner: defaulted(boolean),
+    sleep: defaulted(boolean),
+    morning_taking: defaulted(boolean),
+    lunch_taking: defaulted(boolean),
+    dinner_taking: defaulted(boolean),
+    sleep_taking: defaulted(boolean),
+    start_date: date,
+    end_date: date,
+    created_at: defaulted(timestamp),
+    modified_at: defaulted(timestamp),
+    deleted: defaulted(boolean),
+  },
+  history: {
+    id: generated(bigint),
+    management_id: bigint,
+    member_id: bigint,
+    morning: boolean,
+    lunch: boolean,
+    dinner: boolean,
+    sleep: boolean,
+    morning_taking: boolean,
+    lunch_taking: boolean,
+    dinner_taking: boolean,
+    sleep_taking: boolean,
+    taking_date: date,
+    created_at: defaulted(timestamp),
+    modified_at: defaulted(timestamp),
+    deleted: defaulted(boolean),
+  },
+  point_event: {
+    id: generated(bigint),
+    member_id: bigint,
+    type: text,
+    amount: bigint,
+    occurred_at: timestamp,
+  },
+  point_cut_off: {
+    settlement_date: date,
+    rerun: integer,
+    last_event_id: bigint,
+    cut_off_at: defaulted(timestamp),
+  },
+  point_settlement: {
+    settlement_date: date,
+    member_id: bigint,
+    accrued: defaulted(bigint),
+    used: defaulted(bigint),
+    expired: defaulted(bigint),
+  },
+  point_daily_total: {
+    settlement_date: date,
+    accrued: bigint,
+    used: bigint,
+    expired: bigint,
+    members: bigint,
   },
   'keystride.instance': {
     instance_key: text,
@@ -179,11 +281,31 @@ export const migrationTables = {
     settled_by: nullable(text),
     reason: nullable(text),
   },
+  'keystride.dead_letter': {
+    instance_key: text,
+    epoch: bigint,
+    workflow_id: text,
+    run_id: text,
+    step: text,
+    partition: integer,
+    item_key: text,
+    phase: text,
+    code: text,
+    fingerprint: text,
+    message: text,
+    attempts: integer,
+    created_at: defaulted(timestamp),
+  },
   'keystride.stream_offset': {
     stream: text,
     cursor: nullable(text),
-    settled: defaulted(boolean),
     updated_at: defaulted(timestamp),
+    horizon: nullable(text),
+    place: nullable(text),
+    source: nullable(text),
+    key: nullable(jsonb),
+    swept_at: nullable(timestamp),
+    moves: defaulted(bigint),
   },
   'keystride.schema_migration': schemaMigration,
 } satisfies Record<string, TableDescription>;

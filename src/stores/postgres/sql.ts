@@ -21,3 +21,6 @@ export const service = builder<ServiceDatabase>();
 
 /** SQL for the migration's database: the target, and the ledger in it. */
 export const migration = builder<MigrationDatabase>();
+
+/** SQL for tables that are named by parameters: all that is known of them is that every column can be text. */
+export const namedTables = builder<Record<string, Record<string, string | null>>>();

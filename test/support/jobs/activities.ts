@@ -1,13 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Resources } from '../../../src/activities/resources.ts';
-import { chunks, sets, SkipItem } from '../../../src/engine/activity/chunks.ts';
+import { chunks, sets, SkipItem, type StepContext } from '../../../src/engine/activity/chunks.ts';
 import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
 import { listReader } from '../../../src/stores/list/list-reader.ts';
 import { keysetRanges } from '../../../src/stores/postgres/keyset-ranges.ts';
 import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
 import { migration } from '../../../src/stores/postgres/sql.ts';
-import { incrementTargets, noopItems, noopTargets, scriptedItems } from './contract.ts';
+import {
+  incrementTargets,
+  type ItemScript,
+  nestedItems,
+  noopItems,
+  noopTargets,
+  scriptedItems,
+} from './contract.ts';
 import { createFixtureJobs } from './fixture-activities.ts';
 
 const nowhere = { write: () => Promise.resolve() };
@@ -60,17 +67,19 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
           writer: nowhere,
         }),
     }),
-    registerJob(scriptedItems, {
-      pass: ({ parameters: { items, skipEvery, itemMilliseconds } }) =>
-        chunks({
-          reader: listReader(items, (index) => index),
-          processor: async (item, { signal }) => {
-            if (itemMilliseconds > 0) await delay(itemMilliseconds, undefined, { signal });
-            if (skipEvery > 0 && item % skipEvery === 0) throw new SkipItem('SCRIPTED', 'skipped as told');
-            return item;
-          },
-          writer: nowhere,
-        }),
-    }),
+    registerJob(scriptedItems, { pass: scriptedPass }),
+    registerJob(nestedItems, { pass: scriptedPass }),
   ];
+}
+
+function scriptedPass({ parameters: { items, skipEvery, itemMilliseconds } }: StepContext<ItemScript>) {
+  return chunks({
+    reader: listReader(items, (index) => index),
+    processor: async (item, { signal }) => {
+      if (itemMilliseconds > 0) await delay(itemMilliseconds, undefined, { signal });
+      if (skipEvery > 0 && item % skipEvery === 0) throw new SkipItem('SCRIPTED', 'skipped as told');
+      return item;
+    },
+    writer: nowhere,
+  });
 }

@@ -11,7 +11,9 @@ import { inTransaction, type Transaction } from '../../../src/stores/postgres/tr
 import {
   type Fault,
   fixture,
+  fixtureFinish,
   fixtureFlow,
+  fixtureHold,
   fixtureOnce,
   fixtureTable,
   type Script,
@@ -27,18 +29,27 @@ export function createFixtureJobs(database: pg.Pool): RegisteredJob[] {
   calls.on('error', () => undefined);
   const items = (step: string) => (context: StepContext<Script>) => new ScriptedStep(calls, step, context);
   const scripted = (step: string) => (context: StepContext<Script>) => items(step)(context).work();
+  const flowSteps = {
+    prepare: noting('prepare'),
+    items: scripted('items'),
+    more: scripted('more'),
+    finish: noting('finish'),
+  };
   return [
     registerJob(fixture, { items: scripted('items') }),
     registerJob(fixtureOnce, { items: scripted('items') }),
     registerJob(fixtureTable, { items: (context) => items('items')(context).work(tableReader(database)) }),
-    registerJob(fixtureFlow, {
-      prepare: ({ parameters }) => ({ run: (transaction) => note(transaction, parameters.run, 'prepare') }),
-      items: scripted('items'),
-      more: scripted('more'),
-      finish: ({ parameters }) => ({ run: (transaction) => note(transaction, parameters.run, 'finish') }),
-    }),
+    registerJob(fixtureHold, { items: scripted('items') }),
+    registerJob(fixtureFlow, flowSteps),
+    registerJob(fixtureFinish, flowSteps),
   ];
 }
+
+const noting =
+  (step: string) =>
+  ({ parameters }: StepContext<Script>) => ({
+    run: (transaction: Transaction) => note(transaction, parameters.run, step),
+  });
 
 /** The effect of a tasklet: one row. Its result is the row's id. */
 async function note(transaction: Transaction, run: string, step: string): Promise<{ readonly id: number }> {
@@ -59,6 +70,7 @@ function tableReader(pool: pg.Pool): Reader<number> {
   });
   return {
     plan: (request) => reader.plan(request),
+    ...(reader.split ? { split: reader.split } : {}),
     read: async (request) => {
       const page = await reader.read(request);
       return { ...page, items: page.items.map(({ id }) => Number(id)) };

@@ -54,6 +54,7 @@ const script = {
   concurrency: setting(z.int().min(1).default(1)),
   partitions: setting(z.int().min(1).default(1)),
   window: setting(z.int().min(1).default(8)),
+  splitAfterSeconds: setting(z.number().min(0).default(30)),
   pageSeconds: setting(z.number().min(0.1).default(10)),
   skipLimit: setting(z.int().min(0).default(2)),
   skipCodes: setting(z.array(z.string()).default(['ScriptedError'])),
@@ -74,9 +75,9 @@ export type Script = z.output<typeof scriptParameters>;
 export type ScriptInput = z.input<typeof scriptParameters>;
 
 function policyOf(told: Script): Partial<Omit<ChunkPolicy, 'kind'>> {
-  const { chunkSize, concurrency, partitions, window, pageSeconds, skipLimit } = told;
+  const { chunkSize, concurrency, partitions, window, splitAfterSeconds, pageSeconds, skipLimit } = told;
   return {
-    ...{ chunkSize, concurrency, partitions, window, pageSeconds, skipLimit },
+    ...{ chunkSize, concurrency, partitions, window, splitAfterSeconds, pageSeconds, skipLimit },
     ...(told.startLimit === undefined ? {} : { startLimit: told.startLimit }),
     allowStartIfComplete: told.allowStartIfComplete,
     retry: { retries: told.retries, initialMs: 5, maximumMs: 50, codes: told.retryCodes },
@@ -116,18 +117,50 @@ export const fixtureTable = defineJob({
   tune: (told) => ({ items: policyOf(told) }),
 });
 
+/** The same, and it waits for an operator when it fails. */
+export const fixtureHold = defineJob({
+  name: 'fixtureHold',
+  description: 'Items that fail as told, and hold the job',
+  parameters: scriptParameters,
+  onFailure: 'hold',
+  steps: { items: chunkStep() },
+  tune: (told) => ({ items: policyOf(told) }),
+});
+
+const flowParameters = z.object({
+  ...script,
+  flow: setting(
+    z
+      .enum(['inOrder', 'branch', 'loop', 'parallel', 'branches', 'nested', 'nestedWrongly', 'nestedBeside'])
+      .default('inOrder'),
+  ),
+});
+
+type FlowScript = z.output<typeof flowParameters>;
+
+const flowSteps = { prepare: taskletStep(), items: chunkStep(), more: chunkStep(), finish: taskletStep() };
+
+const flowPolicies = (told: FlowScript) => ({
+  prepare: { allowStartIfComplete: told.allowStartIfComplete },
+  items: policyOf(told),
+  more: { ...policyOf(told), allowStartIfComplete: false },
+});
+
 /** Several steps, in the order that `flow` names. */
 export const fixtureFlow = defineJob({
   name: 'fixtureFlow',
   description: 'Steps that fail as told, in several flows',
-  parameters: z.object({
-    ...script,
-    flow: setting(z.enum(['inOrder', 'branch', 'loop', 'parallel']).default('inOrder')),
-  }),
-  steps: { prepare: taskletStep(), items: chunkStep(), more: chunkStep(), finish: taskletStep() },
-  tune: (told) => ({
-    prepare: { allowStartIfComplete: told.allowStartIfComplete },
-    items: policyOf(told),
-    more: { ...policyOf(told), allowStartIfComplete: false },
-  }),
+  parameters: flowParameters,
+  steps: flowSteps,
+  tune: flowPolicies,
+});
+
+/** The same, whose branches finish what they have begun when one of them fails. */
+export const fixtureFinish = defineJob({
+  name: 'fixtureFinish',
+  description: 'Steps that fail as told, each branch to the end of its step',
+  parameters: flowParameters,
+  onBranchFailure: 'finish',
+  steps: flowSteps,
+  tune: flowPolicies,
 });

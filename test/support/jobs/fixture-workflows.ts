@@ -13,6 +13,10 @@ export function fixtureTable(parameters: unknown): Promise<JobProgress> {
   return runJob('fixtureTable', parameters, async (job) => void (await job.step('items')));
 }
 
+export function fixtureHold(parameters: unknown): Promise<JobProgress> {
+  return runJob('fixtureHold', parameters, async (job) => void (await job.step('items')));
+}
+
 /** The flows that a test can ask for. Each is plain code. */
 const flows: Record<string, (job: JobFlow) => Promise<void>> = {
   inOrder: async (job) => {
@@ -34,10 +38,40 @@ const flows: Record<string, (job: JobFlow) => Promise<void>> = {
     await Promise.all([job.step('items'), job.step('more')]);
     await job.step('finish');
   },
+  branches: async (job) => {
+    const second = async () => {
+      await job.step('more');
+      await job.step('finish');
+    };
+    await Promise.all([job.step('items'), second()]);
+  },
+  nested: async (job) => {
+    await job.step('prepare');
+    await job.run('inner', fixture, scriptOf(job));
+    await job.step('finish');
+  },
+  nestedWrongly: async (job) => {
+    await job.run('inner', fixture, { ...scriptOf(job), colour: 'red' });
+  },
+  nestedBeside: async (job) => {
+    await Promise.all([job.run('inner', fixture, scriptOf(job)), job.step('more')]);
+    await job.step('finish');
+  },
 };
 
+/** The parameters of a flow, as the job `fixture` takes them. */
+function scriptOf({ parameters }: JobFlow): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(parameters).filter(([name]) => name !== 'flow'));
+}
+
 export function fixtureFlow(parameters: unknown): Promise<JobProgress> {
-  return runJob('fixtureFlow', parameters, async (job) => {
-    await flows[String(job.parameters['flow'])]?.(job);
-  });
+  return runJob('fixtureFlow', parameters, inFlow);
+}
+
+export function fixtureFinish(parameters: unknown): Promise<JobProgress> {
+  return runJob('fixtureFinish', parameters, inFlow);
+}
+
+async function inFlow(job: JobFlow): Promise<void> {
+  await flows[String(job.parameters['flow'])]?.(job);
 }

@@ -16,6 +16,18 @@ export function scriptedItems(parameters: unknown): Promise<JobProgress> {
   return runJob('scriptedItems', parameters, async (job) => void (await job.step('pass')));
 }
 
+export function nestedItems(parameters: unknown): Promise<JobProgress> {
+  return runJob('nestedItems', parameters, async (job) => {
+    const { inARow, ...script } = job.parameters;
+    if (inARow === 0) {
+      await Promise.all([job.step('pass'), job.run('inner', scriptedItems, script)]);
+      return;
+    }
+    for (let part = 1; part <= Number(inARow); part++)
+      await job.run(`part ${part}`, scriptedItems, { ...script, run: Number(script['run']) + part });
+  });
+}
+
 export function incrementTargets(parameters: unknown): Promise<JobProgress> {
   return runJob('incrementTargets', parameters, async (job) => void (await job.step('increment')));
 }

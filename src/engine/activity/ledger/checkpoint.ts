@@ -32,7 +32,8 @@ export interface Advance {
   readonly done: boolean;
 }
 
-const checkpointColumns = [
+/** What `checkpointOf` reads. */
+export const checkpointColumns = [
   'lower',
   'upper',
   'cursor',
@@ -141,7 +142,8 @@ export async function hasCommitted(
   });
 }
 
-async function whyNotMoved(transaction: Transaction, key: PartitionKey): Promise<Error> {
+/** The failure of a compare-and-set that found no row. */
+export async function whyNotMoved(transaction: Transaction, key: PartitionKey): Promise<Error> {
   const [row] = await transaction.run(
     where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
   );
@@ -165,7 +167,8 @@ interface Filterable {
   where(column: 'instance_key' | 'step' | 'partition', operator: '=', value: string | number): this;
 }
 
-function where<Query extends Filterable>(query: Query, key: PartitionKey): Query {
+/** Restricts a query to the row of a partition. */
+export function where<Query extends Filterable>(query: Query, key: PartitionKey): Query {
   return query
     .where('instance_key', '=', key.claim.instance)
     .where('step', '=', key.step)
@@ -185,7 +188,8 @@ interface CheckpointRow {
   done: boolean;
 }
 
-function checkpointOf(row: CheckpointRow): Checkpoint {
+/** A row as a page attempt holds it. */
+export function checkpointOf(row: CheckpointRow): Checkpoint {
   return {
     range: { lower: decodeCursor(row.lower), upper: decodeCursor(row.upper) },
     cursor: decodeCursor(row.cursor),

@@ -139,6 +139,29 @@ export async function holdClaim(transaction: Transaction, claim: Claim): Promise
   if (held.length === 0) throw fenced(claim);
 }
 
+/**
+ * Holds the row of an instance that nobody works on until the transaction ends, so that it cannot be claimed meanwhile.
+ *
+ * @returns the epoch of the execution that was the last to work on it.
+ * @throws RepairRefused while it runs, and for an instance that has never run.
+ */
+export async function holdInstanceAtRest(transaction: Transaction, instance: string): Promise<number> {
+  const [row] = await transaction.run(
+    migration
+      .selectFrom('keystride.instance')
+      .select(['status', 'epoch'])
+      .where('instance_key', '=', instance)
+      .forShare(),
+  );
+  if (row && row.status !== 'running') return Number(row.epoch);
+  throw failure(
+    'RepairRefused',
+    row
+      ? `${instance} is running: stop it, or wait for its end, and repair what is left then.`
+      : `${instance} has never run: there is nothing of it to repair. Start it.`,
+  );
+}
+
 /** Records how the execution ended. Doing it again changes nothing; after a later claim it does nothing. */
 export async function closeInstance(pool: pg.Pool, claim: Claim, outcome: JobOutcome): Promise<void> {
   const query = migration

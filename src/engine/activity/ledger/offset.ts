@@ -1,56 +1,139 @@
 import type pg from 'pg';
 import { sql } from 'kysely';
-import { type Cursor, decodeCursor } from '../../../contract/cursor.ts';
+import { type Cursor, decodeCursor, encodeCursor } from '../../../contract/cursor.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
 
-/** How far the runs of a stream have come; null before the first one has ended. */
-export async function readOffset(pool: pg.Pool, stream: string): Promise<Cursor | null> {
-  const query = migration.selectFrom('keystride.stream_offset').select('cursor').where('stream', '=', stream);
-  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
-  return decodeCursor(row?.cursor ?? null);
+/** What a stream is read from. */
+export interface StreamSource {
+  /** Which table of which database it is; offsets of another one do not hold for it. */
+  readonly place: string;
+  readonly table: string;
+  readonly key: readonly string[];
 }
 
-/** Notes whether the run that has just been planned reads everything below its upper key. */
-export async function noteSettled(pool: pg.Pool, stream: string, settled: boolean): Promise<void> {
-  const query = migration
-    .insertInto('keystride.stream_offset')
-    .values({ stream, cursor: null, settled })
-    .onConflict((conflict) =>
-      conflict.column('stream').doUpdateSet({ settled, updated_at: sql<string>`now()` }),
-    );
-  await inTransaction(pool, (transaction) => transaction.run(query));
+/** How far the runs of a stream have come. */
+export interface StreamOffset {
+  /** The highest key that was copied; null when nothing was. */
+  readonly cursor: Cursor | null;
+  /** Since when rows below the cursor may have been written that were not copied; null when nobody knows. */
+  readonly horizon: string | null;
+  /** How long ago rows were last looked for below the cursor, in seconds; null for never. */
+  readonly sweptSecondsAgo: number | null;
+  /** Counts the changes of this offset. */
+  readonly moves: number;
+}
+
+/** The offset of a stream, in the source that it is read from now. In another source it begins anew. */
+export async function openOffset(
+  transaction: Transaction,
+  stream: string,
+  { place, table, key }: StreamSource,
+): Promise<StreamOffset> {
+  const [row] = await transaction.run(
+    migration
+      .insertInto('keystride.stream_offset')
+      .values({ stream, cursor: null, place, source: table, key: JSON.stringify(key) })
+      .onConflict((conflict) =>
+        conflict.column('stream').doUpdateSet({
+          place,
+          source: table,
+          key: JSON.stringify(key),
+          // A stream that has no place yet was filled by a release that did not know where it was.
+          cursor: sql`case when stream_offset.place = excluded.place then stream_offset.cursor end`,
+          horizon: sql`case when stream_offset.place = excluded.place then stream_offset.horizon end`,
+        }),
+      )
+      .returning([
+        'cursor',
+        'horizon',
+        'moves',
+        sql<number | null>`extract(epoch from now() - swept_at)::float8`.as('swept'),
+      ]),
+  );
+  return {
+    cursor: decodeCursor(row?.cursor ?? null),
+    horizon: row?.horizon ?? null,
+    sweptSecondsAgo: row?.swept ?? null,
+    moves: Number(row?.moves ?? 0),
+  };
+}
+
+/** What a run has read, from where the stream stood when it began. */
+export interface StreamMove {
+  readonly stream: string;
+  /** `StreamOffset.moves` when the run began. */
+  readonly moves: number;
+  readonly from: Cursor | null;
+  /** The new horizon; null leaves the one that is there. */
+  readonly horizon: string | null;
 }
 
 /**
- * Moves a stream's offset to the end of a completed step, unless its run was not settled: then the next run reads the
- * same keys again.
+ * Moves a stream's offset to the end of a completed step, unless somebody has moved it since the run began: a rewind
+ * holds, and of two runs at once the one that ends first.
  *
  * @returns whether it moved.
  */
-export async function rememberOffset(
+export async function moveOffset(
   transaction: Transaction,
-  stream: string,
-  { instance, step }: { readonly instance: string; readonly step: string },
+  { stream, moves, from, horizon }: StreamMove,
+  place: { readonly instance: string; readonly step: string },
 ): Promise<boolean> {
-  const [last] = await transaction.run(
-    migration
-      .selectFrom('keystride.checkpoint')
-      .select('upper')
-      .where('instance_key', '=', instance)
-      .where('step', '=', step)
-      .orderBy('partition', 'desc')
-      .limit(1),
-  );
-  // Without a partition there was nothing above the offset.
-  if (!last) return true;
+  const cursor = (await endOfStep(transaction, place)) ?? encodeCursor(from);
   const moved = await transaction.run(
     migration
       .updateTable('keystride.stream_offset')
-      .set({ cursor: last.upper, updated_at: sql<string>`now()` })
+      .set({
+        cursor,
+        ...(horizon === null ? {} : { horizon, swept_at: sql<string>`now()` }),
+        moves: sql<string>`moves + 1`,
+        updated_at: sql<string>`now()`,
+      })
       .where('stream', '=', stream)
-      .where('settled', '=', true)
-      .returning('cursor'),
+      .where('moves', '=', String(moves))
+      .returning('moves'),
   );
   return moved.length > 0;
+}
+
+/** The end of the last range: the one that no other begins at. Null when the step had nothing to read. */
+async function endOfStep(
+  transaction: Transaction,
+  { instance, step }: { readonly instance: string; readonly step: string },
+): Promise<string | null> {
+  const [last] = await transaction.run(
+    migration
+      .selectFrom('keystride.checkpoint as range')
+      .select('range.upper')
+      .where('range.instance_key', '=', instance)
+      .where('range.step', '=', step)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('keystride.checkpoint as next')
+              .select('next.partition')
+              .where('next.instance_key', '=', instance)
+              .where('next.step', '=', step)
+              .whereRef('next.lower', '=', 'range.upper'),
+          ),
+        ),
+      ),
+  );
+  return last?.upper ?? null;
+}
+
+/** What a tasklet of an instance has returned; null while it has not completed. */
+export async function readResult(
+  pool: pg.Pool,
+  { instance, step }: { readonly instance: string; readonly step: string },
+): Promise<unknown> {
+  const query = migration
+    .selectFrom('keystride.step')
+    .select('result')
+    .where('instance_key', '=', instance)
+    .where('step', '=', step)
+    .where('status', '=', 'completed');
+  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
+  return row?.result ?? null;
 }

@@ -1,0 +1,104 @@
+import type pg from 'pg';
+import type { Cursor } from '../../contract/cursor.ts';
+import { failure } from '../../contract/errors.ts';
+import type { ChunkPolicy } from '../../contract/policy.ts';
+import type { Reader } from '../../contract/reader.ts';
+import type { Difference } from '../../contract/verification.ts';
+import { inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { Chunk } from './chunk.ts';
+import type { AnyChunkWork, AnySetWork } from './chunks.ts';
+import { classifyWith } from './item-errors.ts';
+import { holdInstanceAtRest } from './ledger/claim.ts';
+import { Pipeline } from './pipeline.ts';
+import { prepareChunk } from './prepare-chunk.ts';
+import { pageOfKeys } from './redriven-work.ts';
+import type { VerificationWork } from './registry.ts';
+import { writeOutputs } from './write-chunk.ts';
+
+export interface Repairing {
+  readonly ledger: pg.Pool;
+  readonly budget: ByteBudget;
+  readonly instance: string;
+  readonly signal: AbortSignal;
+  readonly repair: NonNullable<VerificationWork['repair']>;
+  /** The step that runs items again. */
+  readonly work: AnyChunkWork | AnySetWork;
+  readonly policy: ChunkPolicy;
+}
+
+/**
+ * Puts differences right: items of the source run again through their step, keys without a source are removed. The
+ * instance's books stay as they are: what a repair writes, the step has counted before.
+ *
+ * Each of its transactions holds the instance at rest, so that it never writes beside a run.
+ *
+ * @throws RepairRefused while the instance runs; what the step throws for an item that fails for good.
+ */
+export async function repairDifferences(
+  repairing: Repairing,
+  differences: readonly Difference[],
+): Promise<void> {
+  const { ledger, instance, repair } = repairing;
+  const atRest = (body: (transaction: Transaction) => Promise<void>) =>
+    inTransaction(ledger, async (transaction) => {
+      await holdInstanceAtRest(transaction, instance);
+      await body(transaction);
+    });
+  const removed = differences.flatMap(({ remove }) => (remove ? [remove] : []));
+  if (removed.length > 0 && repair.remove)
+    await atRest(async (transaction) => repair.remove?.(removed, transaction));
+  const rerun = differences.flatMap((difference) => (difference.rerun ? [difference.rerun] : []));
+  if (rerun.length > 0) await runAgain(repairing, rerun, atRest);
+}
+
+async function runAgain(
+  { repair, work, policy, budget, instance, signal }: Repairing,
+  keys: readonly Cursor[],
+  atRest: (body: (transaction: Transaction) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  if (!('processor' in work) || !work.reader.readKeys) {
+    throw failure(
+      'RepairRefused',
+      `${instance}: step ${repair.step} cannot read single items again (its reader has no readKeys). Start the job again instead.`,
+    );
+  }
+  const again: AnyChunkWork = { ...work, reader: readerOfKeys(work.reader, keys) };
+  const classify = classifyWith(work.classifiers, policy);
+  const abort = new AbortController();
+  const pipeline = new Pipeline({
+    work: again,
+    range: { lower: null, upper: null },
+    after: null,
+    policy,
+    processing: { processor: again.processor, classify, retry: policy.retry, budget, signal: abort.signal },
+    prepare: (chunk) => prepareChunk({ work: again, classify, policy }, chunk),
+    commit: (chunk: Chunk) =>
+      atRest(async (transaction) => {
+        await writeOutputs({ work: again, classify }, chunk, transaction);
+        if (chunk.skips.length > 0) await again.onSkip?.(chunk.skips, transaction);
+      }),
+    abort: () => abort.abort(),
+  });
+  const cancelled = () => pipeline.stop('cancelled');
+  signal.addEventListener('abort', cancelled, { once: true });
+  try {
+    await pipeline.run();
+  } finally {
+    signal.removeEventListener('abort', cancelled);
+  }
+}
+
+/** Reads the items of these keys, in their order: its cursors are places in that order. */
+function readerOfKeys(reader: Reader<unknown>, keys: readonly Cursor[]): Reader<unknown> {
+  return {
+    plan: () => Promise.resolve({ ranges: [{ lower: null, upper: null }], expected: keys.length }),
+    read: async ({ after, limit, signal }) => {
+      const first = after ? Number(after[0]) + 1 : 0;
+      const wanted = keys.slice(first, first + limit);
+      const places = wanted.map((key, index) => ({ place: first + index, key: key.join(','), cursor: key }));
+      const found = wanted.length > 0 ? await reader.readKeys?.({ keys: wanted, signal }) : [];
+      return pageOfKeys(places, found ?? []);
+    },
+  };
+}

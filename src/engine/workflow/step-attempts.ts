@@ -1,0 +1,76 @@
+import { patched } from '@temporalio/workflow';
+import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
+import type { StepProgress } from '../../contract/progress.ts';
+import { raiseAlert } from './activities.ts';
+import { failedItemsOf } from './failed-items.ts';
+import { type JobRun, JobStopped, JobYielded } from './job-run.ts';
+import type { StepReporter } from './step-reporter.ts';
+
+/** A step that has been opened: where its progress goes, and what is left to do. */
+export interface BegunStep {
+  readonly reporter: StepReporter;
+  /** Does it. @returns what its report says besides that it has completed. */
+  work(): Promise<Partial<StepProgress>>;
+}
+
+/**
+ * Does a step until it has completed.
+ *
+ * When it fails under `onFailure: 'hold'` it waits for an operator and begins again, with what is left of it.
+ *
+ * @throws StepFailed or what failed it; JobStopped, JobYielded.
+ */
+export async function completeStep(
+  run: JobRun,
+  step: string,
+  begin: () => Promise<BegunStep>,
+): Promise<StepProgress> {
+  for (;;) {
+    await run.mayBegin();
+    const { completed, error } = await run.whileInHand(step, () => attempt(begin));
+    if (completed) return completed;
+    const failed = stepFailure(run.opened.claim.instance, step, error);
+    if (run.opened.onFailure !== 'hold') throw failed;
+    tellOfHolding(run, failed.message);
+    await run.hold(failed.message, step, failedItemsOf(error));
+  }
+}
+
+/** Nobody waits for it: an operator may decide before the alert is out. */
+function tellOfHolding(run: JobRun, reason: string): void {
+  // A run that held before there were alerts has no such activity in its history.
+  if (!patched('alert-when-holding')) return;
+  const { job, instance } = run.opened.claim;
+  raiseAlert({ kind: 'holding', job, instance, reason }).catch(() => undefined);
+}
+
+interface Attempt {
+  readonly completed?: StepProgress;
+  readonly error?: unknown;
+}
+
+async function attempt(begin: () => Promise<BegunStep>): Promise<Attempt> {
+  const { reporter, work } = await begin();
+  try {
+    return { completed: reporter.end('completed', await work()) };
+  } catch (error) {
+    if (error instanceof JobStopped || error instanceof JobYielded) {
+      reporter.end('stopped');
+      throw error;
+    }
+    reporter.end('failed', { reason: describeError(error) });
+    return { error };
+  }
+}
+
+/** How the message of a step's failure begins. */
+export function failedStep(instance: string, step: string): string {
+  return `${instance} step ${step} failed`;
+}
+
+function stepFailure(instance: string, step: string, error: unknown) {
+  const type = failureTypeOf(error) ?? 'StepFailed';
+  const message = describeError(error);
+  const told = failedStep(instance, step);
+  return failure(type, message.startsWith(told) ? message : `${told}. ${message}`);
+}

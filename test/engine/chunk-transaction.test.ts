@@ -1,0 +1,238 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Claim } from '../../src/contract/activities.ts';
+import { noCounters } from '../../src/contract/progress.ts';
+import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
+import { chunks, PartialWrite, SkipItem } from '../../src/engine/activity/chunks.ts';
+import { type ChunkCommitter, commitChunk } from '../../src/engine/activity/commit-chunk.ts';
+import { type Committer, commitOnce } from '../../src/engine/activity/commit-once.ts';
+import { classifyWith } from '../../src/engine/activity/item-errors.ts';
+import {
+  advanceCheckpoint,
+  type PartitionKey,
+  takeCheckpoint,
+} from '../../src/engine/activity/ledger/checkpoint.ts';
+import { claimInstance, closeInstance } from '../../src/engine/activity/ledger/claim.ts';
+import { readStepState, recordStep } from '../../src/engine/activity/ledger/step.ts';
+import { Pipeline } from '../../src/engine/activity/pipeline.ts';
+import { prepareChunk } from '../../src/engine/activity/prepare-chunk.ts';
+import { type ConnectionFaultKind, DatabaseProxy } from '../../src/prove/database-proxy.ts';
+import { listReader } from '../../src/stores/list/list-reader.ts';
+import { createPool } from '../../src/stores/postgres/pool.ts';
+import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+// Each rule of a chunk's transaction by itself: where several of them stand behind one another, a whole run does not
+// notice when one is gone.
+let database: TestDatabase;
+let pool: pg.Pool;
+
+beforeAll(async () => {
+  database = await testDatabase('migration');
+  pool = createPool(database.url, 'keystride test', 12);
+  await pool.query('CREATE TABLE noted (item int NOT NULL)');
+});
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+const nobodyIsOpen = () => Promise.resolve(false);
+const retry = { retries: 3, initialMs: 5, maximumMs: 20 };
+const classify = classifyWith(undefined);
+const one = { ...noCounters, read: 1, written: 1 };
+
+function claim(instance: string, runId = 'first', isOpen = nobodyIsOpen): Promise<Claim> {
+  const request = { job: 'noted', parameters: {}, carried: null, preventRestart: false };
+  return claimInstance(pool, { ...request, instance, workflowId: `of ${runId}`, runId }, isOpen);
+}
+
+/** A step with one partition, held by an attempt called `mine`. */
+async function openPartition(instance: string, skipLimit = 0): Promise<PartitionKey> {
+  const key = { claim: await claim(instance), step: 'note', partition: 0 };
+  const plan = { ranges: [{ lower: null, upper: null }], expected: null };
+  await recordStep(pool, key, plan, { skipLimit, startLimit: undefined, beforeStep: undefined }, undefined);
+  await takeCheckpoint(pool, key, 'mine');
+  return key;
+}
+
+function advance(key: PartitionKey, holder: string, seq: number): Promise<void> {
+  return inTransaction(pool, (transaction) =>
+    advanceCheckpoint(transaction, key, holder, seq, { cursor: null, counters: one, done: false }),
+  );
+}
+
+async function written(key: PartitionKey): Promise<number> {
+  return (await readStepState(pool, key)).counters.written;
+}
+
+describe('the compare-and-set moves nothing', () => {
+  test('for an execution whose instance was claimed by a later one, though nobody has taken its page', async () => {
+    const key = await openPartition('epoch');
+    await advance(key, 'mine', 0);
+    expect((await claim('epoch', 'second')).epoch).toBe(2);
+    await expect(advance(key, 'mine', 1)).rejects.toMatchObject({ type: 'Fenced', nonRetryable: true });
+    expect(await written(key)).toBe(1);
+  });
+
+  test('for an attempt whose page was taken by a later one of the same execution', async () => {
+    const key = await openPartition('holder');
+    await takeCheckpoint(pool, key, 'later');
+    await expect(advance(key, 'mine', 0)).rejects.toMatchObject({ type: 'Superseded', nonRetryable: false });
+    await advance(key, 'later', 0);
+    expect(await written(key)).toBe(1);
+  });
+
+  test('for a chunk that has committed already', async () => {
+    const key = await openPartition('seq');
+    await advance(key, 'mine', 0);
+    await expect(advance(key, 'mine', 0)).rejects.toMatchObject({ type: 'Superseded' });
+    expect(await written(key)).toBe(1);
+  });
+});
+
+describe('a COMMIT without an answer', () => {
+  async function commitThrough(kind: ConnectionFaultKind, item: number) {
+    const key = await openPartition(kind);
+    const proxy = await DatabaseProxy.start(database.url, [{ kind, at: 1 }]);
+    const through = createPool(proxy.urlOf(database.url), 'keystride test', 2);
+    const committer: Committer = { pool: through, key, holder: 'mine', policy: { retry }, classify };
+    try {
+      await commitOnce(committer, 0, async (transaction) => {
+        await advanceCheckpoint(transaction, key, 'mine', 0, { cursor: null, counters: one, done: false });
+        await transaction.query('INSERT INTO noted VALUES ($1)', [item]);
+      });
+      return 'committed';
+    } catch (error) {
+      return classify(error).decision;
+    } finally {
+      await through.end();
+      await proxy.stop();
+    }
+  }
+
+  const rowsOf = async (item: number) =>
+    (await pool.query('SELECT FROM noted WHERE item = $1', [item])).rowCount;
+
+  test('that never arrived is done again', async () => {
+    expect([await commitThrough('commitLost', -1), await rowsOf(-1)]).toEqual(['retry', 0]);
+  });
+
+  test('that was done is not', async () => {
+    expect([await commitThrough('commitReplyLost', -2), await rowsOf(-2)]).toEqual(['committed', 1]);
+  });
+});
+
+describe('a claim', () => {
+  test('of an instance that has failed is won by one of ten that start at once', async () => {
+    await closeInstance(pool, await claim('ten'), 'failed');
+    // They all read that it has failed before the first of them can take it.
+    const { starts } = await inTransaction(pool, async (transaction) => {
+      await transaction.query(`SELECT FROM keystride.instance WHERE instance_key = 'ten' FOR UPDATE`);
+      const started = Promise.allSettled(
+        Array.from({ length: 10 }, (_, index) => claim('ten', `start ${index}`, () => Promise.resolve(true))),
+      );
+      await waitFor(async () => {
+        const { rows } = await pool.query<{ waiting: string }>(
+          `SELECT count(*) AS waiting FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return Number(rows[0]?.waiting) === 10;
+      });
+      return { starts: started };
+    });
+    const settled = await starts;
+    expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const start of settled)
+      if (start.status === 'rejected')
+        expect(start.reason).toMatchObject({ type: 'JobExecutionAlreadyRunning' });
+  });
+
+  test('that is asked for again by the same run is the same', async () => {
+    expect([await claim('again'), await claim('again')].map(({ epoch }) => epoch)).toEqual([1, 1]);
+    const later = [await claim('again', 'second'), await claim('again', 'second')];
+    expect(later.map(({ epoch }) => epoch)).toEqual([2, 2]);
+  });
+
+  test('that was carried into a continued run is refused when a later execution has the instance', async () => {
+    const carried = await claim('carried');
+    await claim('carried', 'second');
+    const request = { job: 'noted', instance: 'carried', parameters: {}, preventRestart: false };
+    const continued = { ...request, workflowId: 'of first', runId: 'continued', carried };
+    await expect(claimInstance(pool, continued, nobodyIsOpen)).rejects.toMatchObject({ type: 'Fenced' });
+  });
+});
+
+/** Runs items through the pipeline into the ledger, as a page does. */
+async function runPage(key: PartitionKey, items: number, chunkSize: number, work: ChunkCommitter['work']) {
+  const abort = new AbortController();
+  const policy = { chunkSize, concurrency: 8, pageSeconds: 60, retry, skipLimit: 10 };
+  const committer: ChunkCommitter = { pool, key, holder: 'mine', policy, work, classify };
+  let seq = 0;
+  const pipeline = new Pipeline({
+    ...{ work, policy, range: { lower: null, upper: null }, after: null },
+    processing: {
+      ...{ processor: work.processor, classify, retry, signal: abort.signal },
+      budget: new ByteBudget(items * 1_000),
+    },
+    prepare: (chunk) => prepareChunk(committer, chunk),
+    commit: async (chunk) => void (await commitChunk(committer, seq++, chunk)),
+    abort: () => abort.abort(),
+  });
+  expect(await pipeline.run()).toBe(true);
+}
+
+test('5 poison rows among 10,000: all others written once, found by halves, and no item processed twice', async () => {
+  const key = await openPartition('poison', 10);
+  const poison = new Set([17, 3_000, 3_001, 7_777, 9_999]);
+  let processed = 0;
+  let statements = 0;
+  const work = chunks<number, number>({
+    reader: listReader(10_000, (index) => index),
+    processor: (item) => (processed++, item),
+    writer: {
+      write: async (items, transaction) => {
+        statements++;
+        await transaction.query('INSERT INTO noted SELECT unnest($1::int[])', [items]);
+        if (items.some((item) => poison.has(item))) throw new SkipItem('POISON', 'cannot be written');
+      },
+    },
+  });
+  await runPage(key, 10_000, 1_000, work);
+  const { rows } = await pool.query<{ rows: string; items: string }>(
+    'SELECT count(*) AS rows, count(DISTINCT item) AS items FROM noted WHERE item >= 0',
+  );
+  expect(rows).toEqual([{ rows: '9995', items: '9995' }]);
+  expect(processed).toBe(10_000);
+  const counters = { read: 10_000, written: 9_995, skipped: 5, filtered: 0 };
+  expect((await readStepState(pool, key)).counters).toMatchObject(counters);
+  // Each chunk once; where there is poison once more in halves, two a level for each.
+  expect(statements).toBeLessThanOrEqual(10 + 5 * (1 + 2 * Math.ceil(Math.log2(1_000))));
+});
+
+test('a writer that knows which items failed is given those again, and no other', async () => {
+  const key = await openPartition('partial', 10);
+  const given: (readonly number[])[] = [];
+  const work = chunks<number, number>({
+    reader: listReader(6, (index) => index),
+    processor: (item) => item,
+    writer: {
+      prepare: (items) => {
+        given.push(items);
+        const busy = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+        const failed = new Map<number, Error>();
+        for (const [place, item] of items.entries()) {
+          if (item === 1) failed.set(place, new SkipItem('REFUSED', 'is refused'));
+          if (item === 4 && given.length < 3) failed.set(place, busy);
+        }
+        return failed.size > 0 ? Promise.reject(new PartialWrite(failed)) : Promise.resolve();
+      },
+      write: () => Promise.resolve(),
+    },
+  });
+  await runPage(key, 6, 6, work);
+  expect(given).toEqual([[0, 1, 2, 3, 4, 5], [4], [4]]);
+  expect((await readStepState(pool, key)).counters).toMatchObject({ read: 6, written: 5, skipped: 1 });
+});

@@ -1,0 +1,119 @@
+/**
+ * Breaks each rule in turn and looks whether its test fails: `npm run mutations [-- PATTERN]`, where the pattern chooses
+ * by rule and test file. It works on a copy of this checkout and takes minutes; exit code 1 when a mutation survives.
+ */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { constants, setPriority, tmpdir } from 'node:os';
+import path from 'node:path';
+import { startStack } from '../../src/dev/stack.ts';
+import { type Mutation, mutations } from './mutations.ts';
+
+/** `killed` by its test, `survived`, or what kept it from being tried. */
+type Verdict = 'killed' | 'survived' | `not tried: ${string}`;
+
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  /** One a file; its message is why the file did not get as far as its tests. */
+  readonly testResults: readonly { readonly message: string }[];
+}
+
+const checkout = path.join(import.meta.dirname, '../..');
+const timeoutMs = 180_000;
+const chosen = new RegExp(process.argv[2] ?? '', 'iu');
+
+/** The copy that is mutated; nothing of it is kept. */
+function copyCheckout(): string {
+  const copy = mkdtempSync(path.join(tmpdir(), 'keystride-mutations-'));
+  for (const name of ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'])
+    cpSync(path.join(checkout, name), path.join(copy, name), { recursive: true });
+  symlinkSync(path.join(checkout, 'node_modules'), path.join(copy, 'node_modules'));
+  return copy;
+}
+
+/** @returns what puts the files back. */
+function apply(copy: string, { edits }: Mutation): () => void {
+  const before = new Map<string, string>();
+  const restore = () => {
+    for (const [file, text] of before) writeFileSync(file, text);
+  };
+  for (const [name, search, replace] of edits) {
+    const file = path.join(copy, name);
+    const text = readFileSync(file, 'utf8');
+    if (!before.has(file)) before.set(file, text);
+    const [first = '', ...others] = text.split(search);
+    if (others.length !== 1) {
+      restore();
+      throw new Error(`${name} has this ${others.length} times: ${search}`);
+    }
+    const mutant = [first, ...others].join(replace);
+    // Throws where it is no program any more: then its test would fail for nothing.
+    stripTypeScriptTypes(mutant);
+    writeFileSync(file, mutant);
+  }
+  return restore;
+}
+
+function runTest(copy: string, { test, named }: Mutation, environment: NodeJS.ProcessEnv): Promise<Report> {
+  const result = path.join(copy, 'result.json');
+  rmSync(result, { force: true });
+  const project = test.startsWith('test/chaos/') ? 'chaos' : 'fast';
+  const vitest = path.join(checkout, 'node_modules/vitest/vitest.mjs');
+  const pattern = named.replaceAll(/[.*+?^${}()|[\]\\]/gu, String.raw`\$&`);
+  const child = spawn(
+    process.execPath,
+    [
+      ...[vitest, 'run', '--project', project, test, '-t', pattern],
+      ...['--reporter', 'json', '--outputFile', result],
+    ],
+    { cwd: copy, env: environment, stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGTERM' },
+  );
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', () => {
+      try {
+        resolve(JSON.parse(readFileSync(result, 'utf8')) as Report);
+      } catch {
+        reject(new Error(`the test did not end within ${timeoutMs / 1000} s`));
+      }
+    });
+  });
+}
+
+async function tryOut(copy: string, mutation: Mutation, environment: NodeJS.ProcessEnv): Promise<Verdict> {
+  let restore: () => void = () => undefined;
+  try {
+    restore = apply(copy, mutation);
+    const { numPassedTests, numFailedTests, testResults } = await runTest(copy, mutation, environment);
+    if (numPassedTests + numFailedTests === 0)
+      return `not tried: no test ran ${testResults[0]?.message.split('\n', 1)[0] ?? ''}`;
+    return numFailedTests > 0 ? 'killed' : 'survived';
+  } catch (error) {
+    return `not tried: ${error instanceof Error ? error.message : String(error)}`;
+  } finally {
+    restore();
+  }
+}
+
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+const copy = copyCheckout();
+const stack = await startStack({ ephemeral: true, parts: ['temporal', 'postgres', 'mongodb'] });
+try {
+  const { temporal, postgres, mongodb } = stack.parts;
+  const environment = {
+    ...process.env,
+    TEMPORAL_ADDRESS: temporal.address,
+    DATABASE_URL: postgres.url,
+    MONGODB_URL: mongodb.url,
+  };
+  for (const mutation of mutations.filter(({ rule, test }) => chosen.test(`${rule} ${test}`))) {
+    const verdict = await tryOut(copy, mutation, environment);
+    if (verdict !== 'killed') process.exitCode = 1;
+    console.log(`${verdict.padEnd(8)}  ${mutation.rule}  (${mutation.test}: ${mutation.named})`);
+  }
+} finally {
+  await stack.stop();
+  rmSync(copy, { recursive: true, force: true });
+}

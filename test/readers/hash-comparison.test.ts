@@ -1,0 +1,115 @@
+import fc from 'fast-check';
+import type { Kysely } from 'kysely';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Difference } from '../../src/contract/verification.ts';
+import { hashComparison } from '../../src/stores/postgres/hash-comparison.ts';
+import { createPool } from '../../src/stores/postgres/pool.ts';
+import { service } from '../../src/stores/postgres/sql.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+interface Row {
+  id: string;
+  part: string;
+  content: string;
+}
+
+const tables = service as unknown as Kysely<{ origin: Row; copy: Row }>;
+const signal = new AbortController().signal;
+let database: TestDatabase;
+let pool: pg.Pool;
+
+beforeAll(async () => {
+  database = await testDatabase('service');
+  pool = createPool(database.url, 'keystride test', 4);
+  for (const table of ['origin', 'copy'])
+    await pool.query(
+      `CREATE TABLE ${table} (part int NOT NULL, id bigint NOT NULL, content text, PRIMARY KEY (part, id))`,
+    );
+});
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+/** Everything that differs, and how many rows of keys and hashes have left the databases. */
+async function compared(limit: number) {
+  let fetched = 0;
+  const counting = {
+    query: async (text: string, values: unknown[]) => {
+      const answer = await pool.query(text, values);
+      fetched += answer.rowCount ?? 0;
+      return answer;
+    },
+  } as unknown as pg.Pool;
+  // The catalogue is asked through the same pool: a few rows more.
+  const side = (table: 'origin' | 'copy') => ({
+    pool: counting,
+    query: tables.selectFrom(table).select([`${table}.part`, `${table}.id`, `${table}.content`]),
+    table,
+    key: ['part', 'id'] as const,
+  });
+  const comparison = hashComparison(side('origin'), side('copy'));
+  const differences: Difference[] = [];
+  let position: unknown = null;
+  let rows = 0;
+  do {
+    const page = await comparison.comparePage(position, limit, signal);
+    differences.push(...page.differences);
+    rows += page.compared;
+    position = page.position;
+  } while (position !== null);
+  return { differences, rows, fetched };
+}
+
+const told = (differences: readonly Difference[]) =>
+  differences.map((difference) => difference.told).toSorted();
+
+test('7 missing, 5 different and 3 extra rows among 200,000 are named, and few rows leave the databases', async () => {
+  const rows = 200_000;
+  await pool.query(`TRUNCATE origin, copy;
+    INSERT INTO origin SELECT n % 3, n, 'content ' || n FROM generate_series(1, ${rows}) AS n;
+    INSERT INTO copy SELECT * FROM origin;
+    DELETE FROM copy WHERE id IN (1, 2, 77777, 100000, 100003, 150000, ${rows});
+    UPDATE copy SET content = 'other' WHERE id IN (3, 500, 99999, 123456, 199999);
+    INSERT INTO copy VALUES (0, 0, 'x'), (1, 600001, 'y'), (7, 1, 'z'); ANALYZE origin, copy`);
+  const found = await compared(10_000);
+  expect(told(found.differences)).toEqual(
+    [
+      ...[1, 2, 77777, 100000, 100003, 150000, rows].map((id) => `key ${id % 3},${id}: missing`),
+      ...[3, 500, 99999, 123456, 199999].map((id) => `key ${id % 3},${id}: different`),
+      ...['0,0', '1,600001', '7,1'].map((key) => `key ${key}: extra`),
+    ].toSorted(),
+  );
+  expect(found.rows).toBe(rows);
+  expect(found.fetched).toBeLessThan((2 * rows) / 20);
+});
+
+test('whatever differs is found, and nothing else', { timeout: 120_000 }, async () => {
+  const row = fc.record({ part: fc.nat(3), id: fc.nat(400), content: fc.constantFrom('a', 'b') });
+  const table = fc.uniqueArray(row, { maxLength: 400, selector: ({ part, id }) => `${part},${id}` });
+  await fc.assert(
+    fc.asyncProperty(table, table, fc.integer({ min: 1, max: 500 }), async (origin, copy, limit) => {
+      await pool.query('TRUNCATE origin, copy');
+      for (const [name, rows] of Object.entries({ origin, copy }))
+        await pool.query(`INSERT INTO ${name} SELECT * FROM json_populate_recordset(null::${name}, $1)`, [
+          JSON.stringify(rows),
+        ]);
+      const contents = (rows: typeof origin) =>
+        new Map(rows.map(({ part, id, content }) => [`${part},${id}`, content]));
+      const [from, to] = [contents(origin), contents(copy)];
+      const expected = [
+        ...[...from].filter(([key]) => !to.has(key)).map(([key]) => `key ${key}: missing`),
+        ...[...from]
+          .filter(([key, content]) => to.has(key) && to.get(key) !== content)
+          .map(([key]) => `key ${key}: different`),
+        ...[...to.keys()].filter((key) => !from.has(key)).map((key) => `key ${key}: extra`),
+      ];
+      const found = await compared(limit);
+      expect(told(found.differences)).toEqual(expected.toSorted());
+      expect(found.rows).toBe(origin.length);
+    }),
+    { numRuns: 40 },
+  );
+});

@@ -1,0 +1,13 @@
+import type { JobProgress } from '../../../src/contract/progress.ts';
+import { runJob } from '../../../src/engine/workflow/run-job.ts';
+
+/** The workflows of a build that follows the present one. */
+export * from './workflows.ts';
+
+/** Has other steps than the present one, in another order: no run of either can be replayed by the other. */
+export function fixtureFlow(parameters: unknown): Promise<JobProgress> {
+  return runJob('fixtureFlow', parameters, async (job) => {
+    await job.step('items');
+    await job.step('more');
+  });
+}

@@ -1,0 +1,14 @@
+import { sleep } from '@temporalio/workflow';
+import type { JobProgress } from '../../../src/contract/progress.ts';
+import { runJob } from '../../../src/engine/workflow/run-job.ts';
+
+/** The workflows of the tests, of which one takes its time. */
+export * from './workflows.ts';
+
+/** Does its items, then looks every five minutes for an hour whether it may end. */
+export function fixtureHold(parameters: unknown): Promise<JobProgress> {
+  return runJob('fixtureHold', parameters, async (job) => {
+    await job.step('items');
+    for (let look = 1; look <= 12; look++) await sleep('5 minutes');
+  });
+}
