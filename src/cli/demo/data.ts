@@ -4,7 +4,7 @@ import { withoutCredentials } from '../../config.ts';
 import { databaseProblem, reasonOf } from '../failures.ts';
 import { count } from '../format.ts';
 import { CommandError, progressLine } from '../output.ts';
-import { createDocuments } from '../demo-data.ts';
+import { createDocuments } from '../demo-data/documents.ts';
 import type { DemoParts } from './stack.ts';
 
 /** Where the migration's documents are, in MongoDB. */

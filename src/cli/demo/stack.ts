@@ -46,6 +46,7 @@ export async function bringUpDemo(options: DemoStackOptions): Promise<DemoParts>
     cache: cacheOf(process.env),
     workers: options.workers,
     legacyApiArguments: options.from === undefined ? [] : ['--from', options.from],
+    messageProviderArguments: [],
   };
   const present = readState(home);
   if (present !== undefined && isRunning(present)) return adopt(common, options);
@@ -60,6 +61,7 @@ interface SupervisedOptions {
   cache: string;
   workers: number;
   legacyApiArguments: string[];
+  messageProviderArguments: string[];
 }
 
 async function adopt(common: SupervisedOptions, options: DemoStackOptions): Promise<DemoParts> {

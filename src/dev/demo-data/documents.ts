@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { listTicketKeys } from '../legacy-api/directory.ts';
+import { defaultSeed, fillDatabase, inBatches, refuseImpossibleCount } from './database.ts';
 
 /** What to fill the service's database with. */
 export interface DemoDocumentsOptions {
@@ -25,11 +26,6 @@ export interface DemoDocuments {
   targets: number;
 }
 
-/** Rows a statement: large enough to cost nothing a row, small enough to show progress. */
-const BATCH_ROWS = 100_000;
-
-const UNDEFINED_TABLE = '42P01';
-
 /**
  * Fills `legacy_document` of the service's database, and `preprocess_document` for a share of it.
  *
@@ -43,29 +39,16 @@ export async function createDemoDocuments(options: DemoDocumentsOptions): Promis
   refuseImpossible(options);
   const { count, from } = options;
   const keys = from === undefined ? undefined : (await listTicketKeys(from)).slice(0, count);
-  const client = new pg.Client({
-    connectionString: options.sourceDatabaseUrl,
-    application_name: 'keystride demo-data',
-  });
-  // A server that goes away reaches us as the failed statement.
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    return await fill(client, options, keys);
-  } catch (error) {
-    throw explain(error, `${client.host}:${client.port}/${client.database ?? ''}`);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+  return fillDatabase("the service's database", options.sourceDatabaseUrl, (client) =>
+    fill(client, options, keys),
+  );
 }
 
 function refuseImpossible({ count, from, preprocessedShare = 0 }: DemoDocumentsOptions): void {
   if (count === undefined && from === undefined) {
     throw new Error('Say how many documents to make (count), or name a directory to take them from (from)');
   }
-  if (count !== undefined && !(Number.isSafeInteger(count) && count > 0)) {
-    throw new Error(`The number of documents must be a positive whole number, not ${count}`);
-  }
+  if (count !== undefined) refuseImpossibleCount(count, 'documents');
   if (!(preprocessedShare >= 0 && preprocessedShare <= 1)) {
     throw new Error(`The share of preprocessed documents must be from 0 to 1, not ${preprocessedShare}`);
   }
@@ -76,18 +59,17 @@ async function fill(
   options: DemoDocumentsOptions,
   keys: readonly string[] | undefined,
 ): Promise<DemoDocuments> {
-  const { seed = 'keystride', preprocessedShare = 0, onProgress } = options;
+  const { seed = defaultSeed, preprocessedShare = 0, onProgress } = options;
   const total = keys?.length ?? options.count ?? 0;
   if (options.reset === true) {
     await client.query('truncate public.legacy_document, public.preprocess_document restart identity');
   }
-  for (let done = 0; done < total;) {
-    const end = Math.min(done + BATCH_ROWS, total);
-    const tickets = keys === undefined ? numberedTickets(done + 1, end) : fileTickets(keys.slice(done, end));
-    await insertDocuments(client, tickets, String(seed), preprocessedShare);
-    done = end;
-    onProgress?.(done, total);
-  }
+  const insert = (first: number, last: number) => {
+    const tickets =
+      keys === undefined ? numberedTickets(first, last) : fileTickets(keys.slice(first - 1, last));
+    return insertDocuments(client, tickets, String(seed), preprocessedShare);
+  };
+  await inBatches(total, insert, onProgress);
   // A plan made for an empty table would read a million rows by nested loops.
   await client.query('analyze public.legacy_document, public.preprocess_document');
   return countDocuments(client);
@@ -159,13 +141,4 @@ async function countDocuments(client: pg.Client): Promise<DemoDocuments> {
        from public.legacy_document d left join public.preprocess_document p using (ticket_key)`,
   );
   return { documents: Number(rows[0]?.documents), targets: Number(rows[0]?.targets) };
-}
-
-function explain(error: unknown, place: string): Error {
-  const reason = error instanceof AggregateError ? error.errors.map(String).join('; ') : String(error);
-  const advice =
-    error instanceof pg.DatabaseError && error.code === UNDEFINED_TABLE
-      ? ': its tables are missing, run `keystride migrate` first'
-      : '';
-  return new Error(`Cannot fill the service's database ${place}${advice} (${reason})`, { cause: error });
 }

@@ -1,0 +1,20 @@
+import type { evenNumbers } from '../contract/even-numbers.ts';
+import { chunks } from '../engine/activity/chunks.ts';
+import type { StepsOf } from '../engine/activity/registry.ts';
+import { listReader } from '../stores/list/list-reader.ts';
+
+export const evenNumbersSteps = (): StepsOf<typeof evenNumbers> => ({
+  print: ({ parameters: { from, to }, log }) =>
+    chunks({
+      reader: listReader(to - from + 1, (index) => from + index),
+      processor: (number) => (number % 2 === 0 ? number : null),
+      writer: {
+        // The count of what was written is exact, because it commits with the checkpoint. A log commits with nothing: a
+        // worker that dies between these lines and the commit leaves them behind, and the chunk's lines appear again.
+        // What must be there exactly once is written through the transaction that `write` is given.
+        write: async (numbers) => {
+          for (const number of numbers) log.info(`${number} is even`, { number });
+        },
+      },
+    }),
+});

@@ -1,0 +1,66 @@
+import { Command } from 'commander';
+import { withoutCredentials } from '../../config.ts';
+import { reasonOf } from '../failures.ts';
+import { count } from '../format.ts';
+import { outputOption, wholeNumber, type OutputOptions } from '../options.ts';
+import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
+
+/** The options of every kind of data. */
+export interface KindOptions extends OutputOptions {
+  count?: number;
+  seed?: string;
+  reset?: true;
+}
+
+/** `keystride demo-data NAME` with the options of every kind; a kind adds its own and its action. */
+export function kindCommand(name: string, description: string, help: string): Command {
+  return new Command(name)
+    .description(description)
+    .option('--rows, --count <n>', 'how many', wholeNumber(1, 1_000_000_000))
+    .option('--seed <text>', 'decides everything that is random')
+    .option('--reset', 'empty the tables first')
+    .addOption(outputOption())
+    .addHelpText('after', help);
+}
+
+/** The seed and `--reset`, as the makers of data take them. */
+export function seedAndReset({ seed, reset }: KindOptions): { seed?: string; reset?: boolean } {
+  return { ...(seed !== undefined && { seed }), ...(reset && { reset }) };
+}
+
+/** `--count`. @throws CommandError when nobody has said how many */
+export function countOf({ count: wanted }: KindOptions, what: string, otherwise = ''): number {
+  if (wanted !== undefined) return wanted;
+  throw new CommandError(
+    { what: `nobody has said how many ${what}`, todo: `Give --count N${otherwise}.` },
+    { exitCode: exitCodes.usage, type: 'Usage' },
+  );
+}
+
+/** Tells how far it is. */
+export function progressOf(what: string): (done: number, total: number) => void {
+  return (done, total) => progressLine(`${count(done)} of ${count(total)} ${what}`);
+}
+
+/** Makes data. @throws CommandError with the reason and the database, without credentials */
+export async function explained<Made>(databaseUrl: string, make: () => Promise<Made>): Promise<Made> {
+  try {
+    return await make();
+  } catch (error) {
+    throw new CommandError(
+      {
+        what: reasonOf(error),
+        where: withoutCredentials(databaseUrl),
+        todo: 'Correct what the message names; for missing tables run: keystride migrate',
+      },
+      { cause: error, type: 'DemoData' },
+    );
+  }
+}
+
+/** Prints what came of it, and the command that does something with it. */
+export function printMade(made: object, told: string, next: string, { output }: OutputOptions): void {
+  if (output === 'json') return printJson(made);
+  printLine(told);
+  printLine(`  next  ${next}`);
+}

@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../../config.ts';
+import { createDemoMedication } from '../../dev/demo-data/medication.ts';
+import { count } from '../format.ts';
+import {
+  countOf,
+  explained,
+  kindCommand,
+  printMade,
+  progressOf,
+  seedAndReset,
+  type KindOptions,
+} from './kind.ts';
+
+const help = `
+The rows go into table management of the migration database (DATABASE_URL), where medicationHistory finds them: members
+1 to 100, fifty medications, to be taken from 2025-10-01 to 2025-10-05.
+
+Examples:
+  $ keystride demo-data medication --rows 1000000
+  $ keystride demo-data medication --rows 10000 --seed 7 --reset`;
+
+/** `keystride demo-data medication` */
+export function medicationCommand(): Command {
+  return kindCommand('medication', 'medication that members take', help).action(medication);
+}
+
+async function medication(options: KindOptions): Promise<void> {
+  const wanted = countOf(options, 'rows');
+  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const request = {
+    databaseUrl,
+    count: wanted,
+    ...seedAndReset(options),
+    onProgress: progressOf('rows'),
+  };
+  const made = await explained(databaseUrl, () => createDemoMedication(request));
+  const told = `${count(made.management)} rows of management, ${count(made.history)} of history`;
+  printMade(made, told, 'keystride start medicationHistory --param date=2025-10-01 --watch', options);
+}

@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../../config.ts';
+import { createDemoOrders } from '../../dev/demo-data/orders.ts';
+import { count } from '../format.ts';
+import { wholeNumber } from '../options.ts';
+import {
+  countOf,
+  explained,
+  kindCommand,
+  printMade,
+  progressOf,
+  seedAndReset,
+  type KindOptions,
+} from './kind.ts';
+
+const help = `
+The rows go into table orders of the migration database (DATABASE_URL), where purchaseConfirmation finds them: 95 of 100
+were delivered in September 2025, the others are on their way.
+
+Examples:
+  $ keystride demo-data orders --count 1000000
+  $ keystride demo-data orders --count 10000 --negative-every 2500 --reset`;
+
+/** `keystride demo-data orders` */
+export function ordersCommand(): Command {
+  return kindCommand('orders', 'orders whose purchase has to be confirmed', help)
+    .option('--negative-every <n>', 'every so many orders one has a negative amount', wholeNumber(1))
+    .action(orders);
+}
+
+async function orders(options: KindOptions & { negativeEvery?: number }): Promise<void> {
+  const { negativeEvery } = options;
+  const wanted = countOf(options, 'orders');
+  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const request = {
+    databaseUrl,
+    count: wanted,
+    ...seedAndReset(options),
+    ...(negativeEvery !== undefined && { negativeEvery }),
+    onProgress: progressOf('orders'),
+  };
+  const made = await explained(databaseUrl, () => createDemoOrders(request));
+  const told = `${count(made.orders)} orders, ${count(made.unconfirmed)} of them delivered and not confirmed`;
+  const next = 'keystride start purchaseConfirmation --param deliveredBefore=2025-10-01 --watch';
+  printMade(made, told, next, options);
+}

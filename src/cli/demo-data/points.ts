@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../../config.ts';
+import { createDemoPoints } from '../../dev/demo-data/points.ts';
+import { count } from '../format.ts';
+import { wholeNumber } from '../options.ts';
+import {
+  countOf,
+  explained,
+  kindCommand,
+  printMade,
+  progressOf,
+  seedAndReset,
+  type KindOptions,
+} from './kind.ts';
+
+const help = `
+The rows go into table point_event of the migration database (DATABASE_URL), where pointSettlement finds them: accruals,
+uses and expiries from 2025-10-01 to 2025-10-05. --reset empties the settlements too.
+
+Examples:
+  $ keystride demo-data points --rows 1000000
+  $ keystride demo-data points --rows 10000 --members 100 --reset`;
+
+/** `keystride demo-data points` */
+export function pointsCommand(): Command {
+  return kindCommand('points', 'events that change the points of members', help)
+    .option('--members <n>', 'members who have events; a tenth of the events by default', wholeNumber(1))
+    .action(points);
+}
+
+async function points(options: KindOptions & { members?: number }): Promise<void> {
+  const { members } = options;
+  const wanted = countOf(options, 'events');
+  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const request = {
+    databaseUrl,
+    count: wanted,
+    ...seedAndReset(options),
+    ...(members !== undefined && { members }),
+    onProgress: progressOf('events'),
+  };
+  const made = await explained(databaseUrl, () => createDemoPoints(request));
+  const told = `${count(made.events)} events of ${count(made.members)} members`;
+  printMade(made, told, 'keystride start pointSettlement --param date=2025-10-01 --watch', options);
+}

@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { defineJob } from './job.ts';
+import { chunkStep } from './policy.ts';
+
+/** The first job to read: counts, keeps the even numbers, writes them to the log. */
+export const evenNumbers = defineJob({
+  name: 'evenNumbers',
+  description: 'Write the even numbers of a range to the log',
+  parameters: z
+    .object({
+      from: z.int().default(1).describe('the first number'),
+      to: z.int().default(100).describe('the last number'),
+    })
+    .refine(({ from, to }) => from <= to, { error: 'to must not be less than from', path: ['to'] }),
+  // Ten numbers commit together: a worker that dies costs at most the ten it had in hand.
+  steps: { print: chunkStep({ chunkSize: 10 }) },
+});
