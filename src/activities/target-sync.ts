@@ -1,22 +1,11 @@
 import { sql } from 'kysely';
+import type { SyncMode } from '../contract/sync.ts';
 import type { targetSync } from '../contract/target-sync.ts';
-import { chunks } from '../engine/activity/chunks.ts';
-import { noteSettled, readOffset, rememberOffset } from '../engine/activity/ledger/offset.ts';
 import type { StepsOf } from '../engine/activity/registry.ts';
-import { bulkUpsert } from '../stores/postgres/bulk.ts';
-import { openTransactionsEnded } from '../stores/postgres/horizon.ts';
-import { keysetReader } from '../stores/postgres/keyset-reader.ts';
-import type { MigrationDatabase } from '../stores/postgres/schema.ts';
 import { service } from '../stores/postgres/sql.ts';
 import type { Resources } from './resources.ts';
-
-/** The offset of this copy is kept under this name. */
-const stream = 'targetSync:legacy_document';
-
-/** How long a run waits for rows that are being inserted below its upper key, in milliseconds. */
-const settleMs = 10_000;
-
-const upsert = bulkUpsert<MigrationDatabase>();
+import { upsertSink } from './table-sync/sink.ts';
+import { syncSource, syncSteps } from './table-sync/steps.ts';
 
 /** A target is a legacy document without a preprocess document. Times travel as text, so microseconds survive. */
 const targets = service
@@ -37,45 +26,29 @@ const targets = service
     ),
   );
 
-export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync> => ({
-  copy: ({ parameters, log }) =>
-    chunks({
-      reader: keysetReader({
-        pool: resources.service,
-        query: targets,
-        table: 'legacy_document',
-        key: ['id'],
-        above: async () =>
-          parameters.mode === 'incrementing' ? readOffset(resources.migration, stream) : null,
-        onFrozen: async () => {
-          const settled = await openTransactionsEnded(resources.service, settleMs);
-          if (!settled)
-            log.warn('a transaction stays open in the source: the next run reads these keys again');
-          await noteSettled(resources.migration, stream, settled);
-        },
-      }),
-      processor: (target) => target,
-      writer: {
-        // `migrated` and `preprocess_id` belong to documentMigration and are never overwritten.
-        write: async (rows, transaction) => {
-          await upsert(transaction, {
-            table: 'migration_target',
-            columns: {
-              ticket_key: 'text',
-              member_id: 'bigint',
-              document_name: 'text',
-              uploaded_at: 'timestamptz',
-            },
-            rows,
-            conflict: ['ticket_key'],
-            update: ['member_id', 'document_name', 'uploaded_at'],
-          });
-        },
-      },
-    }),
-  remember: ({ instance }) => ({
-    run: async (transaction) => ({
-      moved: await rememberOffset(transaction, stream, { instance, step: 'copy' }),
-    }),
-  }),
+/** `migrated` and `preprocess_id` belong to documentMigration and are never overwritten. */
+const sink = upsertSink({
+  table: 'migration_target',
+  columns: [
+    { name: 'ticket_key', type: 'text' },
+    { name: 'member_id', type: 'bigint' },
+    { name: 'document_name', type: 'text' },
+    { name: 'uploaded_at', type: 'timestamptz' },
+  ],
+  key: ['ticket_key'],
 });
+
+/** Two documents may have changed in one microsecond: the id always decides. */
+const keys: Readonly<Record<SyncMode, readonly ('id' | 'updated_at')[]>> = {
+  bulk: ['id'],
+  incrementing: ['id'],
+  timestamp: ['updated_at', 'id'],
+  'timestamp+incrementing': ['updated_at', 'id'],
+};
+
+export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync> =>
+  syncSteps(resources.migration, ({ mode }) => {
+    const key = keys[mode];
+    const source = syncSource({ pool: resources.service, query: targets, table: 'legacy_document', key });
+    return Promise.resolve({ stream: `targetSync:${key.join(',')}`, source, sink });
+  });

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
+import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { emptyTarget, openStores, type Stores } from '../support/migration.ts';
-import { reportOf, run, stepOf } from '../support/runs.ts';
+import { control, reportOf, run, stepOf, until } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
 let world: World;
@@ -59,11 +59,11 @@ async function addDocuments(first: number, last: number): Promise<void> {
   );
 }
 
-async function offset(): Promise<{ cursor: string | null; settled: boolean } | undefined> {
-  const { rows } = await stores.migration.query<{ cursor: string | null; settled: boolean }>(
-    'SELECT cursor, settled FROM keystride.stream_offset',
+async function offset(): Promise<string | null | undefined> {
+  const { rows } = await stores.migration.query<{ cursor: string | null }>(
+    'SELECT cursor FROM keystride.stream_offset',
   );
-  return rows[0];
+  return rows[0]?.cursor;
 }
 
 test('bulk copies every document that has no preprocess document, to the microsecond', async () => {
@@ -122,28 +122,57 @@ test('what documentMigration has noted of a target is never overwritten', async 
   ]);
 });
 
-test('incrementing reads only what is above the offset of the run before', async () => {
+/** Runs the next sync of a mode. */
+let runs = 0;
+const sync = (mode: string, parameters: object = {}) =>
+  run(world, 'targetSync', { mode, partitions: 1, run: (runs += 1), ...parameters });
+
+test('incrementing reads what is above the offset of the run before, and what was written below it since', async () => {
   await addDocuments(1, 500);
-  const first = await run(world, 'targetSync', { mode: 'incrementing' });
+  const first = await sync('incrementing');
   expect(stepOf(first, 'copy')).toMatchObject({ read: 500, written: 500 });
   expect(stepOf(first, 'remember')).toMatchObject({ status: 'completed', result: { moved: true } });
-  expect(await offset()).toEqual({ cursor: '["500"]', settled: true });
+  expect(await offset()).toBe('["500"]');
 
-  await stores.service.query(`UPDATE legacy_document SET document_name = 'renamed' WHERE id = 1`);
   await addDocuments(501, 530);
-  const second = await run(world, 'targetSync', { mode: 'incrementing', run: 2 });
+  const second = await sync('incrementing');
   expect(stepOf(second, 'copy')).toMatchObject({ read: 30, written: 30 });
-  expect(await offset()).toEqual({ cursor: '["530"]', settled: true });
+  expect(await offset()).toBe('["530"]');
 
-  const third = await run(world, 'targetSync', { mode: 'incrementing', run: 3 });
+  await stores.service.query(`UPDATE legacy_document SET document_name = 'renamed' WHERE id IN (1, 300)`);
+  const third = await sync('incrementing');
   expect(stepOf(third, 'copy')).toMatchObject({ read: 0, written: 0 });
-  expect(await offset()).toEqual({ cursor: '["530"]', settled: true });
-  expect(await targets()).toHaveLength(530);
+  expect(stepOf(third, 'sweep')).toMatchObject({ expected: 2, read: 2, written: 2 });
+  expect(await offset()).toBe('["530"]');
+  expect(await targets()).toEqual(await qualifying());
 });
+
+test.for(['timestamp', 'timestamp+incrementing'])(
+  '%s reads what was changed after the offset',
+  async (mode) => {
+    await addDocuments(1, 500);
+    await stores.service.query(`UPDATE legacy_document SET updated_at = '2025-04-01 00:00:00.000001Z'`);
+    expect(stepOf(await sync(mode), 'copy')).toMatchObject({ read: 500, written: 500 });
+    expect(await offset()).toMatch(/000001.*"500"/);
+
+    await stores.service.query(
+      `UPDATE legacy_document SET document_name = 'renamed', updated_at = '2025-04-01 00:00:00.000002Z' WHERE id <= 20`,
+    );
+    expect(stepOf(await sync(mode), 'copy')).toMatchObject({ read: 20, written: 20 });
+    expect(await offset()).toMatch(/000002.*"20"/);
+    expect(await targets()).toEqual(await qualifying());
+
+    const third = await sync(mode);
+    expect([stepOf(third, 'copy').read, stepOf(third, 'sweep').read]).toEqual([0, 0]);
+  },
+);
 
 /** A transaction that has inserted a document and stays open. */
 async function openInsert(key: string): Promise<{ id: string; commit(): Promise<void> }> {
-  const client = new pg.Client({ connectionString: world.sourceDatabaseUrl });
+  const client = new pg.Client({
+    connectionString: world.sourceDatabaseUrl,
+    application_name: 'a long story',
+  });
   await client.connect();
   await client.query('BEGIN');
   const { rows } = await client.query<{ id: string }>(
@@ -159,29 +188,104 @@ async function openInsert(key: string): Promise<{ id: string; commit(): Promise<
   };
 }
 
-test('a row whose transaction commits while the run waits for it is copied by that run', async () => {
+test('a row that commits after its key was passed is copied by the next run, which waits for nobody', async () => {
   await addDocuments(1, 100);
   const late = await openInsert('late');
   await addDocuments(101, 150);
   expect(late.id).toBe('101');
-  const handle = await world.start('targetSync', { mode: 'incrementing' });
-  await delay(2_000);
+  const first = await sync('incrementing');
+  expect(stepOf(first, 'copy')).toMatchObject({ read: 150 });
+  expect(await offset()).toBe('["151"]');
+  const meanwhile = await sync('incrementing');
+  expect(stepOf(meanwhile, 'begin').result).toMatchObject({
+    behind: true,
+    heldBackBy: { application: 'a long story', state: 'idle in transaction' },
+  });
   await late.commit();
-  expect(stepOf(await reportOf(handle), 'copy')).toMatchObject({ read: 151, written: 151 });
+  const after = await sync('incrementing');
+  expect(stepOf(after, 'begin').result).toMatchObject({ behind: false, heldBackBy: null });
+  expect(stepOf(after, 'sweep').read).toBeGreaterThanOrEqual(1);
   expect(await targets()).toEqual(await qualifying());
+  const last = await sync('incrementing');
+  expect([stepOf(last, 'copy').read, stepOf(last, 'sweep').read]).toEqual([0, 0]);
 });
 
-test('a row whose transaction outlasts the run is copied by the next one', async () => {
+test('a run that does not sweep leaves what is late to the next one that does', async () => {
   await addDocuments(1, 100);
   const late = await openInsert('late');
   await addDocuments(101, 150);
-  const first = await run(world, 'targetSync', { mode: 'incrementing' });
-  expect(stepOf(first, 'copy')).toMatchObject({ read: 150 });
-  expect(stepOf(first, 'remember')).toMatchObject({ result: { moved: false } });
+  await sync('incrementing');
   await late.commit();
-  await run(world, 'targetSync', { mode: 'incrementing', run: 2 });
+  const hasty = await sync('incrementing', { sweepSeconds: 3600 });
+  expect(stepOf(hasty, 'sweep').read).toBe(0);
+  await addDocuments(151, 160);
+  expect(stepOf(await sync('incrementing', { sweepSeconds: 3600 }), 'copy').read).toBe(10);
+  expect(await targets()).toHaveLength(160);
+  await sync('incrementing');
   expect(await targets()).toEqual(await qualifying());
-  expect(await offset()).toEqual({ cursor: '["151"]', settled: true });
+});
+
+test('1,000 transactions that commit in random order lose no row, and the offset only ever moves on', async () => {
+  await addDocuments(1, 400);
+  const offsets: number[] = [];
+  const writing = commitInRandomOrder({
+    databaseUrl: world.sourceDatabaseUrl,
+    table: 'legacy_document',
+    transactions: 1000,
+    connections: 12,
+    held: 6,
+  });
+  await during(writing, async () => {
+    await sync('incrementing');
+    offsets.push(Number(JSON.parse((await offset()) ?? '[0]')[0]));
+  });
+  await sync('incrementing');
+  expect(await targets()).toEqual(await qualifying());
+  expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+  const { rows } = await stores.migration.query<{ step: string; read: string }>(
+    'SELECT step, sum(read) AS read FROM keystride.checkpoint GROUP BY step ORDER BY step',
+  );
+  console.log(`found by each guard: ${JSON.stringify(rows)}`);
+  expect(Number(rows.find(({ step }) => step === 'sweep')?.read)).toBeGreaterThan(0);
+});
+
+test('in a source that was set back the offset does not hold: everything is read again', async () => {
+  await addDocuments(1, 100);
+  await sync('incrementing');
+  await stores.migration.query(
+    `UPDATE keystride.stream_offset SET horizon = (horizon::bigint + 1000000)::text`,
+  );
+  expect(stepOf(await sync('incrementing'), 'copy').read).toBe(100);
+  await stores.migration.query(`UPDATE keystride.stream_offset SET place = 'elsewhere'`);
+  expect(stepOf(await sync('incrementing'), 'copy').read).toBe(100);
+  expect(stepOf(await sync('incrementing'), 'copy').read).toBe(0);
+});
+
+test('continuous goes on, pauses, resumes and stops like any job', async () => {
+  await addDocuments(1, 50);
+  const id = 'continuous';
+  const parameters = { mode: 'incrementing', poll: 'continuous', pollSeconds: 1 };
+  const handle = await world.start('targetSync', parameters, id);
+  const copiedTo = (count: number) =>
+    waitFor(async () => (await targets()).length === count, { what: `${count} targets` });
+  await copiedTo(50);
+  await addDocuments(51, 60);
+  await copiedTo(60);
+  await control(handle, 'pause', 'lunch');
+  await until(world, id, 'paused');
+  await addDocuments(61, 70);
+  await control(handle, 'resume');
+  await copiedTo(70);
+  await control(handle, 'stop', 'enough');
+  const report = await reportOf(handle);
+  expect(report).toMatchObject({ status: 'stopped', reason: 'enough' });
+  expect(stepOf(report, 'poll')).toMatchObject({ kind: 'job', result: { status: expect.any(String) } });
+  const again = await world.start('targetSync', parameters, id);
+  await addDocuments(71, 80);
+  await copiedTo(80);
+  await control(again, 'stop');
+  await reportOf(again);
+  expect(await targets()).toEqual(await qualifying());
 });
 
 test('a copy whose worker dies goes on with another, and no row is missing', async () => {

@@ -1,0 +1,175 @@
+import type pg from 'pg';
+import type { Cursor } from '../../contract/cursor.ts';
+import type { Reader } from '../../contract/reader.ts';
+import type { SyncParameters, SyncStart } from '../../contract/sync.ts';
+import { type AnyChunkWork, chunks, type StepContext } from '../../engine/activity/chunks.ts';
+import { moveOffset, openOffset, readResult } from '../../engine/activity/ledger/offset.ts';
+import type { TaskletWork } from '../../engine/activity/registry.ts';
+import { isComparable, type Moment, openTransaction, takeMoment } from '../../stores/postgres/horizon.ts';
+import { type KeyedRows, keysetReader } from '../../stores/postgres/keyset-reader.ts';
+import { lateRows } from '../../stores/postgres/late-rows.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { Sink } from './sink.ts';
+
+/** A row on its way: every value as the text that the source renders, under the column's name in the sink. */
+export type SyncRow = Readonly<Record<string, string | null>>;
+
+/** What is copied, and where to. */
+export interface Sync {
+  /** The name that the offset is kept under: another one for each order in which the rows are read. */
+  readonly stream: string;
+  readonly source: SyncSource;
+  readonly sink: Sink;
+}
+
+interface SyncSource {
+  readonly pool: pg.Pool;
+  readonly table: string;
+  readonly key: readonly string[];
+  /** The rows above an offset; null for all. */
+  above(from: Cursor | null): Reader<SyncRow>;
+  /** The rows up to an offset that were written since a horizon. */
+  late(upTo: Cursor, since: string): Reader<SyncRow>;
+}
+
+/** Rows as a sync reads them. */
+export function syncSource<Database, Table extends keyof Database & string, Row extends SyncRow>(
+  rows: KeyedRows<Database, Table, Row>,
+): SyncSource {
+  return {
+    pool: rows.pool,
+    table: rows.table,
+    key: rows.key,
+    above: (from) => keysetReader({ ...rows, above: () => Promise.resolve(from) }),
+    late: (upTo, since) => lateRows(rows, { upTo, since }),
+  };
+}
+
+/** The steps of every sync. */
+interface SyncSteps<Parameters> {
+  begin(context: StepContext<Parameters>): TaskletWork;
+  copy(context: StepContext<Parameters>): AnyChunkWork;
+  sweep(context: StepContext<Parameters>): AnyChunkWork;
+  remember(context: StepContext<Parameters>): TaskletWork;
+}
+
+/**
+ * Copies what is above the offset, then what was written below it since the last time, then moves the offset.
+ *
+ * No row is lost, in whatever order transactions commit. Take a row version that had committed when a run began. If its
+ * key is above the offset, `copy` reads it: the upper end is looked up later. If it is below and was written by a
+ * transaction that was open at the run before, or younger, `sweep` reads it. Else it had committed when the run before
+ * began, and is there by the same argument. Versions that are written while a run reads are the next run's.
+ *
+ * @param describe looks up what the parameters name.
+ */
+export function syncSteps<Parameters extends SyncParameters>(
+  ledger: pg.Pool,
+  describe: (parameters: Parameters) => Promise<Sync>,
+): SyncSteps<Parameters> {
+  const copying = (
+    { instance, parameters }: StepContext<Parameters>,
+    choose: (sync: Sync, start: SyncStart) => Reader<SyncRow>,
+  ) => {
+    const sync = once(() => describe(parameters));
+    const reader = once(async () => choose(await sync(), await startOf(ledger, instance)));
+    return chunks<SyncRow, SyncRow>({
+      reader: later(reader),
+      processor: (row) => row,
+      writer: { write: async (rows, transaction) => (await sync()).sink.write(rows, transaction) },
+    });
+  };
+  return {
+    begin: ({ parameters, log }) => ({
+      run: async (transaction) => {
+        const start = await beginRun(transaction, await describe(parameters), parameters);
+        if (start.behind)
+          log.warn(
+            'a transaction of the source is open: its rows are copied by the first run after its end',
+            {
+              stream: start.stream,
+              heldBackBy: start.heldBackBy,
+            },
+          );
+        return start;
+      },
+    }),
+    copy: (context) => copying(context, ({ source }, { from }) => source.above(from)),
+    sweep: (context) =>
+      copying(context, ({ source }, { from, since }) => (from && since ? source.late(from, since) : nothing)),
+    remember: ({ instance }) => ({
+      run: async (transaction) => {
+        const { from, since, ...start } = await startOf(ledger, instance);
+        // A run that did not sweep leaves the horizon to the next one that does.
+        const swept = from === null || since !== null;
+        const move = { ...start, from, horizon: swept ? start.horizon : null };
+        return { moved: await moveOffset(transaction, move, { instance, step: 'copy' }) };
+      },
+    }),
+  };
+}
+
+/** A transaction that is open for longer than this is worth telling of, in seconds. */
+const longOpen = 5;
+
+async function beginRun(
+  transaction: Transaction,
+  { stream, source }: Sync,
+  { mode, sweepSeconds }: SyncParameters,
+): Promise<SyncStart> {
+  // Before anything is read: what commits from here on is the next run's, whether this one sees it or not.
+  const moment = await takeMoment(source.pool, source.table);
+  const { cursor, horizon, sweptSecondsAgo, moves } = await openOffset(transaction, stream, {
+    ...source,
+    place: moment.place,
+  });
+  // Without a horizon that can be compared nobody knows what is missing below the offset.
+  const from = mode === 'bulk' || !horizon || !isComparable(horizon, moment) ? null : cursor;
+  const due = sweptSecondsAgo === null || sweptSecondsAgo >= sweepSeconds;
+  const heldBackBy = await longTransaction(source.pool, moment, horizon);
+  return {
+    ...{ stream, from, moves, horizon: moment.horizon },
+    since: from && due ? horizon : null,
+    ...{ behind: heldBackBy !== null, heldBackBy },
+  };
+}
+
+/** The oldest open transaction, if it is open for long or already was when the last run began. */
+async function longTransaction(pool: pg.Pool, moment: Moment, before: string | null) {
+  const open = await openTransaction(pool, moment);
+  if (!open) return null;
+  return (open.seconds ?? 0) >= longOpen || moment.horizon === before ? open : null;
+}
+
+async function startOf(ledger: pg.Pool, instance: string): Promise<SyncStart> {
+  const start = await readResult(ledger, { instance, step: 'begin' });
+  if (start === null) throw new Error(`${instance} has not begun: its step begin has no result`);
+  return start as SyncStart;
+}
+
+/** Makes a value when it is first asked for; after a failure once more. */
+function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
+  let made: Promise<Value> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}
+
+/** A reader that has to be looked up. */
+function later<Item>(reader: () => Promise<Reader<Item>>): Reader<Item> {
+  return {
+    plan: async (request) => (await reader()).plan(request),
+    read: async (request) => (await reader()).read(request),
+    split: async (request) => (await (await reader()).split?.(request)) ?? null,
+    readKeys: async (request) => (await (await reader()).readKeys?.(request)) ?? [],
+  };
+}
+
+const nothing: Reader<SyncRow> = {
+  plan: () => Promise.resolve({ ranges: [], expected: 0 }),
+  read: () => Promise.reject(new Error('there is nothing to read')),
+};

@@ -1,0 +1,78 @@
+import type pg from 'pg';
+import { failure } from '../../contract/errors.ts';
+import { quotedTable } from '../../stores/postgres/key-columns.ts';
+
+/** A column as the catalogue has it. */
+export interface TableColumn {
+  readonly name: string;
+  /** Without a length. */
+  readonly type: string;
+  readonly generated: boolean;
+  readonly identityAlways: boolean;
+}
+
+/** A table as the catalogue has it. */
+export interface TableDescription {
+  readonly table: string;
+  readonly columns: readonly TableColumn[];
+  /** The columns of each unique index over whole columns of all rows, the primary key first. */
+  readonly uniqueKeys: readonly (readonly string[])[];
+}
+
+/**
+ * Looks a table up.
+ *
+ * @param where what people call its database.
+ * @throws JobParametersInvalid when there is no such table.
+ */
+export async function describeTable(
+  pool: pg.Pool,
+  table: string,
+  where: 'source' | 'sink',
+): Promise<TableDescription> {
+  const name = quotedTable(table);
+  const { rows: columns } = await pool.query<TableColumn>(
+    `SELECT attname AS name, format_type(atttypid, -1) AS type, attgenerated <> '' AS generated,
+            attidentity = 'a' AS "identityAlways"
+       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+      WHERE attrelid = to_regclass($1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
+      ORDER BY attnum`,
+    [name],
+  );
+  if (columns.length === 0)
+    throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
+  const { rows: keys } = await pool.query<{ columns: string[] }>(
+    `SELECT array(SELECT attname::text
+                    FROM unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+                    JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = part.attnum
+                   WHERE place <= indnkeyatts
+                   ORDER BY place) AS columns
+       FROM pg_index
+      WHERE indrelid = to_regclass($1) AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
+        AND indimmediate
+      ORDER BY indisprimary DESC`,
+    [name],
+  );
+  return { table, columns, uniqueKeys: keys.map(({ columns: key }) => key) };
+}
+
+/** @throws JobParametersInvalid when the table has no such column. */
+export function columnOf({ table, columns }: TableDescription, name: string): TableColumn {
+  const found = columns.find((column) => column.name === name);
+  if (found) return found;
+  const known = columns.map((column) => column.name).join(', ');
+  throw invalid(`table ${table} has no column ${name}; it has: ${known}`);
+}
+
+/** @throws JobParametersInvalid unless these columns are a unique key of the table. */
+export function requireUnique({ table, uniqueKeys }: TableDescription, key: readonly string[]): void {
+  const same = (other: readonly string[]) =>
+    other.length === key.length && other.every((name) => key.includes(name));
+  if (uniqueKeys.some(same)) return;
+  throw invalid(`(${key.join(', ')}) is no unique key of table ${table}; make a unique index on it`);
+}
+
+/** A parameter that the databases contradict. */
+export function invalid(message: string) {
+  return failure('JobParametersInvalid', `${message}. Nothing was written.`);
+}

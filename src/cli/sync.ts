@@ -1,0 +1,54 @@
+import { Command } from 'commander';
+import { collect, outputOption, type OutputOptions } from './options.ts';
+import { CommandError, exitCodes } from './output.ts';
+import { listStreams } from './sync/list.ts';
+import { rewindStream } from './sync/rewind.ts';
+
+const help = `
+A stream is what the runs of a sync have in common: its table, its target and the order it is read in.
+
+list    shows how far each stream has come, and how far behind its source it is
+rewind  moves a stream back: the next run copies the rows from there on again, by upsert
+
+Examples:
+  $ keystride sync list
+  $ keystride sync rewind targetSync:id --from 5000
+  $ keystride sync rewind targetSync:updated_at,id --from "2025-10-01T00:00:00Z"
+  $ keystride sync rewind targetSync:id --to-start`;
+
+interface RewindOptions extends OutputOptions {
+  from?: string[];
+  toStart?: true;
+}
+
+/** `keystride sync`: where the streams of targetSync and tableSync stand. */
+export function syncCommand(): Command {
+  const command = new Command('sync')
+    .description('show how far syncs have come, and move them back')
+    .addHelpText('after', help);
+  command
+    .command('list')
+    .description('streams, offsets and lag')
+    .addOption(outputOption())
+    .action((options: OutputOptions) => listStreams(options));
+  command
+    .command('rewind')
+    .description('let the next run copy again what it has copied before')
+    .argument('<stream>', 'as `list` shows it')
+    .option(
+      '--from <value>',
+      'the first key to copy again; once for each of its columns, the last ones may be left out',
+      collect,
+    )
+    .option('--to-start', 'copy everything again')
+    .addOption(outputOption())
+    .action((stream: string, { from = [], toStart, output }: RewindOptions) => {
+      if (from.length > 0 === (toStart === true))
+        throw new CommandError(
+          { what: 'sync rewind takes either --from or --to-start', todo: 'keystride sync rewind --help' },
+          { exitCode: exitCodes.usage, type: 'Usage' },
+        );
+      return rewindStream(stream, { from, output });
+    });
+  return command;
+}

@@ -1,0 +1,79 @@
+import type pg from 'pg';
+import { sql } from 'kysely';
+import { type Cursor, cursorOf, encodeCursor } from '../../contract/cursor.ts';
+import { migration } from '../../stores/postgres/sql.ts';
+import { plain } from '../format.ts';
+import type { OutputOptions } from '../options.ts';
+import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
+import { run, withLedger } from '../skips-ledger.ts';
+import { keySql, readStream, type Stream, withSource } from './streams.ts';
+
+interface Rewind extends OutputOptions {
+  /** The first key to copy again, its first columns at least; empty for the start. */
+  readonly from: readonly string[];
+}
+
+/** `keystride sync rewind STREAM`: a run in flight does not move the offset after that. */
+export async function rewindStream(name: string, { from, output }: Rewind): Promise<void> {
+  const stream = await withLedger((client) => readStream(client, name));
+  const cursor = from.length > 0 ? await withSource((client) => keyBefore(client, stream, from)) : null;
+  await withLedger((client) =>
+    run(
+      client,
+      migration
+        .updateTable('keystride.stream_offset')
+        .set({
+          cursor: encodeCursor(cursor),
+          moves: sql<string>`moves + 1`,
+          updated_at: sql<string>`now()`,
+        })
+        .where('stream', '=', name)
+        .returning('stream'),
+    ),
+  );
+  if (output === 'json') return printJson({ stream: name, before: stream.cursor, cursor });
+  printLine(`${plain(name)}: the next run copies ${told(cursor)}`);
+}
+
+function told(cursor: Cursor | null): string {
+  return cursor ? `what is above ${plain(cursor.join(', '))}` : 'everything';
+}
+
+/**
+ * The last key before the first one to copy again; null when there is none.
+ *
+ * @throws CommandError when that is ahead of the offset: what lies between would never be copied.
+ */
+async function keyBefore(client: pg.Client, stream: Stream, from: readonly string[]): Promise<Cursor | null> {
+  if (from.length > stream.key.length) throw refused(stream, `its key is (${stream.key.join(', ')})`);
+  const given = await keySql(client, stream, from.length);
+  const whole = await keySql(client, stream);
+  const list = (columns: readonly string[], suffix = '') =>
+    columns.map((column) => `${column}${suffix}`).join(', ');
+  const { rows } = await client.query<{ key: string[] }>(
+    `select array[${list(whole.columns, '::text')}] as key from ${given.table}
+      where (${list(given.columns)}) < (${given.values(1)}) order by ${list(whole.columns, ' desc')} limit 1`,
+    [...from],
+  );
+  const before = rows[0] ? cursorOf(rows[0].key) : null;
+  if (before && !(await isBack(client, stream, before)))
+    throw refused(stream, 'that is ahead of its offset, and what lies between would not be copied');
+  return before;
+}
+
+async function isBack(client: pg.Client, stream: Stream, cursor: Cursor): Promise<boolean> {
+  if (!stream.cursor) return false;
+  const { values } = await keySql(client, stream);
+  const { rows } = await client.query<{ back: boolean }>(
+    `select (${values(1)}) <= (${values(1 + cursor.length)}) as back`,
+    [...cursor, ...stream.cursor],
+  );
+  return rows[0]?.back === true;
+}
+
+function refused({ stream }: Stream, why: string): CommandError {
+  return new CommandError(
+    { what: `${stream} cannot be rewound to there: ${why}`, todo: 'See its offset: keystride sync list' },
+    { exitCode: exitCodes.usage, type: 'RewindRefused' },
+  );
+}

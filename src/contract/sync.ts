@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import type { Cursor } from './cursor.ts';
+import type { SkipPolicy } from './policy.ts';
+
+/** How a sync tells what it has not copied yet. */
+export const syncModes = ['bulk', 'incrementing', 'timestamp', 'timestamp+incrementing'] as const;
+
+export type SyncMode = (typeof syncModes)[number];
+
+const setting = { identifying: false };
+
+/** The parameters that every sync takes, with these beside its mode. */
+export const syncMode = z
+  .enum(syncModes)
+  .default('bulk')
+  .describe(
+    'bulk reads the whole table; incrementing goes on above the last key, timestamp and timestamp+incrementing after the last change',
+  );
+
+/** How often, how much at a time, and how carefully. */
+export const syncParameters = {
+  poll: z
+    .enum(['once', 'continuous'])
+    .optional()
+    .describe('continuous goes on until it is stopped; each poll is a run of its own'),
+  run: z.int().min(1).default(1).describe('which sync this is: a completed one is not run again'),
+  pollSeconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .default(10)
+    .describe('continuous: seconds between the end of a poll and the next')
+    .meta(setting),
+  sweepSeconds: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('looks for rows that committed late at most so often; 0: in every run')
+    .meta(setting),
+  partitions: z.int().min(1).max(64).default(4).describe('key ranges copied at a time').meta(setting),
+  skipLimit: z.int().min(0).default(1000).describe('rows that the sink may refuse').meta(setting),
+};
+
+/** A row that the sink refuses is skipped: it does not fit a type, violates a constraint, or a trigger objects. */
+export const refusedRows: SkipPolicy = {
+  codes: ['SQLSTATE_22', 'SQLSTATE_23', 'SQLSTATE_54', 'SQLSTATE_P0001'],
+};
+
+/** What a sync's steps know of its parameters. */
+export interface SyncParameters {
+  readonly mode: SyncMode;
+  readonly sweepSeconds: number;
+}
+
+/** Where a run begins: the result of its first step. */
+export interface SyncStart {
+  readonly stream: string;
+  /** The offset: the highest key that was copied; null to read everything. */
+  readonly from: Cursor | null;
+  /** The horizon since which rows below the offset may have been written; null where none are looked for. */
+  readonly since: string | null;
+  /** The horizon when the run began: what committed later belongs to the next run. */
+  readonly horizon: string;
+  /** `StreamOffset.moves` */
+  readonly moves: number;
+  /** A transaction of the source is open for so long that its rows, and no others, will come late. */
+  readonly behind: boolean;
+  readonly heldBackBy: HeldBackBy | null;
+}
+
+/** The oldest open transaction of a source. What the role may not see is null. */
+export interface HeldBackBy {
+  readonly transaction: string;
+  readonly processId: number | null;
+  readonly application: string | null;
+  readonly state: string | null;
+  readonly seconds: number | null;
+}

@@ -1,0 +1,323 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { openTransaction, takeMoment } from '../../src/stores/postgres/horizon.ts';
+import { createPool } from '../../src/stores/postgres/pool.ts';
+import { keystride } from '../cli/support.ts';
+import { commitInRandomOrder, during } from '../support/late-writer.ts';
+import { openStores, type Stores } from '../support/migration.ts';
+import { failureOf, run, stepOf } from '../support/runs.ts';
+import { createWorld, type World } from '../support/stack.ts';
+
+let world: World;
+let stores: Stores;
+
+beforeAll(async () => {
+  world = await createWorld();
+  stores = openStores(world);
+  await world.startWorker();
+});
+
+afterAll(async () => {
+  await stores?.close();
+  await world?.dispose();
+});
+
+/** Every schema that a test makes, on both sides. */
+beforeEach(async () => {
+  for (const pool of [stores.service, stores.migration])
+    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
+  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
+});
+
+let runs = 0;
+const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });
+
+const refusal = async (parameters: object) =>
+  failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }));
+
+async function onBoth(statement: string): Promise<void> {
+  await stores.service.query(statement);
+  await stores.migration.query(statement);
+}
+
+/** A table's rows as one hash, computed by the database that has them. */
+async function hashOf(pool: pg.Pool, table: string, order = 'id'): Promise<string> {
+  const { rows } = await pool.query<{ hash: string }>(
+    `SELECT count(*) || ' rows ' || md5(coalesce(string_agg(each::text, E'\\n' ORDER BY ${order}), '')) AS hash
+       FROM ${table} AS each`,
+  );
+  return rows[0]?.hash ?? '';
+}
+
+async function expectSame(table: string, sink = table, order = 'id'): Promise<void> {
+  expect(await hashOf(stores.migration, sink, order)).toBe(await hashOf(stores.service, table, order));
+}
+
+test('100,000 rows are copied in four partitions, and doing it again writes nothing', async () => {
+  await onBoth(
+    `CREATE TABLE shop.item (id bigint PRIMARY KEY, name text, price numeric, changed timestamptz)`,
+  );
+  await stores.service.query(
+    `INSERT INTO shop.item SELECT n * 3, 'item ' || n, n / 7.0, timestamptz '2025-01-01Z' + n * interval '1 microsecond'
+       FROM generate_series(1, 100000) AS n`,
+  );
+  const report = await sync({ source: 'shop.item' });
+  expect(stepOf(report, 'copy')).toMatchObject({
+    read: 100_000,
+    written: 100_000,
+    partitions: { total: 4, done: 4 },
+  });
+  await expectSame('shop.item');
+  const versions = () => hashOf(stores.migration, '(SELECT id, xmin FROM shop.item)');
+  const before = await versions();
+  await sync({ source: 'shop.item' });
+  expect(await versions()).toBe(before);
+});
+
+test('every type arrives as it is', async () => {
+  await onBoth(`
+    CREATE TYPE shop.mood AS ENUM ('sad', 'a "quoted" one');
+    CREATE TYPE shop.place AS (street text, number int);
+    CREATE TABLE shop.everything (
+      id uuid PRIMARY KEY, moment timestamptz, local timestamp, day date, span interval, big bigint, exact numeric,
+      rounded numeric(10,2), real_one double precision, flag boolean, plain json, binary_json jsonb, bytes bytea,
+      numbers int[], texts text[], deep text[][], mood shop.mood, place shop.place, short varchar(5), padded char(5),
+      range tstzrange, address inet, point point, document xml, vector tsvector, nothing text)`);
+  await stores.service.query(`
+    INSERT INTO shop.everything
+    SELECT gen_random_uuid(), timestamptz '2025-01-01 00:00:00.123456Z' + n * interval '1 microsecond',
+           '0044-03-15 12:00:00.000001 BC', 'infinity', '1 year 2 mons 3 days 04:05:06.789012',
+           9007199254740993 + n, '123456789012345678901234567890.123456789000', 12345.60 + n, 0.1::float8 + 0.2::float8,
+           n % 2 = 0, '{"b": 1,   "a": [1.00, "ü \\" \\\\"]}', '{"big": 123456789012345678901234567890.50, "nul": null}',
+           decode('00ff5c22270a', 'hex'), ARRAY[1, NULL, 3], ARRAY['a,b', 'c"d', 'e\\f', '', 'NULL', NULL],
+           '{{a,b},{c,"d e"}}', 'a "quoted" one', ROW('Main, "St"', n)::shop.place, 'ab' || n, 'ab',
+           '[2025-01-01 00:00:00.000001Z,)', '10.0.0.1/24', '(1.5,2.25)', '<a b="c">&amp;</a>', 'fat:2 cat:3A', NULL
+      FROM generate_series(1, 9) AS n`);
+  expect(stepOf(await sync({ source: 'shop.everything' }), 'copy')).toMatchObject({ read: 9, written: 9 });
+  await expectSame('shop.everything');
+  await sync({ source: 'shop.everything' });
+  await expectSame('shop.everything');
+});
+
+test('columns are chosen, dropped, renamed, converted and masked as declared', async () => {
+  await stores.service.query(`
+    CREATE TABLE shop.customer (
+      id int PRIMARY KEY, email text, phone text, born timestamptz, amount text, note text, "Odd Name" text, more text)`);
+  await stores.service.query(`
+    INSERT INTO shop.customer VALUES (1, 'a@example.com', '010-1234', '2001-02-03 23:30:00Z', ' 12.7 ', 'secret', 'x', 'y'),
+                                     (2, NULL, NULL, NULL, NULL, 'secret', 'x', 'y')`);
+  await stores.migration.query(`
+    CREATE TABLE shop.client (
+      "clientId" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, phone text, born date, amount int,
+      doubled int GENERATED ALWAYS AS (amount * 2) STORED, own text DEFAULT 'kept')`);
+  const parameters = {
+    source: 'shop.customer',
+    sink: 'shop.client',
+    columns: ['id', 'email', 'phone', 'born', 'amount', 'note'],
+    drop: ['note'],
+    rename: ['id:clientId'],
+    cast: ['born:timestamptz', 'amount:numeric(10,4)'],
+    mask: ['email:hash', "phone:fixed:it's hidden"],
+  };
+  expect(stepOf(await sync(parameters), 'copy')).toMatchObject({ read: 2, written: 2, skipped: 0 });
+  const { rows } = await stores.migration.query(
+    `SELECT "clientId", email, phone, born::text, amount, doubled, own FROM shop.client ORDER BY 1`,
+  );
+  expect(rows).toEqual([
+    {
+      clientId: '1',
+      email: hashOfText('a@example.com'),
+      phone: "it's hidden",
+      born: '2001-02-03',
+      amount: 13,
+      doubled: 26,
+      own: 'kept',
+    },
+    { clientId: '2', email: null, phone: null, born: null, amount: null, doubled: null, own: 'kept' },
+  ]);
+});
+
+test('each row that the sink refuses is one skip, and can be run again', async () => {
+  await stores.service.query(`CREATE TABLE shop.word (id int PRIMARY KEY, word text, amount text)`);
+  await stores.service.query(
+    `INSERT INTO shop.word SELECT n, CASE n % 1000 WHEN 7 THEN 'far too long' ELSE 'ok' END,
+            CASE WHEN n = 4321 THEN 'secret' ELSE n::text END FROM generate_series(1, 6000) AS n`,
+  );
+  await stores.migration.query(
+    `CREATE TABLE shop.word (id int PRIMARY KEY, word varchar(5), amount int CHECK (amount <> 5555))`,
+  );
+  const report = await sync({ source: 'shop.word', partitions: 2 });
+  expect(report.status).toBe('completedWithSkips');
+  expect(stepOf(report, 'copy')).toMatchObject({ read: 6000, written: 5992, skipped: 8 });
+  const { rows: skips } = await stores.migration.query<{ key: string; code: string; message: string }>(
+    'SELECT item_key AS key, code, message FROM keystride.skip ORDER BY item_key::int',
+  );
+  expect(skips.map(({ key }) => Number(key))).toEqual([7, 1007, 2007, 3007, 4007, 4321, 5007, 5555]);
+  expect(new Set(skips.map(({ code }) => code))).toEqual(
+    new Set(['SQLSTATE_22001', 'SQLSTATE_22P02', 'SQLSTATE_23514']),
+  );
+  expect(JSON.stringify(skips)).not.toContain('secret');
+  await stores.service.query(`UPDATE shop.word SET word = 'ok'`);
+  await run(world, 'redrive', { instance: report.instance });
+  const { rows } = await stores.migration.query<{ words: number; open: number }>(
+    `SELECT (SELECT count(*)::int FROM shop.word) AS words,
+            (SELECT count(*)::int FROM keystride.skip WHERE status = 'open') AS open`,
+  );
+  expect(rows).toEqual([{ words: 5998, open: 2 }]);
+});
+
+test('a composite key of several types is paged, partitioned and swept like any other', async () => {
+  await onBoth(
+    `CREATE TABLE shop.line ("order" uuid, "lineNo" int, amount int, PRIMARY KEY ("order", "lineNo"))`,
+  );
+  await stores.service.query(
+    `INSERT INTO shop.line SELECT md5((n / 5)::text)::uuid, n % 5, n FROM generate_series(1, 5000) AS n`,
+  );
+  const parameters = { source: 'shop.line', mode: 'incrementing', partitions: 3 };
+  expect(stepOf(await sync(parameters), 'copy')).toMatchObject({ read: 5000, partitions: { total: 3 } });
+  await expectSame('shop.line', 'shop.line', '"order", "lineNo"');
+  await stores.service.query(
+    `INSERT INTO shop.line SELECT md5('0')::uuid, n, n FROM generate_series(100, 200) AS n`,
+  );
+  const second = await sync(parameters);
+  expect(stepOf(second, 'sweep').read + stepOf(second, 'copy').read).toBe(101);
+  await expectSame('shop.line', 'shop.line', '"order", "lineNo"');
+});
+
+test('a partitioned table is one source', async () => {
+  await onBoth(`
+    CREATE TABLE shop.event (id bigint, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+    CREATE TABLE shop.event_1 PARTITION OF shop.event FOR VALUES FROM ('2025-01-01') TO ('2025-02-01');
+    CREATE TABLE shop.event_2 PARTITION OF shop.event FOR VALUES FROM ('2025-02-01') TO ('2025-03-01')`);
+  await stores.service.query(
+    `INSERT INTO shop.event SELECT n, date '2025-01-01' + n % 59 FROM generate_series(1, 3000) AS n`,
+  );
+  await sync({ source: 'shop.event', mode: 'incrementing' });
+  await stores.service.query(`INSERT INTO shop.event VALUES (5, '2025-02-28'), (5000, '2025-01-02')`);
+  const second = await sync({ source: 'shop.event', mode: 'incrementing' });
+  expect([stepOf(second, 'copy').read, stepOf(second, 'sweep').read]).toEqual([1, 1]);
+  await expectSame('shop.event', 'shop.event', 'id, day');
+});
+
+test.for([
+  ['an unknown table', { source: 'shop.nothing' }, /no table shop\.nothing/u],
+  ['an injection', { source: 'shop.a; DROP TABLE shop.a' }, /source/u],
+  ['an unknown column', { source: 'shop.a', columns: ['id', 'nope'] }, /no column nope; it has: id, name/u],
+  [
+    'a column that the sink lacks',
+    { source: 'shop.a', rename: ['name:title'] },
+    /shop\.a has no column title/u,
+  ],
+  ['a key that is not unique', { source: 'shop.a', key: ['name'] }, /\(name\) is no unique key/u],
+  ['a masked key', { source: 'shop.a', mask: ['id:hash'] }, /key cannot be masked/u],
+  ['an unknown mask', { source: 'shop.a', mask: ['name:rot13'] }, /no mask/u],
+  ['an unknown type', { source: 'shop.a', cast: ['name:nonsense'] }, /no type/u],
+  ['a dropped key', { source: 'shop.a', drop: ['id'] }, /of the key/u],
+  ['a timestamp mode without a column', { source: 'shop.a', mode: 'timestamp' }, /timestamp column/u],
+  ['a nullable timestamp', { source: 'shop.a', mode: 'timestamp', timestamp: 'seen' }, /may be null/u],
+] as const)('%s is refused before anything is written', async ([, parameters, message]) => {
+  await onBoth('CREATE TABLE shop.a (id int PRIMARY KEY, name text, seen timestamptz)');
+  await stores.service.query(`INSERT INTO shop.a VALUES (1, 'one')`);
+  expect((await refusal(parameters)).message).toMatch(message);
+  expect((await stores.migration.query('SELECT FROM shop.a')).rowCount).toBe(0);
+});
+
+const documents = `
+  CREATE TABLE shop.document (
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, ticket_key text UNIQUE, document_name text,
+    updated_at timestamptz NOT NULL DEFAULT now());
+  CREATE INDEX ON shop.document (updated_at, id)`;
+
+test('1,000 transactions that commit in random order lose no row in any mode', async () => {
+  await stores.service.query(documents);
+  await stores.service.query(
+    `INSERT INTO shop.document (ticket_key) SELECT 'T-' || n FROM generate_series(1, 400) AS n`,
+  );
+  const modes = ['bulk', 'incrementing', 'timestamp', 'timestamp+incrementing'];
+  const sinkOf = (mode: string) => `shop.${mode.replace('+', '_')}`;
+  for (const mode of modes)
+    await stores.migration.query(
+      `CREATE TABLE ${sinkOf(mode)} (id bigint PRIMARY KEY, ticket_key text, document_name text, updated_at timestamptz)`,
+    );
+  const parameters = { source: 'shop.document', timestamp: 'updated_at', partitions: 1 };
+  const syncAll = async () => {
+    await Promise.all(modes.map((mode) => sync({ ...parameters, sink: sinkOf(mode), mode })));
+  };
+  const writing = commitInRandomOrder({
+    databaseUrl: world.sourceDatabaseUrl,
+    table: 'shop.document',
+    transactions: 1000,
+    connections: 12,
+    held: 6,
+  });
+  await during(writing, syncAll);
+  await syncAll();
+  for (const mode of modes) await expectSame('shop.document', sinkOf(mode));
+});
+
+test('a role that may only read the table is enough in the source, and is told of what it may see', async () => {
+  const role = `reader_${randomUUID().replaceAll('-', '')}`;
+  await stores.service
+    .query(`CREATE ROLE ${role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA shop TO ${role};
+    ${documents}; GRANT SELECT ON shop.document TO ${role}`);
+  const url = new URL(world.sourceDatabaseUrl);
+  url.username = role;
+  url.password = 'reader';
+  const reader = createPool(url.href, 'keystride test', 1);
+  const writer = await stores.service.connect();
+  try {
+    await writer.query('BEGIN');
+    await writer.query(`INSERT INTO shop.document (ticket_key) VALUES ('open')`);
+    const { rows } = await writer.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const moment = await takeMoment(reader, 'shop.document');
+    expect(moment.place).toMatch(/^\d+\/\d+\/\d+\/\d+$/u);
+    expect(await openTransaction(reader, moment)).toMatchObject({ processId: rows[0]?.pid, seconds: null });
+    await writer.query('COMMIT');
+  } finally {
+    writer.release();
+    await reader.end();
+    await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
+test('a stream is listed with its lag, and rewound: by key, by time, to the start', async () => {
+  await stores.service.query(documents);
+  const add = (from: number, to: number) =>
+    stores.service.query(
+      `INSERT INTO shop.document (ticket_key, updated_at)
+       SELECT 'T-' || n, timestamptz '2025-01-01Z' + n * interval '1 day' FROM generate_series($1::int, $2::int) AS n`,
+      [from, to],
+    );
+  await stores.migration.query(documents);
+  await add(1, 100);
+  const byKey = { source: 'shop.document', mode: 'incrementing', partitions: 1 };
+  const byTime = { ...byKey, mode: 'timestamp', timestamp: 'updated_at' };
+  await sync(byKey);
+  await sync(byTime);
+  await add(101, 130);
+  const cli = async (...words: string[]) =>
+    (await keystride(['sync', ...words, '-o', 'json'], world.environment)).json();
+  const key = 'tableSync:shop.document>shop.document:id';
+  const time = 'tableSync:shop.document>shop.document:updated_at,id';
+  expect(await cli('list')).toMatchObject({
+    streams: [
+      { stream: key, cursor: ['100'], table: 'shop.document', key: ['id'], lag: { rowsAbove: 30 } },
+      { stream: time, lag: { rowsAbove: 30 } },
+    ],
+  });
+  expect(await cli('rewind', key, '--from', '91')).toEqual({ stream: key, before: ['100'], cursor: ['90'] });
+  expect(stepOf(await sync(byKey), 'copy').read).toBe(40);
+  await add(131, 140);
+  expect(await cli('rewind', key, '--from', '140')).toMatchObject({ error: { type: 'RewindRefused' } });
+  expect(await cli('rewind', time, '--from', '2025-01-11Z')).toMatchObject({ stream: time });
+  expect(stepOf(await sync(byTime), 'copy').read).toBe(131);
+  expect(await cli('rewind', time, '--to-start')).toMatchObject({ cursor: null });
+  expect(stepOf(await sync(byTime), 'copy').read).toBe(140);
+  expect(await cli('rewind', 'nothing', '--to-start')).toMatchObject({ error: { type: 'NotFound' } });
+  await expectSame('shop.document');
+});
+
+function hashOfText(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
