@@ -9,11 +9,15 @@ import { explain } from './cli/failures.ts';
 import { jobsCommand } from './cli/jobs.ts';
 import { listCommand } from './cli/list.ts';
 import { migrateCommand } from './cli/migrate.ts';
+import { newCommand } from './cli/new-job.ts';
 import { errorJson, CommandError, exitCodes, printError, printJson } from './cli/output.ts';
+import { planCommand } from './cli/plan.ts';
 import { proveCommand } from './cli/prove.ts';
+import { scheduleCommand } from './cli/schedule.ts';
 import { skipsCommand } from './cli/skips.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
+import { syncCommand } from './cli/sync.ts';
 import { verifyCommand } from './cli/verify.ts';
 import { workerCommand } from './cli/worker.ts';
 
@@ -33,15 +37,15 @@ const program = new Command('keystride')
   .addHelpText('after', help);
 const commands = [
   [demoCommand(), devCommand(), workerCommand(), migrateCommand(), demoDataCommand()],
-  [jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
-  [skipsCommand(), verifyCommand(), proveCommand()],
+  [newCommand(), jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
+  [scheduleCommand(), skipsCommand(), syncCommand(), verifyCommand(), planCommand(), proveCommand()],
 ];
 for (const command of commands.flat()) program.addCommand(command);
 forEveryCommand(program, (command) =>
   command
     .option('--debug', 'show the stack of an error')
     .exitOverride()
-    .showHelpAfterError(`(keystride ${command === program ? '' : `${command.name()} `}--help shows how)`),
+    .showHelpAfterError(`(${pathOf(command)} --help shows how)`),
 );
 
 const argv = process.argv.slice(2);
@@ -59,6 +63,11 @@ try {
 function forEveryCommand(command: Command, change: (command: Command) => void): void {
   change(command);
   for (const child of command.commands) forEveryCommand(child, change);
+}
+
+/** A command as it is called: `keystride schedule create`. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 /** Says what went wrong, on stderr for people and on stdout for scripts, and sets the exit code. */

@@ -11,18 +11,20 @@ interface DevOptions extends OutputOptions {
   detach?: true;
   workers: number;
   legacyApi: string;
+  messageProvider: string;
 }
 
 /** `keystride dev`: everything up on this machine, without docker. */
 export function devCommand(): Command {
   const command = new Command('dev')
     .description(
-      'bring up Temporal, PostgreSQL, MongoDB, a stub of the legacy API and a worker on this machine',
+      'bring up Temporal, PostgreSQL, MongoDB, stubs of the legacy API and of a message provider, and a worker',
     )
     .enablePositionalOptions()
     .option('-d, --detach', 'return when all is up; it goes on until `dev stop`')
     .option('--workers <n>', 'worker processes', wholeNumber(0, 100), 1)
-    .option('--legacy-api <options>', 'options of the stub, such as "--latency 1000"', '')
+    .option('--legacy-api <options>', 'options of its stub, such as "--latency 1000"', '')
+    .option('--message-provider <options>', 'options of its stub, such as "--refused 0.01"', '')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action((options: DevOptions) => (options.detach ? detached(options) : foreground(options)));
@@ -47,7 +49,8 @@ export function devCommand(): Command {
 
 const help = `
 A part that the environment names is used as it is: TEMPORAL_ADDRESS (or temporal.toml), DATABASE_URL,
-SOURCE_DATABASE_URL, MONGODB_URL, LEGACY_API_URL. The others are found on PATH, fetched or built, once.
+SOURCE_DATABASE_URL, MONGODB_URL, LEGACY_API_URL, MESSAGE_PROVIDER_URL. The others are found on PATH, fetched or
+built, once.
 
 Environment:
   KEYSTRIDE_HOME   data, logs and the description of the stack (default ~/.keystride, for root /var/lib/keystride)
@@ -63,14 +66,7 @@ Examples:
 
 async function foreground(options: DevOptions): Promise<void> {
   const { supervise } = await import('../dev/supervise.ts');
-  const { home, cache, workers, legacyApiArguments } = stackOptions(options);
-  const { stack, ended } = await supervise({
-    home,
-    cache,
-    workers,
-    legacyApiArguments,
-    onProgress: showProgress,
-  });
+  const { stack, ended } = await supervise({ ...stackOptions(options), onProgress: showProgress });
   if (options.output === 'json') printJson(addressesAndWorkers(stack.info, stack.info.workers));
   else showAddresses(stack.info);
   if (options.output === 'text') progressLine('Ctrl-C ends all of it.');
@@ -98,7 +94,7 @@ function status(options: OutputOptions): void {
   const living = new Set(livingProcesses(state));
   for (const process of state.processes)
     progressLine(
-      `  ${process.name.padEnd(10)} ${living.has(process) ? `process ${process.identity.pid}` : 'has died'}`,
+      `  ${process.name.padEnd(15)} ${living.has(process) ? `process ${process.identity.pid}` : 'has died'}`,
     );
   if (running) showAddresses(state.addresses);
 }
@@ -154,8 +150,13 @@ function stackOptions(options: DevOptions) {
     home: homeOf(process.env),
     cache: cacheOf(process.env),
     workers: options.workers,
-    legacyApiArguments: options.legacyApi.split(/\s+/).filter((argument) => argument !== ''),
+    legacyApiArguments: wordsOf(options.legacyApi),
+    messageProviderArguments: wordsOf(options.messageProvider),
   };
+}
+
+function wordsOf(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
 }
 
 function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }[]) {
@@ -167,6 +168,7 @@ function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }
     sourceDatabaseUrl,
     mongodbUrl,
     legacyApiUrl,
+    messageProviderUrl,
   } = addresses;
   return {
     temporalAddress,
@@ -176,6 +178,7 @@ function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }
     sourceDatabaseUrl,
     mongodbUrl,
     legacyApiUrl,
+    messageProviderUrl,
     workers,
   };
 }
@@ -188,6 +191,7 @@ function showAddresses(addresses: KnownAddresses): void {
     ['SOURCE_DATABASE_URL', addresses.sourceDatabaseUrl],
     ['MONGODB_URL', addresses.mongodbUrl],
     ['LEGACY_API_URL', addresses.legacyApiUrl],
+    ['MESSAGE_PROVIDER_URL', addresses.messageProviderUrl],
   ];
   for (const [name, value] of lines) if (value !== undefined) process.stdout.write(`${name}=${value}\n`);
 }

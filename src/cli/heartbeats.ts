@@ -31,7 +31,10 @@ export async function readHeartbeats(
   client: Client,
   description: WorkflowExecutionDescription,
 ): Promise<PendingPage[]> {
-  const children = (description.raw.pendingChildren ?? []).slice(0, mostChildren);
+  // A job within the job has steps of its own.
+  const children = (description.raw.pendingChildren ?? [])
+    .filter(({ workflowTypeName }) => workflowTypeName === 'partition')
+    .slice(0, mostChildren);
   const partitions = await Promise.all(
     children.map(({ workflowId, runId }) =>
       client.workflow

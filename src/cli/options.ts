@@ -22,6 +22,16 @@ export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGE
   };
 }
 
+const spans: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A parser for options that want a span of time, such as `90s`, `10m`, `12h` or `7d`; in milliseconds. */
+export function timeSpan(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  const milliseconds = Number(digits) * (spans[unit] ?? Number.NaN);
+  if (milliseconds > 0) return milliseconds;
+  throw new InvalidArgumentError('A span of time is wanted, such as 90s, 10m, 12h or 7d.');
+}
+
 /** A parser for options that may be given several times. */
 export function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, text];

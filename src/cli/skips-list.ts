@@ -90,7 +90,9 @@ async function readItems(client: pg.Client, instance: string, options: SkipsOpti
     skipsOf(instance, options)
       .select(['step', 'item_key as key', 'phase', 'code', 'message', 'partition', 'attempts', 'status'])
       .select(sql<string>`to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`.as('at'))
+      // Those of one chunk were recorded at one time; numbers among their keys stand in their own order.
       .orderBy('created_at')
+      .orderBy(sql`length(item_key)`)
       .orderBy('item_key')
       .limit(options.limit),
   );

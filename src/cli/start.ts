@@ -85,15 +85,19 @@ async function start(name: string, options: StartOptions): Promise<void> {
 }
 
 function requestOf(name: string, options: StartOptions): StartRequest {
-  const job = findJob(name);
-  if (job === undefined) {
-    const known = catalogue.map((one) => one.name).join(', ');
-    throw new CommandError(
-      { what: `there is no job ${name}`, todo: `Start one of: ${known}. keystride jobs describes them.` },
-      { exitCode: exitCodes.usage, type: 'UnknownJob' },
-    );
-  }
+  const job = jobNamed(name);
   return startRequest(job, parametersFromText(job, options.param ?? []), options.id);
+}
+
+/** The job of that name. @throws CommandError of type UnknownJob, naming those there are */
+export function jobNamed(name: string): JobDefinition {
+  const job = findJob(name);
+  if (job) return job;
+  const known = catalogue.map((one) => one.name).join(', ');
+  throw new CommandError(
+    { what: `there is no job ${name}`, todo: `Start one of: ${known}. keystride jobs describes them.` },
+    { exitCode: exitCodes.usage, type: 'UnknownJob' },
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { findJob } from '../contract/index.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import { withSession } from './connection.ts';
 import { readExecution } from './execution.ts';
@@ -92,7 +93,9 @@ const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
 function nextCommands({ status: state, job, parameters, workflowId, steps }: LiveProgress): string[] {
   const id = shellWord(workflowId);
   if (job === 'redrive' && isFinal(state)) return nextAfterRedrive(state, parameters);
-  const next = (nextOf[state] ?? []).map((command) => `keystride ${command.replace('ID', id)}`);
+  const next = (nextOf[state] ?? [])
+    .filter((command) => command !== 'verify ID' || canBeVerified(job))
+    .map((command) => `keystride ${command.replace('ID', id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
   const given = Object.entries(parameters ?? {}).map(
     ([name, value]) =>
@@ -102,11 +105,18 @@ function nextCommands({ status: state, job, parameters, workflowId, steps }: Liv
   return [...next, ...skipped, ...(parameters === null ? [] : [`keystride start ${job}${given.join('')}`])];
 }
 
+/** A job of another build than this command's is not known here; its worker will tell. */
+function canBeVerified(name: string): boolean {
+  const job = findJob(name);
+  return !job || Object.values(job.steps).some(({ kind }) => kind === 'verification');
+}
+
 /** Whatever became of a redrive, what it left open belongs to the instance that skipped it. */
 function nextAfterRedrive(state: JobStatus, parameters: LiveProgress['parameters']): string[] {
   const instance = parameters?.['instance'];
   if (typeof instance !== 'string') return [];
   const id = shellWord(instance);
-  if (state === 'completed') return [`keystride verify ${id}`];
+  if (state === 'completed')
+    return canBeVerified(instance.split(':', 1)[0] ?? '') ? [`keystride verify ${id}`] : [];
   return [`keystride skips ${id} list`, `keystride skips ${id} redrive`];
 }

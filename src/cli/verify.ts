@@ -11,26 +11,32 @@ import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
 
 const help = `
-Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ.
+Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ. With --repair, items that
+are missing or different run again and what has no source is removed, where the job can; that is refused while it runs.
 
 Examples:
   $ keystride verify documentMigration:run=2
-  $ keystride verify documentMigration:run=2 -o json`;
+  $ keystride verify documentMigration:run=2 -o json
+  $ keystride verify documentMigration:run=2 --repair`;
 
 /** `keystride verify`: compares what a run has left behind with what it was to do. */
 export function verifyCommand(): Command {
   return new Command('verify')
     .description('compare source and target of a run')
     .argument('<id>', 'the workflow id, see `keystride list`')
+    .option('--repair', 'put right what differs')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(verify);
 }
 
-async function verify(workflowId: string, options: OutputOptions): Promise<void> {
+async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
   await withSession(async (session) => {
     const input = await inputOf(session.client, workflowId);
-    const report = await runVerification(session, workflowId, input);
+    const report = await runVerification(session, workflowId, {
+      ...input,
+      ...(options.repair && { repair: true }),
+    });
     if (report === undefined) return;
     process.exitCode = report.verified ? exitCodes.done : exitCodes.failed;
     if (options.output === 'json') return printJson(report);
@@ -88,9 +94,14 @@ function detached(verificationId: string): void {
   process.exitCode = exitCodes.detached;
 }
 
-function show({ instance, verified, compared, differences, examples }: VerificationReport): void {
+function show({ instance, verified, compared, differences, repaired, examples }: VerificationReport): void {
+  const told = [
+    `${count(differences)} differences`,
+    ...(repaired > 0 ? [`${count(repaired)} repaired`] : []),
+  ];
   const verdict = verified ? pc.green('verified') : pc.red('not verified');
-  printLine(`${instance}  ${verdict}: ${count(compared)} compared, ${count(differences)} differences`);
+  printLine(`${instance}  ${verdict}: ${count(compared)} compared, ${told.join(', ')}`);
   for (const example of examples) printLine(`  ${plain(example, 500)}`);
-  if (differences > examples.length) printLine(`  … and ${count(differences - examples.length)} more`);
+  const more = differences + repaired - examples.length;
+  if (more > 0) printLine(`  … and ${count(more)} more`);
 }

@@ -7,27 +7,44 @@ import { printJson } from './output.ts';
 
 const help = `
 It takes its settings from the environment: TEMPORAL_ADDRESS (or temporal.toml), DATABASE_URL, SOURCE_DATABASE_URL,
-MONGODB_URL, LEGACY_API_URL; what is missing there, from the stack of \`keystride dev\`. On SIGTERM it lets the chunks in
-hand commit and ends.
+MONGODB_URL, LEGACY_API_URL and, for the jobs that send messages, MESSAGE_PROVIDER_URL; what is missing there, from the
+stack of \`keystride dev\`. On SIGTERM it lets the chunks in hand commit and ends.
+
+With --deployment and --build-id (or KEYSTRIDE_DEPLOYMENT and KEYSTRIDE_BUILD_ID) a run stays with the build that began
+it. New runs go to the build that is current:
+  temporal worker deployment set-current-version --deployment-name NAME --build-id ID
 
 Examples:
   $ keystride worker
+  $ keystride worker --deployment keystride --build-id "$(git rev-parse --short HEAD)"
   $ KEYSTRIDE_TASK_QUEUE=nightly keystride worker`;
+
+interface WorkerOptions extends OutputOptions {
+  deployment?: string;
+  buildId?: string;
+}
 
 /** `keystride worker`: a worker in the foreground, as a process of its own. */
 export function workerCommand(): Command {
   return new Command('worker')
     .description('run a worker until it is told to end')
+    .option('--deployment <name>', 'what its builds have in common, with --build-id')
+    .option('--build-id <id>', 'this build of the workers, with --deployment')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (options: OutputOptions) => {
-      process.exitCode = await runWorker();
+    .action(async (options: WorkerOptions) => {
+      process.exitCode = await runWorker(options);
       if (options.output === 'json') printJson({ exitCode: process.exitCode });
     });
 }
 
-function runWorker(): Promise<number> {
-  const worker = spawn(process.execPath, [ourModule('worker')], { stdio: 'inherit' });
+function runWorker({ deployment, buildId }: WorkerOptions): Promise<number> {
+  const env = {
+    ...process.env,
+    ...(deployment === undefined ? {} : { KEYSTRIDE_DEPLOYMENT: deployment }),
+    ...(buildId === undefined ? {} : { KEYSTRIDE_BUILD_ID: buildId }),
+  };
+  const worker = spawn(process.execPath, [ourModule('worker')], { stdio: 'inherit', env });
   // A terminal sends Ctrl-C to the worker by itself; twice would mean "at once".
   const signals = process.stdin.isTTY ? (['SIGTERM'] as const) : (['SIGTERM', 'SIGINT', 'SIGHUP'] as const);
   const forward = (signal: NodeJS.Signals): void => void worker.kill(signal);

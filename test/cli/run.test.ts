@@ -32,7 +32,7 @@ test('data is made, and targetSync is watched to its end', async () => {
   expect(synced.exitCode).toBe(0);
   expect(synced.json()).toMatchObject({
     status: 'completed',
-    steps: [{ step: 'copy', read: 120, written: 120 }, {}],
+    steps: [{ step: 'begin' }, { step: 'copy', read: 120, written: 120 }, {}, {}],
   });
 });
 

@@ -33,8 +33,8 @@ afterAll(async () => {
   await temporal?.stop();
 });
 
-function start(parameters: object, workflowId: string): Promise<WorkflowHandle> {
-  return client.workflow.start('scriptedItems', {
+function start(parameters: object, workflowId: string, job = 'scriptedItems'): Promise<WorkflowHandle> {
+  return client.workflow.start(job, {
     taskQueue: world.taskQueue,
     workflowId,
     args: [parameters],
@@ -111,3 +111,35 @@ async function counters(run: number): Promise<{ read: number }> {
   );
   return { read: Number(rows[0]?.read) };
 }
+
+test('nested jobs continue as new, and so does their parent between them', async () => {
+  const told = { ...script, run: 100, items: 150, window: 2, inARow: 4 };
+  const report = await reportOf(await start(told, 'in-a-row', 'nestedItems'));
+  expect(report).toMatchObject({ status: 'completedWithSkips', workflowId: 'in-a-row' });
+  expect(report.steps.map(({ step, kind }) => `${step} ${kind}`)).toEqual(
+    [1, 2, 3, 4].map((part) => `part ${part} job`),
+  );
+  for (const step of report.steps) expect(step).toMatchObject({ read: 150, written: 147, skipped: 3 });
+  await waitFor(async () => (await runsOf('in-a-row')).length > 1, { what: 'a second run of the parent' });
+  const { rows } = await stores.migration.query<{ instance_key: string; epoch: string }>(
+    `SELECT instance_key, epoch FROM keystride.instance WHERE params->>'run' BETWEEN '101' AND '104'`,
+  );
+  expect(
+    rows.map(({ epoch }) => epoch),
+    'each claimed once',
+  ).toEqual(['1', '1', '1', '1']);
+  const first = rows.find(({ instance_key }) => instance_key.includes('run=101,'))?.instance_key ?? '';
+  await waitFor(async () => (await runsOf(first)).length > 1, { what: 'a second run of the nested job' });
+});
+
+test('a parent that continues as new lets a running nested job come to rest, and goes on with it', async () => {
+  const told = { ...script, run: 200, items: 300, window: 2 };
+  const report = await reportOf(await start(told, 'beside', 'nestedItems'));
+  for (const step of ['pass', 'inner'])
+    expect(stepOf(report, step)).toMatchObject({ status: 'completed', read: 300, written: 294, skipped: 6 });
+  await waitFor(async () => (await runsOf('beside')).length > 1, { what: 'a second run of the parent' });
+  const { rows } = await stores.migration.query<{ epoch: string }>(
+    `SELECT epoch FROM keystride.instance WHERE job = 'scriptedItems' AND params->>'run' = '200'`,
+  );
+  expect(Number(rows[0]?.epoch), 'claimed again by each run of the parent').toBeGreaterThan(1);
+});
