@@ -6,17 +6,8 @@ import type { StubBehaviour } from '../src/cli/demo/stub.ts';
 import { withSession, type Session } from '../src/cli/connection.ts';
 import { progressText } from '../src/dev/progress.ts';
 import { startStack } from '../src/dev/stack.ts';
+import type { Figures, Measured } from './figures.ts';
 import { median } from './median.ts';
-
-/** What one kind of run came to. Times in seconds. */
-export interface MigrationFigures {
-  /** What the API alone takes. */
-  readonly limitSeconds: number;
-  /** The median, from the first call of the API to the last commit. */
-  readonly seconds: number;
-  readonly ratio: number;
-  readonly runs: readonly number[];
-}
 
 const documents = 1000;
 const latency = 1000;
@@ -32,10 +23,11 @@ const behaviours = {
 type Scenario = keyof typeof behaviours;
 
 /**
- * documentMigration over 1,000 documents, an API of 1 s and 250 calls in flight, on a stack of its own.
+ * documentMigration over 1,000 documents, an API of 1 s and 250 calls in flight, on a stack of its own. The limit is what
+ * the API alone takes; times are from its first call to the last commit.
  * @throws Error when a run is not right: a time says nothing about work that was not done
  */
-export async function benchMigration(runs: number): Promise<Record<Scenario, MigrationFigures>> {
+export async function benchMigration(runs: number): Promise<Measured> {
   const stack = await startStack({
     ephemeral: true,
     workers: 1,
@@ -48,17 +40,13 @@ export async function benchMigration(runs: number): Promise<Record<Scenario, Mig
       adopted: false,
       stop: () => stack.stop(),
     };
-    return await withSession((session) => measure(session, parts, runs), parts.config);
+    return { figures: await withSession((session) => measure(session, parts, runs), parts.config) };
   } finally {
     await stack.stop();
   }
 }
 
-async function measure(
-  session: Session,
-  parts: DemoParts,
-  runs: number,
-): Promise<Record<Scenario, MigrationFigures>> {
+async function measure(session: Session, parts: DemoParts, runs: number): Promise<Record<Scenario, Figures>> {
   const results: Record<Scenario, MigrationResult[]> = { migration: [], migrationWithFailures: [] };
   for (let run = 1; run <= runs; run++) {
     results.migration.push(await oneRun(session, parts, 'migration', 2 * run - 1));
@@ -109,7 +97,7 @@ function faultsOf(
   return checks.filter(([right]) => !right).map(([, fault]) => fault);
 }
 
-function figuresOf(results: readonly MigrationResult[]): MigrationFigures {
+function figuresOf(results: readonly MigrationResult[]): Figures {
   const runs = results.map(({ seconds }) => seconds ?? Number.NaN);
   const limitSeconds = results[0]?.apiLimitSeconds ?? Number.NaN;
   const seconds = median(runs);

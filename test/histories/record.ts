@@ -1,19 +1,59 @@
 /**
- * Records the histories beside this file: `node test/histories/record.ts`.
+ * Records the histories of a release beside this file: `node test/histories/record.ts`, as the last thing before the
+ * release. They go to a folder of its version, with the workflows as it ships them; earlier releases keep their
+ * histories, and only the newest keeps its workflows.
  *
- * Each is a small run on real parts. They are replayed against the present workflows, so that a change which an open
- * run would not survive is noticed before a deployment; record them anew only when such a change is meant.
+ * Each is a small run on real parts. All of them are replayed against the present workflows, and runs that the released
+ * workflows have begun are ended by the present ones, so that a change which an open run would not survive is noticed
+ * before a deployment. A release is recorded anew only as long as nobody has it.
  */
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { brotliCompressSync } from 'node:zlib';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pg from 'pg';
 import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
 import { startStack } from '../../src/dev/stack.ts';
 import type { JobProgress } from '../../src/contract/progress.ts';
+import { bundleWorkflows } from '../../src/workflow-bundle.ts';
 
 const documents = 80;
+
+const packageFile = path.join(import.meta.dirname, '../../package.json');
+const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
+const folder = path.join(import.meta.dirname, version);
+
+/** Jobs that need no data to pass through all that their workflows do. */
+const withoutData: readonly (readonly [workflow: string, parameters: object])[] = [
+  ['evenNumbers', {}],
+  ['purchaseConfirmation', { deliveredBefore: '2025-10-01' }],
+  ['medicationHistory', { date: '2025-10-01' }],
+  ['pointSettlement', { date: '2025-10-01' }],
+  [
+    'couponExchange',
+    { name: 'New', description: 'Ten off', amountType: 'FIX', amount: 10, expiredCouponId: 1 },
+  ],
+  [
+    'tableSync',
+    {
+      source: 'legacy_document',
+      sink: 'migration_target',
+      mode: 'bulk',
+      key: ['ticket_key'],
+      columns: ['ticket_key', 'member_id', 'document_name', 'uploaded_at'],
+    },
+  ],
+  ['scheduledJob', { job: 'evenNumbers', parameters: { from: 2 }, scheduledAt: '2025-10-01T02:00:00Z' }],
+];
+
+// Somebody who is told when a job fails.
+const webhook = createServer((_, response) => response.writeHead(204).end()).listen(0, '127.0.0.1');
+await once(webhook, 'listening');
+process.env['ALERT_WEBHOOK_URL'] = `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/`;
 
 const stack = await startStack({
   ephemeral: true,
@@ -25,10 +65,26 @@ const connection = await Connection.connect({ address: stack.info.temporalAddres
 const client = new Client({ connection, namespace: stack.info.temporalNamespace });
 
 try {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
   await record();
+  await keepWorkflows();
 } finally {
   await connection.close();
   await stack.stop();
+  webhook.close();
+}
+
+/** What the tests' workers run as the previous build. */
+async function keepWorkflows(): Promise<void> {
+  for (const file of globSync('*/workflows.js.br', { cwd: import.meta.dirname }))
+    rmSync(path.join(import.meta.dirname, file));
+  const { code } = await bundleWorkflows();
+  // The source map at its end is larger than the rest, and nobody debugs these.
+  const mark = '//# sourceMappingURL=data:application/json;charset=utf-8;base64,';
+  const [withoutMap = ''] = code.split(mark);
+  const emptyMap = Buffer.from('{"version":3,"sources":[],"names":[],"mappings":""}').toString('base64');
+  writeFileSync(path.join(folder, 'workflows.js.br'), brotliCompressSync(`${withoutMap}${mark}${emptyMap}\n`));
 }
 
 async function record(): Promise<void> {
@@ -41,6 +97,7 @@ async function record(): Promise<void> {
   const failed = await start('documentMigration', { inFlight: 5 });
   await failed.result().catch(() => undefined);
   await save('document-migration-failed', failed);
+  await save('alert', await completed(await alertOf(failed)));
 
   await configure({ overrides: { 'T-0000060': '400' } });
   const stopped = await start('documentMigration', { inFlight: 2 });
@@ -62,10 +119,27 @@ async function record(): Promise<void> {
     args: [{ job: 'documentMigration', parameters: { run: 2 } }],
   });
   await save('verification', await completed(compared));
+
+  await configure({ overrides: {} });
+  const again = await start('redrive', { instance: 'documentMigration:run=2' });
+  await save('redrive', await completed(again));
+  // Failed or completed: both are histories that a run may have.
+  for (const [workflow, parameters] of withoutData)
+    await save(workflow.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`), await failing(await start(workflow, parameters)));
 }
 
 function start(job: string, parameters: object): Promise<WorkflowHandle> {
   return client.workflow.start(job, { taskQueue: 'keystride', workflowId: job, args: [parameters] });
+}
+
+/** The run that tells the webhook; it begins before its job ends, and is listed some time later. */
+async function alertOf({ workflowId }: WorkflowHandle): Promise<WorkflowHandle> {
+  for (;;) {
+    for await (const found of client.workflow.list({ query: 'WorkflowType = "alert"' }))
+      return client.workflow.getHandle(found.workflowId);
+    console.error(`${workflowId}: waiting for its alert`);
+    await delay(500);
+  }
 }
 
 async function completed(handle: WorkflowHandle): Promise<WorkflowHandle> {
@@ -100,7 +174,7 @@ async function empty(): Promise<void> {
 async function save(name: string, handle: WorkflowHandle): Promise<void> {
   const history = await client.workflow.getHandle(handle.workflowId).fetchHistory();
   const plain = (history.constructor as unknown as MessageClass).toObject(history, { longs: Number, bytes: String });
-  const file = path.join(import.meta.dirname, `${name}.json`);
+  const file = path.join(folder, `${name}.json`);
   writeFileSync(file, `${JSON.stringify(plain, withoutMachine, 1)}\n`);
   console.error(`recorded ${name}`);
 }
