@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
 import type { SyncMode } from '../contract/sync.ts';
+import type { Comparison } from '../contract/verification.ts';
 import type { targetSync } from '../contract/target-sync.ts';
 import type { StepsOf } from '../engine/activity/registry.ts';
-import { service } from '../stores/postgres/sql.ts';
+import { hashComparison } from '../stores/postgres/hash-comparison.ts';
+import { migration, service } from '../stores/postgres/sql.ts';
 import type { Resources } from './resources.ts';
+import { comparable } from './table-sync/compare.ts';
 import { upsertSink } from './table-sync/sink.ts';
 import { syncSource, syncSteps } from './table-sync/steps.ts';
 
@@ -27,16 +30,14 @@ const targets = service
   );
 
 /** `migrated` and `preprocess_id` belong to documentMigration and are never overwritten. */
-const sink = upsertSink({
-  table: 'migration_target',
-  columns: [
-    { name: 'ticket_key', type: 'text' },
-    { name: 'member_id', type: 'bigint' },
-    { name: 'document_name', type: 'text' },
-    { name: 'uploaded_at', type: 'timestamptz' },
-  ],
-  key: ['ticket_key'],
-});
+const sinkColumns = [
+  { name: 'ticket_key', type: 'text' },
+  { name: 'member_id', type: 'bigint' },
+  { name: 'document_name', type: 'text' },
+  { name: 'uploaded_at', type: 'timestamp with time zone' },
+];
+
+const sink = upsertSink({ table: 'migration_target', columns: sinkColumns, key: ['ticket_key'] });
 
 /** Two documents may have changed in one microsecond: the id always decides. */
 const keys: Readonly<Record<SyncMode, readonly ('id' | 'updated_at')[]>> = {
@@ -49,6 +50,37 @@ const keys: Readonly<Record<SyncMode, readonly ('id' | 'updated_at')[]>> = {
 export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync> =>
   syncSteps(resources.migration, ({ mode }) => {
     const key = keys[mode];
-    const source = syncSource({ pool: resources.service, query: targets, table: 'legacy_document', key });
-    return Promise.resolve({ stream: `targetSync:${key.join(',')}`, source, sink });
+    const rows = { pool: resources.service, query: targets, table: 'legacy_document' } as const;
+    return Promise.resolve({
+      stream: `targetSync:${key.join(',')}`,
+      source: syncSource({ ...rows, key }),
+      sink,
+      compared: {
+        comparison: compareTargets(resources),
+        reader: syncSource({ ...rows, key: ['ticket_key'] }).above(null),
+      },
+    });
   });
+
+/** A target whose document has been preprocessed since is no target any more, and stays. */
+function compareTargets({ service: from, migration: to }: Resources): Comparison {
+  return hashComparison(
+    {
+      pool: from,
+      query: targets.clearSelect().select(comparedColumns('legacy_document')),
+      table: 'legacy_document',
+      key: ['ticket_key'],
+    },
+    {
+      pool: to,
+      query: migration.selectFrom('migration_target').select(comparedColumns('migration_target')),
+      table: 'migration_target',
+      key: ['ticket_key'],
+    },
+    { extra: 'ignored' },
+  );
+}
+
+function comparedColumns(table: string) {
+  return sinkColumns.map(({ name, type }) => comparable(sql.ref(`${table}.${name}`), type).as(name));
+}

@@ -6,14 +6,15 @@ import { createPool } from '../../src/stores/postgres/pool.ts';
 import { keystride } from '../cli/support.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { openStores, type Stores } from '../support/migration.ts';
-import { failureOf, run, stepOf } from '../support/runs.ts';
+import { failureOf, run, startVerification, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld();
+  // Servers of its own: an open transaction of any other test would hold the horizon back.
+  world = await createWorld({ ownServers: true });
   stores = openStores(world);
   await world.startWorker();
 });
@@ -75,6 +76,35 @@ test('100,000 rows are copied in four partitions, and doing it again writes noth
   expect(await versions()).toBe(before);
 });
 
+test('verify compares through the declared transforms, and its repair heals what differs', async () => {
+  await stores.service.query(`CREATE TABLE shop.person (
+    part int NOT NULL, id bigint NOT NULL, email text, born timestamptz, amount text, PRIMARY KEY (part, id))`);
+  await stores.migration.query(`CREATE TABLE shop.member (
+    part bigint NOT NULL, number bigint NOT NULL, email text, day date, amount numeric(10,2), PRIMARY KEY (part, number))`);
+  await stores.service.query(`INSERT INTO shop.person
+    SELECT n % 3, n, 'a' || n || '@example.com', timestamptz '2001-02-03 12:30:00Z' + n * interval '1 minute', n || '.5'
+      FROM generate_series(1, 3000) AS n`);
+  const parameters = {
+    ...{ source: 'shop.person', sink: 'shop.member', run: (runs += 1) },
+    ...{ rename: ['id:number', 'born:day'], cast: ['born:date'], mask: ['email:hash'] },
+  };
+  await sync(parameters);
+  const verified = async (repair: boolean): Promise<unknown> =>
+    (await startVerification(world, { job: 'tableSync', parameters, repair })).result();
+  expect(await verified(false)).toMatchObject({ verified: true, compared: 3000, differences: 0 });
+  const before = await hashOf(stores.migration, 'shop.member', 'part, number');
+  await stores.migration.query(`
+    DELETE FROM shop.member WHERE number IN (3, 1500);
+    UPDATE shop.member SET amount = amount + 1 WHERE number = 1501;
+    INSERT INTO shop.member (part, number) VALUES (1, 4000)`);
+  const examples = ['key 0,1500: missing', 'key 0,3: missing', 'key 1,1501: different', 'key 1,4000: extra'];
+  const found = (await verified(false)) as { examples: string[] };
+  expect(found).toMatchObject({ verified: false, differences: 4 });
+  expect(found.examples.toSorted()).toEqual(examples);
+  expect(await verified(true)).toMatchObject({ verified: true, differences: 0, repaired: 4 });
+  expect(await hashOf(stores.migration, 'shop.member', 'part, number')).toBe(before);
+});
+
 test('every type arrives as it is', async () => {
   await onBoth(`
     CREATE TYPE shop.mood AS ENUM ('sad', 'a "quoted" one');
@@ -96,6 +126,11 @@ test('every type arrives as it is', async () => {
       FROM generate_series(1, 9) AS n`);
   expect(stepOf(await sync({ source: 'shop.everything' }), 'copy')).toMatchObject({ read: 9, written: 9 });
   await expectSame('shop.everything');
+  const input = { job: 'tableSync', parameters: { source: 'shop.everything', run: runs } };
+  expect(await (await startVerification(world, input)).result()).toMatchObject({
+    verified: true,
+    compared: 9,
+  });
   await sync({ source: 'shop.everything' });
   await expectSame('shop.everything');
 });

@@ -3,14 +3,15 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { emptyTarget, openStores, type Stores } from '../support/migration.ts';
-import { control, reportOf, run, stepOf, until } from '../support/runs.ts';
+import { control, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
 let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld();
+  // Servers of its own: an open transaction of any other test would hold the horizon back.
+  world = await createWorld({ ownServers: true });
   stores = openStores(world);
   await world.startWorker();
 });
@@ -65,6 +66,25 @@ async function offset(): Promise<string | null | undefined> {
   );
   return rows[0]?.cursor;
 }
+
+test('verify names targets that are missing or differ, and its repair heals them; what is done already stays', async () => {
+  await addDocuments(1, 300);
+  await run(world, 'targetSync');
+  const verified = async (repair: boolean): Promise<unknown> =>
+    (await startVerification(world, { job: 'targetSync', repair })).result();
+  // No target any more, and still in the table: what it was copied for is done.
+  await stores.service.query(`INSERT INTO preprocess_document (ticket_key) VALUES ('T-0000200')`);
+  expect(await verified(false)).toMatchObject({ verified: true, compared: 299, differences: 0 });
+  await stores.migration.query(`
+    DELETE FROM migration_target WHERE ticket_key = 'T-0000007';
+    UPDATE migration_target SET uploaded_at = uploaded_at + interval '1 microsecond' WHERE ticket_key = 'T-0000290'`);
+  const examples = ['key T-0000007: missing', 'key T-0000290: different'];
+  expect(await verified(false)).toMatchObject({ verified: false, differences: 2, examples });
+  expect(await verified(true)).toMatchObject({ verified: true, differences: 0, repaired: 2 });
+  expect((await targets()).filter(({ ticket_key }) => ticket_key !== 'T-0000200')).toEqual(
+    await qualifying(),
+  );
+});
 
 test('bulk copies every document that has no preprocess document, to the microsecond', async () => {
   await createDemoDocuments({

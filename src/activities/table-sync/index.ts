@@ -5,6 +5,7 @@ import type { tableSync } from '../../contract/table-sync.ts';
 import type { StepsOf } from '../../engine/activity/registry.ts';
 import { namedTables } from '../../stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
+import { compareTables } from './compare.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
@@ -31,10 +32,21 @@ async function describeSync({ service, migration }: Resources, parameters: Param
   const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
   requireUnique(sink, sinkKey);
   const sinkColumns = await sinkColumnsOf(migration, sink, columns, parameters);
+  const rows = { pool: service, query: queryOf(from, columns), table: from };
+  const textOf = (name: string) => columns.find((column) => column.to === name)?.text ?? lacking(name);
   return {
     stream: `tableSync:${from}>${to}:${order.join(',')}`,
-    source: syncSource({ pool: service, query: queryOf(from, columns), table: from, key: order }),
+    source: syncSource({ ...rows, key: order }),
     sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
+    compared: compareTables(
+      { ...rows, key },
+      { pool: migration, table: to, key: sinkKey },
+      sinkColumns.map((column) => ({
+        ...column,
+        text: textOf(column.name),
+        declared: columnOf(sink, column.name).declared,
+      })),
+    ),
   };
 }
 

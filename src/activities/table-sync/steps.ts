@@ -2,9 +2,10 @@ import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../../contract/sync.ts';
+import type { Comparison } from '../../contract/verification.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../../engine/activity/chunks.ts';
 import { moveOffset, openOffset, readResult } from '../../engine/activity/ledger/offset.ts';
-import type { TaskletWork } from '../../engine/activity/registry.ts';
+import type { TaskletWork, VerificationWork } from '../../engine/activity/registry.ts';
 import { isComparable, type Moment, openTransaction, takeMoment } from '../../stores/postgres/horizon.ts';
 import { type KeyedRows, keysetReader } from '../../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../../stores/postgres/late-rows.ts';
@@ -20,6 +21,16 @@ export interface Sync {
   readonly stream: string;
   readonly source: SyncSource;
   readonly sink: Sink;
+  readonly compared: ComparedSync;
+}
+
+/** How the two sides are compared, and what differs is put right. */
+export interface ComparedSync {
+  readonly comparison: Comparison;
+  /** Reads rows again by the key that they are compared by. */
+  readonly reader: Reader<SyncRow>;
+  /** Removes rows that the source does not have; left out where the sink keeps them. */
+  remove?(keys: readonly Cursor[], transaction: Transaction): Promise<void>;
 }
 
 interface SyncSource {
@@ -51,6 +62,7 @@ interface SyncSteps<Parameters> {
   copy(context: StepContext<Parameters>): AnyChunkWork;
   sweep(context: StepContext<Parameters>): AnyChunkWork;
   remember(context: StepContext<Parameters>): TaskletWork;
+  verify(context: StepContext<Parameters>): VerificationWork;
 }
 
 /**
@@ -67,17 +79,18 @@ export function syncSteps<Parameters extends SyncParameters>(
   ledger: pg.Pool,
   describe: (parameters: Parameters) => Promise<Sync>,
 ): SyncSteps<Parameters> {
+  const writing = (sync: () => Promise<Sync>, reader: () => Promise<Reader<SyncRow>>) =>
+    chunks<SyncRow, SyncRow>({
+      reader: later(once(reader)),
+      processor: (row) => row,
+      writer: { write: async (rows, transaction) => (await sync()).sink.write(rows, transaction) },
+    });
   const copying = (
     { instance, parameters }: StepContext<Parameters>,
     choose: (sync: Sync, start: SyncStart) => Reader<SyncRow>,
   ) => {
     const sync = once(() => describe(parameters));
-    const reader = once(async () => choose(await sync(), await startOf(ledger, instance)));
-    return chunks<SyncRow, SyncRow>({
-      reader: later(reader),
-      processor: (row) => row,
-      writer: { write: async (rows, transaction) => (await sync()).sink.write(rows, transaction) },
-    });
+    return writing(sync, async () => choose(await sync(), await startOf(ledger, instance)));
   };
   return {
     begin: ({ parameters, log }) => ({
@@ -106,6 +119,18 @@ export function syncSteps<Parameters extends SyncParameters>(
         return { moved: await moveOffset(transaction, move, { instance, step: 'copy' }) };
       },
     }),
+    verify: ({ parameters }) => {
+      const sync = once(() => describe(parameters));
+      return {
+        comparePage: async (...page) => (await sync()).compared.comparison.comparePage(...page),
+        repair: {
+          step: 'copy',
+          // By the key that is compared: the copy may be reading in the order of a timestamp.
+          work: writing(sync, async () => (await sync()).compared.reader),
+          remove: async (keys, transaction) => (await sync()).compared.remove?.(keys, transaction),
+        },
+      };
+    },
   };
 }
 

@@ -7,6 +7,8 @@ export interface TableColumn {
   readonly name: string;
   /** Without a length. */
   readonly type: string;
+  /** With its length, scale and whatever else was declared. */
+  readonly declared: string;
   readonly generated: boolean;
   readonly identityAlways: boolean;
 }
@@ -32,7 +34,8 @@ export async function describeTable(
 ): Promise<TableDescription> {
   const name = quotedTable(table);
   const { rows: columns } = await pool.query<TableColumn>(
-    `SELECT attname AS name, format_type(atttypid, -1) AS type, attgenerated <> '' AS generated,
+    `SELECT attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
+            attgenerated <> '' AS generated,
             attidentity = 'a' AS "identityAlways"
        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
       WHERE attrelid = to_regclass($1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
