@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
 import type { Resources } from './activities/resources.ts';
-import { type Config, withoutCredentials } from './config.ts';
+import type { Config } from './config.ts';
+import { withoutCredentials } from './environment.ts';
 import { safeMessage } from './engine/activity/item-errors.ts';
 import { IdempotentApi } from './stores/http/idempotent-api.ts';
 import { LegacyApi } from './stores/http/legacy-api.ts';

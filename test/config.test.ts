@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ConfigError, cacheOf, homeOf, loadConfig, withoutCredentials } from '../src/config.ts';
+import { ConfigError, cacheOf, homeOf, loadConfig } from '../src/config.ts';
+import { withoutCredentials } from '../src/environment.ts';
 import { identityOf } from '../src/dev/processes.ts';
 import { writeState } from '../src/dev/state.ts';
 

@@ -1,7 +1,8 @@
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
-import { ConfigError, withoutCredentials } from '../config.ts';
+import { ConfigError } from '../config.ts';
+import { withoutCredentials } from '../environment.ts';
 import { failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { PartError } from '../dev/part.ts';
 import { CommandError, exitCodes } from './output.ts';

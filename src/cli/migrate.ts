@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
-import { loadConfig, withoutCredentials } from '../config.ts';
+import { loadConfig } from '../config.ts';
+import { withoutCredentials } from '../environment.ts';
 import { migrate, type MigrationSet } from '../stores/postgres/migrate.ts';
 import { reasonOf } from './failures.ts';
 import { outputOption, type OutputOptions } from './options.ts';

@@ -1,4 +1,5 @@
-import { withoutCredentials, type Addresses } from '../config.ts';
+import type { Addresses } from '../config.ts';
+import { withoutCredentials } from '../environment.ts';
 import { startMongo, useMongo } from './mongo.ts';
 import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { withoutCredentials } from '../config.ts';
+import { withoutCredentials } from '../environment.ts';
 import { createDemoDocuments } from '../dev/demo-data/documents.ts';
 import { PartError } from '../dev/part.ts';
 import { migrate } from '../stores/postgres/migrate.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inject, TestRunner } from 'vitest';
-import { withoutCredentials } from '../../src/config.ts';
+import { withoutCredentials } from '../../src/environment.ts';
 import type { MigrationSet } from '../../src/stores/postgres/migrate.ts';
 import { cloneDatabase, dropDatabase } from './templates.ts';
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { withoutCredentials } from '../../config.ts';
+import { withoutCredentials } from '../../environment.ts';
 import { reasonOf } from '../failures.ts';
 import { count } from '../format.ts';
 import { outputOption, wholeNumber, type OutputOptions } from '../options.ts';

@@ -1,6 +1,6 @@
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
-import { withoutCredentials } from '../../config.ts';
+import { withoutCredentials } from '../../environment.ts';
 import { databaseProblem, reasonOf } from '../failures.ts';
 import { count } from '../format.ts';
 import { CommandError, progressLine } from '../output.ts';

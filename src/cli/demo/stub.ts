@@ -1,4 +1,4 @@
-import { withoutCredentials } from '../../config.ts';
+import { withoutCredentials } from '../../environment.ts';
 import { defaultBehaviour } from '../../dev/legacy-api/settings.ts';
 import type { StatisticsReport } from '../../dev/legacy-api/statistics.ts';
 import { CommandError } from '../output.ts';

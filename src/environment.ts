@@ -1,0 +1,107 @@
+import { z } from 'zod';
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+/** pino's levels. */
+export type LogLevel = (typeof logLevels)[number];
+
+/** One setting that stops us. */
+export interface ConfigProblem {
+  variable: string;
+  problem: string;
+}
+
+/**
+ * An address as it may be shown: user, password and secret parameters taken out. Whatever does not look like a URL is
+ * not shown at all, since a password may stand anywhere in it.
+ */
+export function withoutCredentials(address: string): string {
+  if (/^[\w.-]+:\d+$/.test(address)) return address;
+  const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)(.*)$/is.exec(address) ?? [];
+  if (scheme === undefined) return '(not shown: not a URL)';
+  const [place = '', ...query] = rest.split('?');
+  // Up to the last @, since a password that was not encoded may hold an @ or a slash of its own.
+  const shown = place.slice(place.lastIndexOf('@') + 1);
+  const parameters = query
+    .join('?')
+    .split('&')
+    .filter(
+      (parameter) => parameter !== '' && !/pass|secret|token|key|user|auth.*properties/i.test(parameter),
+    );
+  return `${scheme}${shown}${parameters.length === 0 ? '' : `?${parameters.join('&')}`}`;
+}
+
+/** A URL of one of these schemes; what is shown of a wrong one holds no credentials. */
+function url(pattern: RegExp, example: string) {
+  return z.string().refine((value) => pattern.test(value), {
+    error: ({ input }) => `is not like ${example}: ${withoutCredentials(String(input))}`,
+  });
+}
+
+const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database');
+const httpUrl = url(/^https?:\/\/[^/:?#]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
+
+/** Temporal joins the two with a dot or a colon, and parts them at the first. */
+const deploymentName = z
+  .string()
+  .regex(/^[^\s.:]+$/, { error: ({ input }) => `must hold no dot, colon or space: ${String(input)}` });
+
+/** The address of a webhook is a secret: its path is what lets one in. */
+const webhookUrl = z.string().refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
+  error: 'is not like https://host/path; it is not shown, for it may hold a token',
+});
+
+const environmentSchema = z.object({
+  DATABASE_URL: postgresUrl.optional(),
+  SOURCE_DATABASE_URL: postgresUrl.optional(),
+  MONGODB_URL: url(/^mongodb(\+srv)?:\/\/[^/]+/, 'mongodb://host:27017/database').optional(),
+  LEGACY_API_URL: httpUrl.optional(),
+  MESSAGE_PROVIDER_URL: httpUrl.optional(),
+  TEMPORAL_UI_URL: httpUrl.optional(),
+  KEYSTRIDE_TASK_QUEUE: z.string().optional(),
+  KEYSTRIDE_WORKFLOW_BUNDLE: z.string().optional(),
+  LOG_LEVEL: z
+    .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
+    .optional(),
+  KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
+  KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
+  KEYSTRIDE_BUILD_ID: z.string().optional(),
+  KEYSTRIDE_FAULTS: z.string().optional(),
+  ALERT_WEBHOOK_URL: webhookUrl.optional(),
+  ALERT_FORMAT: z
+    .enum(['json', 'slack'], { error: ({ input }) => `is neither json nor slack: ${String(input)}` })
+    .optional(),
+  DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
+});
+
+/** What the environment says, well formed. */
+export type Settings = z.infer<typeof environmentSchema>;
+
+const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** `268435456` or `256MiB`. */
+function parseBytes(text: string, context: z.RefinementCtx): number {
+  const [, digits, unit = ''] = /^(\d+)\s*(KiB|MiB|GiB)?$/.exec(text.trim()) ?? [];
+  const bytes = Number(digits) * (units[unit] ?? 1);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  context.addIssue({ code: 'custom', message: `is not a size in bytes like 268435456 or 256MiB: ${text}` });
+  return z.NEVER;
+}
+
+/** Every setting of the environment, and what is wrong with the others. */
+export function parseEnvironment(env: NodeJS.ProcessEnv): { settings: Settings; problems: ConfigProblem[] } {
+  const set = valuesOf(env);
+  const problems = (environmentSchema.safeParse(set).error?.issues ?? []).map((issue) => ({
+    variable: String(issue.path[0]),
+    problem: issue.message,
+  }));
+  // What is well formed counts, so that one wrong setting does not make the others look missing.
+  for (const { variable } of problems) delete set[variable];
+  return { settings: environmentSchema.parse(set), problems };
+}
+
+/** The variables that are set; an empty one counts as not set. */
+export function valuesOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  const entries = Object.entries(env).flatMap(([name, value]) => (value ? [[name, value] as const] : []));
+  return Object.fromEntries(entries);
+}
