@@ -12,7 +12,14 @@ const levels: Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'> = 
 /** JSON lines on stdout; readable ones on a terminal. */
 export function createLogger(level: string): PinoLogger {
   const pretty = process.stdout.isTTY ? { transport: { target: 'pino-pretty' } } : {};
-  return pino({ level, ...pretty, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime });
+  return pino({
+    level,
+    ...pretty,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    // The SDK logs it with every line of an activity, and whoever has it can complete the activity.
+    redact: { paths: ['taskToken'], remove: true },
+  });
 }
 
 /** The same log for Temporal's runtime, its workflows and its activities. */

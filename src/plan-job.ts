@@ -4,15 +4,21 @@ import type { JobDefinition } from './contract/job.ts';
 import { instanceKey, parseParameters } from './contract/parameters.ts';
 import { policiesOf } from './contract/policies.ts';
 import { forecastStep, type StepForecast } from './engine/activity/plan-step.ts';
-import { JobRegistry } from './engine/activity/registry.ts';
+import { JobRegistry, type RegisteredJob } from './engine/activity/registry.ts';
 import { openResources, type WorkerConfig } from './resources.ts';
 import { rolledBackPool } from './stores/postgres/rolled-back.ts';
+import type { Transaction } from './stores/postgres/transaction.ts';
 
 /** What a run of a job would meet, step by step. */
 export interface JobForecast {
   readonly job: string;
   readonly instance: string;
-  readonly steps: readonly StepForecast[];
+  readonly steps: readonly PlannedStep[];
+}
+
+/** A step, and why it was not tried, where it was not. */
+export interface PlannedStep extends StepForecast {
+  readonly notTried?: string;
 }
 
 export interface PlanOptions {
@@ -39,15 +45,75 @@ export async function planJob(
   const resources = await openResources(config);
   const ledger = await rolledBackPool(config.databaseUrl, 'keystride plan');
   try {
-    const registry = new JobRegistry(createJobs({ ...resources, migration: ledger.pool }));
+    const jobs = createJobs({ ...resources, migration: ledger.pool });
+    const registry = new JobRegistry(jobs.map(withResults));
     const log = new DefaultLogger('WARN');
     const forecast = { registry, job: job.name, instance, parameters, ledger: ledger.pool, log, ...options };
-    const steps: StepForecast[] = [];
-    for (const [step, policy] of Object.entries(policiesOf(job, parameters)))
-      steps.push(await forecastStep(forecast, step, policy));
+    const steps: PlannedStep[] = [];
+    for (const [step, policy] of Object.entries(policiesOf(job, parameters))) {
+      const untried = policy.kind === 'tasklet' ? steps.find(triedInPart) : undefined;
+      steps.push(
+        untried
+          ? { ...unknownStep, step, kind: policy.kind, notTried: `${untried.step} was tried in part` }
+          : await forecastStep(forecast, step, policy),
+      );
+    }
     return { job: job.name, instance, steps };
   } finally {
     await ledger.end();
     await resources.close();
   }
+}
+
+const unknownStep = {
+  rows: null,
+  partitions: 0,
+  tried: { read: 0, written: 0, filtered: 0, skipped: 0, seconds: 0, samples: [] },
+  seconds: null,
+  events: 6,
+  problems: [],
+};
+
+/** What a tasklet sees after such a step is half of a run's work, and what it says of that means nothing. */
+function triedInPart({ kind, rows, tried }: PlannedStep): boolean {
+  return kind === 'chunk' && tried.read < (rows ?? Number.POSITIVE_INFINITY);
+}
+
+/** A job whose tasklets leave their results where later steps look for them. */
+function withResults(job: RegisteredJob): RegisteredJob {
+  const { name } = job.definition;
+  const steps = Object.entries(job.steps).map(([step, make]): [string, typeof make] => [
+    step,
+    (context) => {
+      const work = make(context);
+      if (!('run' in work)) return work;
+      const run = async (transaction: Transaction) => {
+        const result = await work.run(transaction);
+        await keepResult(transaction, { job: name, instance: context.instance, step, result });
+        return result;
+      };
+      return { ...work, run };
+    },
+  ]);
+  return { ...job, steps: Object.fromEntries(steps) };
+}
+
+interface TaskletResult {
+  readonly job: string;
+  readonly instance: string;
+  readonly step: string;
+  readonly result: unknown;
+}
+
+async function keepResult(transaction: Transaction, { job, instance, step, result }: TaskletResult) {
+  await transaction.query(
+    `INSERT INTO keystride.instance (instance_key, job, params, epoch, owner_workflow_id, owner_run_id, status)
+     VALUES ($1, $2, '{}', 1, 'plan', 'plan', 'stopped') ON CONFLICT DO NOTHING`,
+    [instance, job],
+  );
+  await transaction.query(
+    `INSERT INTO keystride.step (instance_key, step, status, epoch, result) VALUES ($1, $2, 'completed', 1, $3)
+     ON CONFLICT (instance_key, step) DO UPDATE SET status = 'completed', result = excluded.result`,
+    [instance, step, JSON.stringify(result ?? null)],
+  );
 }

@@ -6,6 +6,7 @@ import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { isFinal, jobStatuses, type JobStatus } from '../contract/states.ts';
 import { notFound } from './failures.ts';
+import { shellWord } from './format.ts';
 import { readHeartbeats, withHeartbeats, type LiveProgress } from './heartbeats.ts';
 
 /** An execution as it stands now. */
@@ -111,12 +112,23 @@ function unanswered(description: WorkflowExecutionDescription): JobProgress {
     parameters: null,
     workflowId: description.workflowId,
     status: publishedStatus(description) ?? (begun ? 'running' : 'starting'),
-    reason: `no worker answers on task queue ${description.taskQueue}; start one: keystride worker`,
+    reason: whyUnanswered(description),
     startedAt: description.startTime.toISOString(),
     finishedAt: null,
     tuning: null,
     steps: [],
   };
+}
+
+/** Workers that fail the workflow's task are there, and of the wrong build; a new one of the same kind would not help. */
+function whyUnanswered({ raw, taskQueue, type, workflowId }: WorkflowExecutionDescription): string {
+  const attempts = raw.pendingWorkflowTask?.attempt ?? 0;
+  if (attempts <= 1) return `no worker answers on task queue ${taskQueue}; start one: keystride worker`;
+  return (
+    `the workers on task queue ${taskQueue} cannot go on with it (attempt ${attempts}): their build does not know ` +
+    `${type}, or has another flow of it; start workers of the build that it needs (it is tried again within ten minutes). ` +
+    `Why: temporal workflow show --workflow-id ${shellWord(workflowId)}`
+  );
 }
 
 /** The state that a run has published as a search attribute, where the namespace has it. */

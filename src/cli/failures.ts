@@ -5,6 +5,7 @@ import { ConfigError } from '../config.ts';
 import { withoutCredentials } from '../environment.ts';
 import { failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { PartError } from '../dev/part.ts';
+import { shellWord } from './format.ts';
 import { CommandError, exitCodes } from './output.ts';
 
 /** Turns whatever a command ran into something that says what, where and what to do; a defect of ours stays as it is. */
@@ -33,8 +34,10 @@ export function jobFailure(
 ): CommandError {
   const type = failureTypeOf(error);
   const todo = (type && todos[type]) ?? 'Look at the run: keystride status ID, or the Temporal UI.';
+  const { workflowId } = options.details ?? {};
+  const id = typeof workflowId === 'string' ? shellWord(workflowId) : 'ID';
   return new CommandError(
-    { what: options.message ?? error.message, todo },
+    { what: options.message ?? error.message, todo: todo.replaceAll(/\bID\b/g, () => id) },
     {
       cause: error,
       type: type ?? error.name,
@@ -51,6 +54,7 @@ const todos: Partial<Record<FailureType, string>> = {
   JobParametersInvalid: 'keystride jobs shows the parameters of each job.',
   ControlRefused: 'See its state: keystride status ID.',
   NothingToRedrive: 'See which skips are open: keystride skips ID list.',
+  RepairRefused: 'See its state: keystride status ID.',
   RedriveRefused: 'They can be waived: keystride skips ID waive --reason "…"',
   UnknownJob: 'Start workers of this release: keystride worker.',
 };

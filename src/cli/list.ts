@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { catalogue } from '../contract/index.ts';
+import { redrive } from '../contract/redrive.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { jobStatuses, type JobStatus } from '../contract/states.ts';
 import { withSession, type Session } from './connection.ts';
@@ -36,12 +37,15 @@ Examples:
 The same without keystride:
   $ temporal workflow list --query 'WorkflowType = "documentMigration"'`;
 
+/** A redrive runs the steps of another job, and fails and skips as any run. */
+const listedJobs = [...catalogue.map(({ name }) => name), redrive.name];
+
 /** `keystride list`: the runs of all jobs, newest first. */
 export function listCommand(): Command {
   return new Command('list')
     .description('list runs, newest first')
     .addOption(new Option('--status <status>', 'only those in this state').choices(jobStatuses))
-    .addOption(new Option('--job <job>', 'only those of this job').choices(catalogue.map(({ name }) => name)))
+    .addOption(new Option('--job <job>', 'only those of this job').choices(listedJobs))
     .option('--limit <n>', 'at most so many', wholeNumber(1, 10_000), 20)
     .addOption(outputOption())
     .addHelpText('after', help)
@@ -65,7 +69,7 @@ async function list(options: ListOptions): Promise<void> {
 
 /** By workflow type and not by our search attribute: a run that was refused before it opened has none. */
 async function readRuns({ client }: Session, { status, job, limit }: ListOptions): Promise<ListedRun[]> {
-  const types = catalogue.map(({ name }) => name).filter((name) => job === undefined || name === job);
+  const types = listedJobs.filter((name) => job === undefined || name === job);
   const query = `WorkflowType IN (${types.map((name) => `'${name}'`).join(', ')})`;
   const runs: ListedRun[] = [];
   for await (const found of client.workflow.list({ query })) {

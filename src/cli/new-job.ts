@@ -42,7 +42,10 @@ async function newJob(name: string, options: OutputOptions): Promise<void> {
   if (options.output === 'json') return printJson({ job: name, files: written });
   for (const file of written) printLine(`wrote ${file}`);
   printLine(`  next  npx vitest run --project fast test/jobs/${kebabOf(name)}.test.ts`);
-  printLine(`        keystride dev --detach && keystride start ${name} --watch`);
+  printLine(
+    '        keystride dev stop; keystride dev --detach    (workers that run already do not know it)',
+  );
+  printLine(`        keystride start ${name} --watch`);
 }
 
 /**

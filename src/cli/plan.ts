@@ -1,8 +1,7 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config.ts';
 import { parametersFromText } from '../contract/parameters.ts';
-import type { StepForecast } from '../engine/activity/plan-step.ts';
-import { type JobForecast, planJob } from '../plan-job.ts';
+import { type JobForecast, planJob, type PlannedStep } from '../plan-job.ts';
 import { count, duration, plain } from './format.ts';
 import { collect, outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { exitCodes, printJson, printLine, progressLine } from './output.ts';
@@ -16,7 +15,7 @@ interface PlanCommandOptions extends OutputOptions {
 
 const help = `
 The first chunks of each step are read, processed and written in a transaction that is rolled back, each step seeing what
-those before it have written. Nothing outside that database is written to: a step that writes to other stores does so in
+those before it have written; a tasklet is not tried after a step that was tried in part. Nothing outside that database is written to: a step that writes to other stores does so in
 its writer's prepare, which is left out. Calls of an API that only reads are made. Exit code 1 when a step would fail.
 
 The rows it shows are the data: nobody else sees them, and they are in no log.
@@ -53,20 +52,21 @@ async function plan(name: string, options: PlanCommandOptions): Promise<void> {
 function show({ instance, steps }: JobForecast): void {
   printLine(`${instance}  nothing was written`);
   for (const step of steps) {
-    printLine(`${step.step} (${step.kind})  ${sizeOf(step)}`);
+    printLine(`${step.step} (${step.kind})  ${sizeOf(step)}`.trimEnd());
     for (const line of detailsOf(step)) printLine(`  ${line}`);
   }
 }
 
-function sizeOf({ rows, partitions, kind }: StepForecast): string {
+function sizeOf({ rows, partitions, kind }: PlannedStep): string {
   if (kind !== 'chunk') return '';
   const size = rows === null ? 'nobody knows how many rows' : `${count(rows)} rows`;
-  return `${size} in ${count(partitions)} partitions`;
+  return `${size} in ${count(partitions)} ${partitions === 1 ? 'partition' : 'partitions'}`;
 }
 
-function detailsOf({ tried, seconds, events, problems }: StepForecast): string[] {
+function detailsOf({ tried, seconds, events, problems, notTried }: PlannedStep): string[] {
   const { read, written, filtered, skipped } = tried;
   return [
+    ...(notTried ? [`not tried, since ${notTried}`] : []),
     ...(read > 0
       ? [
           `tried     ${count(read)} read, ${count(written)} written, ${count(filtered)} filtered, ${count(skipped)} skipped in ${duration(tried.seconds * 1000)}`,
@@ -82,7 +82,7 @@ function detailsOf({ tried, seconds, events, problems }: StepForecast): string[]
 }
 
 /** With all partitions at once, to one after another. */
-function spanOf({ least, most }: NonNullable<StepForecast['seconds']>): string {
+function spanOf({ least, most }: NonNullable<PlannedStep['seconds']>): string {
   const [quickest, slowest] = [duration(least * 1000), duration(most * 1000)];
   return quickest === slowest ? quickest : `${quickest} to ${slowest}`;
 }

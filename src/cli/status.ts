@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
+import { z } from 'zod';
 import { findJob } from '../contract/index.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import { withSession } from './connection.ts';
@@ -66,7 +68,8 @@ function showProgress(progress: LiveProgress): void {
   if (progress.steps.length > 0) for (const line of stepTable(progress)) printLine(`  ${line}`);
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
   for (const why of live?.waiting ?? []) printLine(`  waiting: ${plain(why)}`);
-  for (const next of nextCommands(progress)) printLine(`  next  ${next}`);
+  for (const [index, next] of nextCommands(progress).entries())
+    printLine(`  ${index === 0 ? 'next' : '    '}  ${next}`);
 }
 
 function stepTable({ steps }: LiveProgress): string[] {
@@ -97,7 +100,7 @@ function nextCommands({ status: state, job, parameters, workflowId, steps }: Liv
     .filter((command) => command !== 'verify ID' || canBeVerified(job))
     .map((command) => `keystride ${command.replace('ID', id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
-  const given = Object.entries(parameters ?? {}).map(
+  const given = Object.entries(givenParameters(job, parameters ?? {})).map(
     ([name, value]) =>
       ` --param ${shellWord(`${name}=${Array.isArray(value) ? value.join(',') : String(value)}`)}`,
   );
@@ -105,8 +108,21 @@ function nextCommands({ status: state, job, parameters, workflowId, steps }: Liv
   return [...next, ...skipped, ...(parameters === null ? [] : [`keystride start ${job}${given.join('')}`])];
 }
 
+/** What has to be said to start with these parameters: those that are not what the contract assumes anyway. */
+function givenParameters(name: string, parameters: Record<string, unknown>): Record<string, unknown> {
+  const job = findJob(name);
+  if (!job) return parameters;
+  const assumed = Object.entries(parameters).filter(([parameter, value]) => {
+    const schema: unknown = job.parameters.shape[parameter];
+    const empty = schema instanceof z.ZodType ? schema.safeParse(undefined) : undefined;
+    return empty?.success === true && isDeepStrictEqual(empty.data, value);
+  });
+  const left = new Set(assumed.map(([parameter]) => parameter));
+  return Object.fromEntries(Object.entries(parameters).filter(([parameter]) => !left.has(parameter)));
+}
+
 /** A job of another build than this command's is not known here; its worker will tell. */
-function canBeVerified(name: string): boolean {
+export function canBeVerified(name: string): boolean {
   const job = findJob(name);
   return !job || Object.values(job.steps).some(({ kind }) => kind === 'verification');
 }

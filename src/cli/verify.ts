@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { WorkflowFailedError, type Client } from '@temporalio/client';
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
+import { catalogue } from '../contract/index.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { withSession, type Session } from './connection.ts';
 import { readExecution } from './execution.ts';
@@ -9,10 +10,12 @@ import { jobFailure } from './failures.ts';
 import { count, plain, shellWord } from './format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
+import { canBeVerified } from './status.ts';
 
 const help = `
-Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ. With --repair, items that
-are missing or different run again and what has no source is removed, where the job can; that is refused while it runs.
+Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ, 2 when the job
+has no verification step. With --repair, items that are missing or different run again and what has no source is
+removed, where the job can; that is refused while it runs.
 
 Examples:
   $ keystride verify documentMigration:run=2
@@ -33,6 +36,7 @@ export function verifyCommand(): Command {
 async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
   await withSession(async (session) => {
     const input = await inputOf(session.client, workflowId);
+    if (!canBeVerified(input.job)) throw nothingToCompare(input.job);
     const report = await runVerification(session, workflowId, {
       ...input,
       ...(options.repair && { repair: true }),
@@ -53,6 +57,17 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
       todo: `Start a worker (keystride worker) and look at it: keystride status ${shellWord(workflowId)}`,
     },
     { details: { workflowId } },
+  );
+}
+
+function nothingToCompare(job: string): CommandError {
+  const others = catalogue.filter(({ name }) => canBeVerified(name)).map(({ name }) => name);
+  return new CommandError(
+    {
+      what: `${plain(job)} has no verification step: there is nothing to compare`,
+      todo: `keystride status shows its books. Jobs that compare: ${others.join(', ')}.`,
+    },
+    { exitCode: exitCodes.usage, type: 'NothingToCompare' },
   );
 }
 

@@ -119,7 +119,8 @@ class LogDisplay implements Display {
   show({ progress, closed }: Execution, observed: Observed): void {
     const now = performance.now();
     const phase = phaseOf(progress);
-    if (!closed && phase === this.#shown && now - this.#last < lineEvery) return;
+    // The states at the end say it once, whether Temporal has closed the run already or does so a moment later.
+    if (phase === this.#shown && (closed || now - this.#last < lineEvery)) return;
     this.#last = now;
     this.#shown = phase;
     this.#stream.write(`${renderLogLine(progress, observed, new Date())}\n`);

@@ -20,13 +20,21 @@ export function parseParameters<Job extends JobDefinition>(job: Job, input: unkn
   const parsed = job.parameters.strict().safeParse(input ?? {});
   if (parsed.success) return parsed.data as ParametersOf<Job>;
   const faults = parsed.error.issues.map((issue) =>
-    issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message,
+    issue.path.length > 0 ? `${issue.path.join('.')}: ${faultOf(issue, input)}` : issue.message,
   );
   const known = Object.keys(job.parameters.shape).join(', ') || 'none';
   throw failure(
     'JobParametersInvalid',
     `${job.name} cannot start with these parameters: ${faults.join('; ')}. It takes: ${known}. Nothing was written.`,
   );
+}
+
+/** A parameter that nobody gave is missing; the schema's words for it are about the type of nothing. */
+function faultOf({ code, path, message }: z.core.$ZodIssue, input: unknown): string {
+  const [name] = path;
+  const given = typeof input === 'object' && input !== null ? Object.keys(input) : [];
+  const missing = path.length === 1 && !given.includes(String(name));
+  return missing && (code === 'invalid_type' || code === 'invalid_value') ? 'is missing' : message;
 }
 
 /**

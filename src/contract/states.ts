@@ -27,7 +27,8 @@ const transitions: Record<JobStatus, readonly JobStatus[]> = {
   running: ['pausing', 'throttled', 'holding', 'stopping', 'completed', 'completedWithSkips', 'failed'],
   // The chunks in hand commit → paused. What fails or finishes meanwhile has failed or finished.
   pausing: ['running', 'paused', 'stopping', 'completed', 'completedWithSkips', 'failed'],
-  paused: ['running', 'stopping'],
+  // Another branch of the flow may fail meanwhile: one that was just beginning or completing a step.
+  paused: ['running', 'stopping', 'failed'],
   throttled: ['running', 'pausing', 'stopping', 'failed'],
   // The operator decides: resume, skip or stop. Another branch of the flow may fail meanwhile.
   holding: ['running', 'stopping', 'failed'],

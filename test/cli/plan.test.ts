@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDemoCoupons } from '../../src/dev/demo-data/coupons.ts';
+import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
 import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
+import { createDemoPoints } from '../../src/dev/demo-data/points.ts';
 import { keyProblems } from '../../src/stores/postgres/key-columns.ts';
 import { createPool } from '../../src/stores/postgres/pool.ts';
 import { createWorld, type World } from '../support/stack.ts';
@@ -81,6 +83,23 @@ test('a step sees what those before it have written; nobody is sent a message', 
   expect(stats.received).toBe(0);
 });
 
+test('what a tasklet returns reaches the steps after it, and none is judged by half of the work', async () => {
+  const { databaseUrl, sourceDatabaseUrl } = world;
+  await createDemoDocuments({ sourceDatabaseUrl, count: 50, seed: 'plan' });
+  const sync = await plan('targetSync');
+  expect(sync.exitCode, sync.stderr + sync.stdout).toBe(0);
+  expect(sync.json()).toMatchObject({
+    steps: [{ step: 'begin' }, { step: 'copy', rows: 50 }, { step: 'sweep' }, { step: 'remember' }, {}],
+  });
+  await createDemoPoints({ databaseUrl, count: 5_000, seed: 'plan' });
+  const settlement = await plan('pointSettlement', '--param', 'date=2025-10-01');
+  const { steps } = settlement.json() as { steps: { step: string; problems: string[]; notTried?: string }[] };
+  expect(steps.flatMap(({ problems }) => problems)).toEqual([]);
+  expect(steps.at(-1)).toMatchObject({ step: 'total', problems: [], notTried: expect.any(String) });
+  const { rows } = await pool.query(`SELECT FROM keystride.instance`);
+  expect(rows).toEqual([]);
+});
+
 test('a step that would fail is told, with its reason', async () => {
   await pool.query(
     `ALTER TABLE orders ADD CONSTRAINT unconfirmed CHECK (purchase_confirmed_at IS NULL) NOT VALID`,
@@ -99,4 +118,7 @@ test('a key without an index is named, with the statement that makes one', async
     expect.stringContaining('CREATE INDEX CONCURRENTLY ON keyed (c)'),
   ]);
   expect(await keyProblems(pool, 'keyed', ['b', 'a'])).toHaveLength(1);
+  await pool.query(`CREATE INDEX ON keyed (((a + b)), c) INCLUDE (a)`);
+  expect(await keyProblems(pool, 'keyed', ['c'])).toEqual([]);
+  expect(await keyProblems(pool, 'keyed', ['c', 'a'])).toHaveLength(1);
 });

@@ -47,7 +47,7 @@ test('an instance that has completed is refused', async () => {
 });
 
 test('an instance that runs is refused by name, under its own id and under another', async () => {
-  const started = await run('start', 'documentMigration', '--param', 'inFlight=2');
+  const started = await run('start', 'documentMigration', '--param', 'inFlight=1');
   expect(started.exitCode).toBe(0);
   const { runId } = started.json() as { runId: string };
   expect(started.json()).toMatchObject({

@@ -169,7 +169,7 @@ export async function endingOf(handle: WorkflowHandle): Promise<Ending> {
 
 /** One failure of a script. */
 export function fails(
-  phase: 'read' | 'page' | 'process' | 'write' | 'onSkip',
+  phase: NonNullable<ScriptInput['faults']>[number]['phase'],
   item: number,
   more: Partial<NonNullable<ScriptInput['faults']>[number]> = {},
 ): NonNullable<ScriptInput['faults']>[number] {

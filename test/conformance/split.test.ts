@@ -40,7 +40,7 @@ async function partitionsOf(run: string): Promise<PartitionRow[]> {
 const longUpTo = 10_000;
 
 /** How many rows come into it. */
-const cameLater = 80;
+const cameLater = 160;
 
 /**
  * Lets a run that was held go on: to the last key of the long partition, or through it. While that is held the run does

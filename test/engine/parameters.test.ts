@@ -34,6 +34,13 @@ const twoTexts = defineJob({
   steps: {},
 });
 
+test('a parameter that nobody gave is missing, one of the wrong type is told in the words of its schema', () => {
+  expect(() => parseParameters(job, {})).toThrow('day: is missing');
+  expect(() => parseParameters(job, { day: 1 })).toThrow(
+    'day: Invalid input: expected string, received number',
+  );
+});
+
 describe('the key of an instance', () => {
   test('names the job and its identifying parameters, in the order of the contract', () => {
     const parameters = parseParameters(job, { shops: ['a'], day: '2025-10-01' });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Kysely } from 'kysely';
-import type pg from 'pg';
+import { type Kysely, sql } from 'kysely';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyRange } from '../../src/contract/cursor.ts';
 import type { Reader } from '../../src/contract/reader.ts';
@@ -217,6 +217,41 @@ describe('every row exactly once, in the order of the key', () => {
     });
     const { rows } = await pool.query<{ id: string }>('SELECT id FROM composite ORDER BY tenant, number, id');
     expect((await readAll(composite, 17, 4)).map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
+  });
+
+  test('a key that the rows hold as text already is not read a second time', async () => {
+    await fill('number', 'SELECT 9007199254740993 + n FROM generate_series(0, 9) AS n');
+    const range: KeyRange = { lower: null, upper: null };
+    const { items, cursorAt } = await numbers().read({ range, after: null, limit: 10, signal });
+    expect(items[0]).toEqual({ id: '9007199254740993' });
+    // What a processor does to its row is nothing to the checkpoint.
+    for (const item of items) item.id = 'changed';
+    expect(cursorAt(9)).toEqual(['9007199254741002']);
+  });
+
+  test('a key that the rows hold otherwise, or under a name that is taken, is read beside them', async () => {
+    await fill('number', 'SELECT 9007199254740993');
+    const { INT8 } = pg.types.builtins;
+    const getTypeParser = ((oid: number) =>
+      oid === INT8 ? Number : pg.types.getTypeParser(oid)) as typeof pg.types.getTypeParser;
+    const rounding = new pg.Pool({ ...pool.options, types: { getTypeParser } });
+    try {
+      const numbersOf = (from: pg.Pool, query = tables.selectFrom('number').select('id')) =>
+        keysetReader({ pool: from, query, table: 'number', key: ['id'] });
+      const shadowed = tables.selectFrom('number').select(['id', sql<string>`'other'`.as('id')]);
+      for (const reader of [numbersOf(rounding), numbersOf(pool, shadowed)]) {
+        const page = await reader.read({
+          range: { lower: null, upper: null },
+          after: null,
+          limit: 1,
+          signal,
+        });
+        expect(page.items[0]?.id).not.toBe('9007199254740993');
+        expect(page.keyAt(0)).toBe('9007199254740993');
+      }
+    } finally {
+      await rounding.end();
+    }
   });
 
   test.for(

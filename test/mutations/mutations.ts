@@ -287,8 +287,8 @@ const cursors: readonly Mutation[] = [
     edits: [
       [
         keysetReader,
-        `row?.[keyAlias(column)] ?? ''`,
-        `(/^\\d{4}-/.test(row?.[keyAlias(column)] ?? '') ? new Date(row?.[keyAlias(column)] ?? '').toISOString() : (row?.[keyAlias(column)] ?? ''))`,
+        `column[index] ?? ''`,
+        `(/^\\d{4}-/.test(column[index] ?? '') ? new Date(column[index] ?? '').toISOString() : (column[index] ?? ''))`,
       ],
     ],
     test: paging,
@@ -296,7 +296,7 @@ const cursors: readonly Mutation[] = [
   },
   {
     rule: 'times of any column are read as text',
-    edits: [['src/stores/postgres/pool.ts', '[1082, 1114, 1184]', '[]']],
+    edits: [['src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184]', '[20]']],
     test: 'test/stores/times.test.ts',
     named: 'times are text',
   },
@@ -305,8 +305,8 @@ const cursors: readonly Mutation[] = [
     edits: [
       [
         keysetReader,
-        `row?.[keyAlias(column)] ?? ''`,
-        `(/^\\d{4}-/.test(row?.[keyAlias(column)] ?? '') ? new Date(row?.[keyAlias(column)] ?? '').toISOString() : (row?.[keyAlias(column)] ?? ''))`,
+        `column[index] ?? ''`,
+        `(/^\\d{4}-/.test(column[index] ?? '') ? new Date(column[index] ?? '').toISOString() : (column[index] ?? ''))`,
       ],
     ],
     test: paging,
@@ -326,7 +326,7 @@ const cursors: readonly Mutation[] = [
   },
   {
     rule: 'bigint beyond 2^53: a cursor is never a number',
-    edits: [[keysetReader, `row?.[keyAlias(column)] ?? ''`, `String(Number(row?.[keyAlias(column)] ?? ''))`]],
+    edits: [[keysetReader, `column[index] ?? ''`, `String(Number(column[index] ?? ''))`]],
     test: paging,
     named: 'ids beyond what a number holds',
   },
@@ -347,9 +347,9 @@ const cursors: readonly Mutation[] = [
     edits: [
       [
         keysetReader,
-        'return pageOf(rows as Keyed<Row>[], columns.length);',
-        `rows.sort((a, b) => (String(a[keyAlias(0)]) < String(b[keyAlias(0)]) ? -1 : 1));
-         return pageOf(rows as Keyed<Row>[], columns.length);`,
+        'return pageOf(rows, rows as Row[], places);',
+        `rows.sort((a, b) => (String(a[places[0] ?? '']) < String(b[places[0] ?? '']) ? -1 : 1));
+         return pageOf(rows, rows as Row[], places);`,
       ],
     ],
     test: paging,

@@ -38,12 +38,17 @@ function pausing(control: 'pause' | 'unpause', description: string, help: string
     .addHelpText('after', help)
     .action(async (scheduleId: string, { reason, output }: PauseOptions) => {
       const paused = control === 'pause';
-      const note = reason ?? `${control}d by an operator`;
-      await withSession(({ client }) =>
-        asFound(scheduleId, () => client.schedule.getHandle(scheduleId)[control](note)),
-      );
+      const note = await withSession(async ({ client }) => {
+        const handle = client.schedule.getHandle(scheduleId);
+        const { state } = await asFound(scheduleId, () => handle.describe());
+        // Doing again what is done keeps the reason for which it was done.
+        if (state.paused === paused && reason === undefined) return state.note ?? '';
+        const told = reason ?? `${control}d by an operator`;
+        await handle[control](told);
+        return told;
+      });
       if (output === 'json') return printJson({ scheduleId, paused, note });
-      printLine(`${scheduleId}: ${paused ? 'paused' : 'active'}: ${plain(note)}`);
+      printLine(`${scheduleId}: ${paused ? 'paused' : 'active'}${note === '' ? '' : `: ${plain(note)}`}`);
     });
 }
 

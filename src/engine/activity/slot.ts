@@ -13,20 +13,27 @@ export type Outcome =
       readonly attempts: number;
     };
 
+/** What an item has asked for; few items ever do. */
+interface Held {
+  readonly reservations: Reservation[];
+  bytes: number;
+}
+
 /** One item on its way from the reader to its commit. */
 export class Slot {
-  readonly item: unknown;
   outcome: Outcome | undefined;
   readonly #page: ReadPage<unknown>;
   readonly #index: number;
-  #reservations: Reservation[] | undefined;
+  #held: Held | undefined;
   #first = false;
-  #heldBytes = 0;
 
   constructor(page: ReadPage<unknown>, index: number) {
-    this.item = page.items[index];
     this.#page = page;
     this.#index = index;
+  }
+
+  get item(): unknown {
+    return this.#page.items[this.#index];
   }
 
   get key(): string {
@@ -39,7 +46,7 @@ export class Slot {
 
   /** Bytes that it holds or waits for. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held?.bytes ?? 0;
   }
 
   get readError(): unknown {
@@ -54,9 +61,9 @@ export class Slot {
   async reserve(budget: ByteBudget, bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const reservation = budget.reserve(bytes);
-    this.#reservations ??= [];
-    this.#reservations.push(reservation);
-    this.#heldBytes += bytes;
+    this.#held ??= { reservations: [], bytes: 0 };
+    this.#held.reservations.push(reservation);
+    this.#held.bytes += bytes;
     if (this.#first) reservation.force();
     const aborted = Promise.withResolvers<never>();
     const abort = () => aborted.reject(signal.reason as Error);
@@ -72,12 +79,11 @@ export class Slot {
   becomeFirst(): void {
     if (this.#first) return;
     this.#first = true;
-    for (const reservation of this.#reservations ?? []) reservation.force();
+    for (const reservation of this.#held?.reservations ?? []) reservation.force();
   }
 
   release(): void {
-    for (const reservation of this.#reservations ?? []) reservation.release();
-    this.#reservations = undefined;
-    this.#heldBytes = 0;
+    for (const reservation of this.#held?.reservations ?? []) reservation.release();
+    this.#held = undefined;
   }
 }

@@ -53,6 +53,8 @@ export class JobRun {
   #tuning: Tuning;
   /** Keys of items that operators have set aside, by step. */
   readonly #setAside: Record<string, readonly string[]>;
+  /** What has been thrown through the flow, which may have caught it. */
+  #interruption: JobStopped | JobYielded | undefined;
   /** What an operator may decide about while the job holds. */
   #held: { readonly step: string; readonly items: readonly string[] } | undefined;
 
@@ -131,8 +133,20 @@ export class JobRun {
       await condition(() => !this.#pauseWanted || this.#mustEnd || atRest());
     }
     if (!this.#mustEnd) return;
-    if (this.#stopWanted || this.#halted) throw new JobStopped(this.#reason ?? 'stopped');
-    throw new JobYielded('the history has grown long');
+    this.#interruption =
+      this.#stopWanted || this.#halted
+        ? new JobStopped(this.#reason ?? 'stopped')
+        : new JobYielded('the history has grown long');
+    throw this.#interruption;
+  }
+
+  /**
+   * The end of a flow. One that goes on when a step has thrown must not take for done what was stopped.
+   *
+   * @throws JobStopped, JobYielded when that was thrown to it before.
+   */
+  endFlow(): void {
+    if (this.#interruption) throw this.#interruption;
   }
 
   /**

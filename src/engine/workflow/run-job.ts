@@ -83,8 +83,9 @@ export async function runJob(
         run: (name, workflow, given) => runNestedJob(run, name, workflow, given),
         wait: (seconds) => waitBetween(run, seconds),
       });
+      run.endFlow();
     } catch (error) {
-      return await endEarly(run, parameters, error);
+      return await endEarly(run, parameters, interruptionIn(error) ?? error);
     }
     await ledgerWork.closeJob({
       claim: run.opened.claim,
@@ -141,6 +142,13 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
   await ledgerWork.closeJob({ claim, parameters: validated, outcome: 'failed', reason });
   await run.finish('failed', reason);
   throw refused(claim.instance, error, reason);
+}
+
+/** What a flow has caught and told in words of its own is a stop all the same, or a history that has grown long. */
+function interruptionIn(error: unknown): JobStopped | JobYielded | undefined {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (at instanceof JobStopped || at instanceof JobYielded) return at;
+  return undefined;
 }
 
 async function endStopped(run: JobRun, unexplained: string): Promise<JobProgress> {

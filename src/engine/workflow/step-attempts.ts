@@ -27,10 +27,14 @@ export async function completeStep(
 ): Promise<StepProgress> {
   for (;;) {
     await run.mayBegin();
-    const { completed, error } = await run.whileInHand(step, () => attempt(begin));
+    const { completed, error, begun } = await run.whileInHand(step, () => attempt(begin));
     if (completed) return completed;
     const failed = stepFailure(run.opened.claim.instance, step, error);
     if (run.opened.onFailure !== 'hold') throw failed;
+    // A run that could not begin a step did not hold for that before; its history goes on without.
+    if (!begun && !patched('hold-before-beginning')) throw failed;
+    // Whoever has paused it decides by resuming: then it is tried again, and holds when it fails once more.
+    if (run.mustRest && patched('rest-before-holding')) continue;
     tellOfHolding(run, failed.message);
     await run.hold(failed.message, step, failedItemsOf(error));
   }
@@ -45,22 +49,36 @@ function tellOfHolding(run: JobRun, reason: string): void {
 }
 
 interface Attempt {
+  readonly begun: boolean;
   readonly completed?: StepProgress;
   readonly error?: unknown;
 }
 
 async function attempt(begin: () => Promise<BegunStep>): Promise<Attempt> {
-  const { reporter, work } = await begin();
+  let begun: BegunStep;
   try {
-    return { completed: reporter.end('completed', await work()) };
+    begun = await begin();
+  } catch (error) {
+    if (!mayPass(error)) throw error;
+    return { begun: false, error };
+  }
+  const { reporter, work } = begun;
+  try {
+    return { begun: true, completed: reporter.end('completed', await work()) };
   } catch (error) {
     if (error instanceof JobStopped || error instanceof JobYielded) {
       reporter.end('stopped');
       throw error;
     }
     reporter.end('failed', { reason: describeError(error) });
-    return { error };
+    return { begun: true, error };
   }
+}
+
+/** What made a step impossible to begin, and may be gone when it is tried again. A verdict of ours stays one. */
+function mayPass(error: unknown): boolean {
+  const type = failureTypeOf(error);
+  return type === 'ItemFailed' || type === 'Unavailable';
 }
 
 /** How the message of a step's failure begins. */

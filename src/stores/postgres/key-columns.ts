@@ -69,7 +69,10 @@ function keyColumn(table: string, name: string, attributes: readonly Attribute[]
   };
 }
 
-/** Whether an index has the key's columns, in their order: without one each page sorts the table. */
+/**
+ * Whether an index has the key's columns, in their order: without one each page sorts the table. Others may come first,
+ * since a query that fixes them (`WHERE day = …`) reads such an index in the order of the key.
+ */
 export async function keyProblems(
   pool: pg.Pool,
   table: string,
@@ -77,19 +80,20 @@ export async function keyProblems(
 ): Promise<readonly string[]> {
   const { rows } = await pool.query<{ indexed: boolean }>(
     `SELECT EXISTS (
-       SELECT FROM pg_index
+       SELECT FROM pg_index, generate_series(0, indnkeyatts - cardinality($2::text[])) AS before
         WHERE indrelid = to_regclass($1) AND indisvalid
           AND $2::text[] = (SELECT array_agg(attname::text ORDER BY place)
                               FROM unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
                               JOIN pg_attribute USING (attnum)
-                             WHERE attrelid = indrelid AND place <= cardinality($2::text[]))
+                             WHERE attrelid = indrelid AND place > before
+                                AND place <= before + cardinality($2::text[]))
      ) AS indexed`,
     [quotedTable(table), key],
   );
   if (rows[0]?.indexed) return [];
   const columns = key.join(', ');
   return [
-    `no index of ${table} begins with (${columns}): each page sorts the table. Create one: CREATE INDEX CONCURRENTLY ON ${table} (${columns})`,
+    `no index of ${table} has the columns (${columns}) in this order: each page sorts the table. Create one: CREATE INDEX CONCURRENTLY ON ${table} (${columns})`,
   ];
 }
 

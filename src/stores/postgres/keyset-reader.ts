@@ -1,5 +1,13 @@
-import type pg from 'pg';
-import { type SelectQueryBuilder, sql } from 'kysely';
+import pg from 'pg';
+import {
+  AliasNode,
+  ColumnNode,
+  IdentifierNode,
+  type OperationNode,
+  ReferenceNode,
+  type SelectQueryBuilder,
+  sql,
+} from 'kysely';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
 import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
@@ -29,9 +37,6 @@ export interface KeysetSource<Database, Table extends keyof Database & string, R
   /** What reads an item again that was skipped, where skipping it keeps `query` from matching it. @default query */
   readonly again?: SelectQueryBuilder<Database, Table, Row>;
 }
-
-/** A row as it is read: the columns asked for, and the key's columns as text beside them. */
-type Keyed<Row> = Row & Record<string, string>;
 
 /**
  * Reads a table in key order by `WHERE (key) > (last key) ORDER BY key LIMIT n`: as fast on the last page as on
@@ -86,20 +91,58 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   columns: readonly KeyColumn[],
   { range, after, limit }: ReadRequest,
 ): Promise<ReadPage<Row>> {
-  const texts = columns.map((column, index) => sql<string>`${column.reference}::text`.as(keyAlias(index)));
+  // Where each text stands in a row: in the column itself if that is text as it comes, else in one beside it.
+  const places = columns.map((column, index) =>
+    isReadAsText(source, column) ? column.name : keyAlias(index),
+  );
+  const beside = columns.flatMap((column, index) =>
+    places[index] === column.name ? [] : [sql<string>`${column.reference}::text`.as(keyAlias(index))],
+  );
   const ordered = inRange(source.query, columns, { lower: after ?? range.lower, upper: range.upper })
-    .select(texts)
+    .$if(beside.length > 0, (query) => query.select(beside))
     .orderBy(keyOf(columns))
     .limit(limit);
   const { sql: text, parameters } = ordered.compile();
   const { rows } = await source.pool.query<pg.QueryResultRow>(text, [...parameters]);
-  return pageOf(rows as Keyed<Row>[], columns.length);
+  return pageOf(rows, rows as Row[], places);
 }
 
-function pageOf<Row>(rows: Keyed<Row>[], width: number): ReadPage<Row> {
-  const cursorAt = (index: number) => {
-    const row = rows[index];
-    return cursorOf(Array.from({ length: width }, (_, column) => row?.[keyAlias(column)] ?? ''));
-  };
-  return { items: rows, cursorAt, keyAt: (index) => cursorAt(index).join(',') };
+/** The keys are taken out before anybody has the rows: a processor may change them. */
+function pageOf<Row>(rows: pg.QueryResultRow[], items: Row[], places: readonly string[]): ReadPage<Row> {
+  const texts = places.map((place) => rows.map((row): string => row[place]));
+  const cursorAt = (index: number) => cursorOf(texts.map((column) => column[index] ?? ''));
+  return { items, cursorAt, keyAt: (index) => cursorAt(index).join(',') };
+}
+
+/** Types whose values are read as the very text that a cast to text gives, by example. */
+const asText: Readonly<Record<string, { readonly oid: number; readonly example: string }>> = {
+  bigint: { oid: pg.types.builtins.INT8, example: '9007199254740993' },
+  text: { oid: pg.types.builtins.TEXT, example: '01' },
+  uuid: { oid: pg.types.builtins.UUID, example: '00000000-0000-0000-0000-000000000001' },
+};
+
+/** Whether the rows hold a key's column under its own name, as text that the pool's parsers leave as it is. */
+function isReadAsText<Database, Table extends keyof Database & string, Row>(
+  { pool, query, table }: KeysetSource<Database, Table, Row>,
+  { name, typeName }: KeyColumn,
+): boolean {
+  const type = asText[typeName];
+  if (!type) return false;
+  const selections = (query.toOperationNode().selections ?? []).map(({ selection }) => selection);
+  // Of two columns of one name a row holds the last: every name must be known, and this one be there once.
+  const named = selections.filter((selection) => [name, undefined].includes(nameOf(selection)));
+  const [only] = named;
+  if (named.length !== 1 || !only || !ReferenceNode.is(only)) return false;
+  const from = only.table?.table;
+  const fromTable = [from?.schema?.name, from?.identifier.name].filter((part) => part !== undefined);
+  if (from && fromTable.join('.') !== table) return false;
+  const parse = (pool.options.types ?? pg.types).getTypeParser(type.oid, 'text');
+  return parse(type.example) === type.example;
+}
+
+/** The name of what is selected; undefined where that is not known, as of `*`. */
+function nameOf(selection: OperationNode): string | undefined {
+  if (AliasNode.is(selection)) return IdentifierNode.is(selection.alias) ? selection.alias.name : undefined;
+  if (ReferenceNode.is(selection) && ColumnNode.is(selection.column)) return selection.column.column.name;
+  return undefined;
 }

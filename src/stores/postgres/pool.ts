@@ -1,9 +1,13 @@
 import pg from 'pg';
 
-/** date, timestamp and timestamptz: as text, because a JavaScript Date cuts microseconds and knows a time zone. */
-const textTypes: readonly number[] = [1082, 1114, 1184];
+/**
+ * bigint: the text that it is by default too, without a look at each. date, timestamp and timestamptz: as text, because
+ * a JavaScript Date cuts microseconds and knows a time zone.
+ */
+const textTypes: readonly number[] = [20, 1082, 1114, 1184];
 
-const types: pg.CustomTypesConfig = {
+/** How every connection of ours reads values. */
+export const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
     textTypes.includes(oid)
       ? (text: string) => text

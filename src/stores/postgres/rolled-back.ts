@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { types } from './pool.ts';
 
 /** A pool whose every statement runs in one transaction that is never committed. */
 export interface RolledBackPool {
@@ -16,7 +17,7 @@ const savepoint = 'keystride_rolled_back';
  * Transactions on it must not overlap.
  */
 export async function rolledBackPool(connectionString: string, name: string): Promise<RolledBackPool> {
-  const client = new pg.Client({ connectionString, application_name: name, keepAlive: true });
+  const client = new pg.Client({ connectionString, application_name: name, types, keepAlive: true });
   client.on('error', () => undefined);
   await client.connect();
   await client.query('BEGIN');
@@ -26,7 +27,7 @@ export async function rolledBackPool(connectionString: string, name: string): Pr
   };
   const leased = { query, on: () => leased, off: () => leased, release: () => undefined };
   // What the stores use of a pool; nothing else is there.
-  const pool = { query, connect: () => Promise.resolve(leased) } as unknown as pg.Pool;
+  const pool = { options: { types }, query, connect: () => Promise.resolve(leased) } as unknown as pg.Pool;
   return {
     pool,
     end: async () => {

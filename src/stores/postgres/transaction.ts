@@ -99,11 +99,21 @@ async function rollback(client: pg.PoolClient): Promise<Error | undefined> {
 /** The statements of whatever transaction is open on a connection. */
 function transactionOn(client: pg.PoolClient): Transaction {
   return {
-    query: (text, values) => client.query(text, values),
+    query: (text, values) => client.query(text, values?.map(asParameter)),
     run: async <Query extends Compilable<unknown>>(query: Query) => {
       const { sql, parameters } = query.compile();
-      const result = await client.query(sql, [...parameters]);
+      const result = await client.query(sql, parameters.map(asParameter));
       return result.rows as InferResult<Query>;
     },
   };
+}
+
+/**
+ * An array of strings as the text that PostgreSQL reads it from: what the driver makes of it too, but element by element,
+ * and that is the larger part of writing a chunk. Anything else is the driver's.
+ */
+function asParameter(value: unknown): unknown {
+  if (!Array.isArray(value) || value.length === 0 || !value.every((element) => typeof element === 'string'))
+    return value;
+  return /["\\]/.test(value.join('')) ? value : `{"${value.join('","')}"}`;
 }

@@ -96,6 +96,8 @@ class ScriptedStep {
       reader,
       processor: (item, { signal }) => this.#process(item, signal),
       writer: { write: (items, transaction) => this.#write(items, transaction) },
+      beforeStep: () => this.#hook('beforeStep'),
+      afterStep: () => this.#hook('afterStep'),
       onSkip: (skips) => {
         for (const { item, key } of skips)
           for (const fault of this.#faults('onSkip', item ?? Number(key) + 1)) raise(fault);
@@ -110,6 +112,13 @@ class ScriptedStep {
             },
           }),
     });
+  }
+
+  async #hook(phase: 'beforeStep' | 'afterStep'): Promise<void> {
+    const faults = this.#faults(phase, 0);
+    if (faults.length === 0) return;
+    const [calls = 0] = await this.#count(phase, [0]);
+    for (const fault of faults) if (calls <= (fault.times ?? Infinity)) raise(fault);
   }
 
   #reader(): Reader<number> {
@@ -127,7 +136,7 @@ class ScriptedStep {
             if (calls <= (fault.times ?? Infinity)) await this.#loseConnection();
           }
         }
-        return page;
+        return this.#told.oneKey ? { ...page, keyAt: () => '0' } : page;
       },
     };
   }

@@ -14,13 +14,14 @@ export const scriptedErrors = [
   'memory',
   'reset',
   'constraint',
+  'odd',
 ] as const;
 
 /** One failure, as told. */
 const fault = z.object({
   /** `page` fails the read of the page that holds the item, `onSkip` the hook that is told of its skip. */
-  phase: z.enum(['read', 'page', 'process', 'write', 'onSkip']),
-  /** The item, from 1. */
+  phase: z.enum(['read', 'page', 'process', 'write', 'onSkip', 'beforeStep', 'afterStep']),
+  /** The item, from 1; 0 for the step itself. */
   item: z.int(),
   error: z.enum(scriptedErrors).default('scripted'),
   /** How often it fails before it succeeds; for ever when left out. A read fails for ever. */
@@ -49,6 +50,8 @@ const script = {
   itemMilliseconds: setting(z.int().min(0).default(0)),
   /** Called with every item; 429 and 503 are errors of the product's own kind. */
   apiUrl: setting(z.url().optional()),
+  /** The reader gives all items one key, as an API does that repeats itself. */
+  oneKey: setting(z.boolean().default(false)),
   skipPolicy: setting(z.enum(['none', 'scripted', 'throws']).default('none')),
   chunkSize: setting(z.int().min(1).default(2)),
   concurrency: setting(z.int().min(1).default(1)),
@@ -131,7 +134,20 @@ const flowParameters = z.object({
   ...script,
   flow: setting(
     z
-      .enum(['inOrder', 'branch', 'loop', 'parallel', 'branches', 'nested', 'nestedWrongly', 'nestedBeside'])
+      .enum([
+        'inOrder',
+        'branch',
+        'loop',
+        'again',
+        'parallel',
+        'branches',
+        'tolerant',
+        'retold',
+        'unknown',
+        'nested',
+        'nestedWrongly',
+        'nestedBeside',
+      ])
       .default('inOrder'),
   ),
 });

@@ -28,6 +28,7 @@ function errorOf(kind: Fault['error'], message: string): Error {
   if (kind === 'other') return new OtherError(message);
   if (kind === 'reset')
     return Object.assign(new Error(`read ECONNRESET: ${message}`), { code: 'ECONNRESET' });
+  if (kind === 'odd') return new ScriptedError(`a zero byte \0 and half an emoji \ud83d: ${message}`);
   if (kind === 'programming') return thrownBy(() => (undefined as unknown as { value: number }).value);
   // More than any machine has: the engine of JavaScript itself refuses.
   if (kind === 'memory') return thrownBy(() => new ArrayBuffer(2 ** 52));

@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/workflow';
 import type { JobProgress } from '../../../src/contract/progress.ts';
 import { type JobFlow, runJob } from '../../../src/engine/workflow/run-job.ts';
 
@@ -44,6 +45,23 @@ const flows: Record<string, (job: JobFlow) => Promise<void>> = {
       await job.step('finish');
     };
     await Promise.all([job.step('items'), second()]);
+  },
+  tolerant: async (job) => {
+    await Promise.allSettled([job.step('items'), job.step('more')]);
+  },
+  retold: async (job) => {
+    try {
+      await job.step('items');
+    } catch (cause) {
+      throw ApplicationFailure.create({ message: 'told otherwise', cause: cause as Error });
+    }
+  },
+  again: async (job) => {
+    for (const step of ['items', 'prepare', 'items', 'prepare']) await job.step(step);
+  },
+  unknown: async (job) => {
+    await job.step('prepare');
+    await job.step('nonsense');
   },
   nested: async (job) => {
     await job.step('prepare');

@@ -6,7 +6,7 @@ import { failure } from '../../../contract/errors.ts';
 import type { Counters } from '../../../contract/progress.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
-import { fenced } from './claim.ts';
+import { fenced, reopenInstance } from './claim.ts';
 
 /** One partition of one claim. */
 export interface PartitionKey {
@@ -61,7 +61,11 @@ export async function takeCheckpoint(pool: pg.Pool, key: PartitionKey, holder: s
     .set({ holder, updated_at: sql<string>`now()` })
     .where('epoch', '=', String(key.claim.epoch))
     .returning(checkpointColumns);
-  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
+  const [row] = await inTransaction(pool, async (transaction) => {
+    const taken = await transaction.run(query);
+    if (taken.length > 0) await reopenInstance(transaction, key.claim);
+    return taken;
+  });
   if (!row) throw fenced(key.claim);
   return checkpointOf(row);
 }

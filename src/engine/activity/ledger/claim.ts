@@ -128,15 +128,31 @@ function carriedClaim(carried: Claim, owner: Owner): Claim {
  * @throws Fenced when a later execution has claimed it already.
  */
 export async function holdClaim(transaction: Transaction, claim: Claim): Promise<void> {
-  const held = await transaction.run(
+  const [held] = await transaction.run(
     migration
       .selectFrom('keystride.instance')
-      .select('epoch')
+      .select('status')
       .where('instance_key', '=', claim.instance)
       .where('epoch', '=', String(claim.epoch))
       .forShare(),
   );
-  if (held.length === 0) throw fenced(claim);
+  if (!held) throw fenced(claim);
+  if (held.status !== 'running') await reopenInstance(transaction, claim);
+}
+
+/**
+ * Notes that an execution which has failed or was stopped goes on under the claim it had: its history was reset to a
+ * moment after the claim. From here on it runs for everybody, as after a claim.
+ */
+export async function reopenInstance(transaction: Transaction, claim: Claim): Promise<void> {
+  await transaction.run(
+    migration
+      .updateTable('keystride.instance')
+      .set({ status: 'running', closed_at: null })
+      .where('instance_key', '=', claim.instance)
+      .where('epoch', '=', String(claim.epoch))
+      .where('status', 'in', ['failed', 'stopped']),
+  );
 }
 
 /**
@@ -162,14 +178,17 @@ export async function holdInstanceAtRest(transaction: Transaction, instance: str
   );
 }
 
-/** Records how the execution ended. Doing it again changes nothing; after a later claim it does nothing. */
+/**
+ * Records how the execution ended. Doing it again changes nothing; after a later claim it does nothing, nor once the
+ * instance has completed. A run that was reset after it had failed may end otherwise the second time.
+ */
 export async function closeInstance(pool: pg.Pool, claim: Claim, outcome: JobOutcome): Promise<void> {
   const query = migration
     .updateTable('keystride.instance')
     .set({ status: outcome, closed_at: sql<string>`now()` })
     .where('instance_key', '=', claim.instance)
     .where('epoch', '=', String(claim.epoch))
-    .where('status', '=', 'running');
+    .where('status', 'not in', ['completed', outcome]);
   await inTransaction(pool, (transaction) => transaction.run(query));
 }
 

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Claim } from '../../../contract/activities.ts';
 import type { DeadLetter } from '../../../contract/alerts.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
+import { storableText } from '../../../stores/postgres/storable-text.ts';
 import { inTransaction } from '../../../stores/postgres/transaction.ts';
 
 /**
@@ -10,7 +11,7 @@ import { inTransaction } from '../../../stores/postgres/transaction.ts';
  * @returns whether it was not there yet.
  */
 export async function recordDeadLetter(pool: pg.Pool, claim: Claim, letter: DeadLetter): Promise<boolean> {
-  const { instance, step, partition, key, phase, code, fingerprint, message, attempts } = letter;
+  const { instance, step, partition, phase, attempts } = letter;
   const query = migration
     .insertInto('keystride.dead_letter')
     .values({
@@ -18,7 +19,11 @@ export async function recordDeadLetter(pool: pg.Pool, claim: Claim, letter: Dead
       epoch: claim.epoch,
       workflow_id: letter.workflowId,
       run_id: letter.runId,
-      ...{ step, partition, item_key: key, phase, code, fingerprint, message, attempts },
+      ...{ step, partition, phase, attempts },
+      item_key: storableText(letter.key),
+      code: storableText(letter.code),
+      fingerprint: storableText(letter.fingerprint),
+      message: storableText(letter.message),
     })
     .onConflict((conflict) => conflict.doNothing())
     .returning('item_key');

@@ -1,0 +1,7 @@
+/**
+ * A text as PostgreSQL can keep it, also inside of `jsonb`: it has no zero byte, for which a visible sign is put, and no
+ * half of a surrogate pair, which is left by whoever cuts a text in the middle of a character.
+ */
+export function storableText(text: string): string {
+  return text.replaceAll('\0', '\u2400').toWellFormed();
+}
