@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import path from 'node:path';
 import { run } from './executables.ts';
 import { ourModule, packageRoot } from './own-files.ts';
@@ -14,7 +24,11 @@ export async function workflowBundle(cache: string, report: Reporter): Promise<s
   const directory = path.join(cache, 'workflow-bundles');
   mkdirSync(directory, { recursive: true });
   const bundle = path.join(directory, `${hashOfSources()}.js`);
-  if (existsSync(bundle)) return bundle;
+  if (existsSync(bundle)) {
+    const now = new Date();
+    utimesSync(bundle, now, now);
+    return bundle;
+  }
   report.step('bundling the workflows (once a change)');
   const unfinished = `${bundle}.${process.pid}`;
   await run(process.execPath, [ourModule('dev/write-workflow-bundle'), unfinished], { timeoutMs: 120_000 });
@@ -34,9 +48,15 @@ function hashOfSources(): string {
   return hash.digest('hex').slice(0, 20);
 }
 
-/** Bundles of older sources, but the youngest few: another checkout may share the cache. */
-function forgetOthers(directory: string, current: string): void {
-  const bundles = readdirSync(directory).filter((name) => name !== path.basename(current));
-  if (bundles.length < 20) return;
-  for (const name of bundles) rmSync(path.join(directory, name), { force: true });
+/** A stack that is up starts workers from its bundle for so long without asking for it again, in milliseconds. */
+const inUseFor = 3 * 24 * 60 * 60_000;
+
+/** Removes bundles of other sources that nobody has used for days: another checkout may share the cache. */
+export function forgetOthers(directory: string, current: string): void {
+  const oldest = Date.now() - inUseFor;
+  for (const name of readdirSync(directory)) {
+    const file = path.join(directory, name);
+    if (file !== current && (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? oldest) < oldest)
+      rmSync(file, { force: true });
+  }
 }

@@ -215,7 +215,7 @@ function reportOf(runs: readonly ProvedRun[], happened: ReadonlyMap<FaultPlace, 
   };
 }
 
-/** Does something for each seed, so many at a time. */
+/** Does something for each seed, so many at a time. When it fails for one, no more are begun, and the others end. */
 async function eachOf(
   seeds: readonly number[],
   atATime: number,
@@ -225,7 +225,17 @@ async function eachOf(
   const worker = async () => {
     for (let seed = left.shift(); seed !== undefined; seed = left.shift()) await work(seed);
   };
-  await Promise.all(Array.from({ length: Math.min(atATime, seeds.length) }, worker));
+  // Whoever stops the stack must find nobody at work on it: a run that is left to itself keeps the process alive.
+  const ends = await Promise.allSettled(
+    Array.from({ length: Math.min(atATime, seeds.length) }, () =>
+      worker().catch((error: unknown) => {
+        left.length = 0;
+        throw error;
+      }),
+    ),
+  );
+  const failed = ends.find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 async function clockOf(databaseUrl: string): Promise<Date> {
