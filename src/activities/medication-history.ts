@@ -56,9 +56,7 @@ function byItems(pool: pg.Pool, date: string) {
     // Rules about a single medication belong here: what is returned is written, null is left out.
     processor: (row) => row,
     writer: {
-      write: async (rows, transaction) => {
-        await writeHistory(transaction, historyRows(date, rows));
-      },
+      write: (rows, transaction) => writeHistory(transaction, historyRows(date, rows)),
     },
   });
 }

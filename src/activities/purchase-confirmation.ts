@@ -42,7 +42,9 @@ export const purchaseConfirmationSteps = ({
       },
       writer: {
         write: async (ids, transaction) => {
-          await transaction.query(confirmOrders, [ids]);
+          const { rowCount } = await transaction.query(confirmOrders, [ids]);
+          // Those that their customers have confirmed meanwhile are filtered: the books say what this job has done.
+          return rowCount ?? 0;
         },
       },
     }),

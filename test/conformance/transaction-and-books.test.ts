@@ -128,6 +128,28 @@ test('33: 30 items, those over 20 filtered, one write fails → read 30, filtere
   });
 });
 
+describe('33: a writer that counts what it has written', () => {
+  test('what was there already is filtered, and the books agree with the target', async () => {
+    const { report } = await fixture.run('counted', { items: 6, alreadyThere: [2, 3] });
+    expect(report?.steps[0]).toMatchObject({ read: 6, filtered: 2, written: 4, skipped: 0 });
+    expect(await fixture.effects('counted')).toMatchObject({ read: 6, filtered: 2, written: [1, 4, 5, 6] });
+  });
+
+  test('in halves too, with an item that cannot be written among them', async () => {
+    const told = { items: 8, chunkSize: 8, alreadyThere: [2, 7], filtered: [8] };
+    const { report } = await fixture.run('countedHalves', { ...told, faults: [fails('write', 4)] });
+    expect(report?.steps[0]).toMatchObject({ read: 8, filtered: 3, written: 4, skipped: 1 });
+    expect(await fixture.effects('countedHalves')).toMatchObject({ writtenCount: 4, written: [1, 3, 5, 6] });
+  });
+
+  test('a count of more than there was ends the step, and nothing of the chunk is there', async () => {
+    const { status, message } = await fixture.run('miscounted', { alreadyThere: [], miscount: 1 });
+    expect(status).toBe('failed');
+    expect(message).toMatch(/BooksDoNotBalance.*written 3 of the 2 items/);
+    expect(await fixture.effects('miscounted')).toMatchObject({ read: 0, writtenCount: 0, written: [] });
+  });
+});
+
 test('34: a page is retried ten times → counters as if once', async () => {
   const faults = [fails('page', 5, { times: 10 }), fails('process', 2), fails('write', 6)];
   const handle = await fixture.start('tenfold', { items: 8, faults, filtered: [3] });

@@ -10,6 +10,8 @@ export interface Chunk {
   readonly sources: readonly Slot[];
   readonly skips: readonly Skip[];
   readonly filtered: number;
+  /** Outputs that the writer has found to be written already, and has counted. */
+  readonly unwritten?: number;
   /** The key of its first item; null for a chunk without items. */
   readonly first: Cursor | null;
   /** The key of its last item; null for a chunk without items, which only marks the end. */
@@ -51,8 +53,9 @@ export function withSkips(chunk: Chunk, skipped: ReadonlyMap<number, Skip>): Chu
 }
 
 /** What a chunk adds to its partition's counters. */
-export function countersOfChunk({ outputs, skips, filtered }: Chunk): Counters {
+export function countersOfChunk({ outputs, skips, filtered, unwritten = 0 }: Chunk): Counters {
   const readSkipped = skips.filter(({ phase }) => phase === 'read').length;
   const read = outputs.length + filtered + skips.length - readSkipped;
-  return { read, readSkipped, filtered, written: outputs.length, skipped: skips.length };
+  const written = outputs.length - unwritten;
+  return { read, readSkipped, filtered: filtered + unwritten, written, skipped: skips.length };
 }

@@ -47,8 +47,11 @@ export interface Writer<Output> {
   /**
    * Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk, and on
    * halves of it when an item that may be skipped cannot be written.
+   *
+   * @returns how many it has written, where it can count them: the others, which were as they should be already, are
+   * then filtered, and the books agree with the target. A writer that cannot count returns nothing.
    */
-  write(outputs: readonly Output[], transaction: Transaction): Promise<void>;
+  write(outputs: readonly Output[], transaction: Transaction): Promise<number | void>;
 }
 
 interface StepWork {

@@ -65,16 +65,21 @@ async function writeChunk(
   bisectAfter: number | undefined,
 ): Promise<Chunk> {
   const { key, holder, work, policy } = committer;
-  const advance = { cursor: chunk.cursor, counters: countersOfChunk(chunk), done: chunk.last };
+  const expected = countersOfChunk(chunk);
+  const advance = { cursor: chunk.cursor, counters: expected, done: chunk.last };
   await advanceCheckpoint(transaction, key, holder, seq, advance);
   faultPoint('afterCompareAndSet');
-  let written = chunk;
-  if (bisectAfter === undefined) await writeOutputs(committer, chunk, transaction);
-  else {
-    written = await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
-    const lost = chunk.outputs.length - written.outputs.length;
-    await amendCounters(transaction, key, { read: 0, filtered: 0, written: -lost, skipped: lost });
-  }
+  const written =
+    bisectAfter === undefined
+      ? await writeOutputs(committer, chunk, transaction)
+      : await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
+  const counted = countersOfChunk(written);
+  await amendCounters(transaction, key, {
+    read: counted.read - expected.read,
+    filtered: counted.filtered - expected.filtered,
+    written: counted.written - expected.written,
+    skipped: counted.skipped - expected.skipped,
+  });
   faultPoint('afterWrites');
   if (written.skips.length > 0) {
     await recordSkips(transaction, key, written.skips, policy.skip?.rate);

@@ -1,4 +1,5 @@
 import type { ErrorClass } from '../../contract/classification.ts';
+import { failure } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { type Chunk, withSkips } from './chunk.ts';
 import type { AnyChunkWork, PartialWrite } from './chunks.ts';
@@ -35,18 +36,40 @@ export function writeSkip(slot: Slot, error: unknown, found: ErrorClass, attempt
   };
 }
 
-/** Writes a chunk's outputs in its transaction. @throws WriterFailed */
+/**
+ * Writes a chunk's outputs in its transaction.
+ *
+ * @returns the chunk with what the writer has counted.
+ * @throws WriterFailed
+ */
 export async function writeOutputs(
   { work }: ChunkWriting,
   chunk: Chunk,
   transaction: Transaction,
-): Promise<void> {
-  if (chunk.outputs.length === 0) return;
+): Promise<Chunk> {
+  if (chunk.outputs.length === 0) return chunk;
+  let count: number | void;
   try {
-    await work.writer.write(chunk.outputs, transaction);
+    count = await work.writer.write(chunk.outputs, transaction);
   } catch (error) {
     throw new WriterFailed(safeMessage(error), { cause: error });
   }
+  return withUnwritten(chunk, unwrittenOf(chunk.outputs.length, count));
+}
+
+/** How many outputs a writer has found to be there already. @throws BooksDoNotBalance */
+function unwrittenOf(given: number, count: number | void): number {
+  if (count === undefined) return 0;
+  if (Number.isInteger(count) && count >= 0 && count <= given) return given - count;
+  throw failure(
+    'BooksDoNotBalance',
+    `the writer says that it has written ${count} of the ${given} items that it was given. Nothing of the chunk has committed. ` +
+      'Let it return the number of items, not of rows, or nothing.',
+  );
+}
+
+function withUnwritten(chunk: Chunk, unwritten: number): Chunk {
+  return unwritten === 0 ? chunk : { ...chunk, unwritten };
 }
 
 /**
@@ -64,12 +87,13 @@ export async function writeBisecting(
   mostSkips: number,
 ): Promise<Chunk> {
   const skipped = new Map<number, Skip>();
+  let unwritten = 0;
   const writeRange = async (from: number, to: number): Promise<void> => {
     await transaction.query('SAVEPOINT keystride_half');
+    let count: number | void;
     try {
-      await writing.work.writer.write(chunk.outputs.slice(from, to), transaction);
+      count = await writing.work.writer.write(chunk.outputs.slice(from, to), transaction);
       await transaction.query('RELEASE SAVEPOINT keystride_half');
-      return;
     } catch (error) {
       const found = writing.classify(error);
       if (found.decision === 'retry' && found.exhausted !== 'skip')
@@ -78,15 +102,16 @@ export async function writeBisecting(
       const slot = chunk.sources[from] as Slot;
       if (!isSkippable(found)) throw new ItemFailed(error, found, slot.key, attempts, 'write');
       if (to - from === 1) skipped.set(from, writeSkip(slot, error, found, attempts));
+      // More than the step allows: the limit refuses the chunk, however many more there are.
+      if (to - from === 1 || skipped.size > mostSkips) return;
+      const middle = Math.floor((from + to) / 2);
+      await writeRange(from, middle);
+      return writeRange(middle, to);
     }
-    // More than the step allows: the limit refuses the chunk, however many more there are.
-    if (to - from === 1 || skipped.size > mostSkips) return;
-    const middle = Math.floor((from + to) / 2);
-    await writeRange(from, middle);
-    await writeRange(middle, to);
+    unwritten += unwrittenOf(to - from, count);
   };
   await writeRange(0, chunk.outputs.length);
-  return withSkips(chunk, skipped);
+  return withSkips(withUnwritten(chunk, unwritten), skipped);
 }
 
 /**

@@ -158,10 +158,11 @@ class ScriptedStep {
     return filtered.includes(item) ? null : item;
   }
 
-  async #write(items: readonly number[], transaction: Transaction): Promise<void> {
-    const { run, heldInWriter, swallowedAt } = this.#told;
-    const calls = await this.#count('write', items);
-    const failing = items.flatMap((item, index) =>
+  async #write(given: readonly number[], transaction: Transaction): Promise<number | void> {
+    const { run, heldInWriter, swallowedAt, alreadyThere, miscount } = this.#told;
+    const calls = await this.#count('write', given);
+    const items = given.filter((item) => !alreadyThere?.includes(item));
+    const failing = given.flatMap((item, index) =>
       this.#faults('write', item).filter(({ times }) => (calls[index] ?? 0) <= (times ?? Infinity)),
     );
     const refused = new Set(failing.filter(({ error }) => error === 'constraint').map(({ item }) => item));
@@ -174,6 +175,7 @@ class ScriptedStep {
     if (items.includes(swallowedAt)) await transaction.query('SELECT 1 / 0').catch(() => undefined);
     // After the rows: what an error leaves behind is for the engine to take back.
     for (const fault of failing) raise(fault);
+    return alreadyThere === undefined ? undefined : items.length + miscount;
   }
 
   #faults(phase: Fault['phase'], item: number): Fault[] {

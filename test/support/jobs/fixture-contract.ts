@@ -47,6 +47,10 @@ const script = {
   heldInWriter: setting(z.array(z.int()).default([])),
   /** An item whose writer swallows an error of its transaction. */
   swallowedAt: setting(z.int().default(0)),
+  /** Items that the writer finds to be written already: with this it counts what it writes. */
+  alreadyThere: setting(z.array(z.int()).optional()),
+  /** What the writer adds to its count. */
+  miscount: setting(z.int().default(0)),
   itemMilliseconds: setting(z.int().min(0).default(0)),
   /** Called with every item; 429 and 503 are errors of the product's own kind. */
   apiUrl: setting(z.url().optional()),
