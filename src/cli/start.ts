@@ -235,6 +235,8 @@ const refusals: readonly (FailureType | undefined)[] = [
 function throwRefusal(error: unknown, { workflowId, runId }: StartedRun): void {
   const cause = error instanceof WorkflowFailedError ? error.cause : error;
   if (!(cause instanceof Error) || !refusals.includes(failureTypeOf(cause))) return;
+  // A step may find parameters wrong that only the databases can judge: then the run has begun, and has failed.
+  if (/ step \S+ failed\./.test(describeError(cause))) return;
   throw jobFailure(cause, { message: describeError(cause), details: { workflowId, runId } });
 }
 
