@@ -38,7 +38,7 @@ export function planCommand(): Command {
 }
 
 async function plan(name: string, options: PlanCommandOptions): Promise<void> {
-  const job = jobNamed(name);
+  const job = jobNamed(name, 'Plan');
   const input = parametersFromText(job, options.param ?? []);
   const needs = ['temporal', 'databaseUrl', 'sourceDatabaseUrl', 'mongodbUrl', 'legacyApiUrl'] as const;
   const config = loadConfig(process.env, needs);

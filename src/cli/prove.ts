@@ -1,13 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
 import { loadConfig } from '../config.ts';
-import { catalogue, findJob } from '../contract/index.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
 import { count, shellWord } from './format.ts';
 import { collect, outputOption, wholeNumber, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
+import { exitCodes, printJson, printLine, progressLine } from './output.ts';
+import { jobNamed } from './start.ts';
 
 interface ProveCommandOptions extends OutputOptions {
   param?: string[];
@@ -57,14 +57,7 @@ const chunksOfRows = 8;
 const leastRows = 800;
 
 async function proveJob(name: string, options: ProveCommandOptions): Promise<void> {
-  const job = findJob(name);
-  if (job === undefined) {
-    const known = catalogue.map((one) => one.name).join(', ');
-    throw new CommandError(
-      { what: `there is no job ${name}`, todo: `Prove one of: ${known}. keystride jobs describes them.` },
-      { exitCode: exitCodes.usage, type: 'UnknownJob' },
-    );
-  }
+  const job = jobNamed(name, 'Prove');
   const { databaseUrl, sourceDatabaseUrl } = loadConfig(process.env, [], { ignoreStack: true });
   const seed = options.seed ?? randomInt(1, 1_000_000);
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));

@@ -10,7 +10,7 @@ import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
-import { shellWord } from './format.ts';
+import { plain, shellWord } from './format.ts';
 import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
 import { reportEnd } from './status.ts';
@@ -85,17 +85,25 @@ async function start(name: string, options: StartOptions): Promise<void> {
 }
 
 function requestOf(name: string, options: StartOptions): StartRequest {
-  const job = jobNamed(name);
+  const job = jobNamed(name, 'Start');
   return startRequest(job, parametersFromText(job, options.param ?? []), options.id);
 }
 
-/** The job of that name. @throws CommandError of type UnknownJob, naming those there are */
-export function jobNamed(name: string): JobDefinition {
+/**
+ * The job of that name.
+ *
+ * @param todo what is to be done with one: `Start`, `Plan`.
+ * @throws CommandError of type UnknownJob, naming those there are
+ */
+export function jobNamed(name: string, todo: string): JobDefinition {
   const job = findJob(name);
   if (job) return job;
   const known = catalogue.map((one) => one.name).join(', ');
   throw new CommandError(
-    { what: `there is no job ${name}`, todo: `Start one of: ${known}. keystride jobs describes them.` },
+    {
+      what: `there is no job ${plain(name)}`,
+      todo: `${todo} one of: ${known}. keystride jobs describes them.`,
+    },
     { exitCode: exitCodes.usage, type: 'UnknownJob' },
   );
 }

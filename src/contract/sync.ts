@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Cursor } from './cursor.ts';
-import type { SkipPolicy } from './policy.ts';
+import { chunkStep, type SkipPolicy, taskletStep, verificationStep } from './policy.ts';
 
 /** How a sync tells what it has not copied yet. */
 export const syncModes = ['bulk', 'incrementing', 'timestamp', 'timestamp+incrementing'] as const;
@@ -42,7 +42,7 @@ export const syncParameters = {
 };
 
 /** A row that the sink refuses is skipped: it does not fit a type, violates a constraint, or a trigger objects. */
-export const refusedRows: SkipPolicy = {
+const refusedRows: SkipPolicy = {
   codes: ['SQLSTATE_22', 'SQLSTATE_23', 'SQLSTATE_54', 'SQLSTATE_P0001'],
 };
 
@@ -75,4 +75,25 @@ export interface HeldBackBy {
   readonly application: string | null;
   readonly state: string | null;
   readonly seconds: number | null;
+}
+
+/** The steps of every sync. */
+export const syncPolicies = {
+  begin: taskletStep(),
+  copy: chunkStep({ chunkSize: 5000, skip: refusedRows }),
+  sweep: chunkStep({ chunkSize: 5000, skip: refusedRows }),
+  remember: taskletStep(),
+  /** Not part of a run: `keystride verify` asks for it. */
+  verify: verificationStep({ chunkSize: 20_000 }),
+};
+
+/** What the parameters of a sync say of its steps. */
+export function tuneSync({
+  partitions,
+  skipLimit,
+}: {
+  readonly partitions: number;
+  readonly skipLimit: number;
+}) {
+  return { copy: { partitions, window: partitions, skipLimit }, sweep: { skipLimit } };
 }

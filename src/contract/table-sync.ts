@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { defineJob } from './job.ts';
-import { chunkStep, taskletStep, verificationStep } from './policy.ts';
-import { refusedRows, syncMode, syncParameters } from './sync.ts';
+import { syncMode, syncParameters, syncPolicies, tuneSync } from './sync.ts';
 
 const table = z.string().regex(/^[^\s.:,"]+(\.[^\s.:,"]+)?$/u, 'a table, as name or schema.name, is wanted');
 
@@ -40,16 +39,6 @@ export const tableSync = defineJob({
       path: ['timestamp'],
       error: 'the timestamp modes need a timestamp column',
     }),
-  steps: {
-    begin: taskletStep(),
-    copy: chunkStep({ chunkSize: 5000, skip: refusedRows }),
-    sweep: chunkStep({ chunkSize: 5000, skip: refusedRows }),
-    remember: taskletStep(),
-    /** Not part of a run: `keystride verify` asks for it. */
-    verify: verificationStep({ chunkSize: 20_000 }),
-  },
-  tune: ({ partitions, skipLimit }) => ({
-    copy: { partitions, window: partitions, skipLimit },
-    sweep: { skipLimit },
-  }),
+  steps: syncPolicies,
+  tune: tuneSync,
 });

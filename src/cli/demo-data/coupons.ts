@@ -1,16 +1,7 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config.ts';
 import { createDemoCoupons } from '../../dev/demo-data/coupons.ts';
 import { count } from '../format.ts';
-import {
-  countOf,
-  explained,
-  kindCommand,
-  printMade,
-  progressOf,
-  seedAndReset,
-  type KindOptions,
-} from './kind.ts';
+import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
 The rows go into tables coupon and member_coupon of the migration database (DATABASE_URL), where couponExchange finds
@@ -27,16 +18,13 @@ export function couponsCommand(): Command {
   );
 }
 
-async function coupons(options: KindOptions): Promise<void> {
-  const wanted = countOf(options, 'coupons');
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
-  const request = { databaseUrl, count: wanted, ...seedAndReset(options), onProgress: progressOf('coupons') };
-  const made = await explained(databaseUrl, () => createDemoCoupons(request));
-  const told =
-    `${count(made.memberCoupons)} coupons, ${count(made.unused)} of them unused, ` +
-    `held by ${count(made.members)} members`;
-  const next =
-    `keystride start couponExchange --param name="Autumn sale" --param description="For a month." ` +
-    `--param amountType=RATE --param amount=10 --param expiredCouponId=${made.couponId} --watch`;
-  printMade(made, told, next, options);
+function coupons(options: KindOptions): Promise<void> {
+  return makeKind(options, 'coupons', createDemoCoupons, (made) => ({
+    told:
+      `${count(made.memberCoupons)} coupons, ${count(made.unused)} of them unused, ` +
+      `held by ${count(made.members)} members`,
+    next:
+      `keystride start couponExchange --param name="Autumn sale" --param description="For a month." ` +
+      `--param amountType=RATE --param amount=10 --param expiredCouponId=${made.couponId} --watch`,
+  }));
 }

@@ -1,4 +1,6 @@
 import { Command } from 'commander';
+import { loadConfig } from '../../config.ts';
+import type { DemoDataOptions } from '../../dev/demo-data/database.ts';
 import { withoutCredentials } from '../../environment.ts';
 import { reasonOf } from '../failures.ts';
 import { count } from '../format.ts';
@@ -35,6 +37,28 @@ export function countOf({ count: wanted }: KindOptions, what: string, otherwise 
     { what: `nobody has said how many ${what}`, todo: `Give --count N${otherwise}.` },
     { exitCode: exitCodes.usage, type: 'Usage' },
   );
+}
+
+/**
+ * Makes rows in the migration database and tells of them.
+ *
+ * @param what they are called.
+ * @param make makes them.
+ * @param tell what came of it, and the command that does something with it.
+ * @throws CommandError
+ */
+export async function makeKind<Made extends object>(
+  options: KindOptions,
+  what: string,
+  make: (request: DemoDataOptions) => Promise<Made>,
+  tell: (made: Made) => { readonly told: string; readonly next: string },
+): Promise<void> {
+  const wanted = countOf(options, what);
+  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const request = { databaseUrl, count: wanted, ...seedAndReset(options), onProgress: progressOf(what) };
+  const made = await explained(databaseUrl, () => make(request));
+  const { told, next } = tell(made);
+  printMade(made, told, next, options);
 }
 
 /** Tells how far it is. */

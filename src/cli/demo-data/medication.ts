@@ -1,16 +1,7 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config.ts';
 import { createDemoMedication } from '../../dev/demo-data/medication.ts';
 import { count } from '../format.ts';
-import {
-  countOf,
-  explained,
-  kindCommand,
-  printMade,
-  progressOf,
-  seedAndReset,
-  type KindOptions,
-} from './kind.ts';
+import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
 The rows go into table management of the migration database (DATABASE_URL), where medicationHistory finds them: members
@@ -25,16 +16,9 @@ export function medicationCommand(): Command {
   return kindCommand('medication', 'medication that members take', help).action(medication);
 }
 
-async function medication(options: KindOptions): Promise<void> {
-  const wanted = countOf(options, 'rows');
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
-  const request = {
-    databaseUrl,
-    count: wanted,
-    ...seedAndReset(options),
-    onProgress: progressOf('rows'),
-  };
-  const made = await explained(databaseUrl, () => createDemoMedication(request));
-  const told = `${count(made.management)} rows of management, ${count(made.history)} of history`;
-  printMade(made, told, 'keystride start medicationHistory --param date=2025-10-01 --watch', options);
+function medication(options: KindOptions): Promise<void> {
+  return makeKind(options, 'rows', createDemoMedication, (made) => ({
+    told: `${count(made.management)} rows of management, ${count(made.history)} of history`,
+    next: 'keystride start medicationHistory --param date=2025-10-01 --watch',
+  }));
 }

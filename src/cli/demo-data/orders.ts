@@ -1,17 +1,8 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config.ts';
 import { createDemoOrders } from '../../dev/demo-data/orders.ts';
 import { count } from '../format.ts';
 import { wholeNumber } from '../options.ts';
-import {
-  countOf,
-  explained,
-  kindCommand,
-  printMade,
-  progressOf,
-  seedAndReset,
-  type KindOptions,
-} from './kind.ts';
+import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
 The rows go into table orders of the migration database (DATABASE_URL), where purchaseConfirmation finds them: 95 of 100
@@ -28,19 +19,15 @@ export function ordersCommand(): Command {
     .action(orders);
 }
 
-async function orders(options: KindOptions & { negativeEvery?: number }): Promise<void> {
-  const { negativeEvery } = options;
-  const wanted = countOf(options, 'orders');
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
-  const request = {
-    databaseUrl,
-    count: wanted,
-    ...seedAndReset(options),
-    ...(negativeEvery !== undefined && { negativeEvery }),
-    onProgress: progressOf('orders'),
-  };
-  const made = await explained(databaseUrl, () => createDemoOrders(request));
-  const told = `${count(made.orders)} orders, ${count(made.unconfirmed)} of them delivered and not confirmed`;
-  const next = 'keystride start purchaseConfirmation --param deliveredBefore=2025-10-01 --watch';
-  printMade(made, told, next, options);
+function orders({ negativeEvery, ...options }: KindOptions & { negativeEvery?: number }): Promise<void> {
+  const own = negativeEvery === undefined ? {} : { negativeEvery };
+  return makeKind(
+    options,
+    'orders',
+    (request) => createDemoOrders({ ...request, ...own }),
+    (made) => ({
+      told: `${count(made.orders)} orders, ${count(made.unconfirmed)} of them delivered and not confirmed`,
+      next: 'keystride start purchaseConfirmation --param deliveredBefore=2025-10-01 --watch',
+    }),
+  );
 }

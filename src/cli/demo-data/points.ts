@@ -1,17 +1,8 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config.ts';
 import { createDemoPoints } from '../../dev/demo-data/points.ts';
 import { count } from '../format.ts';
 import { wholeNumber } from '../options.ts';
-import {
-  countOf,
-  explained,
-  kindCommand,
-  printMade,
-  progressOf,
-  seedAndReset,
-  type KindOptions,
-} from './kind.ts';
+import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
 The rows go into table point_event of the migration database (DATABASE_URL), where pointSettlement finds them: accruals,
@@ -28,18 +19,15 @@ export function pointsCommand(): Command {
     .action(points);
 }
 
-async function points(options: KindOptions & { members?: number }): Promise<void> {
-  const { members } = options;
-  const wanted = countOf(options, 'events');
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
-  const request = {
-    databaseUrl,
-    count: wanted,
-    ...seedAndReset(options),
-    ...(members !== undefined && { members }),
-    onProgress: progressOf('events'),
-  };
-  const made = await explained(databaseUrl, () => createDemoPoints(request));
-  const told = `${count(made.events)} events of ${count(made.members)} members`;
-  printMade(made, told, 'keystride start pointSettlement --param date=2025-10-01 --watch', options);
+function points({ members, ...options }: KindOptions & { members?: number }): Promise<void> {
+  const own = members === undefined ? {} : { members };
+  return makeKind(
+    options,
+    'events',
+    (request) => createDemoPoints({ ...request, ...own }),
+    (made) => ({
+      told: `${count(made.events)} events of ${count(made.members)} members`,
+      next: 'keystride start pointSettlement --param date=2025-10-01 --watch',
+    }),
+  );
 }

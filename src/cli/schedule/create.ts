@@ -1,6 +1,5 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import { Command, Option } from 'commander';
-import { catalogue, findJob } from '../../contract/index.ts';
 import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
@@ -8,6 +7,7 @@ import { withSession, type Session } from '../connection.ts';
 import { plain, shellWord } from '../format.ts';
 import { collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
+import { jobNamed } from '../start.ts';
 import { lostToClocks } from './clocks.ts';
 import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
 
@@ -86,7 +86,7 @@ function overlapOption(): Option {
 }
 
 async function create(name: string, options: CreateOptions): Promise<void> {
-  const job = jobOf(name);
+  const job = jobNamed(name, 'Schedule');
   const parameters = parametersFromText(job, options.param ?? []);
   const { timezone: timeZone, id: scheduleId = job.name } = options;
   const now = { scheduledAt: new Date(), timeZone };
@@ -104,19 +104,6 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     announce(created);
     for (const warning of warnings) progressLine(`  note  ${warning}`);
   });
-}
-
-function jobOf(name: string): JobDefinition {
-  const job = findJob(name);
-  if (job !== undefined) return job;
-  const known = catalogue.map((one) => one.name).join(', ');
-  throw new CommandError(
-    {
-      what: `there is no job ${plain(name)}`,
-      todo: `Schedule one of: ${known}. keystride jobs describes them.`,
-    },
-    { exitCode: exitCodes.usage, type: 'UnknownJob' },
-  );
 }
 
 async function createSchedule(
