@@ -33,6 +33,15 @@ const searchAttributes = [
   'KeystrideBusinessDate=Datetime',
 ];
 
+/** With a write-ahead log a transaction waits for no disk, and is still there after the server was killed. */
+const pragmas = ['journal_mode=wal', 'synchronous=normal'];
+
+/**
+ * A server looks for work that it has for itself at most 20 times a second in each shard. One in production has hundreds
+ * of shards; this one has one, for all workflows, and would let each workflow task wait for 30 ms.
+ */
+const dynamicConfig = ['history.transferProcessorMaxPollRPS=1000', 'history.timerProcessorMaxPollRPS=1000'];
+
 /**
  * Starts Temporal's development server with its UI.
  * @throws PartError when the CLI cannot be had or the server does not come up
@@ -52,6 +61,8 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalP
         ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port)],
         ...['--headless=false', '--ui-port', String(uiPort), '--log-level', 'warn'],
         ...(options.inMemory ? [] : ['--db-filename', path.join(home, 'temporal.db')]),
+        ...pragmas.flatMap((pragma) => ['--sqlite-pragma', pragma]),
+        ...dynamicConfig.flatMap((setting) => ['--dynamic-config-value', setting]),
         ...searchAttributes.flatMap((attribute) => ['--search-attribute', attribute]),
       ],
       environment: withoutTemporalSettings(process.env),
