@@ -11,6 +11,13 @@ import {
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
 import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
+import {
+  type ColumnsRow,
+  columnsQuery,
+  readableAsColumns,
+  type ResultColumn,
+  rowsOf,
+} from './column-page.ts';
 import { planRanges } from './key-ranges.ts';
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
@@ -49,10 +56,11 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
   source: KeysetSource<Database, Table, Row>,
 ): Reader<Row> {
   const keyColumns = describedOnce(source);
+  const readable = answeredOnce((query: SelectedPage) => describeResult(source.pool, query));
   return {
     plan: (request) => planRows(source, keyColumns, request),
     problems: () => keyProblems(source.pool, source.table, source.key),
-    read: async (request) => readPage(source, await keyColumns(), request),
+    read: async (request) => readPage(source, await keyColumns(), request, readable),
     split: async (request) => splitRange(source, await keyColumns(), request),
     readKeys: async ({ keys }) =>
       readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys),
@@ -65,14 +73,20 @@ export function describedOnce<Database, Table extends keyof Database & string, R
   table,
   key,
 }: KeyedRows<Database, Table, Row>): () => Promise<readonly KeyColumn[]> {
-  let columns: Promise<readonly KeyColumn[]> | undefined;
-  return () => {
-    columns ??= describeKey(pool, table, key).catch((error: unknown) => {
+  return answeredOnce(() => describeKey(pool, table, key));
+}
+
+function answeredOnce<Question extends unknown[], Answer>(
+  ask: (...question: Question) => Promise<Answer>,
+): (...question: Question) => Promise<Answer> {
+  let answer: Promise<Answer> | undefined;
+  return (...question) => {
+    answer ??= ask(...question).catch((error: unknown) => {
       // The next call asks again: the database may only have been away.
-      columns = undefined;
+      answer = undefined;
       throw error;
     });
-    return columns;
+    return answer;
   };
 }
 
@@ -90,6 +104,7 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   source: KeysetSource<Database, Table, Row>,
   columns: readonly KeyColumn[],
   { range, after, limit }: ReadRequest,
+  readable: (query: SelectedPage) => Promise<readonly ResultColumn[] | undefined>,
 ): Promise<ReadPage<Row>> {
   // Where each text stands in a row: in the column itself if that is text as it comes, else in one beside it.
   const places = columns.map((column, index) =>
@@ -103,8 +118,33 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
     .orderBy(keyOf(columns))
     .limit(limit);
   const { sql: text, parameters } = ordered.compile();
-  const { rows } = await source.pool.query<pg.QueryResultRow>(text, [...parameters]);
+  const rows = await rowsOfQuery(source.pool, { text, values: [...parameters] }, readable);
   return pageOf(rows, rows as Row[], places);
+}
+
+interface SelectedPage {
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+async function rowsOfQuery(
+  pool: pg.Pool,
+  query: SelectedPage,
+  readable: (query: SelectedPage) => Promise<readonly ResultColumn[] | undefined>,
+): Promise<pg.QueryResultRow[]> {
+  const columns = await readable(query);
+  if (!columns) return (await pool.query<pg.QueryResultRow>(query)).rows;
+  const { rows } = await pool.query<ColumnsRow>({ ...query, text: columnsQuery(query.text, columns) });
+  return rows.flatMap((row) => rowsOf(row, columns, pool.options.types ?? pg.types));
+}
+
+/** The columns of a query's result, where they may be read as texts. Nothing is run for it: the server only plans. */
+async function describeResult(
+  pool: pg.Pool,
+  { text, values }: SelectedPage,
+): Promise<readonly ResultColumn[] | undefined> {
+  const { fields } = await pool.query(`SELECT * FROM (${text}) AS page LIMIT 0`, values);
+  return readableAsColumns(fields);
 }
 
 /** The keys are taken out before anybody has the rows: a processor may change them. */
