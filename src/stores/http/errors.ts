@@ -47,10 +47,18 @@ export function classifyHttp(error: unknown): ErrorClass | undefined {
   // Perhaps cut off on the way: tried again, and when it stays so, the item is at fault and the step fails.
   if (error instanceof MalformedBody) return { decision: 'retry', code: 'MALFORMED_BODY' };
   if (!(error instanceof Error)) return undefined;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (error.name === 'TimeoutError' || timeoutCodes.includes(code))
-    return { decision: 'retry', code: 'TIMEOUT', unavailable: true };
+  if (isTimeout(error)) return { decision: 'retry', code: 'TIMEOUT', unavailable: true };
+  const code = codeOf(error);
   return awayCodes.includes(code) ? { decision: 'retry', code, unavailable: true } : undefined;
+}
+
+/** Whether a call has ended because it took too long. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'TimeoutError' || timeoutCodes.includes(codeOf(error)));
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 function classifyStatus({ status, retryAfterMs }: HttpStatusError): ErrorClass {

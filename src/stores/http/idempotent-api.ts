@@ -1,10 +1,11 @@
 import { request } from 'undici';
 import type { Classifier } from '../../contract/classification.ts';
+import { CallLimiter, type CallTurn } from './call-limiter.ts';
 import { baseOf, boundedCall, createAgent, statusError } from './calls.ts';
 import { HttpStatusError } from './errors.ts';
 
 /** What is posted, and what makes posting it again harmless. */
-export interface IdempotentPost {
+export interface IdempotentPost extends CallTurn {
   /** Where, below the API's address: `/messages`. */
   readonly path: string;
   /** The same on every attempt, and of no other post: the API does once what it gets under one key. */
@@ -21,12 +22,18 @@ export interface IdempotentPost {
  * This holds for as long as the API remembers its keys; many forget them after a day.
  */
 export class IdempotentApi {
+  /** All posts go through it. */
+  readonly calls: CallLimiter;
   readonly #base: string;
   readonly #agent = createAgent();
 
-  /** @param base URL; posts go to `{base}{path}`. */
-  constructor(base: string) {
+  /**
+   * @param base URL; posts go to `{base}{path}`.
+   * @param name what people call it: `the message provider`.
+   */
+  constructor(base: string, name: string) {
     this.#base = baseOf(base);
+    this.calls = new CallLimiter(name);
   }
 
   /**
@@ -34,19 +41,21 @@ export class IdempotentApi {
    *
    * @throws HttpStatusError, or the network's error.
    */
-  async post({ path, idempotencyKey, body, signal }: IdempotentPost): Promise<void> {
-    await boundedCall(signal, async (bounds) => {
-      const response = await request(`${this.#base}${path}`, {
-        method: 'POST',
-        dispatcher: this.#agent,
-        headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
-        body: JSON.stringify(body),
-        signal: bounds.signal,
-      });
-      if (response.statusCode < 200 || response.statusCode > 299) throw await statusError(response);
-      // What it says is of no interest; read to its end, the connection can be used again.
-      await response.body.dump();
+  async post(post: IdempotentPost): Promise<void> {
+    await this.calls.run(post, () => boundedCall(post.signal, ({ signal }) => this.#send(post, signal)));
+  }
+
+  async #send({ path, idempotencyKey, body }: IdempotentPost, signal: AbortSignal): Promise<void> {
+    const response = await request(`${this.#base}${path}`, {
+      method: 'POST',
+      dispatcher: this.#agent,
+      headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
+      body: JSON.stringify(body),
+      signal,
     });
+    if (response.statusCode < 200 || response.statusCode > 299) throw await statusError(response);
+    // What it says is of no interest; read to its end, the connection can be used again.
+    await response.body.dump();
   }
 
   close(): Promise<void> {

@@ -1,11 +1,12 @@
 import { request } from 'undici';
 import { baseOf, boundedCall, createAgent, type Response, statusError } from './calls.ts';
+import { CallLimiter, type CallTurn } from './call-limiter.ts';
 import { MalformedBody } from './errors.ts';
 
 /** What a byte of an answer takes in memory: as text, as objects, and as BSON while it is written. Measured. */
 const heldPerByte = 3;
 
-export interface CallContext {
+export interface CallContext extends CallTurn {
   readonly signal: AbortSignal;
   /** Waits until so many more bytes may be held. */
   reserve(bytes: number): Promise<void>;
@@ -13,6 +14,8 @@ export interface CallContext {
 
 /** The legacy system's HTTP API. Connections are kept open between calls. */
 export class LegacyApi {
+  /** All calls go through it. */
+  readonly calls = new CallLimiter('the legacy API');
   readonly #base: string;
   readonly #agent = createAgent();
 
@@ -28,22 +31,25 @@ export class LegacyApi {
    *
    * @throws HttpStatusError, MalformedBody (broken off), or the network's error.
    */
-  async sentences(ticketKey: string, { signal, reserve }: CallContext): Promise<Buffer> {
-    return boundedCall(signal, async (bounds) => {
-      const response = await request(`${this.#base}/documents/${encodeURIComponent(ticketKey)}/sentences`, {
-        dispatcher: this.#agent,
-        headers: { accept: 'application/json' },
-        signal: bounds.signal,
-      });
-      if (response.statusCode !== 200) throw await statusError(response);
-      const announced = Number(response.headers['content-length'] ?? 0);
-      if (announced > 0) {
-        await reserve(announced * heldPerByte);
-        // Waiting for memory is not the API's fault.
-        bounds.refresh();
-      }
-      return readBody(response.body, announced, reserve);
-    });
+  async sentences(ticketKey: string, context: CallContext): Promise<Buffer> {
+    return this.calls.run(context, (answered) =>
+      boundedCall(context.signal, async (bounds) => {
+        const response = await request(`${this.#base}/documents/${encodeURIComponent(ticketKey)}/sentences`, {
+          dispatcher: this.#agent,
+          headers: { accept: 'application/json' },
+          signal: bounds.signal,
+        });
+        answered();
+        if (response.statusCode !== 200) throw await statusError(response);
+        const announced = Number(response.headers['content-length'] ?? 0);
+        if (announced > 0) {
+          await context.reserve(announced * heldPerByte);
+          // Waiting for memory is not the API's fault.
+          bounds.refresh();
+        }
+        return readBody(response.body, announced, context.reserve);
+      }),
+    );
   }
 
   close(): Promise<void> {

@@ -296,6 +296,12 @@ export const migrationTables = {
     attempts: integer,
     created_at: defaulted(timestamp),
   },
+  'keystride.call_share': {
+    api: text,
+    worker: uuid,
+    calls: integer,
+    expires_at: timestamp,
+  },
   'keystride.stream_offset': {
     stream: text,
     cursor: nullable(text),

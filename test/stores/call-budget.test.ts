@@ -1,0 +1,106 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { CallLimiter } from '../../src/stores/http/call-limiter.ts';
+import { CallBudget } from '../../src/stores/postgres/call-budget.ts';
+import { createPool } from '../../src/stores/postgres/pool.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+let database: TestDatabase;
+let pool: pg.Pool;
+const workers: Worker[] = [];
+
+beforeAll(async () => {
+  database = await testDatabase('migration');
+  pool = createPool(database.url, 'keystride test', 4);
+});
+
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.stop()));
+});
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+const api = 'the legacy API';
+const total = 30;
+
+/** Long enough that whoever takes another’s part before its calls have ended is seen. In milliseconds. */
+const callMs = 800;
+
+test('workers share a budget of calls, never have more out, and give back what they no longer need', async () => {
+  const first = new Worker();
+  await first.toHaveOut(total);
+  const second = new Worker();
+  await second.toHaveOut(total / 2);
+  const third = new Worker();
+  await third.toHaveOut(total / 3);
+  await waitFor(() => Promise.resolve([first, second, third].every(({ out }) => out === total / 3)), {
+    what: 'each of three workers to have a third',
+    timeoutMs: 10_000,
+  });
+  await second.stop();
+  await first.toHaveOut(total / 2);
+  await third.toHaveOut(total / 2);
+  expect(Worker.most).toBe(total);
+}, 60_000);
+
+test('the part of a worker that has died is free when its lease is over, and not before', async () => {
+  await pool.query(
+    `INSERT INTO keystride.call_share (api, worker, calls, expires_at)
+     VALUES ($1, gen_random_uuid(), $2, clock_timestamp() + interval '2 seconds')`,
+    [api, total - 3],
+  );
+  const worker = new Worker();
+  await worker.toHaveOut(3);
+  await delay(500);
+  expect(worker.out).toBe(3);
+  await worker.toHaveOut(total);
+}, 30_000);
+
+/** A worker that has calls without end to make, each of which takes its time. */
+class Worker {
+  static all = 0;
+  static most = 0;
+  out = 0;
+  readonly #limiter = new CallLimiter(api);
+  readonly #budget = new CallBudget(pool, this.#limiter, total);
+  readonly #ended = new AbortController();
+  readonly #calling: readonly Promise<void>[];
+
+  constructor() {
+    workers.push(this);
+    this.#calling = Array.from({ length: 2 * total }, () => this.#callAgain());
+  }
+
+  toHaveOut(calls: number): Promise<unknown> {
+    return waitFor(() => Promise.resolve(this.out === calls), {
+      what: `a worker to have ${calls} calls out, not ${this.out}`,
+      timeoutMs: 12_000,
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    await Promise.allSettled(this.#calling);
+    await this.#budget.close();
+  }
+
+  async #callAgain(): Promise<void> {
+    while (!this.#ended.signal.aborted)
+      await this.#limiter
+        .run({ waiting: this.#ended.signal, attempt: 1 }, () => this.#call())
+        .catch(() => undefined);
+  }
+
+  async #call(): Promise<void> {
+    this.out++;
+    Worker.most = Math.max(Worker.most, ++Worker.all);
+    await delay(callMs);
+    this.out--;
+    Worker.all--;
+  }
+}
