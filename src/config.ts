@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from './contract/alerts.ts';
+import type { QuietHours } from './contract/policy.ts';
 import { isRunning, readState, type KnownAddresses } from './dev/state.ts';
 import {
   type ConfigProblem,
@@ -11,6 +12,9 @@ import {
   valuesOf,
   withoutCredentials,
 } from './environment.ts';
+import type { HealthLimits } from './stores/postgres/health.ts';
+import type { TaskQueues } from './task-queues.ts';
+import { type LoadTarget, queuesOf, targetOf } from './worker-settings.ts';
 
 /** How to reach Temporal: the options go to `Connection.connect` and `NativeConnection.connect` as they are. */
 export interface TemporalConfig {
@@ -41,25 +45,47 @@ export interface Addresses {
 export type Need = keyof Addresses;
 
 /** The settings that always have a value, or never must have one. */
-export interface BaseConfig {
+export interface BaseConfig extends TaskQueues {
   /** `KEYSTRIDE_HOME`: state of the development stack. */
   home: string;
   /** `KEYSTRIDE_CACHE`: fetched and built programs. */
   cache: string;
-  /** `KEYSTRIDE_TASK_QUEUE` @default keystride */
-  taskQueue: string;
+  /** `KEYSTRIDE_WORKER_QUEUES`: the task queues that a worker polls. @default all that runs go to */
+  workerQueues: readonly string[];
+  /** `KEYSTRIDE_ACTIVITIES`: pages and other activities that a worker has at a time. @default 100 */
+  activities?: number;
+  /** `KEYSTRIDE_TARGET_CPU` and `KEYSTRIDE_TARGET_MEMORY`: how far a worker may load its machine. @default any load */
+  target?: LoadTarget;
   /** `LOG_LEVEL` @default info */
   logLevel: LogLevel;
   /** `KEYSTRIDE_WORKFLOW_BUNDLE`: path of a prebuilt bundle. */
   workflowBundle?: string;
   /** `KEYSTRIDE_BYTES_IN_FLIGHT`: bound on the documents held in memory, in bytes. @default 256 MiB */
   bytesInFlight: number;
+  /**
+   * `LEGACY_API_CONCURRENCY`, `MESSAGE_PROVIDER_CONCURRENCY`: calls of each that all workers together may have out at a
+   * time. @default as many as the steps ask for and the API takes
+   */
+  callBudgets: CallBudgets;
+  /** `KEYSTRIDE_QUIET_HOURS`: times in which the worker runs no pages. @default none */
+  quietHours: readonly QuietHours[];
+  /**
+   * When pages wait for the databases: `KEYSTRIDE_HEALTH_REPLICATION_LAG`, `KEYSTRIDE_HEALTH_LOCK_WAITS`,
+   * `KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS` and `KEYSTRIDE_HEALTH_QUERY`. @default never
+   */
+  health: HealthLimits;
   /** `KEYSTRIDE_DEPLOYMENT` and `KEYSTRIDE_BUILD_ID`: with them, a run stays with the build that began it. */
   build?: WorkerBuild;
   /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
   alerts: AlertSettings;
   /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
   faults?: string;
+}
+
+/** Calls that all workers together may have out at a time; undefined for any number. */
+export interface CallBudgets {
+  readonly legacyApi?: number;
+  readonly messageProvider?: number;
 }
 
 /** What Temporal knows a build of the workers by. */
@@ -113,13 +139,25 @@ export function loadConfig<const N extends Need = never>(
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
   const build = buildOf(settings, problems);
+  const queues = queuesOf(settings, problems);
   refuseProblems(problems, addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
     home,
     cache: cacheOf(env),
-    taskQueue: settings.KEYSTRIDE_TASK_QUEUE ?? 'keystride',
+    ...queues,
     logLevel: settings.LOG_LEVEL ?? 'info',
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
+    callBudgets: defined({
+      legacyApi: settings.LEGACY_API_CONCURRENCY,
+      messageProvider: settings.MESSAGE_PROVIDER_CONCURRENCY,
+    }),
+    quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
+    health: defined({
+      replicationLagSeconds: settings.KEYSTRIDE_HEALTH_REPLICATION_LAG,
+      lockWaits: settings.KEYSTRIDE_HEALTH_LOCK_WAITS,
+      activeConnections: settings.KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS,
+      query: settings.KEYSTRIDE_HEALTH_QUERY,
+    }),
     alerts: {
       format: settings.ALERT_FORMAT ?? 'json',
       ...defined({
@@ -131,6 +169,8 @@ export function loadConfig<const N extends Need = never>(
       workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE,
       faults: settings.KEYSTRIDE_FAULTS,
       build,
+      target: targetOf(settings),
+      activities: settings.KEYSTRIDE_ACTIVITIES,
     }),
     ...addresses,
   };

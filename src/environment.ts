@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseQuietHours } from './contract/quiet-hours.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -51,6 +52,39 @@ const webhookUrl = z.string().refine((value) => /^https?:$/.test(URL.parse(value
   error: 'is not like https://host/path; it is not shown, for it may hold a token',
 });
 
+/** A part of what there is, such as 0.8. */
+const share = z.string().transform((text, context) => {
+  const value = Number(text);
+  if (value > 0 && value <= 1) return value;
+  context.addIssue({ code: 'custom', message: `is not above 0 and at most 1, like 0.8: ${text}` });
+  return z.NEVER;
+});
+
+function limit(what: string) {
+  return z
+    .string()
+    .regex(/^\d+(\.\d+)?$/, { error: ({ input }) => `is not a number of ${what}: ${String(input)}` })
+    .transform(Number);
+}
+
+/** Calls that all workers may have out at a time. */
+const callBudget = z
+  .string()
+  .regex(/^[1-9]\d{0,5}$/, { error: ({ input }) => `is not a number of calls like 80: ${String(input)}` })
+  .transform(Number);
+
+const quietHours = z.string().transform((text, context) => {
+  const found = parseQuietHours(text);
+  if (typeof found !== 'string') return found;
+  context.addIssue({ code: 'custom', message: found });
+  return z.NEVER;
+});
+
+const atLeastOne = z
+  .string()
+  .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
+  .transform(Number);
+
 const environmentSchema = z.object({
   DATABASE_URL: postgresUrl.optional(),
   SOURCE_DATABASE_URL: postgresUrl.optional(),
@@ -59,11 +93,23 @@ const environmentSchema = z.object({
   MESSAGE_PROVIDER_URL: httpUrl.optional(),
   TEMPORAL_UI_URL: httpUrl.optional(),
   KEYSTRIDE_TASK_QUEUE: z.string().optional(),
+  KEYSTRIDE_QUEUES: z.string().transform(parseQueues).optional(),
+  KEYSTRIDE_WORKER_QUEUES: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_ACTIVITIES: atLeastOne.optional(),
+  KEYSTRIDE_TARGET_CPU: share.optional(),
+  KEYSTRIDE_TARGET_MEMORY: share.optional(),
   KEYSTRIDE_WORKFLOW_BUNDLE: z.string().optional(),
   LOG_LEVEL: z
     .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
     .optional(),
   KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
+  LEGACY_API_CONCURRENCY: callBudget.optional(),
+  MESSAGE_PROVIDER_CONCURRENCY: callBudget.optional(),
+  KEYSTRIDE_QUIET_HOURS: quietHours.optional(),
+  KEYSTRIDE_HEALTH_REPLICATION_LAG: limit('seconds').optional(),
+  KEYSTRIDE_HEALTH_LOCK_WAITS: limit('sessions').optional(),
+  KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS: limit('connections').optional(),
+  KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
@@ -85,6 +131,24 @@ function parseBytes(text: string, context: z.RefinementCtx): number {
   const bytes = Number(digits) * (units[unit] ?? 1);
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   context.addIssue({ code: 'custom', message: `is not a size in bytes like 268435456 or 256MiB: ${text}` });
+  return z.NEVER;
+}
+
+function namesIn(list: string): string[] {
+  return list
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+/** `documentMigration=documents,tableSync=syncs`: the task queue of each of these jobs. */
+function parseQueues(text: string, context: z.RefinementCtx): Record<string, string> {
+  const pairs = namesIn(text).map((pair) => pair.split('=').map((part) => part.trim()));
+  const jobs = new Set(pairs.map(([job]) => job));
+  if (jobs.size === pairs.length && pairs.every((pair) => pair.length === 2 && pair.every(Boolean)))
+    return Object.fromEntries(pairs) as Record<string, string>;
+  const message = `is not like documentMigration=documents,tableSync=syncs, each job once: ${text}`;
+  context.addIssue({ code: 'custom', message });
   return z.NEVER;
 }
 

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
+import type pg from 'pg';
 import type { Resources } from './activities/resources.ts';
 import type { Config } from './config.ts';
 import { withoutCredentials } from './environment.ts';
 import { safeMessage } from './engine/activity/item-errors.ts';
 import { IdempotentApi } from './stores/http/idempotent-api.ts';
 import { LegacyApi } from './stores/http/legacy-api.ts';
+import { CallBudget } from './stores/postgres/call-budget.ts';
 import { createMongoClient, databaseOf } from './stores/mongo/client.ts';
 import { createPool } from './stores/postgres/pool.ts';
 
@@ -37,9 +39,13 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
   const mongoClient = createMongoClient(config.mongodbUrl);
   const mongo = databaseOf(mongoClient, config.mongodbUrl);
   const legacyApi = new LegacyApi(config.legacyApiUrl);
-  const messages = config.messageProviderUrl ? new IdempotentApi(config.messageProviderUrl) : undefined;
+  const messages = config.messageProviderUrl
+    ? new IdempotentApi(config.messageProviderUrl, 'the message provider')
+    : undefined;
+  const budgets = openBudgets(config.callBudgets, migration, legacyApi, messages);
   let connection: NativeConnection | undefined;
   const close = async () => {
+    await Promise.allSettled(budgets.map((budget) => budget.close()));
     await Promise.allSettled([
       migration.end(),
       service.end(),
@@ -69,6 +75,19 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
     await close();
     throw error;
   }
+}
+
+/** What divides the calls of an API among all workers, where the configuration bounds them. */
+function openBudgets(
+  { legacyApi: ofLegacyApi, messageProvider: ofMessages }: WorkerConfig['callBudgets'],
+  ledger: pg.Pool,
+  legacyApi: LegacyApi,
+  messages: IdempotentApi | undefined,
+): CallBudget[] {
+  return [
+    ...(ofLegacyApi === undefined ? [] : [new CallBudget(ledger, legacyApi.calls, ofLegacyApi)]),
+    ...(ofMessages === undefined || !messages ? [] : [new CallBudget(ledger, messages.calls, ofMessages)]),
+  ];
 }
 
 function missing(variable: string, part: string): never {

@@ -1,11 +1,13 @@
 import { Runtime } from '@temporalio/worker';
 import type { Resources } from './activities/resources.ts';
-import { ConfigError, loadConfig } from './config.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
 import { armFaultPoints } from './engine/activity/fault-points.ts';
 import type { RegisteredJob } from './engine/activity/registry.ts';
 import { serve } from './engine/serve.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, UnreachablePart } from './resources.ts';
+import { taskQueueOf } from './task-queues.ts';
+import { workerGate } from './worker-gate.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
 /**
@@ -36,16 +38,29 @@ async function connectAndServe(jobs: (resources: Resources) => readonly Register
   Runtime.install({ logger: temporalLogger(createLogger(config.logLevel)) });
   const resources = await openResources(config);
   try {
+    const served = jobs(resources);
+    refuseUnknownJobs(config, served);
     await serve({
       ...config,
       connection: resources.connection,
       namespace: config.temporal.namespace,
       workflowBundle: await workflowBundle(config.workflowBundle),
       ledger: resources.migration,
-      jobs: jobs(resources),
+      gate: workerGate(config, resources),
+      jobs: served,
+      taskQueueOf: (job) => taskQueueOf(config, job),
       onReady: () => process.send?.({ type: 'ready' }),
     });
   } finally {
     await resources.close();
   }
+}
+
+/** The runs of a job whose name is misspelt would go to another queue than was meant. */
+function refuseUnknownJobs({ queues }: Config, served: readonly RegisteredJob[]): void {
+  const names = served.map(({ definition }) => definition.name);
+  const unknown = Object.keys(queues).filter((job) => !names.includes(job));
+  if (unknown.length === 0) return;
+  const problem = `names no job of this worker: ${unknown.join(', ')}; it has ${names.join(', ')}`;
+  throw new ConfigError([{ variable: 'KEYSTRIDE_QUEUES', problem }], 'Correct it.');
 }

@@ -50,6 +50,39 @@ test('an address of Temporal without a port is malformed', () => {
   expect(error.message).toContain('TEMPORAL_ADDRESS');
 });
 
+test('runs of a job go to its queue; a worker polls all queues, or those that it is told', () => {
+  expect(loadConfig(empty)).toMatchObject({
+    taskQueue: 'keystride',
+    queues: {},
+    workerQueues: ['keystride'],
+  });
+  const queues = { ...empty, KEYSTRIDE_QUEUES: 'documentMigration=documents, tableSync = syncs' };
+  expect(loadConfig(queues)).toMatchObject({
+    queues: { documentMigration: 'documents', tableSync: 'syncs' },
+    workerQueues: ['keystride', 'documents', 'syncs'],
+  });
+  expect(loadConfig({ ...queues, KEYSTRIDE_WORKER_QUEUES: 'syncs' }).workerQueues).toEqual(['syncs']);
+  expect(refusal(() => loadConfig({ ...queues, KEYSTRIDE_WORKER_QUEUES: 'synks' })).message).toContain(
+    'KEYSTRIDE_WORKER_QUEUES names synks, to which no runs go',
+  );
+  for (const wrong of ['documentMigration', 'a=b,a=c', 'a=', 'a=b=c'])
+    expect(refusal(() => loadConfig({ ...empty, KEYSTRIDE_QUEUES: wrong })).message).toContain(
+      'KEYSTRIDE_QUEUES is not like',
+    );
+});
+
+test('how much a worker takes on is a number of activities and shares of its machine', () => {
+  expect(loadConfig(empty)).not.toHaveProperty('target');
+  const cpu = { ...empty, KEYSTRIDE_TARGET_CPU: '0.5', KEYSTRIDE_ACTIVITIES: '3' };
+  expect(loadConfig(cpu)).toMatchObject({ target: { cpu: 0.5, memory: 0.8 }, activities: 3 });
+  for (const [variable, wrong] of [
+    ['KEYSTRIDE_TARGET_CPU', '80'],
+    ['KEYSTRIDE_TARGET_MEMORY', '0'],
+    ['KEYSTRIDE_ACTIVITIES', '0'],
+  ] as const)
+    expect(refusal(() => loadConfig({ ...empty, [variable]: wrong })).problems).toMatchObject([{ variable }]);
+});
+
 test('the environment goes before temporal.toml, and that before the running stack', () => {
   runningStack({ temporalAddress: '127.0.0.1:3', databaseUrl: 'postgres://a@127.0.0.1:3/stack' });
   expect(loadConfig(empty, ['temporal', 'databaseUrl'])).toMatchObject({

@@ -68,16 +68,17 @@ export const couponExchangeSteps = ({
     chunks<OutboxMessage, OutboxMessage>({
       reader: outboxReader(pool, instance),
       // Sent outside of the transaction and marked in it. A crash in between sends it again, under the same key.
-      processor: async (message, { signal }) => {
+      processor: async (message, context) => {
         const { idempotencyKey, payload: body } = message;
         try {
-          await messageProvider().post({ path: '/messages', idempotencyKey, body, signal });
+          await messageProvider().post({ path: '/messages', idempotencyKey, body, ...context });
           return message;
         } catch (error) {
           throw expectedRefusal(error) ?? error;
         }
       },
       hasEffects: true,
+      calls: () => messageProvider().calls,
       writer: { write: markAsSent },
       classifiers: [classifyInProgress],
     }),

@@ -31,7 +31,6 @@ export const medicationHistorySteps = ({
 });
 
 // Whatever is done to a row: it is written to the history once a day, and only then are its marks reset.
-// Whatever is done to a row: it is written to the history once a day, and only then are its marks reset.
 
 function bySet(pool: pg.Pool, date: string) {
   return sets({

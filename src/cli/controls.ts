@@ -102,12 +102,12 @@ async function send(
 const answerWithin = 10_000;
 
 async function update(
-  { client, config }: Session,
+  { client }: Session,
   control: Control,
   workflowId: string,
   request: ControlRequest | Tuning,
 ): Promise<ControlAnswer> {
-  const { runId, status } = await describe(client, workflowId);
+  const { runId, status, taskQueue } = await describe(client, workflowId);
   if (status.name !== 'RUNNING') throw hasEnded(control, workflowId);
   const handle = client.workflow.getHandle(workflowId, runId);
   try {
@@ -119,7 +119,7 @@ async function update(
       throw jobFailure(error.cause, { message: describeError(error.cause), details: { workflowId } });
     if (error instanceof Error && error.name === 'WorkflowNotFoundError') throw hasEnded(control, workflowId);
     if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error))
-      throw unanswered(control, workflowId, config.taskQueue, error);
+      throw unanswered(control, workflowId, taskQueue, error);
     throw error;
   }
 }

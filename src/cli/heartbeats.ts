@@ -13,6 +13,10 @@ export interface LiveProgress extends JobProgress {
 interface Live {
   /** Items being processed at this moment, over all pages. */
   readonly inFlight: number;
+  /** Items that commit together at present, in the page with the largest chunks; null when no page runs. */
+  readonly chunkSize: number | null;
+  /** Items that may be processed at a time at present, over all pages; null when no page runs. */
+  readonly concurrency: number | null;
   /** Why pages wait, each reason once. */
   readonly waiting: readonly string[];
 }
@@ -77,6 +81,8 @@ export function withHeartbeats(progress: JobProgress, pages: readonly PendingPag
   const waiting = pages.flatMap(({ heartbeat, retrying }) => heartbeat?.waiting ?? retrying ?? []);
   const live: Live = {
     inFlight: beats.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    chunkSize: beats.length > 0 ? Math.max(...beats.map(({ chunkSize = 0 }) => chunkSize)) : null,
+    concurrency: beats.length > 0 ? beats.reduce((sum, { concurrency = 0 }) => sum + concurrency, 0) : null,
     waiting: [...new Set(waiting)],
   };
   return { ...progress, steps: progress.steps.map((step) => freshened(step, beats)), live };

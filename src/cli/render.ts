@@ -1,6 +1,7 @@
 import pc from 'picocolors';
 import type { StepProgress } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
+import { decisionLines } from './decisions.ts';
 import { RateWindow, remainingSeconds, shareDone } from './figures.ts';
 import { count, duration, plain, rate } from './format.ts';
 import type { LiveProgress } from './heartbeats.ts';
@@ -39,7 +40,8 @@ export function renderLines(progress: LiveProgress, observed: Observed): string[
     return `  ${step.step.padEnd(width)}  ${bar}${stepFigures(step, status, observed).join(' · ')}`;
   });
   const waiting = (progress.live?.waiting ?? []).map((why) => `  waiting: ${plain(why)}`);
-  return [head, ...lines, ...waiting.map((line) => pc.yellow(line))];
+  const decided = decisionLines(progress, 1).map((line) => pc.dim(`  ${line}`));
+  return [head, ...lines, ...waiting.map((line) => pc.yellow(line)), ...decided];
 }
 
 /** A run as one line for a log: what a terminal would show of the step that runs. */

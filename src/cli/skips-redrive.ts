@@ -78,15 +78,17 @@ async function start(session: Session, prospect: Prospect, options: SkipsOptions
     ...(fingerprint !== undefined && { fingerprint }),
     ...(key !== undefined && { keys: [...key] }),
   };
-  const started = await startRun(session, { job: redrive, input, instance: workflowId, workflowId });
+  const started = await startRun(session, {
+    ...{ job: redrive, input, instance: workflowId, workflowId },
+    // An instance begins with its job.
+    queuedAs: instance.split(':', 1)[0] ?? instance,
+  });
   const opened = await untilOpened(session, started);
   const print = options.output === 'text' ? printLine : progressLine;
   print(`redriving ${count(counts.open)} of the skips of ${instance}`);
   announce(started, print);
   if (!opened)
-    progressLine(
-      `no worker polls task queue ${session.config.taskQueue}; it waits for one: keystride worker`,
-    );
+    progressLine(`no worker polls task queue ${started.taskQueue}; it waits for one: keystride worker`);
   if (!options.watch)
     return options.output === 'json'
       ? printJson({ ...started, redrives: instance, items: counts.open })

@@ -8,6 +8,7 @@ import { messages } from '../contract/messages.ts';
 import { instanceKey, parametersFromText, parseParameters } from '../contract/parameters.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
+import { taskQueueOf } from '../task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
 import { plain, shellWord } from './format.ts';
@@ -29,6 +30,8 @@ export interface StartRequest {
   readonly input: Readonly<Record<string, unknown>>;
   readonly instance: string;
   readonly workflowId: string;
+  /** The job whose task queue it goes to. @default its own */
+  readonly queuedAs?: string;
 }
 
 /** A run that has started. */
@@ -37,6 +40,7 @@ export interface StartedRun {
   readonly runId: string;
   readonly instance: string;
   readonly job: string;
+  readonly taskQueue: string;
   readonly uiUrl?: string;
 }
 
@@ -75,9 +79,7 @@ async function start(name: string, options: StartOptions): Promise<void> {
     if (options.output === 'text' || options.watch)
       announce(run, options.output === 'text' ? printLine : progressLine);
     if (!opened)
-      progressLine(
-        `no worker polls task queue ${session.config.taskQueue}; the run waits for one: keystride worker`,
-      );
+      progressLine(`no worker polls task queue ${run.taskQueue}; the run waits for one: keystride worker`);
     if (!options.watch) return options.output === 'json' ? printJson(run) : undefined;
     const ended = await watchOrDetach(session.client, run.workflowId, options.output);
     if (ended) reportEnd(ended.progress, options.output);
@@ -126,12 +128,13 @@ export function startRequest(
  * @throws CommandError of type JobExecutionAlreadyRunning or JobInstanceAlreadyComplete, naming the run
  */
 export async function startRun({ client, config }: Session, request: StartRequest): Promise<StartedRun> {
-  const { job, input, instance, workflowId } = request;
+  const { job, input, instance, workflowId, queuedAs = job.name } = request;
+  const taskQueue = taskQueueOf(config, queuedAs);
   await refuseSecondStart(client, request);
   try {
     const handle = await client.workflow.start(job.name, {
       workflowId,
-      taskQueue: config.taskQueue,
+      taskQueue,
       args: [input],
       // Whether a closed instance may run again is the ledger's to say.
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
@@ -141,7 +144,8 @@ export async function startRun({ client, config }: Session, request: StartReques
     });
     const runId = handle.firstExecutionRunId;
     const uiUrl = uiUrlOf(config, workflowId, runId);
-    return { workflowId, runId, instance, job: job.name, ...(uiUrl !== undefined && { uiUrl }) };
+    const run = { workflowId, runId, instance, job: job.name, taskQueue };
+    return { ...run, ...(uiUrl !== undefined && { uiUrl }) };
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     const { runId } = await client.workflow.getHandle(workflowId).describe();

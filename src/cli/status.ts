@@ -7,6 +7,7 @@ import { withSession } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { count, duration, plain, shellWord, table } from './format.ts';
 import type { LiveProgress } from './heartbeats.ts';
+import { decisionLines } from './decisions.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
@@ -18,7 +19,8 @@ interface StatusOptions extends OutputOptions {
 
 const help = `
 With -o json: the answer of the query \`progress\` (job, instance, parameters, status, reason, times, steps with read,
-filtered, written, skipped), and \`live\`: items in flight now, and why pages wait.
+filtered, written, skipped, and the last decisions), and \`live\`: items in flight, chunk size and concurrency now, and
+why pages wait.
 
 With --watch the exit code is that of the run: 0 completed, 1 failed or stopped, 3 completed with skips.
 
@@ -67,10 +69,14 @@ function showProgress(progress: LiveProgress): void {
   if (reason) printLine(`  ${plain(reason, 2000)}`);
   if (progress.steps.length > 0) for (const line of stepTable(progress)) printLine(`  ${line}`);
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
+  for (const line of decisionLines(progress, decisionsShown)) printLine(`  ${line}`);
   for (const why of live?.waiting ?? []) printLine(`  waiting: ${plain(why)}`);
   for (const [index, next] of nextCommands(progress).entries())
     printLine(`  ${index === 0 ? 'next' : '    '}  ${next}`);
 }
+
+/** The query has all that are kept. */
+const decisionsShown = 5;
 
 function stepTable({ steps }: LiveProgress): string[] {
   const rows = steps.map((step) => [
@@ -88,6 +94,7 @@ function stepTable({ steps }: LiveProgress): string[] {
 
 const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
   running: ['status ID --watch', 'pause ID'],
+  throttled: ['status ID --watch', 'pause ID', 'stop ID'],
   paused: ['resume ID', 'stop ID'],
   completed: ['verify ID'],
   completedWithSkips: ['skips ID list', 'verify ID'],

@@ -4,6 +4,7 @@ import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
 import { catalogue } from '../contract/index.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
+import { taskQueueOf } from '../task-queues.ts';
 import { withSession, type Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { jobFailure } from './failures.ts';
@@ -79,7 +80,7 @@ async function runVerification(
 ): Promise<VerificationReport | undefined> {
   const handle = await client.workflow.start('verification', {
     workflowId: `verification/${workflowId}/${new Date().toISOString()}`,
-    taskQueue: config.taskQueue,
+    taskQueue: taskQueueOf(config, input.job),
     args: [input],
     staticSummary: `verification of ${workflowId}`,
   });

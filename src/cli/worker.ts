@@ -14,14 +14,25 @@ With --deployment and --build-id (or KEYSTRIDE_DEPLOYMENT and KEYSTRIDE_BUILD_ID
 it. New runs go to the build that is current:
   temporal worker deployment set-current-version --deployment-name NAME --build-id ID
 
+Runs go to task queue KEYSTRIDE_TASK_QUEUE (keystride), those of some jobs to queues of their own with KEYSTRIDE_QUEUES:
+whoever starts them and every worker must have it alike. A worker polls all of them, or those that --queues names.
+
+With --target-cpu or --target-memory it takes no more pages while the whole machine is busier than that.
+
 Examples:
   $ keystride worker
   $ keystride worker --deployment keystride --build-id "$(git rev-parse --short HEAD)"
-  $ KEYSTRIDE_TASK_QUEUE=nightly keystride worker`;
+  $ KEYSTRIDE_TASK_QUEUE=nightly keystride worker
+  $ KEYSTRIDE_QUEUES=documentMigration=documents keystride worker --queues documents
+  $ keystride worker --target-cpu 0.8`;
 
 interface WorkerOptions extends OutputOptions {
   deployment?: string;
   buildId?: string;
+  queues?: string;
+  activities?: string;
+  targetCpu?: string;
+  targetMemory?: string;
 }
 
 /** `keystride worker`: a worker in the foreground, as a process of its own. */
@@ -30,6 +41,10 @@ export function workerCommand(): Command {
     .description('run a worker until it is told to end')
     .option('--deployment <name>', 'what its builds have in common, with --build-id')
     .option('--build-id <id>', 'this build of the workers, with --deployment')
+    .option('--queues <names>', 'the task queues to poll, with commas (all that KEYSTRIDE_QUEUES names)')
+    .option('--activities <n>', 'pages and other activities at a time (100)')
+    .option('--target-cpu <share>', 'take no more pages while more of the machine is busy, such as 0.8')
+    .option('--target-memory <share>', 'take no more pages while more of its memory is in use')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(async (options: WorkerOptions) => {
@@ -38,12 +53,22 @@ export function workerCommand(): Command {
     });
 }
 
-function runWorker({ deployment, buildId }: WorkerOptions): Promise<number> {
-  const env = {
-    ...process.env,
-    ...(deployment === undefined ? {} : { KEYSTRIDE_DEPLOYMENT: deployment }),
-    ...(buildId === undefined ? {} : { KEYSTRIDE_BUILD_ID: buildId }),
+/** What an option says goes before the environment. */
+function environmentOf(options: WorkerOptions): NodeJS.ProcessEnv {
+  const given = {
+    KEYSTRIDE_DEPLOYMENT: options.deployment,
+    KEYSTRIDE_BUILD_ID: options.buildId,
+    KEYSTRIDE_WORKER_QUEUES: options.queues,
+    KEYSTRIDE_ACTIVITIES: options.activities,
+    KEYSTRIDE_TARGET_CPU: options.targetCpu,
+    KEYSTRIDE_TARGET_MEMORY: options.targetMemory,
   };
+  const said = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...process.env, ...Object.fromEntries(said) };
+}
+
+function runWorker(options: WorkerOptions): Promise<number> {
+  const env = environmentOf(options);
   const worker = spawn(process.execPath, [ourModule('worker')], { stdio: 'inherit', env });
   // A terminal sends Ctrl-C to the worker by itself; twice would mean "at once".
   const signals = process.stdin.isTTY ? (['SIGTERM'] as const) : (['SIGTERM', 'SIGINT', 'SIGHUP'] as const);

@@ -1,6 +1,14 @@
 import type { Alert, AlertDelivery, AlertRequest } from './alerts.ts';
-import type { BranchPolicy, RetryPolicy, SkipPolicy, StepPolicy } from './policy.ts';
-import type { Counters } from './progress.ts';
+import type {
+  BranchPolicy,
+  ChunkBounds,
+  ChunkPolicy,
+  QuietHours,
+  RetryPolicy,
+  SkipPolicy,
+  StepPolicy,
+} from './policy.ts';
+import type { Counters, Decision } from './progress.ts';
 import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
 /** The claim that an execution holds on its instance; every write to the ledger names it. */
@@ -67,9 +75,13 @@ export interface PageRequest extends StepRequest {
 
 /** The part of a chunk step's policy that one page needs; its concurrency is this partition's share. */
 export interface PagePolicy {
+  /** The commit interval that it begins with. */
   readonly chunkSize: number;
+  /** How the commit interval follows the time that chunks take; undefined when it is fixed. */
+  readonly chunkBounds?: ChunkBounds;
   readonly concurrency: number;
   readonly pageSeconds: number;
+  readonly durableEvery?: ChunkPolicy['durableEvery'];
   readonly retry: RetryPolicy;
   readonly skipLimit: number;
   readonly skip?: SkipPolicy;
@@ -77,6 +89,17 @@ export interface PagePolicy {
   readonly itemsPerSecond?: number;
   /** Items that an operator has set aside, by key. */
   readonly setAside?: readonly string[];
+  /** Times in which nothing of the step runs. */
+  readonly quietHours?: readonly QuietHours[];
+}
+
+/** Why a page has not gone on, and when to ask again. */
+export interface Throttled {
+  readonly reason: string;
+  /** Seconds after which it may be worth asking; a health that is read again may be better any time. */
+  readonly retryAfterSeconds: number;
+  /** The time is certain: nothing opens earlier, as at the end of quiet hours. */
+  readonly certain: boolean;
 }
 
 /** Where a partition stands in the ledger. Cumulative, so nothing is ever summed twice. */
@@ -84,6 +107,19 @@ export interface PartitionState {
   readonly partition: number;
   readonly done: boolean;
   readonly counters: Counters;
+  /** The commit interval that the page ended with: the next one goes on with it. Undefined when it is fixed. */
+  readonly chunkSize?: number;
+  /** What the page has decided by itself; undefined for nothing. */
+  readonly decisions?: readonly Decision[];
+  /** The page was held back, and what is left of the partition is not to run now. */
+  readonly throttled?: Throttled;
+}
+
+/** What a partition tells its job while it runs: a signal. */
+export interface PartitionNews {
+  readonly step: string;
+  readonly chunkSize?: number;
+  readonly decisions: readonly Decision[];
 }
 
 /** In the details of a failure: the item that an operator may set aside when the job holds. */
@@ -96,6 +132,13 @@ export interface StepState {
   readonly partitionsDone: number;
   /** Partitions that are not done, where the step was to be completed and is not for their sake. */
   readonly unfinished?: readonly number[];
+}
+
+/** Asks whether a step that is held back may go on. */
+export interface GateRequest extends Pick<StepRequest, 'claim' | 'step'> {
+  readonly quietHours: readonly QuietHours[];
+  /** Temporal's time, in milliseconds. */
+  readonly now: number;
 }
 
 export interface DivisibleRequest extends StepRequest {
@@ -148,12 +191,16 @@ export interface FoundInstance {
   readonly workflowId: string | null;
   /** What has committed of its own steps, those of jobs that it runs not included. */
   readonly counters: Counters;
+  /** Where runs of its job go; undefined where whoever starts it is. */
+  readonly taskQueue?: string;
 }
 
 /** A run that a schedule asks for, with its dates resolved. */
 export interface ScheduledRun extends ResolvedRun {
   /** Why it is not to be started; null when it is. */
   readonly notStarted: NotStarted | null;
+  /** Where runs of its job go; undefined where the schedule's action is. */
+  readonly taskQueue?: string;
 }
 
 export interface TaskletRequest extends StepRequest {
@@ -199,6 +246,8 @@ export interface EngineActivities {
   verifyPage(request: VerificationRequest): Promise<VerificationState>;
   /** What has committed of a step by now. */
   readStep(request: Omit<StepRequest, 'parameters'>): Promise<StepState>;
+  /** Whether a step that is held back is to wait on, and why; null when it may go on. */
+  checkGate(request: GateRequest): Promise<Throttled | null>;
   /** Which of these partitions have enough left to be cut in two, the one with most first. */
   findDivisible(request: DivisibleRequest): Promise<readonly number[]>;
   /** Cuts what is left of a partition in two. Answers whether the new partition is there. */

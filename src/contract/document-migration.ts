@@ -15,10 +15,19 @@ export const documentMigration = defineJob({
       .default(300)
       .describe('calls of the legacy API at a time')
       .meta({ identifying: false }),
+    partitions: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(1)
+      .describe('key ranges at a time, for more workers than one')
+      .meta({ identifying: false }),
   }),
   steps: {
     fetchAndStore: chunkStep({ chunkSize: 50, concurrency: 300, pageSeconds: 30, skipLimit: 1000 }),
     verify: verificationStep(),
   },
-  tune: ({ inFlight }) => ({ fetchAndStore: { concurrency: inFlight } }),
+  tune: ({ inFlight, partitions }) => ({
+    fetchAndStore: { concurrency: inFlight, partitions, window: partitions },
+  }),
 });

@@ -22,7 +22,7 @@ export const medicationHistory = defineJob({
       .meta({ identifying: false }),
   }),
   steps: {
-    snapshot: chunkStep({ chunkSize: 5000 }),
+    snapshot: chunkStep({ chunkSize: 5000, durableEvery: 'page' }),
     /** Not part of the night's run: `keystride verify` asks for it. */
     verify: verificationStep({ chunkSize: 20_000 }),
   },

@@ -8,6 +8,8 @@ export const messages = {
   stop: 'stop',
   skip: 'skip',
   tune: 'tune',
+  /** A signal from a partition to its job. */
+  news: 'partitionNews',
 } as const;
 
 /** What `pause` and `stop` take. The reason is shown wherever the state is. */

@@ -28,11 +28,43 @@ export interface SkipPolicy {
   readonly rate?: { readonly share: number; readonly afterItems: number };
 }
 
+/** How the commit interval follows the time that chunks take. */
+export interface AdaptiveChunks {
+  /** What writing and committing a chunk is to take, in seconds. */
+  readonly targetSeconds: number;
+  /** The smallest chunk, in items. @default a hundredth of `chunkSize` */
+  readonly minimum?: number;
+  /** The largest chunk, in items. @default `chunkSize`: chunks become smaller where they are slow, and never larger */
+  readonly maximum?: number;
+}
+
+/** The same with everything that is assumed. */
+export type ChunkBounds = Required<AdaptiveChunks>;
+
+/** A time of day, on some days of the week, in which a step does not run. */
+export interface QuietHours {
+  /** `08:00`, on the clock of the time zone. */
+  readonly from: string;
+  /** `20:00`; not after `from` is the next day, and `24:00` is midnight. */
+  readonly to: string;
+  /** The days on which it begins. @default every day */
+  readonly days?: readonly Weekday[];
+  /** IANA name, `Asia/Seoul`. @default UTC */
+  readonly timeZone?: string;
+}
+
+export type Weekday = 'Mon' | 'Tue' | 'Wed' | 'Thu' | 'Fri' | 'Sat' | 'Sun';
+
 /** The policy of a chunk step. */
 export interface ChunkPolicy {
   readonly kind: 'chunk';
   /** The commit interval: items in one transaction. @default 1000 */
   readonly chunkSize: number;
+  /**
+   * Lets the commit interval follow the time that chunks take; false for never. Policies recorded before there was this
+   * setting are without it: never. @default { targetSeconds: 2 }
+   */
+  readonly adaptiveChunks?: AdaptiveChunks | false;
   /** Items being processed at a time, over all partitions of the step. @default 1 */
   readonly concurrency: number;
   /** Key ranges that the step is planned into; 1 runs without child workflows. @default 1 */
@@ -46,15 +78,34 @@ export interface ChunkPolicy {
   readonly splitAfterSeconds?: number;
   /** How long one page activity goes on, in seconds. @default 10 */
   readonly pageSeconds: number;
+  /**
+   * How often what has committed must have reached the disk, and the standby that commits wait for: with each chunk, or
+   * with each page. Rows and checkpoint commit together either way: a database that crashes loses or doubles nothing. With
+   * `page` it may come back to a few chunks earlier, which are done again; choose it where doing an item again costs and
+   * harms nothing outside of this database, and chunks are so quick that waiting for the disk is a good part of them.
+   * @default 'chunk'
+   */
+  readonly durableEvery?: 'chunk' | 'page';
   /** Retries of one item (processor) or one chunk (writer), inside the activity. */
   readonly retry: RetryPolicy;
   /** Committed skips that the step allows, over all its partitions. @default 0 */
   readonly skipLimit: number;
   readonly skip?: SkipPolicy;
+  /** Items started a second, over all partitions. An operator's `tune` comes before it. @default as many as can be */
+  readonly rowsPerSecond?: number;
+  /** Times in which the step holds: chunks in hand commit, and it goes on afterwards. @default none */
+  readonly quietHours?: readonly QuietHours[];
   /** Executions that may open the step; one more is refused. @default any number */
   readonly startLimit?: number;
   /** Runs the step again in an execution that finds it completed. @default false */
   readonly allowStartIfComplete?: boolean;
+}
+
+/** The bounds within which a step's commit interval moves; undefined when it is fixed. */
+export function chunkBoundsOf({ chunkSize, adaptiveChunks }: ChunkPolicy): ChunkBounds | undefined {
+  if (!adaptiveChunks) return undefined;
+  const minimum = adaptiveChunks.minimum ?? Math.max(1, Math.floor(chunkSize / 100));
+  return { minimum, maximum: chunkSize, ...adaptiveChunks };
 }
 
 /** The policy of a tasklet: a step that runs once. */
@@ -88,6 +139,7 @@ export const defaultRetry: RetryPolicy = { retries: 3, initialMs: 250, maximumMs
 const defaultChunk: ChunkPolicy = {
   kind: 'chunk',
   chunkSize: 1000,
+  adaptiveChunks: { targetSeconds: 2 },
   concurrency: 1,
   partitions: 1,
   window: 8,

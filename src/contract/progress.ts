@@ -32,6 +32,43 @@ export function booksBalance(counters: Counters): boolean {
   return counters.read + counters.readSkipped === counters.written + counters.filtered + counters.skipped;
 }
 
+/**
+ * Something that a run has decided by itself, and why. It holds figures and reasons, never what a row holds.
+ */
+export interface Decision {
+  /** ISO time. */
+  readonly at: string;
+  /** The partition whose page decided; undefined where it was the job as a whole. */
+  readonly partition?: number;
+  /**
+   * `chunkSize`: items that commit together. `concurrency`: items processed, or calls out, at a time. `throttled`: the
+   * job held back; `to` is then the seconds until it asks again, and, when it goes on, `from` those that it was held.
+   */
+  readonly what: 'chunkSize' | 'concurrency' | 'throttled';
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly reason: string;
+}
+
+/** Decisions that are kept of a page, and of a step: the last ones. */
+const keptDecisions = 10;
+
+/** The decisions of a step, or a page, with these behind them; the oldest make room. */
+export function addDecisions(known: readonly Decision[], added: readonly Decision[]): readonly Decision[] {
+  return [...known, ...added].slice(-keptDecisions);
+}
+
+/** A decision in words: `2025-10-01 08:00:00 chunkSize 5,000 → 1,200, partition 3: …`. */
+export function decisionText({ at, partition, what, from, to, reason }: Decision): string {
+  const shown = (value: number) => value.toLocaleString('en') + (what === 'throttled' ? ' s' : '');
+  const change = [
+    ...(from === null ? [] : [what === 'throttled' ? `for ${shown(from)}` : shown(from)]),
+    ...(to === null ? [] : [what === 'throttled' ? `asks again in ${shown(to)}` : `→ ${shown(to)}`]),
+  ].join(' ');
+  const where = partition === undefined ? '' : `, partition ${partition}`;
+  return `${at.slice(0, 19).replace('T', ' ')} ${what}${change && ` ${change}`}${where}: ${reason}`;
+}
+
 export type StepStatus = 'running' | 'completed' | 'failed' | 'stopped';
 
 /** A step in the `progress` query. */
@@ -48,6 +85,8 @@ export interface StepProgress extends Counters {
   /** ISO times of this execution's work on the step. */
   readonly startedAt: string;
   readonly finishedAt: string | null;
+  /** What it has decided by itself, the last ten; undefined for nothing. */
+  readonly decisions?: readonly Decision[];
   /** What a tasklet or a verification returned; where the run of a nested job is found, a `NestedRun`. */
   readonly result?: unknown;
 }
@@ -68,7 +107,7 @@ export interface JobProgress {
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly workflowId: string;
   readonly status: JobStatus;
-  /** Why it is paused, held, stopping or failed. */
+  /** Why it is paused, throttled, held, stopping or failed. */
   readonly reason: string | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;
@@ -84,6 +123,10 @@ export interface PageHeartbeat {
   readonly counters: Counters;
   /** Items being processed at this moment. */
   readonly inFlight: number;
+  /** Items that commit together at present. */
+  readonly chunkSize?: number;
+  /** Items that may be processed at a time at present. */
+  readonly concurrency?: number;
   /** Why the page waits, if it does. */
   readonly waiting: string | null;
 }

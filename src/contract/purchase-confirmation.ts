@@ -19,7 +19,7 @@ export const purchaseConfirmation = defineJob({
   steps: {
     // Five thousand rows are locked for some tens of milliseconds; smaller chunks cost more commits for the same work.
     // A hundred orders that cannot be right are a hundred tickets; more of them are a defect upstream.
-    confirm: chunkStep({ chunkSize: 5000, skipLimit: 100 }),
+    confirm: chunkStep({ chunkSize: 5000, skipLimit: 100, durableEvery: 'page' }),
   },
   tune: ({ partitions }) => ({ confirm: { partitions, window: partitions } }),
 });

@@ -29,7 +29,8 @@ const transitions: Record<JobStatus, readonly JobStatus[]> = {
   pausing: ['running', 'paused', 'stopping', 'completed', 'completedWithSkips', 'failed'],
   // Another branch of the flow may fail meanwhile: one that was just beginning or completing a step.
   paused: ['running', 'stopping', 'failed'],
-  throttled: ['running', 'pausing', 'stopping', 'failed'],
+  // The gate opens → running. A branch that was not held back may fail meanwhile, and hold or end the job.
+  throttled: ['running', 'pausing', 'holding', 'stopping', 'failed'],
   // The operator decides: resume, skip or stop. Another branch of the flow may fail meanwhile.
   holding: ['running', 'stopping', 'failed'],
   // The chunks in hand commit → stopped. The last chunk may have been the last one of the job.

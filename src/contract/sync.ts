@@ -80,8 +80,8 @@ export interface HeldBackBy {
 /** The steps of every sync. */
 export const syncPolicies = {
   begin: taskletStep(),
-  copy: chunkStep({ chunkSize: 5000, skip: refusedRows }),
-  sweep: chunkStep({ chunkSize: 5000, skip: refusedRows }),
+  copy: chunkStep({ chunkSize: 5000, skip: refusedRows, durableEvery: 'page' }),
+  sweep: chunkStep({ chunkSize: 5000, skip: refusedRows, durableEvery: 'page' }),
   remember: taskletStep(),
   /** Not part of a run: `keystride verify` asks for it. */
   verify: verificationStep({ chunkSize: 20_000 }),

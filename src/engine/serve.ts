@@ -12,56 +12,76 @@ import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
 import { ByteBudget } from './activity/byte-budget.ts';
 import { createEngineActivities } from './activity/engine-activities.ts';
+import type { Gate } from './activity/gate.ts';
 import { JobRegistry, type RegisteredJob } from './activity/registry.ts';
+import { tunerOf, type WorkerLoad } from './worker-load.ts';
 
-export interface ServeOptions {
+export interface ServeOptions extends WorkerLoad {
   readonly connection: NativeConnection;
   readonly namespace: string;
-  readonly taskQueue: string;
+  /** The task queues that are polled: alerts go to the first. */
+  readonly workerQueues: readonly string[];
+  /** Where the runs of a job go, that one of another job starts. */
+  taskQueueOf(job: string): string;
   readonly bytesInFlight: number;
   readonly workflowBundle: WorkflowBundleOption;
   readonly ledger: pg.Pool;
   readonly jobs: readonly RegisteredJob[];
   /** The build of this worker; runs that it begins are then given to workers of this build alone. */
   readonly build?: { readonly deployment: string; readonly buildId: string };
+  /** What holds pages back. */
+  readonly gate: Gate;
   /** Where alerts go. */
   readonly alerts: AlertSettings;
   /** Where the Temporal UI is, for links in alerts. */
   readonly temporalUiUrl?: string;
-  /** Called when the worker polls. */
+  /** Called when all queues are polled. */
   onReady(): void;
 }
 
 /** Serves jobs until the process is asked to end; what pages have in hand then commits. */
 export async function serve(options: ServeOptions): Promise<void> {
-  const worker = await createWorker(options);
-  const running = worker.run();
+  const shared = sharedOptions(options);
+  const workers = await Promise.all(
+    options.workerQueues.map((taskQueue) => Worker.create({ ...shared, taskQueue })),
+  );
+  const running = workers.map((worker) => worker.run());
   options.onReady();
-  await running;
+  try {
+    await Promise.all(running);
+  } finally {
+    // One that has failed takes the others along: a process that polls half of its queues looks well and is not.
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    await Promise.allSettled(running);
+  }
 }
 
-function createWorker(options: ServeOptions): Promise<Worker> {
+/** What the workers of this process have in common, one for each task queue: memory, connections and load are one. */
+function sharedOptions(options: ServeOptions): Omit<WorkerOptions, 'taskQueue'> {
   const { connection, namespace } = options;
+  const [taskQueue = ''] = options.workerQueues;
   const client = new Client({ connection, namespace });
-  return Worker.create({
+  return {
     connection,
     namespace,
-    taskQueue: options.taskQueue,
     workflowBundle: options.workflowBundle,
     ...versioning(options.build),
     activities: createEngineActivities({
       registry: new JobRegistry(options.jobs),
       ledger: options.ledger,
       budget: new ByteBudget(options.bytesInFlight),
+      gate: options.gate,
       isOpen: (workflowId) => isOpen(client, workflowId),
-      alerts: alertChannel({ ...options, client }),
+      taskQueueOf: options.taskQueueOf,
+      alerts: alertChannel({ ...options, client, taskQueue }),
       hasSearchAttributes: once(() => hasSearchAttributes(connection, namespace)),
     }),
+    tuner: tunerOf(options),
     // A page hears of a pause with its next heartbeat: at the default of up to 80 % of the time-out, seconds late.
     maxHeartbeatThrottleInterval: '1 second',
     // Pages let go at once, and have this long to commit what they have in hand.
     shutdownForceTime: '15 seconds',
-  });
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
 import {
   addTargets,
   configureLegacyApi,
@@ -74,6 +75,36 @@ test('PostgreSQL is killed and comes back', () =>
     await delay(1_500);
     await world.servers.postgres.restart();
   }));
+
+test('PostgreSQL is killed while commits do not wait for its disk', async () => {
+  const orders = 400_000;
+  await createDemoOrders({ databaseUrl: world.databaseUrl, count: orders, deliveredShare: 1, reset: true });
+  await stores.migration.query(countConfirmations);
+  const { workflowId } = await world.start('purchaseConfirmation', { deliveredBefore: '2025-10-01' });
+  await waitFor(async () => (await ledgerCounters(stores, 'confirm')).read > 0, { everyMs: 20 });
+  await world.servers.postgres.kill('SIGKILL');
+  await world.servers.postgres.restart();
+  expect((await ledgerCounters(stores, 'confirm')).read, 'in the middle').toBeLessThan(orders);
+  await completed(workflowId);
+  expect(await ledgerCounters(stores, 'confirm')).toEqual({
+    read: orders,
+    written: orders,
+    filtered: 0,
+    skipped: 0,
+  });
+  const { rows } = await stores.migration.query(
+    `SELECT count(*)::int AS confirmed, count(DISTINCT order_id)::int AS orders FROM confirmation`,
+  );
+  expect(rows).toEqual([{ confirmed: orders, orders }]);
+});
+
+/** A row each time that an order is confirmed. */
+const countConfirmations = `
+  CREATE TABLE confirmation (order_id bigint);
+  CREATE FUNCTION count_confirmations() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN INSERT INTO confirmation SELECT id FROM confirmed; RETURN NULL; END';
+  CREATE TRIGGER count_confirmations AFTER UPDATE ON orders REFERENCING NEW TABLE AS confirmed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_confirmations();`;
 
 test('PostgreSQL ends every connection', () =>
   survives('connections ended', () =>

@@ -56,7 +56,7 @@ test('an unknown total shows no percentage, a count above the estimate says what
 });
 
 test('says why it is paused and why pages wait', () => {
-  const live = { inFlight: 3, waiting: ['the API answers 429'] };
+  const live = { inFlight: 3, chunkSize: 50, concurrency: 3, waiting: ['the API answers 429'] };
   const shown = text(runOf(stepAt({}), { status: 'paused', reason: 'upgrade', live }));
   expect(shown).toContain('paused: upgrade');
   expect(shown).toContain('waiting: the API answers 429');
@@ -96,6 +96,8 @@ test('a page that is tried again says why', () => {
   const pages = [{ heartbeat: undefined, retrying: 'attempt 2: connection refused' }];
   expect(withHeartbeats(runOf(stepAt({})), pages).live).toEqual({
     inFlight: 0,
+    chunkSize: null,
+    concurrency: null,
     waiting: ['attempt 2: connection refused'],
   });
 });

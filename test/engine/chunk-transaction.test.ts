@@ -5,7 +5,7 @@ import { noCounters } from '../../src/contract/progress.ts';
 import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
 import { chunks, PartialWrite, SkipItem } from '../../src/engine/activity/chunks.ts';
 import { type ChunkCommitter, commitChunk } from '../../src/engine/activity/commit-chunk.ts';
-import { type Committer, commitOnce } from '../../src/engine/activity/commit-once.ts';
+import { type Committer, commitOnce, makeDurable } from '../../src/engine/activity/commit-once.ts';
 import { classifyWith } from '../../src/engine/activity/item-errors.ts';
 import {
   advanceCheckpoint,
@@ -90,6 +90,36 @@ describe('the compare-and-set moves nothing', () => {
     await advance(key, 'mine', 0);
     await expect(advance(key, 'mine', 0)).rejects.toMatchObject({ type: 'Superseded' });
     expect(await written(key)).toBe(1);
+  });
+});
+
+describe('a page that does not wait for the disk', () => {
+  test.each([
+    ['page', 'off'],
+    ['chunk', 'on'],
+  ] as const)(
+    'durable every %s: its chunks commit with synchronous_commit %s',
+    async (durableEvery, setting) => {
+      const key = await openPartition(`durable every ${durableEvery}`);
+      const committer: Committer = { pool, key, holder: 'mine', policy: { retry, durableEvery }, classify };
+      await commitOnce(committer, 0, async (transaction) => {
+        const { rows } = await transaction.query('SHOW synchronous_commit');
+        expect(rows).toEqual([{ synchronous_commit: setting }]);
+        await advanceCheckpoint(transaction, key, 'mine', 0, { cursor: null, counters: one, done: false });
+      });
+      await makeDurable(committer, 1);
+      expect(await written(key)).toBe(1);
+    },
+  );
+
+  test('answers nothing when the database has come back without its last chunk', async () => {
+    const key = await openPartition('came back earlier');
+    const committer: Committer = { pool, key, holder: 'mine', policy: { retry }, classify };
+    await advance(key, 'mine', 0);
+    await expect(makeDurable(committer, 2)).rejects.toMatchObject({
+      type: 'Superseded',
+      nonRetryable: false,
+    });
   });
 });
 

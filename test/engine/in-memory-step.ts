@@ -22,6 +22,8 @@ export interface PageScript {
   /** The page is stopped when so many items have been started; null lets it run. */
   readonly stopAfterStarts: number | null;
   readonly reason: 'pageOver' | 'cancelled';
+  /** The page's time; 0 has passed when it begins. */
+  readonly pageSeconds: number;
   /** The number of the commit that fails without effect, from 1; null lets all through. */
   readonly failingCommit: number | null;
 }
@@ -81,7 +83,12 @@ export class InMemoryStep {
    *
    * @returns whether the range has ended; undefined when a commit failed as the script says.
    */
-  async page({ stopAfterStarts, reason, failingCommit }: PageScript): Promise<boolean | undefined> {
+  async page({
+    stopAfterStarts,
+    reason,
+    pageSeconds,
+    failingCommit,
+  }: PageScript): Promise<boolean | undefined> {
     const { chunkSize, concurrency, items, bounded } = this.#script;
     const retry = { retries: 5, initialMs: 1, maximumMs: 2 };
     const abort = new AbortController();
@@ -96,7 +103,7 @@ export class InMemoryStep {
       work,
       range: { lower: null, upper: bounded && items.length > 0 ? cursorAt(items.length - 1) : null },
       after: this.cursor,
-      policy: { chunkSize, concurrency, pageSeconds: 60, retry, skipLimit: items.length },
+      policy: { chunkSize, concurrency, pageSeconds, retry, skipLimit: items.length },
       processing: {
         processor: work.processor,
         classify: classifyWith(work.classifiers),

@@ -24,10 +24,16 @@ const step: fc.Arbitrary<StepScript> = fc.record({
 const page: fc.Arbitrary<PageScript> = fc.record({
   stopAfterStarts: fc.option(fc.nat(40)),
   reason: fc.constantFrom('pageOver', 'cancelled'),
+  pageSeconds: fc.constantFrom(60, 60, 0.002, 0),
   failingCommit: fc.option(fc.integer({ min: 1, max: 6 }), { freq: 4 }),
 });
 
-const undisturbed: PageScript = { stopAfterStarts: null, reason: 'pageOver', failingCommit: null };
+const undisturbed: PageScript = {
+  stopAfterStarts: null,
+  reason: 'pageOver',
+  pageSeconds: 60,
+  failingCommit: null,
+};
 
 /** Generous, so that only a page that waits for ever is caught. */
 const patienceMs = 5_000;

@@ -20,17 +20,15 @@ async function start(behaviour: object = {}): Promise<{
 }> {
   running = await startMessageProvider(behaviour);
   const { url } = running;
-  const ours = (api = new IdempotentApi(`${url}/`));
+  const ours = (api = new IdempotentApi(`${url}/`, 'the message provider'));
   return {
     provider: new Provider(url),
     url,
-    send: (idempotencyKey, memberId) =>
-      ours.post({
-        path: '/messages',
-        idempotencyKey,
-        body: { memberId, text: 'Hello.' },
-        signal: AbortSignal.timeout(60_000),
-      }),
+    send: (idempotencyKey, memberId) => {
+      const signal = AbortSignal.timeout(60_000);
+      const body = { memberId, text: 'Hello.' };
+      return ours.post({ path: '/messages', idempotencyKey, body, signal, waiting: signal, attempt: 1 });
+    },
   };
 }
 

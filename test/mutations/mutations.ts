@@ -34,20 +34,20 @@ const transactions: readonly Mutation[] = [
   {
     rule: 'an execution that has lost its instance commits nothing (epoch)',
     edits: [
-      [checkpoint, `.where('epoch', '=', String(key.claim.epoch))\n      .where('holder'`, `.where('holder'`],
+      [checkpoint, `.where('epoch', '=', String(key.claim.epoch))\n    .where('holder'`, `.where('holder'`],
     ],
     test: byItself,
     named: 'claimed by a later one',
   },
   {
     rule: 'an attempt that has lost its page commits nothing (holder)',
-    edits: [[checkpoint, `\n      .where('holder', '=', holder)`, '']],
+    edits: [[checkpoint, `\n    .where('holder', '=', holder)`, '']],
     test: byItself,
     named: 'taken by a later one',
   },
   {
     rule: 'a chunk that has committed does not commit again (seq)',
-    edits: [[checkpoint, `\n      .where('seq', '=', String(seq))`, '']],
+    edits: [[checkpoint, `\n    .where('seq', '=', String(seq))`, '']],
     test: byItself,
     named: 'committed already',
   },
@@ -178,7 +178,7 @@ const transactions: readonly Mutation[] = [
   {
     rule: 'nothing behind a chunk that did not commit commits',
     edits: [
-      [pipeline, 'while (!this.#commitFailed && ', 'while ('],
+      [pipeline, 'while (!this.#gap && ', 'while ('],
       [pipeline, '      this.#chunks = [];\n', '      this.#chunks.shift();\n'],
     ],
     test: 'test/engine/pipeline.test.ts',
@@ -186,9 +186,21 @@ const transactions: readonly Mutation[] = [
   },
   {
     rule: 'the transaction begins when outside writes are acknowledged',
-    edits: [[pipeline, 'await this.#request.commit(await prepared);', 'await this.#request.commit(chunk);']],
+    edits: [[pipeline, 'await this.#request.commit(ready);', 'await this.#request.commit(chunk);']],
     test: byItself,
     named: 'a writer that knows which items failed',
+  },
+  {
+    rule: 'what a page answers outlasts a crash of the database',
+    edits: [
+      [
+        checkpoint,
+        `asLeft(migration.updateTable('keystride.checkpoint'), key, holder, seq)\n      .set({ updated_at`,
+        `where(migration.updateTable('keystride.checkpoint'), key)\n      .set({ updated_at`,
+      ],
+    ],
+    test: byItself,
+    named: 'a page that does not wait for the disk',
   },
   {
     rule: 'a document of a later epoch is left alone',

@@ -50,6 +50,14 @@ test('a malformed setting is named with its variable and without its password', 
   expect(stderr).not.toContain('hidden-word');
 });
 
+test('a queue for a job that the worker does not have is a misspelt name', async () => {
+  const { exitCode, stderr } = await startedWith({ KEYSTRIDE_QUEUES: 'documentsMigration=documents' });
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /KEYSTRIDE_QUEUES names no job of this worker: documentsMigration; it has .*documentMigration/,
+  );
+});
+
 // Port 1 is nobody's.
 const away = [
   ['the migration database', 'DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],

@@ -30,6 +30,7 @@ export const documentMigrationSteps = (resources: Resources): StepsOf<typeof doc
           throw expectedFault(error) ?? error;
         }
       },
+      calls: () => resources.legacyApi.calls,
       writer: {
         prepare: (documents) => storeExtracts(resources.mongo, documents),
         write: recordMigrated,

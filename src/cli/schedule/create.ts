@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
+import { taskQueueOf } from '../../task-queues.ts';
 import { withSession, type Session } from '../connection.ts';
 import { plain, shellWord } from '../format.ts';
 import { collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
@@ -129,7 +130,7 @@ async function createSchedule(
       workflowType: scheduledJobType,
       // Temporal appends the scheduled time.
       workflowId: `scheduled:${scheduleId}`,
-      taskQueue: config.taskQueue,
+      taskQueue: taskQueueOf(config, input.job),
       args: [input],
       staticSummary: `${input.job}, by schedule ${scheduleId}`,
     },

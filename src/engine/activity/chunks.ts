@@ -2,6 +2,7 @@ import type { Logger } from '@temporalio/common';
 import type { Classifier } from '../../contract/classification.ts';
 import type { Counters } from '../../contract/progress.ts';
 import type { RangeReader, Reader, RowRange } from '../../contract/reader.ts';
+import type { CallLimiter } from '../../stores/http/call-limiter.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { Skip } from './ledger/skips.ts';
 
@@ -21,6 +22,11 @@ export interface ItemContext {
   readonly signal: AbortSignal;
   /** 1 at the first attempt. */
   readonly attempt: number;
+  /**
+   * Aborted when the item is not to begin anything any more, which is as soon as the page is to end: for whoever waits
+   * for his turn. What has begun goes on until `signal`, and an item that is tried again may still wait.
+   */
+  readonly waiting: AbortSignal;
   /**
    * Waits until so many more bytes may be held in memory, and holds them until the item has committed. The first
    * item of the page is always let through, so that a bound too small for one item stops nobody.
@@ -68,6 +74,8 @@ export interface ChunkWork<Item, Output> extends StepWork {
   readonly reader: Reader<Item>;
   readonly processor: Processor<Item, Output>;
   readonly writer: Writer<Output>;
+  /** What lets the calls out that the processor makes: its decisions are those of the step. */
+  calls?(): CallLimiter;
   /** The processor changes something elsewhere, such as sending a message: `keystride plan` does not try it. */
   readonly hasEffects?: boolean;
   /**

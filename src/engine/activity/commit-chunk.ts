@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { PagePolicy } from '../../contract/activities.ts';
 import type { ErrorClass } from '../../contract/classification.ts';
 import { failureTypeOf } from '../../contract/errors.ts';
-import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
 import type { Counters } from '../../contract/progress.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { type Chunk, countersOfChunk, withSkips } from './chunk.ts';
@@ -17,7 +17,7 @@ import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } fr
 /** What a page attempt of items commits as. */
 export interface ChunkCommitter extends Committer {
   readonly work: AnyChunkWork;
-  readonly policy: { readonly retry: RetryPolicy; readonly skipLimit: number; readonly skip?: SkipPolicy };
+  readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery' | 'skipLimit' | 'skip'>;
 }
 
 /**

@@ -1,11 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import type { PagePolicy } from '../../contract/activities.ts';
 import type { ErrorClass } from '../../contract/classification.ts';
 import { failureTypeOf } from '../../contract/errors.ts';
-import type { RetryPolicy } from '../../contract/policy.ts';
-import { CommitUnknown, inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
+import {
+  chunkBounds,
+  CommitUnknown,
+  inTransaction,
+  type Transaction,
+} from '../../stores/postgres/transaction.ts';
 import { faultPoint } from './fault-points.ts';
-import { hasCommitted, type PartitionKey } from './ledger/checkpoint.ts';
+import { hasCommitted, type PartitionKey, touchCheckpoint } from './ledger/checkpoint.ts';
 import { backoff } from './process-item.ts';
 
 /** What a page attempt commits as. */
@@ -13,7 +18,7 @@ export interface Committer {
   readonly pool: pg.Pool;
   readonly key: PartitionKey;
   readonly holder: string;
-  readonly policy: { readonly retry: RetryPolicy };
+  readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery'>;
   readonly classify: (error: unknown) => ErrorClass;
 }
 
@@ -28,14 +33,30 @@ export async function commitOnce(
 ): Promise<void> {
   try {
     faultPoint('beforeBegin');
-    await inTransaction(committer.pool, async (transaction) => {
-      await write(transaction);
-      faultPoint('beforeCommit');
-    });
+    const waitForDisk = committer.policy.durableEvery !== 'page';
+    await inTransaction(
+      committer.pool,
+      async (transaction) => {
+        await write(transaction);
+        faultPoint('beforeCommit');
+      },
+      { ...chunkBounds, waitForDisk },
+    );
     faultPoint('afterCommit');
   } catch (error) {
     if (!(error instanceof CommitUnknown) || !(await resolveCommit(committer, seq))) throw error;
   }
+}
+
+/**
+ * Returns when all that has committed before is as durable as a commit can be: a commit that waits for the disk has
+ * everything written before it there too.
+ *
+ * @throws Fenced, Superseded when another attempt has taken over, or when the database has crashed meanwhile and came back
+ *   without the last chunks: in each case the next attempt goes on from the checkpoint.
+ */
+export async function makeDurable({ pool, key, holder }: Committer, seq: number): Promise<void> {
+  await inTransaction(pool, (transaction) => touchCheckpoint(transaction, key, holder, seq));
 }
 
 /** Asks the checkpoint until it can be reached, or the retries are used up. */

@@ -43,6 +43,7 @@ import { type AlertChannel, alertFailure, raiseAlert } from './raise-alert.ts';
 import { openRedrive } from './redrive.ts';
 import { redrivenWork } from './redriven-work.ts';
 import { repairDifferences } from './repair.ts';
+import type { Gate } from './gate.ts';
 import type { JobRegistry } from './registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
@@ -53,11 +54,15 @@ export interface EngineResources {
   /** The database that the steps write to; the ledger is in its schema `keystride`. */
   readonly ledger: pg.Pool;
   readonly budget: ByteBudget;
+  /** What holds pages back. */
+  readonly gate: Gate;
   /** Asks Temporal whether a workflow id has an open run. */
   readonly isOpen: IsOpen;
   /** Whether the namespace has our search attributes. */
   readonly hasSearchAttributes: () => Promise<boolean>;
   readonly alerts: AlertChannel;
+  /** The task queue that the runs of a job go to. */
+  taskQueueOf(job: string): string;
 }
 
 /** The engine's activities over these resources. */
@@ -80,7 +85,10 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     openJob: (request) => guarded(request.job, () => openJob(resources, request)),
     describeInstance: (request) => guarded(request.job, async () => describeInstance(registry, request)),
     findInstance: (request) =>
-      guarded(request.job, () => findInstance(ledger, describeInstance(registry, request).instance)),
+      guarded(request.job, async () => ({
+        ...(await findInstance(ledger, describeInstance(registry, request).instance)),
+        taskQueue: resources.taskQueueOf(request.job),
+      })),
     resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
     openStep: (request) => guarded(placeOf(request), () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
@@ -92,6 +100,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     verifyPage: (request) =>
       guarded(placeOf(request), () => compareAndRepair(resources, request, contextOf(request))),
     readStep: (request) => guarded(placeOf(request), () => readStepState(ledger, request)),
+    checkGate: async ({ quietHours, now }) => (await resources.gate.ask(quietHours, now)).throttled,
     findDivisible: (request) =>
       guarded(placeOf(request), () =>
         findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),

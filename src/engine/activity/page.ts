@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type pg from 'pg';
 import type { ErrorClass } from '../../contract/classification.ts';
-import type { PageRequest, PartitionState } from '../../contract/activities.ts';
+import type { PageRequest, PartitionState, Throttled } from '../../contract/activities.ts';
 import { addCounters, type Counters, noCounters, type PageHeartbeat } from '../../contract/progress.ts';
+import type { CallLimiter } from '../../stores/http/call-limiter.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork, AnySetWork } from './chunks.ts';
 import { type ChunkCommitter, commitChunk } from './commit-chunk.ts';
+import { Decisions } from './decisions.ts';
+import { makeDurable } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
+import type { Gate, Verdict } from './gate.ts';
 import { classifyWith, framesOf, toFailure } from './item-errors.ts';
 import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/checkpoint.ts';
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
@@ -19,6 +24,7 @@ import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
 export interface PageResources extends AlertResources {
   readonly ledger: pg.Pool;
   readonly budget: ByteBudget;
+  readonly gate: Gate;
 }
 
 /** How often a page says that it is alive, in milliseconds. */
@@ -36,12 +42,12 @@ export async function processPage(
   work: AnyChunkWork | AnySetWork,
   request: PageRequest,
 ): Promise<PartitionState> {
-  const { ledger, budget } = resources;
+  const { ledger } = resources;
   const { claim, step, partition, policy } = request;
   const key: PartitionKey = { claim, step, partition };
   const holder = randomUUID();
   const classify = withSkipPolicy(classifyWith(work.classifiers, policy), work);
-  const page = new Page({ pool: ledger, key, holder, policy, classify }, work, request, budget);
+  const page = new Page({ pool: ledger, key, holder, policy, classify }, work, request, resources);
   try {
     return await page.run(await takeCheckpoint(ledger, key, holder));
   } catch (error) {
@@ -93,23 +99,32 @@ class Page {
   readonly #committer: Omit<ChunkCommitter, 'work'>;
   readonly #work: AnyChunkWork | AnySetWork;
   readonly #request: PageRequest;
-  readonly #budget: ByteBudget;
+  readonly #resources: PageResources;
+  readonly #ending = new AbortController();
   readonly #abort = new AbortController();
+  readonly #decisions: Decisions;
+  readonly #chunkSize: ChunkSize;
   #waiting: string | null = null;
+  #throttled: Throttled | undefined;
+  #toldUnreadable = false;
   #counters = noCounters;
   #seq = 0;
   #moving: Moving | undefined;
+  #calls: CallLimiter | undefined;
 
   constructor(
     committer: Omit<ChunkCommitter, 'work'>,
     work: AnyChunkWork | AnySetWork,
     request: PageRequest,
-    budget: ByteBudget,
+    resources: PageResources,
   ) {
     this.#committer = committer;
     this.#work = work;
     this.#request = request;
-    this.#budget = budget;
+    this.#resources = resources;
+    this.#decisions = new Decisions(request.partition);
+    const { chunkSize, chunkBounds } = request.policy;
+    this.#chunkSize = new ChunkSize(chunkSize, chunkBounds, this.#decisions);
   }
 
   async run({ range, cursor: after, counters, seq, done }: Checkpoint): Promise<PartitionState> {
@@ -117,11 +132,59 @@ class Page {
     if (done) return { partition, done, counters };
     this.#counters = counters;
     this.#seq = seq;
+    const { quietHours } = policy;
+    if (this.#mustNotGoOn(await this.#resources.gate.ask(quietHours, temporalMs())))
+      return this.#state(false);
     const work = this.#work;
     const place = { range, after, policy };
-    this.#moving = 'processor' in work ? this.#pipeline(work, place) : this.#ranges(work, place);
-    const ended = await this.#timed(this.#moving);
-    return { partition, done: ended, counters: this.#counters };
+    if (!('processor' in work)) return this.#answer(await this.#timed(this.#ranges(work, place)));
+    const ignore = this.#watchCalls(work);
+    try {
+      return await this.#answer(await this.#timed(this.#pipeline(work, place)));
+    } finally {
+      ignore();
+    }
+  }
+
+  /** What Temporal is told has happened must outlast a crash of the database. */
+  async #answer(done: boolean): Promise<PartitionState> {
+    if (this.#request.policy.durableEvery === 'page') await makeDurable(this.#committer, this.#seq);
+    return this.#state(done);
+  }
+
+  /** What lets the step's calls out decides for all its pages in this worker; one of them tells. */
+  #watchCalls(work: AnyChunkWork): () => void {
+    const { claim, step } = this.#request;
+    this.#calls = work.calls?.();
+    const ignore = this.#calls?.watch(`${claim.instance} ${step}`, ({ from, to, reason }) =>
+      this.#decisions.add('concurrency', from, to, reason),
+    );
+    return () => ignore?.();
+  }
+
+  #state(done: boolean): PartitionState {
+    const { learned } = this.#chunkSize;
+    const { list } = this.#decisions;
+    return {
+      partition: this.#request.partition,
+      done,
+      counters: this.#counters,
+      ...(learned === undefined ? {} : { chunkSize: learned }),
+      ...(list.length > 0 ? { decisions: list } : {}),
+      ...(this.#throttled && !done ? { throttled: this.#throttled } : {}),
+    };
+  }
+
+  /** Whether the page is held back; a health that could not be read is told once. */
+  #mustNotGoOn({ throttled, unreadable }: Verdict): boolean {
+    if (unreadable !== null && !this.#toldUnreadable) {
+      this.#toldUnreadable = true;
+      const reason = `went on without knowing the health of ${unreadable}`;
+      this.#decisions.add('throttled', null, null, reason);
+      Context.current().log.warn(reason);
+    }
+    if (throttled) this.#throttled = throttled;
+    return throttled !== null;
   }
 
   #pipeline(work: AnyChunkWork, place: Pick<PipelineRequest, 'range' | 'after' | 'policy'>): Moving {
@@ -129,9 +192,11 @@ class Page {
     return new Pipeline({
       ...place,
       work,
+      chunkSize: this.#chunkSize,
       processing: this.#processing(work),
       prepare: (chunk) => prepareChunk(committer, chunk),
       commit: (chunk) => this.#commit((next) => commitChunk(committer, next, chunk)),
+      end: () => this.#ending.abort(),
       abort: () => this.#abort.abort(),
     });
   }
@@ -141,6 +206,7 @@ class Page {
     return new Ranges({
       ...place,
       work,
+      chunkSize: this.#chunkSize,
       commit: (rows, last) => this.#commit((next) => commitRange(committer, next, rows, last)),
     });
   }
@@ -153,10 +219,11 @@ class Page {
   }
 
   async #timed(moving: Moving): Promise<boolean> {
+    this.#moving = moving;
     const { cancellationSignal } = Context.current();
     const cancelled = () => moving.stop('cancelled');
     const pageOver = setTimeout(() => moving.stop('pageOver'), this.#request.policy.pageSeconds * 1000);
-    const alive = setInterval(() => this.#heartbeat(), heartbeatMs);
+    const alive = setInterval(() => this.#look(moving), heartbeatMs);
     cancellationSignal.addEventListener('abort', cancelled, { once: true });
     this.#heartbeat();
     if (cancellationSignal.aborted) cancelled();
@@ -169,13 +236,22 @@ class Page {
     }
   }
 
+  /** What there is to be done every second, whether chunks commit or not. */
+  #look(moving: Moving): void {
+    this.#heartbeat();
+    if (this.#throttled) return;
+    const { quietHours } = this.#request.policy;
+    if (this.#mustNotGoOn(this.#resources.gate.glance(quietHours, temporalMs()))) moving.stop('pageOver');
+  }
+
   #processing({ processor }: AnyChunkWork): Processing {
     return {
       processor,
       classify: this.#committer.classify,
       retry: this.#request.policy.retry,
-      budget: this.#budget,
+      budget: this.#resources.budget,
       signal: this.#abort.signal,
+      ending: this.#ending.signal,
       onWait: (reason) => void (this.#waiting = reason),
     };
   }
@@ -188,8 +264,15 @@ class Page {
       partition,
       counters: this.#counters,
       inFlight: this.#moving?.inFlight ?? 0,
+      chunkSize: this.#chunkSize.present,
+      concurrency: Math.min(this.#request.policy.concurrency, this.#calls?.limit ?? Number.POSITIVE_INFINITY),
       waiting: this.#waiting,
     };
     Context.current().heartbeat(details);
   }
+}
+
+/** When Temporal gave this page out, by its clock. */
+function temporalMs(): number {
+  return Context.current().info.currentAttemptScheduledTimestampMs;
 }

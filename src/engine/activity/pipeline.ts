@@ -2,9 +2,11 @@ import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import type { PagePolicy } from '../../contract/activities.ts';
 import { ItemFailed, type Processing, processItem } from './process-item.ts';
 import { type Chunk, chunkOf } from './chunk.ts';
+import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
 import { Pace } from './pace.ts';
+import { PageTime } from './page-time.ts';
 import { Slot } from './slot.ts';
 
 export interface PipelineRequest {
@@ -12,11 +14,15 @@ export interface PipelineRequest {
   readonly range: KeyRange;
   readonly after: Cursor | null;
   readonly policy: PagePolicy;
+  /** The commit interval where it moves; undefined for that of the policy. */
+  readonly chunkSize?: ChunkSize;
   readonly processing: Processing;
   /** Writes outside of the transaction; may run for several chunks at a time. Answers what is left to commit. */
   prepare(chunk: Chunk): Promise<Chunk>;
   /** The chunk's transaction; called for one chunk at a time, in key order. */
   commit(chunk: Chunk): Promise<void>;
+  /** Gives up what has not begun yet. */
+  end?(): void;
   /** Gives up what is under way. */
   abort(): void;
 }
@@ -25,6 +31,8 @@ interface PreparedChunk {
   readonly chunk: Chunk;
   readonly slots: readonly Slot[];
   readonly prepared: Promise<Chunk>;
+  /** What preparing it took, in milliseconds; undefined while it is under way. */
+  preparing?: number;
 }
 
 /** Chunks whose outside writes may be under way at a time. */
@@ -64,7 +72,10 @@ export class Pipeline {
   #stopping: 'pageOver' | 'cancelled' | 'failed' | undefined;
   #failure: { readonly error: unknown } | undefined;
   /** A chunk did not commit: nothing behind it may, or the checkpoint would jump over it. */
-  #commitFailed = false;
+  #gap = false;
+  /** Chunks that are left to the next page, and whose outside writes have not ended. */
+  #leaving = 0;
+  readonly #time: PageTime;
   #drainTimer: NodeJS.Timeout | undefined;
   #paceTimer: NodeJS.Timeout | undefined;
   readonly #pace: Pace;
@@ -75,6 +86,7 @@ export class Pipeline {
     this.#request = request;
     this.#readAfter = request.after;
     this.#pace = new Pace(request.policy.itemsPerSecond);
+    this.#time = new PageTime(request.policy.pageSeconds);
     this.#setAside = new Set(request.policy.setAside);
   }
 
@@ -108,12 +120,16 @@ export class Pipeline {
   stop(reason: 'pageOver' | 'cancelled' | 'failed'): void {
     if (this.#stopping === reason || this.#stopping === 'failed') return;
     this.#stopping = reason;
+    this.#request.end?.();
     clearTimeout(this.#drainTimer);
     this.#drainTimer = setTimeout(() => this.#request.abort(), drainMs[reason]);
     this.#advance();
   }
 
   #advance(): void {
+    if (!this.#stopping && this.#time.isEnding(this.#uncommitted() / this.#chunkSize()))
+      return this.stop('pageOver');
+    if (this.#stopping === 'pageOver' && !this.#time.allowsChunk) this.#leaveWaiting();
     this.#startItems();
     this.#formChunks();
     if (!this.#committing && this.#chunks[0]) void this.#commitFirst(this.#chunks[0]);
@@ -135,12 +151,18 @@ export class Pipeline {
 
   /** Items that may be between reader and commit: enough that one slow item at the front does not idle the rest. */
   #window(): number {
-    const { chunkSize, concurrency } = this.#request.policy;
-    return 2 * Math.max(concurrency, chunkSize) + chunkSize;
+    const { concurrency } = this.#request.policy;
+    const chunkSize = this.#chunkSize();
+    return 2 * Math.max(concurrency, chunkSize / 2) + chunkSize;
+  }
+
+  #chunkSize(): number {
+    return this.#request.chunkSize?.present ?? this.#request.policy.chunkSize;
   }
 
   #isIdle(): boolean {
     if (this.#reading || this.#inFlight > 0 || this.#committing || this.#chunks.length > 0) return false;
+    if (this.#leaving > 0) return false;
     return this.#stopping !== undefined || this.#endCommitted;
   }
 
@@ -157,8 +179,8 @@ export class Pipeline {
   async #readMore(): Promise<void> {
     this.#reading = true;
     try {
-      const { work, range, policy, processing } = this.#request;
-      const limit = Math.min(policy.chunkSize, 10_000);
+      const { work, range, processing } = this.#request;
+      const limit = Math.min(this.#chunkSize(), 10_000);
       const page = await work.reader.read({
         range,
         after: this.#readAfter,
@@ -215,11 +237,13 @@ export class Pipeline {
       return;
     }
     this.#inFlight++;
+    const begun = performance.now();
     void outcome
       .then((settled) => void (slot.outcome = settled))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#inFlight--;
+        this.#time.itemTook(performance.now() - begun);
         this.#advance();
       });
   }
@@ -237,18 +261,27 @@ export class Pipeline {
   }
 
   #formChunks(): void {
-    while (!this.#commitFailed && this.#chunks.length < preparedAhead && !this.#endFormed()) {
+    while (!this.#gap && this.#chunks.length < preparedAhead && !this.#endFormed()) {
       const size = this.#nextChunkLength();
       if (size === undefined) return;
       const slots = this.#queue.splice(0, size);
       this.#nextToStart -= size;
       this.#queue[0]?.becomeFirst();
       const chunk = chunkOf(slots, this.#readEnded && this.#queue.length === 0);
-      const prepared = this.#request.prepare(chunk);
-      // Its failure is met when the chunk's turn to commit comes.
-      prepared.catch(() => undefined);
-      this.#chunks.push({ chunk, slots, prepared });
+      this.#chunks.push(this.#prepare(chunk, slots));
     }
+  }
+
+  #prepare(chunk: Chunk, slots: readonly Slot[]): PreparedChunk {
+    const begun = performance.now();
+    const prepared = this.#request.prepare(chunk);
+    const formed: PreparedChunk = { chunk, slots, prepared };
+    // Its failure is met when the chunk's turn to commit comes.
+    prepared.then(
+      () => void (formed.preparing = performance.now() - begun),
+      () => undefined,
+    );
+    return formed;
   }
 
   #endFormed(): boolean {
@@ -257,7 +290,8 @@ export class Pipeline {
 
   /** Items at the front of the queue that commit together now; undefined when more must happen first. */
   #nextChunkLength(): number | undefined {
-    const { policy, processing } = this.#request;
+    const { processing } = this.#request;
+    const chunkSize = this.#chunkSize();
     const mostBytes = processing.budget.limit * chunkShareOfBytes;
     let readable = 0;
     let bytes = 0;
@@ -268,7 +302,7 @@ export class Pipeline {
       length++;
       bytes += slot.heldBytes;
       if (outcome.kind !== 'skip' || outcome.phase !== 'read') readable++;
-      if (readable === policy.chunkSize || bytes >= mostBytes) return length;
+      if (readable === chunkSize || bytes >= mostBytes) return length;
     }
     // The queue ran out before the chunk was full.
     if (this.#readEnded && !this.#stopping) return length;
@@ -282,14 +316,41 @@ export class Pipeline {
     return this.#request.processing.budget.contended && this.#chunks.length === 0;
   }
 
-  async #commitFirst({ chunk, slots, prepared }: PreparedChunk): Promise<void> {
+  /** Leaves the chunks that wait for their commit to the next page, and what is behind them: this one has had its time. */
+  #leaveWaiting(): void {
+    const waiting = this.#chunks.splice(this.#committing ? 1 : 0);
+    if (waiting.length === 0) return;
+    this.#gap = true;
+    this.#request.abort();
+    for (const slot of this.#queue) slot.release();
+    for (const { slots, prepared } of waiting) {
+      this.#leaving++;
+      // An outside write must not overtake the one with which the next page repeats it.
+      void prepared
+        .catch(() => undefined)
+        .finally(() => {
+          for (const slot of slots) slot.release();
+          this.#leaving--;
+          this.#advance();
+        });
+    }
+  }
+
+  async #commitFirst(first: PreparedChunk): Promise<void> {
+    const { chunk, slots, prepared } = first;
     this.#committing = true;
+    const turn = performance.now();
     try {
-      await this.#request.commit(await prepared);
+      const ready = await prepared;
+      const begun = performance.now();
+      await this.#request.commit(ready);
+      // What it waited for others in between says nothing about its size.
+      this.#request.chunkSize?.took(slots.length, (first.preparing ?? 0) + performance.now() - begun);
+      this.#time.chunkTook(performance.now() - turn);
       this.#endCommitted = chunk.last;
       this.#chunks.shift();
     } catch (error) {
-      this.#commitFailed = true;
+      this.#gap = true;
       for (const behind of this.#chunks) for (const slot of behind.slots) slot.release();
       this.#chunks = [];
       this.#fail(error);

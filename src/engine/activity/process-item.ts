@@ -12,6 +12,8 @@ export interface Processing {
   readonly retry: RetryPolicy;
   readonly budget: ByteBudget;
   readonly signal: AbortSignal;
+  /** Aborted as soon as the page is to end: what has not begun then is left to the next one. @default signal */
+  readonly ending?: AbortSignal;
   /** Told of every wait, for the heartbeat: why, and that it is over. */
   onWait?(reason: string | null): void;
 }
@@ -74,7 +76,7 @@ async function finishItem(
       return outcomeOf(await processed);
     } catch (error) {
       slot.release();
-      if (processing.signal.aborted) return undefined;
+      if (processing.signal.aborted || wasNotToBegin(error, processing)) return undefined;
       const found = processing.classify(error);
       if (found.decision === 'retry' && !found.busy) failures++;
       const exhausted = failures > processing.retry.retries;
@@ -123,10 +125,19 @@ export function backoff(retry: RetryPolicy, failures: number): number {
   return Math.min(retry.maximumMs, retry.initialMs * 2 ** (failures - 1));
 }
 
-function contextOf(slot: Slot, { budget, signal }: Processing, attempt: number): ItemContext {
-  return { signal, attempt, reserve: (bytes) => slot.reserve(budget, bytes, signal) };
+function contextOf(slot: Slot, processing: Processing, attempt: number): ItemContext {
+  const { budget, signal, ending = signal } = processing;
+  // Others behind an item that is tried again may be done already, and commit only with it.
+  const waiting = attempt === 1 ? ending : signal;
+  return { signal, attempt, waiting, reserve: (bytes) => slot.reserve(budget, bytes, signal) };
 }
 
+function wasNotToBegin(error: unknown, { ending }: Processing): boolean {
+  return ending?.aborted === true && error === ending.reason;
+}
+
+const filtered: Outcome = { kind: 'filter' };
+
 function outcomeOf(output: unknown): Outcome {
-  return output === null ? { kind: 'filter' } : { kind: 'write', output };
+  return output === null ? filtered : { kind: 'write', output };
 }

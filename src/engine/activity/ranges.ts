@@ -4,6 +4,7 @@ import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import { failureTypeOf } from '../../contract/errors.ts';
 import { type Counters, noCounters } from '../../contract/progress.ts';
 import type { RowRange } from '../../contract/reader.ts';
+import type { ChunkSize } from './chunk-size.ts';
 import type { AnySetWork } from './chunks.ts';
 import { commitOnce, type Committer } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
@@ -15,14 +16,23 @@ export interface RangesRequest {
   readonly range: KeyRange;
   readonly after: Cursor | null;
   readonly policy: PagePolicy;
+  /** The commit interval where it moves; undefined for that of the policy. */
+  readonly chunkSize?: ChunkSize;
   /** The chunk's transaction. */
   commit(range: RowRange | null, last: boolean): Promise<void>;
 }
 
+/** Under a rate, a range holds at most the rows of so many seconds. */
+const secondsAtOnce = 0.5;
+
+/** How long a page may outlast its time to keep to a rate, in milliseconds. */
+const mostAfterPageMs = 1_000;
+
 /** Moves the rows of a key range through the statements of a set step, one range of `chunkSize` rows after another. */
 export class Ranges {
   readonly #request: RangesRequest;
-  readonly #stop = new AbortController();
+  readonly #cancel = new AbortController();
+  #over = false;
   #inFlight = 0;
 
   constructor(request: RangesRequest) {
@@ -35,35 +45,58 @@ export class Ranges {
   }
 
   /** Lets the statements under way commit, and begins no more. */
-  stop(): void {
-    this.#stop.abort();
+  stop(reason: 'pageOver' | 'cancelled'): void {
+    this.#over = true;
+    if (reason === 'cancelled') this.#cancel.abort();
   }
 
   /** Runs until the range has ended or `stop` was called. @returns whether the range has ended. */
   async run(): Promise<boolean> {
-    const { work, range, policy } = this.#request;
-    const limit = policy.chunkSize;
-    let { after } = this.#request;
+    let ahead = this.#next(this.#request.after);
     for (let ended = false; !ended;) {
-      if (this.#stop.signal.aborted) return false;
-      const next = await work.reader.next({ range, after, limit, signal: this.#stop.signal });
+      if (this.#over) return false;
+      const { limit, found: next } = await ahead;
       ended = next === null || next.rows < limit;
+      // Where the next range ends is looked up while this one is written.
+      ahead = ended ? ahead : this.#next(next?.upper ?? null);
       this.#inFlight = next?.rows ?? 0;
       const begun = performance.now();
       await this.#request.commit(next, ended);
       this.#inFlight = 0;
-      after = next?.upper ?? after;
+      if (next) this.#request.chunkSize?.took(next.rows, performance.now() - begun);
       if (!ended) await this.#keepPace(limit, begun);
     }
     return true;
   }
 
+  /** The range above a key. Its failure is met when its turn comes. */
+  #next(after: Cursor | null): Promise<{ readonly limit: number; readonly found: RowRange | null }> {
+    const { work, range } = this.#request;
+    const limit = this.#limit();
+    const asked = work.reader.next({ range, after, limit, signal: this.#cancel.signal });
+    const ahead = asked.then((found) => ({ limit, found }));
+    ahead.catch(() => undefined);
+    return ahead;
+  }
+
+  /** Rows of the next range. Under a rate they are few at a time: what has committed is not taken back. */
+  #limit(): number {
+    const { chunkSize, policy } = this.#request;
+    const { itemsPerSecond = Number.POSITIVE_INFINITY } = policy;
+    return Math.min(chunkSize?.present ?? policy.chunkSize, Math.ceil(itemsPerSecond * secondsAtOnce));
+  }
+
+  /** A pause that is nearly over is kept at the end of a page too: the next one knows nothing of it. */
   async #keepPace(rows: number, begun: number): Promise<void> {
     const { itemsPerSecond } = this.#request.policy;
     if (itemsPerSecond === undefined) return;
     const due = begun + (rows / itemsPerSecond) * 1000;
-    // Interrupted, it answers at once.
-    await delay(due - performance.now(), undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    for (let left = due - performance.now(); left > 0; left = due - performance.now()) {
+      if (this.#cancel.signal.aborted || (this.#over && left > mostAfterPageMs)) return;
+      // Interrupted, it answers at once.
+      const { signal } = this.#cancel;
+      await delay(Math.min(left, mostAfterPageMs / 4), undefined, { signal }).catch(() => undefined);
+    }
   }
 }
 

@@ -19,6 +19,7 @@ export function redrivenWork(work: AnyChunkWork, ledger: pg.Pool, claim: Claim, 
     reader: redriveReader(work.reader, ledger, claim, step),
     processor: (item, context) => work.processor(item, context),
     writer: work.writer,
+    ...(work.calls ? { calls: work.calls.bind(work) } : {}),
     ...(work.classifiers ? { classifiers: work.classifiers } : {}),
     ...(work.skipPolicy ? { skipPolicy: work.skipPolicy.bind(work) } : {}),
     onSkip: async (skips, transaction) => {

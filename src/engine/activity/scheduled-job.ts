@@ -10,6 +10,7 @@ interface ScheduledJobResources {
   readonly registry: JobRegistry;
   readonly ledger: pg.Pool;
   readonly isOpen: IsOpen;
+  taskQueueOf(job: string): string;
 }
 
 /**
@@ -22,11 +23,14 @@ interface ScheduledJobResources {
  * @throws JobParametersInvalid, UnknownJob
  */
 export async function resolveScheduledJob(
-  { registry, ledger, isOpen }: ScheduledJobResources,
+  { registry, ledger, isOpen, taskQueueOf }: ScheduledJobResources,
   { job, timeZone = 'UTC', scheduledAt, ...rest }: ScheduledJobInput,
 ): Promise<ScheduledRun> {
   const moment = scheduledAt === undefined ? undefined : { scheduledAt: timeOf(scheduledAt), timeZone };
-  const resolved = resolveRun(registry.definition(job), rest, moment);
+  const resolved = {
+    ...resolveRun(registry.definition(job), rest, moment),
+    taskQueue: taskQueueOf(job),
+  };
   const { status, workflowId } = await findInstance(ledger, resolved.instance);
   if (status === 'completed') return { ...resolved, notStarted: 'completeAlready' };
   const running = status === 'running' && workflowId !== null && (await isOpen(workflowId));

@@ -31,11 +31,14 @@ export const ledgerWork = proxyActivities<
 export const {
   readStep,
   findDivisible,
+  checkGate,
   findInstance: lookAtInstance,
-} = proxyLocalActivities<Pick<EngineActivities, 'readStep' | 'findDivisible' | 'findInstance'>>({
-  startToCloseTimeout: '5 seconds',
-  retry: { maximumAttempts: 1 },
-});
+} = proxyLocalActivities<Pick<EngineActivities, 'readStep' | 'findDivisible' | 'checkGate' | 'findInstance'>>(
+  {
+    startToCloseTimeout: '5 seconds',
+    retry: { maximumAttempts: 1 },
+  },
+);
 
 /** How long a worker may be silent before its page is given to another, in milliseconds. */
 const heartbeatTimeout = 8_000;
@@ -52,6 +55,9 @@ export function pageActivities(pageSeconds: number) {
     heartbeatTimeout,
     // A page commits what it has in hand before it is at rest. Left out, the SDK sends the server's default: do not wait.
     cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    // To whichever worker has room. Handed to the one that has just asked for it, as the server may, the pages of a
+    // partition would stay where they began, and a worker that is started later would get none.
+    allowEagerDispatch: false,
     retry: retryPage,
   });
 }

@@ -3,6 +3,7 @@ import type { ChunkPolicy } from '../../contract/policy.ts';
 import type { Counters } from '../../contract/progress.ts';
 import { ledgerWork } from './activities.ts';
 import { PartitionsFailed } from './failed-items.ts';
+import { GateWait } from './gate-wait.ts';
 import type { JobRun } from './job-run.ts';
 import { PartitionWindow } from './partition-window.ts';
 import { StepPartitions } from './step-partitions.ts';
@@ -12,7 +13,8 @@ import type { StepReporter } from './step-reporter.ts';
  * Runs what is left of a chunk step: its partitions, a window of them at a time, until all are done.
  *
  * Pausing, stopping and continuing as new are one thing here: the window's scope is cancelled, every partition commits
- * the chunk it has in hand and comes back, and `ready` decides whether another window is opened over what is left.
+ * the chunk it has in hand and comes back, and `ready` decides whether another window is opened over what is left. A step
+ * that is held back comes to rest the same way, and waits for the gate to open.
  *
  * @throws PartitionsFailed after the other partitions have finished; JobStopped, JobYielded between windows.
  */
@@ -24,6 +26,7 @@ export async function runChunkStep(
   reporter: StepReporter,
 ): Promise<Counters> {
   const partitions = new StepPartitions(opened.partitions);
+  const gate = new GateWait(run, request, policy);
   for (;;) {
     while (partitions.left.size > 0) {
       await run.ready();
@@ -31,6 +34,7 @@ export async function runChunkStep(
       await window.run();
       if (window.failures.length > 0)
         throw new PartitionsFailed(window.failures.join(' | '), window.failedItems);
+      if (window.throttled) await gate.untilOpen(window.throttled);
     }
     const { counters, unfinished = [] } = await ledgerWork.closeStep(request);
     if (unfinished.length === 0) return counters;

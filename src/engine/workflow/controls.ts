@@ -1,4 +1,5 @@
-import { defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
+import type { PartitionNews } from '../../contract/activities.ts';
 import { failure } from '../../contract/errors.ts';
 import { type ControlAnswer, type ControlRequest, messages, type Tuning } from '../../contract/messages.ts';
 import type { JobProgress } from '../../contract/progress.ts';
@@ -14,6 +15,9 @@ import type { JobRun } from './job-run.ts';
 export function setControls(run: JobRun): void {
   setHandler(defineQuery<JobProgress>(messages.progress), () => run.progress(), {
     description: 'State, steps and counters of this execution.',
+  });
+  setHandler(defineSignal<[PartitionNews]>(messages.news), (news) => run.hear(news), {
+    description: 'What a partition has decided by itself. Sent by partitions alone.',
   });
   setPause(run);
   setResume(run);

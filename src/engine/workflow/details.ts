@@ -1,6 +1,14 @@
-import type { JobProgress, NestedRun, StepProgress } from '../../contract/progress.ts';
+import {
+  decisionText,
+  type JobProgress,
+  type NestedRun,
+  type StepProgress,
+} from '../../contract/progress.ts';
 
 const barWidth = 24;
+
+/** Decisions of a step that are shown; the query has more. */
+const decisionsShown = 3;
 
 /** What the Temporal UI shows of a run, in Markdown: bar, counts, why it waits, and what can be done. */
 export function detailsOf(progress: JobProgress): string {
@@ -14,6 +22,8 @@ export function detailsOf(progress: JobProgress): string {
 const controls: Partial<Record<JobProgress['status'], string>> = {
   running:
     'To hold it: `keystride pause ID`, or the update `pause`. To end it gracefully: `keystride stop ID`.',
+  throttled:
+    'It goes on by itself. To hold it all the same: `keystride pause ID`; to end it: `keystride stop ID`.',
   paused: 'To go on: `keystride resume ID`, or the update `resume`.',
 };
 
@@ -30,7 +40,14 @@ function stepLines(step: StepProgress): string[] {
     total > 1 ? ` · partitions ${partitionsDone}/${total}${failed > 0 ? `, ${failed} failed` : ''}` : '';
   const nested = step.kind === 'job' ? (step.result as NestedRun | undefined) : undefined;
   const run = nested ? ` · run \`${nested.workflowId}\`` : '';
-  return [`**${step.step}** ${step.status}${bar(done, step.expected)}`, `${counts}${partitions}${run}`];
+  const decided = (step.decisions ?? [])
+    .slice(-decisionsShown)
+    .map((decision) => `- ${decisionText(decision)}`);
+  return [
+    `**${step.step}** ${step.status}${bar(done, step.expected)}`,
+    `${counts}${partitions}${run}`,
+    ...(decided.length > 0 ? ['', ...decided] : []),
+  ];
 }
 
 /** No percentage where the total is unknown, nor where there turned out to be more than expected. */

@@ -1,10 +1,12 @@
 import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
-import type { OpenedJob } from '../../contract/activities.ts';
+import type { OpenedJob, PartitionNews } from '../../contract/activities.ts';
 import { failure } from '../../contract/errors.ts';
 import type { Tuning } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../../contract/states.ts';
+import { Adaptation, type Adapted } from './adaptation.ts';
 import { detailsOf } from './details.ts';
+import { HeldBack } from './held-back.ts';
 import { publishStatus } from './search-attributes.ts';
 
 /** Thrown through a job's flow when an operator has stopped it; `runJob` turns it into a stopped execution. */
@@ -24,6 +26,8 @@ export interface CarriedState {
   readonly paused: string | null;
   readonly tuning: Tuning;
   readonly setAside: Readonly<Record<string, readonly string[]>>;
+  /** Undefined from a build that learned nothing. */
+  readonly adapted?: Readonly<Record<string, Adapted>>;
 }
 
 /**
@@ -53,10 +57,13 @@ export class JobRun {
   #tuning: Tuning;
   /** Keys of items that operators have set aside, by step. */
   readonly #setAside: Record<string, readonly string[]>;
+  readonly #adaptation: Adaptation;
+  /** Steps that wait for a gate to open: however many there are, the job is throttled once. */
+  readonly heldBack = new HeldBack(() => this.#settle());
   /** What has been thrown through the flow, which may have caught it. */
   #interruption: JobStopped | JobYielded | undefined;
   /** What an operator may decide about while the job holds. */
-  #held: { readonly step: string; readonly items: readonly string[] } | undefined;
+  #held: { readonly step: string; readonly items: readonly string[]; readonly reason: string } | undefined;
 
   constructor(job: string, carried: CarriedState | null) {
     this.job = job;
@@ -65,6 +72,7 @@ export class JobRun {
     this.#reason = carried?.paused ?? null;
     this.#tuning = carried?.tuning ?? {};
     this.#setAside = { ...carried?.setAside };
+    this.#adaptation = new Adaptation(carried?.adapted);
   }
 
   get opened(): OpenedJob {
@@ -84,6 +92,7 @@ export class JobRun {
       paused: this.#pauseWanted ? (this.#reason ?? '') : null,
       tuning: this.#tuning,
       setAside: this.#setAside,
+      adapted: this.#adaptation.carried,
     };
   }
 
@@ -94,6 +103,16 @@ export class JobRun {
   /** Keys of items of a step that operators have set aside. */
   setAside(step: string): readonly string[] {
     return this.#setAside[step] ?? [];
+  }
+
+  /** What a step has learned and decided by itself. */
+  adapted(step: string): Adapted {
+    return this.#adaptation.of(step);
+  }
+
+  hear(news: PartitionNews): void {
+    this.#adaptation.hear(news);
+    this.#publish();
   }
 
   open(opened: OpenedJob): void {
@@ -209,7 +228,7 @@ export class JobRun {
     const ending = () => this.#mustEnd || this.#halted;
     // One at a time: an operator decides about what the state shows.
     while (this.#held && !ending()) await condition(() => this.#held === undefined || ending());
-    const held = { step, items };
+    const held = { step, items, reason };
     this.#held = held;
     this.#become('holding', reason);
     await condition(() => this.#held !== held || ending());
@@ -235,6 +254,7 @@ export class JobRun {
     this.#pauseWanted = false;
     this.#held = undefined;
     this.#become('running', null);
+    this.#settle();
   }
 
   /** Lets the chunks in hand commit, and ends. */
@@ -257,6 +277,7 @@ export class JobRun {
     this.#setAside[step] = [...this.setAside(step), ...items];
     this.#held = undefined;
     this.#become('running', reason);
+    this.#settle();
   }
 
   /** Changes what is named; windows come to rest and open again with the new figures. */
@@ -291,8 +312,25 @@ export class JobRun {
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
       tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
-      steps: [...this.#steps.values()],
+      steps: [...this.#steps.values()].map((step) => {
+        const { decisions } = this.#adaptation.of(step.step);
+        return decisions.length > 0 ? { ...step, decisions } : step;
+      }),
     };
+  }
+
+  /** A job that nothing else holds is throttled while a step of it is held back. */
+  #settle(): void {
+    const { reason } = this.heldBack;
+    if (reason === undefined) {
+      if (this.#status !== 'throttled') return;
+      if (this.#held) this.#become('holding', this.#held.reason);
+      else this.#become('running', null);
+    } else if (this.#status === 'running') this.#become('throttled', reason);
+    else if (this.#status === 'throttled' && this.#reason !== reason) {
+      this.#reason = reason;
+      this.#publish();
+    }
   }
 
   #become(status: JobStatus, reason: string | null): void {

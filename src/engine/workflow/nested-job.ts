@@ -72,7 +72,7 @@ class NestedJob<Parameters> {
       const found = await ledgerWork.findInstance(this.#request);
       if (found.status === 'completed') return completedBefore(found);
       this.#report(found, 'running');
-      const report = await this.#runChild(found.instance);
+      const report = await this.#runChild(found);
       if (report) return this.#completed(found.instance, report);
       await this.#look('stopped');
     }
@@ -90,7 +90,8 @@ class NestedJob<Parameters> {
   }
 
   /** @returns its report when it has completed; undefined when it has come to rest, or was complete already. */
-  async #runChild(instance: string): Promise<JobProgress | undefined> {
+  async #runChild(found: FoundInstance): Promise<JobProgress | undefined> {
+    const { instance } = found;
     const scope = new CancellationScope();
     // Not for a `tune`, which interrupts too: the nested job is tuned by itself.
     const interrupt = () => {
@@ -98,7 +99,7 @@ class NestedJob<Parameters> {
     };
     try {
       const report = await this.#run.whileWorking(interrupt, () =>
-        this.#whileLooking(() => scope.run(() => this.#execute(instance))),
+        this.#whileLooking(() => scope.run(() => this.#execute(found))),
       );
       if (report.status !== 'stopped') return report;
       this.#run.requestStop(`${instance} was stopped: ${report.reason ?? 'no reason given'}`);
@@ -114,12 +115,13 @@ class NestedJob<Parameters> {
   }
 
   /** Waits a little where the child of an execution that was terminated may still be closing under the same id. */
-  async #execute(instance: string): Promise<JobProgress> {
+  async #execute({ instance, taskQueue }: FoundInstance): Promise<JobProgress> {
     for (let start = 1; ; start++) {
       try {
         return await executeChild(this.#workflow, {
           workflowId: instance,
           args: [this.#parameters],
+          ...(taskQueue !== undefined && { taskQueue }),
           // A parent that was terminated takes the child along, as it does its partitions. What the child has not
           // committed is done by the next start.
           parentClosePolicy: 'TERMINATE',

@@ -1,8 +1,14 @@
 import { CancellationScope, executeChild, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
-import type { PagePolicy, PageRequest, PartitionState, StepRequest } from '../../contract/activities.ts';
+import type {
+  PagePolicy,
+  PageRequest,
+  PartitionState,
+  StepRequest,
+  Throttled,
+} from '../../contract/activities.ts';
 import { describeError, failureTypeOf } from '../../contract/errors.ts';
 import type { Tuning } from '../../contract/messages.ts';
-import type { ChunkPolicy } from '../../contract/policy.ts';
+import { chunkBoundsOf, type ChunkPolicy } from '../../contract/policy.ts';
 import { addCounters, noCounters } from '../../contract/progress.ts';
 import { partition as partitionWorkflow } from '../../workflows/partition.ts';
 import { findDivisible, ledgerWork, readStep } from './activities.ts';
@@ -42,6 +48,8 @@ interface Running {
 export class PartitionWindow {
   readonly failures: string[] = [];
   readonly failedItems: string[] = [];
+  /** A page was held back, and the others have come to rest for it; undefined when none was. */
+  throttled: Throttled | undefined;
   readonly #run: JobRun;
   readonly #request: StepRequest;
   readonly #policy: ChunkPolicy;
@@ -83,9 +91,10 @@ export class PartitionWindow {
     const [only] = this.#queue;
     if (only === undefined) return;
     try {
-      const state = await runPages(this.#pageRequest(only, 1), (page) =>
-        this.#reporter.counters(page.counters),
-      );
+      const state = await runPages(this.#pageRequest(only, 1), (page) => {
+        this.#reporter.counters(page.counters);
+        this.#hear(page);
+      });
       this.#note(only, state);
       // The page loop came back without being done or interrupted: the history has grown long.
       if (state && !state.done && !this.#scope.consideredCancelled) this.#run.requestYield();
@@ -135,6 +144,7 @@ export class PartitionWindow {
           }),
         ),
       );
+      if (state) this.#hear(state);
       this.#note(partition, state);
     } catch (error) {
       if (this.#scope.consideredCancelled || (running.splitting && isCancellation(error))) return;
@@ -170,24 +180,44 @@ export class PartitionWindow {
   }
 
   #pageRequest(partition: number, share: number): PageRequest {
-    const { chunkSize, concurrency, pageSeconds, retry, skipLimit, skip } = this.#policy;
-    const { rowsPerSecond } = this.#run.tuning;
+    const { concurrency, pageSeconds, durableEvery, retry, skipLimit, skip, quietHours } = this.#policy;
+    const { rowsPerSecond = this.#policy.rowsPerSecond } = this.#run.tuning;
     const setAside = this.#run.setAside(this.#request.step);
     const policy: PagePolicy = {
-      chunkSize,
+      ...this.#commitInterval(),
       // Shares are fractions: three thirds of nine are nine.
       concurrency: Math.max(1, Math.floor(concurrency * share + 1e-6)),
       pageSeconds,
       retry,
       skipLimit,
+      ...(durableEvery ? { durableEvery } : {}),
       ...(skip ? { skip } : {}),
       ...(rowsPerSecond ? { itemsPerSecond: rowsPerSecond * share } : {}),
       ...(setAside.length > 0 ? { setAside } : {}),
+      ...(quietHours ? { quietHours } : {}),
     };
     return { ...this.#request, partition, policy };
   }
 
+  /** What the step has learned, within its bounds; an operator's figure is kept to. */
+  #commitInterval(): Pick<PagePolicy, 'chunkSize' | 'chunkBounds'> {
+    const bounds = this.#run.tuning.chunkSize === undefined ? chunkBoundsOf(this.#policy) : undefined;
+    if (!bounds) return { chunkSize: this.#policy.chunkSize };
+    const { chunkSize = this.#policy.chunkSize } = this.#run.adapted(this.#request.step);
+    return { chunkSize, chunkBounds: bounds };
+  }
+
+  #hear({ chunkSize, decisions = [] }: PartitionState): void {
+    const { step } = this.#request;
+    this.#run.hear({ step, ...(chunkSize === undefined ? {} : { chunkSize }), decisions });
+  }
+
   #note(partition: number, state: PartitionState | undefined): void {
+    if (state?.throttled) {
+      this.throttled ??= state.throttled;
+      // The job is held back as a whole: what still runs comes to rest.
+      this.#scope.cancel();
+    }
     if (!state?.done) return;
     this.#partitions.left.delete(partition);
     this.#reporter.partitionDone();

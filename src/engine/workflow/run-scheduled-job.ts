@@ -53,12 +53,13 @@ async function tell(job: string, instance: string, error: unknown): Promise<void
 
 async function outcomeOf(
   job: string,
-  { instance, parameters }: ScheduledRun,
+  { instance, parameters, taskQueue }: ScheduledRun,
 ): Promise<ScheduledJobResult['outcome']> {
   try {
     const report = await executeChild<(parameters: unknown) => Promise<JobProgress>>(job, {
       workflowId: instance,
       args: [parameters],
+      ...(taskQueue !== undefined && { taskQueue }),
       parentClosePolicy: 'TERMINATE',
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       staticSummary: instance,

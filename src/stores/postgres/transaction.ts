@@ -24,23 +24,26 @@ export class CommitRefused extends Error {
 export interface TransactionBounds {
   readonly statementTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Whether COMMIT is answered only when it has reached the disk, and what the server's settings ask for beyond. @default true */
+  readonly waitForDisk?: boolean;
 }
 
 /**
  * Below the heartbeat time-out of a page: a worker that froze inside a transaction must have lost its locks before its
  * page is given to another.
  */
-const chunkBounds: TransactionBounds = { statementTimeoutMs: 7_000, idleTimeoutMs: 5_000 };
+export const chunkBounds: TransactionBounds = { statementTimeoutMs: 7_000, idleTimeoutMs: 5_000 };
 
 /** How long a transaction waits for a lock, in milliseconds. */
 const lockTimeoutMs = 4_000;
 
-function beginWith({ statementTimeoutMs, idleTimeoutMs }: TransactionBounds): string {
+function beginWith({ statementTimeoutMs, idleTimeoutMs, waitForDisk = true }: TransactionBounds): string {
   return [
     'BEGIN ISOLATION LEVEL READ COMMITTED',
     `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
     `SET LOCAL statement_timeout = ${Math.round(statementTimeoutMs)}`,
     `SET LOCAL idle_in_transaction_session_timeout = ${Math.round(idleTimeoutMs)}`,
+    ...(waitForDisk ? [] : ['SET LOCAL synchronous_commit = off']),
   ].join('; ');
 }
 

@@ -16,6 +16,8 @@ import {
   scriptedItems,
 } from './contract.ts';
 import { createFixtureJobs } from './fixture-activities.ts';
+import { createGated } from './gated.ts';
+import { createSlowParts } from './slow-parts.ts';
 
 const nowhere = { write: () => Promise.resolve() };
 
@@ -23,6 +25,8 @@ const nowhere = { write: () => Promise.resolve() };
 export function createTestJobs(resources: Resources): RegisteredJob[] {
   return [
     ...createFixtureJobs(resources.migration),
+    createGated(),
+    createSlowParts(),
     registerJob(noopTargets, {
       read: () =>
         chunks({

@@ -31,3 +31,11 @@ export function nestedItems(parameters: unknown): Promise<JobProgress> {
 export function incrementTargets(parameters: unknown): Promise<JobProgress> {
   return runJob('incrementTargets', parameters, async (job) => void (await job.step('increment')));
 }
+
+export function slowParts(parameters: unknown): Promise<JobProgress> {
+  return runJob('slowParts', parameters, async (job) => void (await job.step('items')));
+}
+
+export function gated(parameters: unknown): Promise<JobProgress> {
+  return runJob('gated', parameters, async (job) => void (await job.step('items')));
+}

@@ -86,7 +86,7 @@ export async function advanceCheckpoint(
 ): Promise<void> {
   const { counters } = advance;
   const moved = await transaction.run(
-    where(migration.updateTable('keystride.checkpoint'), key)
+    asLeft(migration.updateTable('keystride.checkpoint'), key, holder, seq)
       .set({
         seq: seq + 1,
         ...(advance.cursor ? { cursor: encodeCursor(advance.cursor) } : {}),
@@ -98,12 +98,28 @@ export async function advanceCheckpoint(
         done: advance.done,
         updated_at: sql<string>`now()`,
       })
-      .where('epoch', '=', String(key.claim.epoch))
-      .where('holder', '=', holder)
-      .where('seq', '=', String(seq))
       .returning('seq'),
   );
   if (moved.length === 0) throw await whyNotMoved(transaction, key);
+}
+
+/**
+ * Writes to a checkpoint that stands where this attempt has left it, and changes nothing of it.
+ *
+ * @throws Fenced, Superseded.
+ */
+export async function touchCheckpoint(
+  transaction: Transaction,
+  key: PartitionKey,
+  holder: string,
+  seq: number,
+): Promise<void> {
+  const touched = await transaction.run(
+    asLeft(migration.updateTable('keystride.checkpoint'), key, holder, seq)
+      .set({ updated_at: sql<string>`now()` })
+      .returning('seq'),
+  );
+  if (touched.length === 0) throw await whyNotMoved(transaction, key);
 }
 
 /** Corrects the counters by what only writing the chunk has shown, in its transaction. */
@@ -168,7 +184,24 @@ function superseded(key: PartitionKey) {
 
 /** What `where` needs of a query builder. */
 interface Filterable {
-  where(column: 'instance_key' | 'step' | 'partition', operator: '=', value: string | number): this;
+  where(
+    column: 'instance_key' | 'step' | 'partition' | 'epoch' | 'holder' | 'seq',
+    operator: '=',
+    value: string | number,
+  ): this;
+}
+
+/** Restricts a query to the row of a partition, if it still stands where this attempt has left it. */
+function asLeft<Query extends Filterable>(
+  query: Query,
+  key: PartitionKey,
+  holder: string,
+  seq: number,
+): Query {
+  return where(query, key)
+    .where('epoch', '=', String(key.claim.epoch))
+    .where('holder', '=', holder)
+    .where('seq', '=', String(seq));
 }
 
 /** Restricts a query to the row of a partition. */

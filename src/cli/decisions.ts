@@ -1,0 +1,14 @@
+import { decisionText } from '../contract/progress.ts';
+import { plain } from './format.ts';
+import type { LiveProgress } from './heartbeats.ts';
+
+/** The last decisions of the steps that run, or of the last one, a line each. */
+export function decisionLines({ steps }: Pick<LiveProgress, 'steps'>, most: number): string[] {
+  const running = steps.filter(({ status }) => status === 'running');
+  const shown = running.length > 0 ? running : steps.slice(-1);
+  return shown
+    .flatMap(({ decisions = [] }) => decisions)
+    .toSorted((a, b) => a.at.localeCompare(b.at))
+    .slice(-most)
+    .map((decision) => `decided: ${plain(decisionText(decision), 300)}`);
+}

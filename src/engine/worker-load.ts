@@ -1,0 +1,41 @@
+import { ResourceBasedController, type TunerHolder } from '@temporalio/worker';
+
+/** How much a worker process takes on. */
+export interface WorkerLoad {
+  /** Pages and other activities at a time. @default 100 */
+  readonly activities?: number;
+  /** Shares of the machine's processors and memory, 0 to 1, above which no more are taken. @default any */
+  readonly target?: { readonly cpu: number; readonly memory: number };
+}
+
+/**
+ * Activities that a worker takes whatever its machine is busy with: the page that it has in hand, and the short work of
+ * the ledger, which would else stand behind that page.
+ */
+const fewestActivities = 2;
+
+/**
+ * Lets a worker take pages only while it has room for them; the next one goes to whoever has. Workflow tasks are never
+ * held back: they answer operators.
+ *
+ * @returns the tuner that all workers of this process share.
+ */
+export function tunerOf({ activities = 100, target }: WorkerLoad): TunerHolder {
+  return {
+    activityTaskSlotSupplier: target
+      ? {
+          type: 'resource-based',
+          controller: ResourceBasedController.create({
+            targetCpuUsage: target.cpu,
+            targetMemoryUsage: target.memory,
+          }),
+          minimumSlots: Math.min(fewestActivities, activities),
+          maximumSlots: activities,
+        }
+      : { type: 'fixed-size', numSlots: activities },
+    // What the SDK takes where it is not told.
+    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
+    localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 100 },
+    nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 100 },
+  };
+}

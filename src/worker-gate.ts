@@ -1,0 +1,19 @@
+import type { Resources } from './activities/resources.ts';
+import type { Config } from './config.ts';
+import { Gate, type HealthCheck } from './engine/activity/gate.ts';
+import { type HealthLimits, readHealth } from './stores/postgres/health.ts';
+
+/**
+ * What holds the pages of a worker back, as its environment says. The limits are for both databases; the query is the
+ * target's alone. A limit that is not set is not looked at.
+ */
+export function workerGate(
+  { health, quietHours, databaseUrl, sourceDatabaseUrl }: Config<'databaseUrl' | 'sourceDatabaseUrl'>,
+  { migration, service }: Pick<Resources, 'migration' | 'service'>,
+): Gate {
+  const check = (name: string, pool: typeof migration, limits: HealthLimits): HealthCheck[] =>
+    Object.keys(limits).length > 0 ? [{ name, look: () => readHealth(pool, limits) }] : [];
+  const limits = Object.fromEntries(Object.entries(health).filter(([name]) => name !== 'query'));
+  const source = sourceDatabaseUrl === databaseUrl ? [] : check('the service database', service, limits);
+  return new Gate([...check('the migration database', migration, health), ...source], quietHours);
+}

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { cursorOf } from '../../../src/contract/cursor.ts';
+import { defineJob } from '../../../src/contract/job.ts';
+import { chunkStep } from '../../../src/contract/policy.ts';
+import type { RangeReader, RowRange } from '../../../src/contract/reader.ts';
+import { chunks, sets, type StepContext } from '../../../src/engine/activity/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
+import { listReader } from '../../../src/stores/list/list-reader.ts';
+import type { Transaction } from '../../../src/stores/postgres/transaction.ts';
+
+const parameters = z.object({
+  run: z.string(),
+  kind: z.enum(['items', 'set']).default('items'),
+  items: z.int(),
+  /** A chunk of n items takes so many milliseconds times n squared. */
+  millisecondsOfSquare: z.number().default(0),
+  chunkSize: z.int().default(10),
+  adaptiveChunks: z
+    .object({ targetSeconds: z.number(), minimum: z.int(), maximum: z.int() })
+    .or(z.literal(false))
+    .default(false),
+  rowsPerSecond: z.number().optional(),
+  quietHours: z
+    .array(z.object({ from: z.string(), to: z.string() }))
+    .default([])
+    .meta({ identifying: false }),
+  partitions: z.int().default(1),
+  pageSeconds: z.number().default(10),
+});
+
+type Told = z.output<typeof parameters>;
+
+/** Numbers that are written to `gate_output`, at a pace and at times as told. */
+export const gated = defineJob({
+  name: 'gated',
+  description: 'Numbers, written at a pace and at times as told',
+  parameters,
+  steps: { items: chunkStep() },
+  tune: ({ chunkSize, adaptiveChunks, rowsPerSecond, quietHours, partitions, pageSeconds }) => ({
+    items: {
+      ...{ chunkSize, adaptiveChunks, quietHours, partitions, pageSeconds },
+      ...(rowsPerSecond === undefined ? {} : { rowsPerSecond }),
+    },
+  }),
+});
+
+/** Every row counts: nothing keeps one from being there twice. */
+export const gatedTable = 'CREATE TABLE gate_output (run text NOT NULL, item int NOT NULL)';
+
+export function createGated(): RegisteredJob {
+  return registerJob(gated, { items: workOf });
+}
+
+function workOf({ parameters: told }: StepContext<Told>) {
+  if (told.kind === 'set')
+    return sets({
+      reader: rangesOf(told.items),
+      write: async ({ first, rows }: Numbers, transaction) => {
+        await write(told, upTo(first, rows), transaction);
+        return rows;
+      },
+    });
+  return chunks({
+    reader: listReader(told.items, (index) => index),
+    processor: (item) => item,
+    writer: { write: (items: readonly number[], transaction) => write(told, items, transaction) },
+  });
+}
+
+async function write({ run, millisecondsOfSquare }: Told, items: readonly number[], on: Transaction) {
+  await on.query('SELECT pg_sleep($1)', [(millisecondsOfSquare * items.length ** 2) / 1000]);
+  await on.query('INSERT INTO gate_output SELECT $1, unnest($2::int[])', [run, items]);
+}
+
+interface Numbers extends RowRange {
+  readonly first: number;
+}
+
+function rangesOf(count: number): RangeReader<Numbers> {
+  const last = cursorOf([String(count - 1)]);
+  return {
+    plan: () => Promise.resolve({ ranges: [{ lower: null, upper: last }], expected: count }),
+    next: ({ after, limit }) => {
+      const first = after === null ? 0 : Number(after[0]) + 1;
+      const rows = Math.min(limit, count - first);
+      const upper = cursorOf([String(first + rows - 1)]);
+      return Promise.resolve(rows > 0 ? { first, upper, rows } : null);
+    },
+  };
+}
+
+function upTo(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
+}

@@ -1,0 +1,84 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { cursorOf } from '../../../src/contract/cursor.ts';
+import { defineJob } from '../../../src/contract/job.ts';
+import { chunkStep } from '../../../src/contract/policy.ts';
+import type { RangeReader, RowRange } from '../../../src/contract/reader.ts';
+import { type AnyChunkWork, type AnySetWork, chunks, sets } from '../../../src/engine/activity/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
+import { listReader } from '../../../src/stores/list/list-reader.ts';
+
+const parameters = z.object({
+  run: z.string(),
+  slow: z.enum(['reader', 'processor', 'preparation', 'writer', 'set']),
+  chunks: z.int(),
+  chunkSize: z.int(),
+  /** What the slow part takes for a whole chunk. */
+  chunkMilliseconds: z.int(),
+  concurrency: z.int().default(1),
+  partitions: z.int().default(1),
+  pageSeconds: z.number().default(10),
+});
+
+type Slow = z.output<typeof parameters>;
+
+/** Items of which one part, as told, takes long. */
+export const slowParts = defineJob({
+  name: 'slowParts',
+  description: 'Items with a slow reader, processor or writer',
+  parameters,
+  steps: { items: chunkStep() },
+  tune: ({ chunkSize, concurrency, partitions, pageSeconds }) => ({
+    items: { chunkSize, concurrency, partitions, window: partitions, pageSeconds },
+  }),
+});
+
+export function createSlowParts(): RegisteredJob {
+  return registerJob(slowParts, { items: ({ parameters: told }) => workOf(told) });
+}
+
+function workOf(told: Slow): AnyChunkWork | AnySetWork {
+  const { slow, chunkMilliseconds: milliseconds, chunkSize } = told;
+  if (slow === 'set')
+    return sets({
+      reader: rangesOf(told.chunks * chunkSize),
+      write: async ({ rows }, transaction) => {
+        await transaction.query('SELECT pg_sleep($1)', [milliseconds / 1000]);
+        return rows;
+      },
+    });
+  const list = listReader(told.chunks * chunkSize, (index) => index);
+  return chunks({
+    reader: {
+      ...list,
+      read: async (request) => {
+        if (slow === 'reader') await delay(milliseconds);
+        return list.read(request);
+      },
+    },
+    processor: (item) =>
+      slow === 'processor'
+        ? delay((milliseconds / chunkSize) * Math.min(told.concurrency / told.partitions, chunkSize), item)
+        : item,
+    writer: {
+      prepare: async () => void (slow === 'preparation' && (await delay(milliseconds))),
+      write: async (_, transaction) => {
+        if (slow === 'writer') await transaction.query('SELECT pg_sleep($1)', [milliseconds / 1000]);
+      },
+    },
+  });
+}
+
+/** The numbers below `count` as ranges: nothing but their ends is read. */
+function rangesOf(count: number): RangeReader<RowRange> {
+  const last = cursorOf([String(count - 1)]);
+  return {
+    plan: () => Promise.resolve({ ranges: [{ lower: null, upper: last }], expected: count }),
+    next: ({ after, limit }) => {
+      const first = after === null ? 0 : Number(after[0]) + 1;
+      const rows = Math.min(limit, count - first);
+      const upper = cursorOf([String(first + rows - 1)]);
+      return Promise.resolve(rows > 0 ? { upper, rows } : null);
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keystride } from '../cli/support.ts';
+import { historiesOf, pagesOf } from '../support/history.ts';
+import { reportOf, stepOf } from '../support/runs.ts';
+import { createWorld, testJobsWorker, type TestWorker, waitFor, type World } from '../support/stack.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await createWorld({ workerProgram: testJobsWorker });
+});
+
+afterAll(() => world?.dispose());
+
+const queues = { KEYSTRIDE_QUEUES: 'scriptedItems=items,evenNumbers=numbers' };
+
+/** Seconds of pages that each process has had, of a workflow and all that it has started. */
+async function secondsByProcess(workflowId: string): Promise<Record<string, number>> {
+  const seconds: Record<string, number> = {};
+  for (const page of (await historiesOf(world.client, workflowId)).flatMap(pagesOf)) {
+    const [pid = ''] = page.worker.split('@');
+    seconds[pid] = (seconds[pid] ?? 0) + page.seconds;
+  }
+  return seconds;
+}
+
+function queueOf(workflowId: string): Promise<string> {
+  return world.client.workflow
+    .getHandle(workflowId)
+    .describe()
+    .then(({ taskQueue }) => taskQueue);
+}
+
+test('a second worker that is started in the middle takes over a share of the pages', async () => {
+  const first = await world.startWorker();
+  const slow = { slow: 'processor', chunkSize: 5, chunkMilliseconds: 250, concurrency: 4, partitions: 4 };
+  const told = { ...slow, run: 'shared', chunks: 4 * 36, pageSeconds: 1 };
+  const handle = await world.start('slowParts', told);
+  await delay(2_000);
+  const second = await world.startWorker();
+  expect(stepOf(await reportOf(handle), 'items')).toMatchObject({ read: 720, written: 720 });
+  const seconds = await secondsByProcess(handle.workflowId);
+  console.log('seconds of pages by process', seconds);
+  const share = (seconds[String(second.pid)] ?? 0) / (seconds[String(first.pid)] ?? 0);
+  // Half of what was left, by chance more or less.
+  expect(share).toBeGreaterThan(0.15);
+  await Promise.all([first.stop(), second.stop()]);
+});
+
+test('runs of a job go to its queue, from wherever they are started, and to the workers that poll it', async () => {
+  const others = await world.startWorker({
+    environment: { ...queues, KEYSTRIDE_WORKER_QUEUES: 'keystride' },
+  });
+  const dedicated = await world.startWorker({
+    environment: {
+      ...queues,
+      KEYSTRIDE_WORKER_QUEUES: 'items,numbers',
+      // It takes what it is given on a machine that is busy too.
+      ...{ KEYSTRIDE_TARGET_CPU: '0.2', KEYSTRIDE_ACTIVITIES: '4' },
+    },
+  });
+  const only = (worker: TestWorker) => [String(worker.pid)];
+
+  const parent = await world.start('nestedItems', { run: 1, items: 20, inARow: 0 });
+  expect((await reportOf(parent)).status).toBe('completed');
+  const [own, nested] = await historiesOf(world.client, parent.workflowId);
+  expect(await queueOf(nested?.workflowId ?? '')).toBe('items');
+  expect(pagesOf(own ?? { events: [] }).map(({ worker }) => worker.split('@')[0])).toEqual(only(others));
+  expect(pagesOf(nested ?? { events: [] }).map(({ worker }) => worker.split('@')[0])).toEqual(
+    only(dedicated),
+  );
+
+  const environment = { ...world.environment, ...queues };
+  const started = await keystride(['start', 'evenNumbers', '-o', 'json'], environment);
+  const { workflowId, taskQueue } = started.json() as { workflowId: string; taskQueue: string };
+  expect(taskQueue).toBe('numbers');
+  await waitFor(async () => (await world.progress(workflowId)).status === 'completed');
+  expect(Object.keys(await secondsByProcess(workflowId))).toEqual(only(dedicated));
+
+  const create = [
+    'schedule',
+    'create',
+    'evenNumbers',
+    '--cron',
+    '0 3 1 1 *',
+    '--id',
+    'numbers',
+    '-o',
+    'json',
+  ];
+  expect((await keystride(create, environment)).exitCode).toBe(0);
+  const { action } = await world.client.schedule.getHandle('numbers').describe();
+  expect(action.taskQueue).toBe('numbers');
+  await Promise.all([others.stop(), dedicated.stop()]);
+});
+
+test('one worker serves all queues unless it is told which', async () => {
+  const worker = await world.startWorker({ environment: queues });
+  const parent = await world.start('nestedItems', { run: 2, items: 20, inARow: 0 });
+  expect((await reportOf(parent)).status).toBe('completed');
+  expect(Object.keys(await secondsByProcess(parent.workflowId))).toEqual([String(worker.pid)]);
+  await worker.stop();
+});
+
+test('a queue that nobody polls is named with the start', async () => {
+  const environment = { ...world.environment, KEYSTRIDE_QUEUES: 'evenNumbers=nobodys' };
+  const { exitCode, stderr } = await keystride(['start', 'evenNumbers', '--id', 'waits'], environment);
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain('no worker polls task queue nobodys');
+});
