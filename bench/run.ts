@@ -1,69 +1,56 @@
-import { cpus } from 'node:os';
 import { Argument, Command } from 'commander';
-import { table } from '../src/cli/format.ts';
 import { outputOption, wholeNumber, type OutputOptions } from '../src/cli/options.ts';
-import type { Growth, Measured } from './figures.ts';
-import { benchMedicationItems, benchMedicationSet } from './medication.ts';
-import { benchMigration } from './migration.ts';
-import { benchPurchase } from './purchase.ts';
-import { benchSync } from './sync.ts';
+import { withBench } from './bench.ts';
+import { writeDocument } from './document.ts';
+import { keys, type Key } from './keys.ts';
+import { describeMachine } from './machine.ts';
+import { lines } from './report.ts';
+import { measureAll } from './suite.ts';
 
-const benches: Readonly<Record<string, (runs: number) => Promise<Measured>>> = {
-  medicationItems: benchMedicationItems,
-  medicationSet: benchMedicationSet,
-  migration: benchMigration,
-  purchase: benchPurchase,
-  sync: benchSync,
-};
+/** What all measurements together may take where none is named, in seconds. */
+const tenMinutes = 600;
+
+interface Options extends OutputOptions {
+  readonly runs: number;
+  readonly peers: boolean;
+  readonly large: boolean;
+  readonly writeDocs: boolean;
+}
 
 await new Command('bench')
   .description('measure, on a stack of its own, and say how far from the limit')
-  .addArgument(new Argument('<what...>', 'what to measure, one after another').choices(Object.keys(benches)))
-  .option('--runs <n>', 'runs of each kind; medians are told', wholeNumber(1, 100), 3)
+  .addArgument(
+    new Argument('[what...]', 'what to measure; without names, what ten minutes allow').choices(keys),
+  )
+  .option('--runs <n>', 'runs of ours and of the limit; medians are told', wholeNumber(1, 100), 3)
+  .option('--peers', 'the other engines too, once each; needs Java and Maven', false)
+  .option('--large', 'growth to ten million rows', false)
+  .option('--write-docs', 'all of it, however long it takes, into docs/performance.md', false)
   .addOption(outputOption())
-  .action(async (what: readonly string[], { runs, output }: OutputOptions & { runs: number }) => {
-    const measured = await measureAll(what, runs);
-    const print = output === 'json' ? console.error : console.log;
-    for (const line of lines(measured)) print(line);
-    const { figures, ...others } = measured;
-    if (output === 'json') console.log(JSON.stringify({ ...figures, ...others }));
-  })
+  .action(run)
   .parseAsync();
 
-async function measureAll(names: readonly string[], runs: number): Promise<Measured> {
-  const all: Measured[] = [];
-  for (const name of names) {
-    const measured = await benches[name]?.(runs);
-    if (measured) all.push(measured);
-  }
-  const growth: Readonly<Record<string, Growth>> = Object.assign(
-    {},
-    ...all.map((measured) => measured.growth ?? {}),
-  );
-  const figures: Measured['figures'] = Object.assign({}, ...all.map((measured) => measured.figures));
-  return { figures, ...(Object.keys(growth).length > 0 && { growth }) };
+async function run(names: readonly Key[], { output, writeDocs, ...options }: Options): Promise<void> {
+  const note = (text: string) => console.error(text);
+  const request = { ...options, keys: new Set(names.length === 0 || writeDocs ? keys : names) };
+  const bounded = names.length === 0 && !writeDocs && !options.peers && !options.large;
+  const logicalReplication = options.peers && request.keys.has('sync');
+  const { results, leftOut, machine } = await withBench({ logicalReplication, note }, async (bench) => ({
+    machine: await describeMachine(bench),
+    ...(await measureAll(bench, request, bounded ? tenMinutes : undefined)),
+  }));
+  if (writeDocs) await writeDocument(results, machine);
+  const print = output === 'json' ? console.error : console.log;
+  for (const line of [machine, ...lines(results), ...absent(leftOut, options)]) print(line);
+  if (output === 'json') console.log(JSON.stringify(results));
 }
 
-function lines({ figures, growth = {} }: Measured): string[] {
-  const rows = Object.entries(figures).map(([name, { limitSeconds, seconds, ratio, runs }]) => [
-    name,
-    `${limitSeconds.toFixed(2)} s`,
-    `${seconds.toFixed(2)} s`,
-    ratio.toFixed(2),
-    runs.map((run) => run.toFixed(2)).join('  '),
-  ]);
-  const machine = `${cpus().length} cores, ${cpus()[0]?.model.trim() ?? 'unknown'}`;
-  return [machine, ...table(['', 'limit', 'median', 'ratio', 'runs'], rows), ...growthLines(growth)];
-}
-
-function growthLines(growth: Readonly<Record<string, Growth>>): string[] {
-  const rows = Object.entries(growth).map(
-    ([size, { seconds, microsecondsPerRow, microsecondsPerFurtherRow: further }]) => [
-      size,
-      `${seconds.toFixed(2)} s`,
-      `${microsecondsPerRow.toFixed(2)} µs`,
-      further === null ? '' : `${further.toFixed(2)} µs`,
-    ],
-  );
-  return rows.length === 0 ? [] : table(['rows', 'median', 'a row', 'a further row'], rows);
+/** What was not measured, and how it is. */
+function absent(leftOut: readonly Key[], { peers, large }: Pick<Options, 'peers' | 'large'>): string[] {
+  const what = [
+    ...(leftOut.length > 0 ? [[leftOut.join(', '), leftOut.join(' ')]] : []),
+    ...(peers ? [] : [['the other engines', '--peers']]),
+    ...(large ? [] : [['ten million rows', 'growth --large']]),
+  ];
+  return what.map(([name, words]) => `Left out: ${name}. To measure: npm run bench -- ${words}`);
 }

@@ -1,0 +1,20 @@
+import { chunks } from '../../src/engine/activity/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../src/engine/activity/registry.ts';
+import { listReader } from '../../src/stores/list/list-reader.ts';
+import { noop } from './contract.ts';
+import { createCpuBound } from './cpu-bound.ts';
+
+/** The jobs that exist for measurements alone. */
+export function createBenchJobs(): RegisteredJob[] {
+  return [
+    createCpuBound(),
+    registerJob(noop, {
+      pass: ({ parameters }) =>
+        chunks({
+          reader: listReader(parameters.items, (index) => index + 1),
+          processor: (number) => number,
+          writer: { write: () => Promise.resolve() },
+        }),
+    }),
+  ];
+}

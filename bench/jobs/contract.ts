@@ -1,0 +1,16 @@
+import { z } from 'zod';
+import { defineJob } from '../../src/contract/job.ts';
+import { chunkStep } from '../../src/contract/policy.ts';
+
+/** Numbers from memory, written nowhere: what is left is the engine. */
+export const noop = defineJob({
+  name: 'noop',
+  description: 'Walk through numbers and write nothing',
+  parameters: z.object({
+    items: z.int().min(0),
+    chunkSize: z.int().min(1).max(10_000),
+    partitions: z.int().min(1).max(64).default(1),
+  }),
+  steps: { pass: chunkStep({ durableEvery: 'page' }) },
+  tune: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions, window: partitions } }),
+});

@@ -1,0 +1,18 @@
+/** Every measurement, by the name that `npm run bench -- NAME` and the JSON know it by, with what it does. */
+export const work = {
+  purchase: 'purchaseConfirmation, 1,000,000 orders, item by item in TypeScript',
+  medicationSet: 'medicationHistory, 1,000,000 rows, as a set step',
+  medicationItems: 'medicationHistory, 1,000,000 rows, item by item in TypeScript',
+  migration: 'documentMigration, 1,000 documents, API at 1 s, 250 calls in flight',
+  migrationWithFailures: 'the same with documents answering 404, 400 and 422',
+  sync: 'targetSync, 1,000,000 rows from one database to another, upsert',
+  noop: 'a job that writes nothing: 1,000,000 items in chunks of 1,000',
+  growth: 'purchaseConfirmation with ten times the rows',
+  history: 'events in Temporal for 1,000,000 rows, of all workflows of a run',
+  start: 'from the start of a worker process to its first committed chunk',
+} as const;
+
+/** The name of a measurement. */
+export type Key = keyof typeof work;
+
+export const keys = Object.keys(work) as Key[];

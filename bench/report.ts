@@ -1,0 +1,108 @@
+import { count, table } from '../src/cli/format.ts';
+import type { Figures } from './figures.ts';
+import { keys, work, type Key } from './keys.ts';
+import type { NoopFigures } from './rows/measure-noop.ts';
+import type { GrowthFigures } from './rows/measure-orders.ts';
+import type { Results } from './suite.ts';
+
+/** A table of results: its header, and its rows. */
+export interface Table {
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** All rows that were measured, the ratio first. */
+export function mainTable(results: Results): Table {
+  return {
+    header: ['row', 'ratio', 'ours', 'limit', 'peer', 'faster', 'worker', 'work'],
+    rows: measuredKeys(results).map((key) => mainRow(key, results[key] as Figures)),
+  };
+}
+
+function mainRow(key: Key, figures: Figures): string[] {
+  const { ratio, seconds, limitSeconds, spread, peerSeconds, workerMaxRssMb } = figures;
+  const isHistory = 'eventBudget' in figures && 'events' in figures;
+  return [
+    key,
+    ratio.toFixed(2),
+    isHistory ? `${String(figures.events)} events` : `${time(seconds)} (${range(spread)})`,
+    isHistory ? `${String(figures.eventBudget)} events` : time(limitSeconds),
+    peerSeconds === undefined ? '' : time(peerSeconds),
+    peerSeconds === undefined ? '' : `${(peerSeconds / seconds).toFixed(1)} ×`,
+    workerMaxRssMb === undefined ? '' : `${workerMaxRssMb} MB`,
+    work[key],
+  ];
+}
+
+/** The no-op job by the size of its chunks: what a chunk costs, and where that goes. */
+export function noopTable({ noop }: Results): Table | undefined {
+  if (noop === undefined) return undefined;
+  const { sizes } = noop as NoopFigures;
+  const header = [
+    'chunk',
+    'items',
+    'ours',
+    'a chunk',
+    'server',
+    'database',
+    'worker',
+    'an item',
+    '4 partitions',
+    'peer',
+  ];
+  const rows = Object.values(sizes).map((size) => [
+    count(size.chunkSize),
+    count(size.items),
+    `${time(size.seconds)} (${range(size.spread)})`,
+    ...[size.perChunk.total, size.perChunk.server, size.perChunk.database, size.perChunk.worker].map(
+      (milliseconds) => `${milliseconds.toFixed(3)} ms`,
+    ),
+    `${size.microsecondsPerItem.toFixed(2)} µs`,
+    time(size.fourPartitions.median),
+    size.peerSeconds === undefined ? '' : time(size.peerSeconds),
+  ]);
+  return { header, rows };
+}
+
+/** Time and memory by the number of rows. */
+export function growthTable({ growth }: Results): Table | undefined {
+  if (growth === undefined) return undefined;
+  const rows = Object.entries((growth as GrowthFigures).sizes).map(([size, found]) => [
+    count(Number(size)),
+    time(found.seconds),
+    `${found.microsecondsPerRow.toFixed(2)} µs`,
+    found.workerMaxRssMb === undefined ? '' : `${found.workerMaxRssMb} MB`,
+  ]);
+  return { header: ['rows', 'ours', 'a row', 'worker'], rows };
+}
+
+/** Processor time of our median run: where a core was busy. */
+export function cpuTable(results: Results): Table {
+  const rows = measuredKeys(results).flatMap((key) => {
+    const { cpuSeconds, seconds } = results[key] as Figures;
+    if (cpuSeconds === undefined) return [];
+    const { worker, database, server } = cpuSeconds;
+    return [[key, time(seconds), ...[worker, database, server].map(time)]];
+  });
+  return { header: ['row', 'ours', 'CPU of worker', 'CPU of PostgreSQL', 'CPU of Temporal'], rows };
+}
+
+/** All of it for a terminal. */
+export function lines(results: Results): string[] {
+  const tables = [mainTable(results), noopTable(results), growthTable(results), cpuTable(results)];
+  return tables
+    .filter((found) => found !== undefined && found.rows.length > 0)
+    .flatMap((found) => (found === undefined ? [] : ['', ...table(found.header, found.rows)]));
+}
+
+function measuredKeys(results: Results): Key[] {
+  return keys.filter((key) => results[key] !== undefined);
+}
+
+function time(seconds: number): string {
+  return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
+}
+
+function range({ least, most }: Figures['spread']): string {
+  return `${least.toFixed(2)}–${most.toFixed(2)}`;
+}

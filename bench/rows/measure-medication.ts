@@ -1,0 +1,43 @@
+import type { Bench } from '../bench.ts';
+import { inRounds, warmUp, type Contest } from '../contest.ts';
+import { figuresOf } from '../figures.ts';
+import { peerOf } from '../peers/peer-of.ts';
+import { springBatch } from '../peers/spring-batch.ts';
+import type { Request, Results } from '../suite.ts';
+import {
+  date,
+  forgetMedication,
+  makeMedication,
+  medicationContest,
+  type MedicationWay,
+} from './medication.ts';
+
+/** medicationHistory in both of its variants, against SQL alone. */
+export async function measureMedication(bench: Bench, request: Request): Promise<Results> {
+  await makeMedication(bench);
+  try {
+    const contest = medicationContest(bench);
+    const asked = (['set', 'items'] as const).filter((variant) => request.keys.has(keyOf(variant)));
+    for (const variant of asked) await warmUp(bench, contest, variant);
+    const seen = await inRounds(bench, request.runs, onlyAsked(contest, asked));
+    const { oneTransaction, fourConnections } = seen;
+    const peer = await peerOf(bench, request, contest, () =>
+      springBatch(bench, { job: 'medication', parameters: { date }, environment: { THREADS: '4' } }),
+    );
+    const limits = { oneTransaction, fourConnections };
+    return Object.fromEntries(
+      asked.map((variant) => [keyOf(variant), { ...figuresOf(limits, seen[variant]), ...peer }]),
+    );
+  } finally {
+    await forgetMedication(bench);
+  }
+}
+
+const keyOf = (variant: 'set' | 'items') => (variant === 'set' ? 'medicationSet' : 'medicationItems');
+
+function onlyAsked(contest: Contest<MedicationWay>, asked: readonly MedicationWay[]): Contest<MedicationWay> {
+  const ways = Object.entries(contest.ways).filter(
+    ([way]) => !['set', 'items'].includes(way) || asked.some((name) => name === way),
+  );
+  return { ...contest, ways: Object.fromEntries(ways) as Contest<MedicationWay>['ways'] };
+}
