@@ -133,8 +133,9 @@ async function rowsOfQuery(
   readable: (query: SelectedPage) => Promise<readonly ResultColumn[] | undefined>,
 ): Promise<pg.QueryResultRow[]> {
   const columns = await readable(query);
-  if (!columns) return (await pool.query<pg.QueryResultRow>(query)).rows;
-  const { rows } = await pool.query<ColumnsRow>({ ...query, text: columnsQuery(query.text, columns) });
+  const { text, values } = query;
+  if (!columns) return (await pool.query<pg.QueryResultRow>(text, values)).rows;
+  const { rows } = await pool.query<ColumnsRow>(columnsQuery(text, columns), values);
   return rows.flatMap((row) => rowsOf(row, columns, pool.options.types ?? pg.types));
 }
 
