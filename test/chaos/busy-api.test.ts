@@ -31,7 +31,8 @@ test('an API that takes 50 calls at a time and asks 250 to come back later loses
   expect(await run(world, 'documentMigration', { inFlight: 250 })).toMatchObject({ status: 'completed' });
   const { answers } = (await world.legacyApiStatistics()) as unknown as { answers: Record<string, number> };
   expect(answers['200']).toBe(documents);
-  expect(answers['429']).toBeGreaterThan(100);
+  // At first all are out at once; from then on the worker keeps to what the API takes, and what is refused at random is left.
+  expect(answers['429']).toBeGreaterThan(20);
   expect(await ledgerCounters(stores, 'fetchAndStore')).toEqual({
     read: documents,
     written: documents,
