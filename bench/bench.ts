@@ -37,6 +37,8 @@ export interface Bench {
 export interface BenchOptions {
   /** So that changes can be streamed from the database, as Kafka Connect wants to. @default false */
   readonly logicalReplication?: boolean;
+  /** Runs the worker as docs/scaling.md says for little memory. */
+  readonly compact?: boolean;
   note(text: string): void;
 }
 
@@ -57,7 +59,7 @@ export async function withBench<Result>(
   try {
     if (options.logicalReplication) await streamChanges(stack);
     const workerEnvironment = await environmentOf(stack, directory);
-    const worker = await startWorker(stack, workerEnvironment);
+    const worker = await startWorker(stack, workerEnvironment, options.compact);
     try {
       return await withConnections(stack, (connections) =>
         work({
@@ -153,11 +155,15 @@ async function environmentOf({ info }: Stack, directory: string): Promise<NodeJS
   };
 }
 
-function startWorker(stack: Stack, environment: NodeJS.ProcessEnv): Promise<TestWorker> {
+/** A small young generation, and an old one that is cleaned up before it has grown by half. */
+const littleMemory = ['--max-semi-space-size=8', '--heap-growing-percent=40'];
+
+function startWorker(stack: Stack, environment: NodeJS.ProcessEnv, compact = false): Promise<TestWorker> {
   return startTestWorker({
     name: 'worker-1',
     home: stack.info.home,
     program: path.join(import.meta.dirname, 'jobs/worker.ts'),
+    nodeOptions: compact ? littleMemory : [],
     environment,
     owner: stack.ownership,
   });

@@ -23,6 +23,8 @@ export interface TestWorkerOptions {
   name: string;
   home: string;
   program: string;
+  /** Options of Node, before the program. @default none */
+  nodeOptions?: readonly string[];
   environment: NodeJS.ProcessEnv;
   owner: ProcessOwner;
 }
@@ -34,7 +36,7 @@ export async function startTestWorker(options: TestWorkerOptions): Promise<TestW
     {
       name: options.name,
       command: process.execPath,
-      arguments: [options.program],
+      arguments: [...(options.nodeOptions ?? []), options.program],
       environment: options.environment,
       logFile,
       probe: untilReady(),
