@@ -33,7 +33,9 @@ interface Soaked {
 }
 
 await new Command('soak')
-  .description('run jobs one after another at a moderate rate, and watch the memory of a worker set to little')
+  .description(
+    'run jobs one after another at a moderate rate, and watch the memory of a worker set to little',
+  )
   .option('--minutes <n>', 'how long', wholeNumber(1, 10_000), 30)
   .addOption(outputOption())
   .action(async ({ minutes, output }: OutputOptions & { minutes: number }) => {
