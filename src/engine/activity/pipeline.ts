@@ -153,7 +153,7 @@ export class Pipeline {
   #window(): number {
     const { concurrency } = this.#request.policy;
     const chunkSize = this.#chunkSize();
-    return 2 * Math.max(concurrency, chunkSize / 2) + chunkSize;
+    return Math.max(2 * concurrency, chunkSize) + chunkSize;
   }
 
   #chunkSize(): number {

@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { cursorOf } from '../../../src/contract/cursor.ts';
 import { defineJob } from '../../../src/contract/job.ts';
 import { chunkStep } from '../../../src/contract/policy.ts';
-import type { RangeReader, RowRange } from '../../../src/contract/reader.ts';
 import { chunks, sets, type StepContext } from '../../../src/engine/activity/chunks.ts';
 import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
 import { listReader } from '../../../src/stores/list/list-reader.ts';
 import type { Transaction } from '../../../src/stores/postgres/transaction.ts';
+import { numberRanges, type Numbers } from './number-ranges.ts';
 
 const parameters = z.object({
   run: z.string(),
@@ -54,7 +53,7 @@ export function createGated(): RegisteredJob {
 function workOf({ parameters: told }: StepContext<Told>) {
   if (told.kind === 'set')
     return sets({
-      reader: rangesOf(told.items),
+      reader: numberRanges(told.items),
       write: async ({ first, rows }: Numbers, transaction) => {
         await write(told, upTo(first, rows), transaction);
         return rows;
@@ -70,23 +69,6 @@ function workOf({ parameters: told }: StepContext<Told>) {
 async function write({ run, millisecondsOfSquare }: Told, items: readonly number[], on: Transaction) {
   await on.query('SELECT pg_sleep($1)', [(millisecondsOfSquare * items.length ** 2) / 1000]);
   await on.query('INSERT INTO gate_output SELECT $1, unnest($2::int[])', [run, items]);
-}
-
-interface Numbers extends RowRange {
-  readonly first: number;
-}
-
-function rangesOf(count: number): RangeReader<Numbers> {
-  const last = cursorOf([String(count - 1)]);
-  return {
-    plan: () => Promise.resolve({ ranges: [{ lower: null, upper: last }], expected: count }),
-    next: ({ after, limit }) => {
-      const first = after === null ? 0 : Number(after[0]) + 1;
-      const rows = Math.min(limit, count - first);
-      const upper = cursorOf([String(first + rows - 1)]);
-      return Promise.resolve(rows > 0 ? { first, upper, rows } : null);
-    },
-  };
 }
 
 function upTo(first: number, count: number): number[] {

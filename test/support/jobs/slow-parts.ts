@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { cursorOf } from '../../../src/contract/cursor.ts';
 import { defineJob } from '../../../src/contract/job.ts';
 import { chunkStep } from '../../../src/contract/policy.ts';
-import type { RangeReader, RowRange } from '../../../src/contract/reader.ts';
 import { type AnyChunkWork, type AnySetWork, chunks, sets } from '../../../src/engine/activity/chunks.ts';
 import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
 import { listReader } from '../../../src/stores/list/list-reader.ts';
+import { numberRanges } from './number-ranges.ts';
 
 const parameters = z.object({
   run: z.string(),
@@ -41,7 +40,7 @@ function workOf(told: Slow): AnyChunkWork | AnySetWork {
   const { slow, chunkMilliseconds: milliseconds, chunkSize } = told;
   if (slow === 'set')
     return sets({
-      reader: rangesOf(told.chunks * chunkSize),
+      reader: numberRanges(told.chunks * chunkSize),
       write: async ({ rows }, transaction) => {
         await transaction.query('SELECT pg_sleep($1)', [milliseconds / 1000]);
         return rows;
@@ -67,18 +66,4 @@ function workOf(told: Slow): AnyChunkWork | AnySetWork {
       },
     },
   });
-}
-
-/** The numbers below `count` as ranges: nothing but their ends is read. */
-function rangesOf(count: number): RangeReader<RowRange> {
-  const last = cursorOf([String(count - 1)]);
-  return {
-    plan: () => Promise.resolve({ ranges: [{ lower: null, upper: last }], expected: count }),
-    next: ({ after, limit }) => {
-      const first = after === null ? 0 : Number(after[0]) + 1;
-      const rows = Math.min(limit, count - first);
-      const upper = cursorOf([String(first + rows - 1)]);
-      return Promise.resolve(rows > 0 ? { upper, rows } : null);
-    },
-  };
 }
