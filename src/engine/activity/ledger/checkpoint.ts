@@ -177,7 +177,8 @@ export async function whyNotMoved(transaction: Transaction, key: PartitionKey): 
 function superseded(key: PartitionKey) {
   return failure(
     'Superseded',
-    `${key.claim.instance} step ${key.step} partition ${key.partition}: a later attempt has taken over this page.`,
+    `${key.claim.instance} step ${key.step} partition ${key.partition}: a later attempt has taken over this page, ` +
+      'or the database has crashed and come back without its last chunks.',
     { retryable: true },
   );
 }
