@@ -1,13 +1,13 @@
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Counters } from '../../contract/progress.ts';
+import { filteredOut, type Item, Skipped, type Slice } from './block.ts';
 import type { Skip } from './ledger/skips.ts';
-import type { Slot } from './slot.ts';
 
 /** What commits together. */
 export interface Chunk {
   readonly outputs: readonly unknown[];
-  /** The items that the outputs were made of, in the same order. */
-  readonly sources: readonly Slot[];
+  /** The items that the outputs were made of, in the same order: collected when somebody asks for them, which is rare. */
+  sources(): readonly Item[];
   readonly skips: readonly Skip[];
   readonly filtered: number;
   /** Outputs that the writer has found to be written already, and has counted. */
@@ -21,23 +21,43 @@ export interface Chunk {
 }
 
 /** Forms a chunk of items that all have an outcome. */
-export function chunkOf(slots: readonly Slot[], last: boolean): Chunk {
+export function chunkOf(slices: readonly Slice[], last: boolean): Chunk {
   const outputs: unknown[] = [];
-  const sources: Slot[] = [];
   const skips: Skip[] = [];
-  let filtered = 0;
-  for (const slot of slots) {
-    const outcome = slot.outcome;
-    if (outcome?.kind === 'write') {
-      outputs.push(outcome.output);
-      sources.push(slot);
-    } else if (outcome?.kind === 'skip') {
-      const { phase, code, message, attempts } = outcome;
-      skips.push({ item: slot.item, key: slot.key, cursor: slot.cursor, phase, code, message, attempts });
-    } else filtered++;
+  let left = 0;
+  for (const { block, from, to } of slices) {
+    for (let index = from; index < to; index++) {
+      const outcome = block.outcomes[index];
+      if (outcome === filteredOut) left++;
+      else if (outcome instanceof Skipped) skips.push(skipOf(outcome, block.item(index)));
+      else outputs.push(outcome);
+    }
   }
-  const first = slots[0]?.cursor ?? null;
-  return { outputs, sources, skips, filtered, first, cursor: slots.at(-1)?.cursor ?? null, last };
+  return { outputs, sources: () => sourcesOf(slices), skips, filtered: left, ...endsOf(slices), last };
+}
+
+function skipOf({ phase, code, message, attempts }: Skipped, item: Item): Skip {
+  return { ...item, phase, code, message, attempts };
+}
+
+function sourcesOf(slices: readonly Slice[]): Item[] {
+  const sources: Item[] = [];
+  for (const { block, from, to } of slices) {
+    for (let index = from; index < to; index++) {
+      const outcome = block.outcomes[index];
+      if (outcome !== filteredOut && !(outcome instanceof Skipped)) sources.push(block.item(index));
+    }
+  }
+  return sources;
+}
+
+function endsOf(slices: readonly Slice[]): Pick<Chunk, 'first' | 'cursor'> {
+  const [first] = slices;
+  const end = slices.at(-1);
+  return {
+    first: first?.block.page.cursorAt(first.from) ?? null,
+    cursor: end?.block.page.cursorAt(end.to - 1) ?? null,
+  };
 }
 
 /** A chunk without the outputs at these indexes, which become skips instead. */
@@ -47,7 +67,7 @@ export function withSkips(chunk: Chunk, skipped: ReadonlyMap<number, Skip>): Chu
   return {
     ...chunk,
     outputs: chunk.outputs.filter(stays),
-    sources: chunk.sources.filter(stays),
+    sources: () => chunk.sources().filter(stays),
     skips: [...chunk.skips, ...skipped.values()],
   };
 }

@@ -105,8 +105,8 @@ function nextTry(
 /** A chunk whose only output could not be written, with that as a skip. */
 function withoutOnly({ classify }: ChunkCommitter, chunk: Chunk, error: unknown, attempts: number): Chunk {
   const cause = error instanceof WriterFailed ? error.cause : error;
-  const [slot] = chunk.sources;
-  return slot ? withSkips(chunk, new Map([[0, writeSkip(slot, cause, classify(cause), attempts)]])) : chunk;
+  const [item] = chunk.sources();
+  return item ? withSkips(chunk, new Map([[0, writeSkip(item, cause, classify(cause), attempts)]])) : chunk;
 }
 
 /** The failure of a chunk that nothing may be skipped of: told by its first key. */
@@ -116,8 +116,8 @@ function failedFor(
   error: WriterFailed,
   attempts: number,
 ): ItemFailed {
-  const others = chunk.sources.length - 1;
-  const keys = `${chunk.sources[0]?.key}${others > 0 ? ` and ${others} more` : ''}`;
+  const others = chunk.outputs.length - 1;
+  const keys = `${chunk.sources()[0]?.key}${others > 0 ? ` and ${others} more` : ''}`;
   const found = classify(error.cause);
   // What a store calls transient the page meets again; what the step's policy alone retries has had its retries.
   const settled: ErrorClass = found.exhausted === 'fail' ? { ...found, decision: 'fail' } : found;

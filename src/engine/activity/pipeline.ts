@@ -1,13 +1,14 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import type { PagePolicy } from '../../contract/activities.ts';
-import { ItemFailed, type Processing, processItem } from './process-item.ts';
+import { lengthOf, release, Skipped, type Slice } from './block.ts';
 import { type Chunk, chunkOf } from './chunk.ts';
 import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
+import { ItemQueue, type Place } from './item-queue.ts';
 import { Pace } from './pace.ts';
 import { PageTime } from './page-time.ts';
-import { Slot } from './slot.ts';
+import { ItemFailed, type Processing, processItem } from './process-item.ts';
 
 export interface PipelineRequest {
   readonly work: AnyChunkWork;
@@ -29,7 +30,8 @@ export interface PipelineRequest {
 
 interface PreparedChunk {
   readonly chunk: Chunk;
-  readonly slots: readonly Slot[];
+  readonly slices: readonly Slice[];
+  readonly items: number;
   readonly prepared: Promise<Chunk>;
   /** What preparing it took, in milliseconds; undefined while it is under way. */
   preparing?: number;
@@ -58,10 +60,7 @@ const drainMs = { pageOver: 30_000, cancelled: 3_000, failed: 3_000 };
  */
 export class Pipeline {
   readonly #request: PipelineRequest;
-  /** Items that have not been formed into a chunk, in key order. */
-  #queue: Slot[] = [];
-  /** Index in the queue of the next item to start. */
-  #nextToStart = 0;
+  readonly #queue = new ItemQueue();
   #inFlight = 0;
   #reading = false;
   #readEnded = false;
@@ -111,7 +110,7 @@ export class Pipeline {
       clearTimeout(this.#drainTimer);
       clearTimeout(this.#paceTimer);
       this.#request.abort();
-      for (const slot of this.#queue) slot.release();
+      this.#queue.release();
     }
     return this.#endCommitted;
   }
@@ -140,13 +139,12 @@ export class Pipeline {
   #wantsMore(): boolean {
     if (this.#reading || this.#readEnded || this.#stopping) return false;
     // However many unreadable rows the queue holds, they make no chunk: then only reading on helps.
-    const stuck =
-      this.#inFlight === 0 && this.#chunks.length === 0 && this.#nextToStart === this.#queue.length;
+    const stuck = this.#inFlight === 0 && this.#chunks.length === 0 && !this.#queue.hasNext;
     return stuck || this.#uncommitted() < this.#window();
   }
 
   #uncommitted(): number {
-    return this.#chunks.reduce((sum, { slots }) => sum + slots.length, this.#queue.length);
+    return this.#chunks.reduce((sum, { items }) => sum + items, this.#queue.length);
   }
 
   /** Items that may be between reader and commit: enough that one slow item at the front does not idle the rest. */
@@ -188,7 +186,7 @@ export class Pipeline {
         signal: processing.signal,
       });
       const count = page.items.length;
-      for (let index = 0; index < count; index++) this.#queue.push(new Slot(page, index));
+      this.#queue.push(page);
       if (count > 0) this.#readAfter = page.cursorAt(count - 1);
       this.#readEnded = count < limit || sameCursor(this.#readAfter, range.upper);
     } catch (error) {
@@ -201,45 +199,38 @@ export class Pipeline {
 
   #startItems(): void {
     const { concurrency } = this.#request.policy;
-    while (!this.#stopping && this.#inFlight < concurrency && this.#nextToStart < this.#queue.length) {
+    while (!this.#stopping && this.#inFlight < concurrency && this.#queue.hasNext) {
       if (!this.#pace.mayStart()) return this.#startLater();
-      const slot = this.#queue[this.#nextToStart++] as Slot;
-      this.#start(slot);
+      this.#start(this.#queue.next());
     }
-    this.#queue[0]?.becomeFirst();
+    this.#queue.announceFirst();
   }
 
   /** The rate holds items back: looks again when the next one is due. */
   #startLater(): void {
-    this.#queue[0]?.becomeFirst();
+    this.#queue.announceFirst();
     this.#paceTimer ??= setTimeout(() => {
       this.#paceTimer = undefined;
       this.#advance();
     }, this.#pace.nextInMs());
   }
 
-  #start(slot: Slot): void {
-    if (this.#setAside.size > 0 && this.#setAside.has(slot.key)) {
-      const message = 'set aside by an operator';
-      slot.outcome = { kind: 'skip', phase: 'process', code: 'SET_ASIDE', message, attempts: 1 };
-      return;
-    }
-    let outcome: ReturnType<typeof processItem>;
+  #start(place: Place): void {
+    const { block, index } = place;
+    let outcome: unknown;
     try {
-      const readError = slot.readError;
-      if (readError !== undefined) return this.#settleReadError(slot, readError);
-      outcome = processItem(slot, this.#request.processing);
+      outcome = this.#setAsideOf(place) ?? processItem(place, this.#request.processing);
     } catch (error) {
       return this.#fail(error);
     }
     if (!(outcome instanceof Promise)) {
-      slot.outcome = outcome;
+      block.outcomes[index] = outcome;
       return;
     }
     this.#inFlight++;
     const begun = performance.now();
     void outcome
-      .then((settled) => void (slot.outcome = settled))
+      .then((settled: unknown) => void (block.outcomes[index] = settled))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#inFlight--;
@@ -248,34 +239,32 @@ export class Pipeline {
       });
   }
 
-  #settleReadError(slot: Slot, error: unknown): void {
+  /** The skip of an item that is not to be processed at all. @throws ItemFailed when it cannot be read. */
+  #setAsideOf({ block: { page }, index }: Place): Skipped | undefined {
+    if (this.#setAside.size > 0 && this.#setAside.has(page.keyAt(index)))
+      return new Skipped('process', 'SET_ASIDE', 'set aside by an operator', 1);
+    const error = page.errorAt?.(index);
+    if (error === undefined) return undefined;
     const found = this.#request.processing.classify(error);
-    if (found.decision !== 'skip') throw new ItemFailed(error, found, slot.key, 1, 'read');
-    slot.outcome = {
-      kind: 'skip',
-      phase: 'read',
-      code: found.code,
-      message: safeMessage(error),
-      attempts: 1,
-    };
+    if (found.decision !== 'skip') throw new ItemFailed(error, found, page.keyAt(index), 1, 'read');
+    return new Skipped('read', found.code, safeMessage(error), 1);
   }
 
   #formChunks(): void {
     while (!this.#gap && this.#chunks.length < preparedAhead && !this.#endFormed()) {
       const size = this.#nextChunkLength();
       if (size === undefined) return;
-      const slots = this.#queue.splice(0, size);
-      this.#nextToStart -= size;
-      this.#queue[0]?.becomeFirst();
-      const chunk = chunkOf(slots, this.#readEnded && this.#queue.length === 0);
-      this.#chunks.push(this.#prepare(chunk, slots));
+      const slices = this.#queue.take(size);
+      this.#queue.announceFirst();
+      const chunk = chunkOf(slices, this.#readEnded && this.#queue.length === 0);
+      this.#chunks.push(this.#prepare(chunk, slices));
     }
   }
 
-  #prepare(chunk: Chunk, slots: readonly Slot[]): PreparedChunk {
+  #prepare(chunk: Chunk, slices: readonly Slice[]): PreparedChunk {
     const begun = performance.now();
     const prepared = this.#request.prepare(chunk);
-    const formed: PreparedChunk = { chunk, slots, prepared };
+    const formed: PreparedChunk = { chunk, slices, items: lengthOf(slices), prepared };
     // Its failure is met when the chunk's turn to commit comes.
     prepared.then(
       () => void (formed.preparing = performance.now() - begun),
@@ -290,23 +279,11 @@ export class Pipeline {
 
   /** Items at the front of the queue that commit together now; undefined when more must happen first. */
   #nextChunkLength(): number | undefined {
-    const { processing } = this.#request;
-    const chunkSize = this.#chunkSize();
-    const mostBytes = processing.budget.limit * chunkShareOfBytes;
-    let readable = 0;
-    let bytes = 0;
-    let length = 0;
-    for (const slot of this.#queue) {
-      const outcome = slot.outcome;
-      if (outcome === undefined) return this.#mayCommitEarly() && length > 0 ? length : undefined;
-      length++;
-      bytes += slot.heldBytes;
-      if (outcome.kind !== 'skip' || outcome.phase !== 'read') readable++;
-      if (readable === chunkSize || bytes >= mostBytes) return length;
-    }
-    // The queue ran out before the chunk was full.
-    if (this.#readEnded && !this.#stopping) return length;
-    return length > 0 && this.#mayCommitEarly() ? length : undefined;
+    const { budget } = this.#request.processing;
+    const limits = { items: this.#chunkSize(), bytes: budget.limit * chunkShareOfBytes };
+    const { length, stop } = this.#queue.ready(limits);
+    const whole = stop === 'full' || (stop === 'end' && this.#readEnded && !this.#stopping);
+    return whole || (length > 0 && this.#mayCommitEarly()) ? length : undefined;
   }
 
   /** A chunk may be cut short when the page ends early, or to free bytes that others wait for. */
@@ -322,14 +299,14 @@ export class Pipeline {
     if (waiting.length === 0) return;
     this.#gap = true;
     this.#request.abort();
-    for (const slot of this.#queue) slot.release();
-    for (const { slots, prepared } of waiting) {
+    this.#queue.release();
+    for (const { slices, prepared } of waiting) {
       this.#leaving++;
       // An outside write must not overtake the one with which the next page repeats it.
       void prepared
         .catch(() => undefined)
         .finally(() => {
-          for (const slot of slots) slot.release();
+          release(slices);
           this.#leaving--;
           this.#advance();
         });
@@ -337,7 +314,7 @@ export class Pipeline {
   }
 
   async #commitFirst(first: PreparedChunk): Promise<void> {
-    const { chunk, slots, prepared } = first;
+    const { chunk, slices, items, prepared } = first;
     this.#committing = true;
     const turn = performance.now();
     try {
@@ -345,19 +322,19 @@ export class Pipeline {
       const begun = performance.now();
       await this.#request.commit(ready);
       // What it waited for others in between says nothing about its size.
-      this.#request.chunkSize?.took(slots.length, (first.preparing ?? 0) + performance.now() - begun);
+      this.#request.chunkSize?.took(items, (first.preparing ?? 0) + performance.now() - begun);
       this.#time.chunkTook(performance.now() - turn);
       this.#endCommitted = chunk.last;
       this.#chunks.shift();
     } catch (error) {
       this.#gap = true;
-      for (const behind of this.#chunks) for (const slot of behind.slots) slot.release();
+      for (const behind of this.#chunks) release(behind.slices);
       this.#chunks = [];
       this.#fail(error);
       this.#request.abort();
     } finally {
       this.#committing = false;
-      for (const slot of slots) slot.release();
+      release(slices);
     }
     this.#advance();
   }

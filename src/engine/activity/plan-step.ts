@@ -142,9 +142,12 @@ async function tryItems(
       seconds: (performance.now() - begun) / 1000,
       samples,
     };
-    for (const [index, slot] of chunk.sources.entries())
-      if (samples.length < wanted)
-        samples.push({ before: shown(slot.item), after: shown(chunk.outputs[index]) });
+    if (samples.length < wanted)
+      for (const [index, { item }] of chunk
+        .sources()
+        .slice(0, wanted - samples.length)
+        .entries())
+        samples.push({ before: shown(item), after: shown(chunk.outputs[index]) });
     if (++chunks === chunksTried) pipeline.stop('cancelled');
   };
   const slots = Math.max(1, Math.min(policy.partitions, policy.window));

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ErrorClass } from '../../contract/classification.ts';
 import type { RetryPolicy } from '../../contract/policy.ts';
+import { filteredOut, pending, Skipped } from './block.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { ItemContext, Processor } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
-import type { Outcome, Slot } from './slot.ts';
+import type { Place } from './item-queue.ts';
 
 export interface Processing {
   readonly processor: Processor<unknown, unknown>;
@@ -50,48 +51,39 @@ export class ItemFailed extends Error {
  *
  * A processor that answers at once is answered at once, without a promise an item.
  *
- * @returns undefined when the page ended before the item did: it is somebody else's then.
+ * @returns what has become of the item, as a block holds it: `pending` when the page ended before the item did, which
+ *   is somebody else's then.
  * @throws ItemFailed
  */
-export function processItem(slot: Slot, processing: Processing): Outcome | Promise<Outcome | undefined> {
+export function processItem(place: Place, processing: Processing): unknown {
   let first: unknown;
   try {
-    first = processing.processor(slot.item, contextOf(slot, processing, 1));
+    first = processing.processor(itemAt(place), contextOf(place, processing, 1));
   } catch (error) {
     first = Promise.reject(error);
   }
-  return first instanceof Promise ? finishItem(slot, processing, first) : outcomeOf(first);
+  return first instanceof Promise ? finishItem(place, processing, first) : outcomeOf(first);
 }
 
-async function finishItem(
-  slot: Slot,
-  processing: Processing,
-  first: Promise<unknown>,
-): Promise<Outcome | undefined> {
+async function finishItem(place: Place, processing: Processing, first: Promise<unknown>): Promise<unknown> {
+  const { block, index } = place;
   let failures = 0;
   for (let attempt = 1; ; attempt++) {
     try {
       const processed =
-        attempt === 1 ? first : processing.processor(slot.item, contextOf(slot, processing, attempt));
+        attempt === 1 ? first : processing.processor(itemAt(place), contextOf(place, processing, attempt));
       return outcomeOf(await processed);
     } catch (error) {
-      slot.release();
-      if (processing.signal.aborted || wasNotToBegin(error, processing)) return undefined;
+      block.release(index, index + 1);
+      if (processing.signal.aborted || wasNotToBegin(error, processing)) return pending;
       const found = processing.classify(error);
       if (found.decision === 'retry' && !found.busy) failures++;
       const exhausted = failures > processing.retry.retries;
-      if (found.decision === 'skip' || (exhausted && found.exhausted === 'skip')) {
-        return {
-          kind: 'skip',
-          phase: 'process',
-          code: found.code,
-          message: safeMessage(error),
-          attempts: attempt,
-        };
-      }
+      if (found.decision === 'skip' || (exhausted && found.exhausted === 'skip'))
+        return new Skipped('process', found.code, safeMessage(error), attempt);
       if (found.decision === 'fail' || exhausted)
-        throw new ItemFailed(error, whenExhausted(found), slot.key, attempt);
-      if (!(await waitForRetry(found, failures, processing))) return undefined;
+        throw new ItemFailed(error, whenExhausted(found), block.page.keyAt(index), attempt);
+      if (!(await waitForRetry(found, failures, processing))) return pending;
     }
   }
 }
@@ -125,19 +117,21 @@ export function backoff(retry: RetryPolicy, failures: number): number {
   return Math.min(retry.maximumMs, retry.initialMs * 2 ** (failures - 1));
 }
 
-function contextOf(slot: Slot, processing: Processing, attempt: number): ItemContext {
+function itemAt({ block, index }: Place): unknown {
+  return block.page.items[index];
+}
+
+function contextOf({ block, index }: Place, processing: Processing, attempt: number): ItemContext {
   const { budget, signal, ending = signal } = processing;
   // Others behind an item that is tried again may be done already, and commit only with it.
   const waiting = attempt === 1 ? ending : signal;
-  return { signal, attempt, waiting, reserve: (bytes) => slot.reserve(budget, bytes, signal) };
+  return { signal, attempt, waiting, reserve: (bytes) => block.reserve(index, budget, bytes, signal) };
 }
 
 function wasNotToBegin(error: unknown, { ending }: Processing): boolean {
   return ending?.aborted === true && error === ending.reason;
 }
 
-const filtered: Outcome = { kind: 'filter' };
-
-function outcomeOf(output: unknown): Outcome {
-  return output === null ? filtered : { kind: 'write', output };
+function outcomeOf(output: unknown): unknown {
+  return output === null ? filteredOut : output;
 }

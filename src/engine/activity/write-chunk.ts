@@ -1,12 +1,12 @@
 import type { ErrorClass } from '../../contract/classification.ts';
 import { failure } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { Item } from './block.ts';
 import { type Chunk, withSkips } from './chunk.ts';
 import type { AnyChunkWork, PartialWrite } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
 import type { Skip } from './ledger/skips.ts';
 import { ItemFailed } from './process-item.ts';
-import type { Slot } from './slot.ts';
 
 /** What a writer threw, as opposed to the ledger or the connection around it. */
 export class WriterFailed extends Error {
@@ -24,16 +24,8 @@ export function isSkippable(found: ErrorClass): boolean {
 }
 
 /** The skip of an item whose write failed. */
-export function writeSkip(slot: Slot, error: unknown, found: ErrorClass, attempts: number): Skip {
-  return {
-    item: slot.item,
-    key: slot.key,
-    cursor: slot.cursor,
-    phase: 'write',
-    code: found.code,
-    message: safeMessage(error),
-    attempts,
-  };
+export function writeSkip(item: Item, error: unknown, found: ErrorClass, attempts: number): Skip {
+  return { ...item, phase: 'write', code: found.code, message: safeMessage(error), attempts };
 }
 
 /**
@@ -87,6 +79,7 @@ export async function writeBisecting(
   mostSkips: number,
 ): Promise<Chunk> {
   const skipped = new Map<number, Skip>();
+  const sources = chunk.sources();
   let unwritten = 0;
   const writeRange = async (from: number, to: number): Promise<void> => {
     await transaction.query('SAVEPOINT keystride_half');
@@ -99,9 +92,9 @@ export async function writeBisecting(
       if (found.decision === 'retry' && found.exhausted !== 'skip')
         throw new WriterFailed(safeMessage(error), { cause: error });
       await transaction.query('ROLLBACK TO SAVEPOINT keystride_half');
-      const slot = chunk.sources[from] as Slot;
-      if (!isSkippable(found)) throw new ItemFailed(error, found, slot.key, attempts, 'write');
-      if (to - from === 1) skipped.set(from, writeSkip(slot, error, found, attempts));
+      const item = sources[from] as Item;
+      if (!isSkippable(found)) throw new ItemFailed(error, found, item.key, attempts, 'write');
+      if (to - from === 1) skipped.set(from, writeSkip(item, error, found, attempts));
       // More than the step allows: the limit refuses the chunk, however many more there are.
       if (to - from === 1 || skipped.size > mostSkips) return;
       const middle = Math.floor((from + to) / 2);
@@ -130,13 +123,14 @@ export function settlePartialWrite(
 ): { readonly skipped: ReadonlyMap<number, Skip>; readonly again: number[] } {
   const skipped = new Map<number, Skip>();
   const again: number[] = [];
+  const sources = chunk.sources();
   for (const [place, error] of partial.failed) {
     const index = indexes[place] as number;
-    const slot = chunk.sources[index] as Slot;
+    const item = sources[index] as Item;
     const found = classify(error);
     if (found.decision === 'retry' && mayRetry) again.push(index);
-    else if (isSkippable(found)) skipped.set(index, writeSkip(slot, error, found, attempts));
-    else throw new ItemFailed(error, found, slot.key, attempts, 'write');
+    else if (isSkippable(found)) skipped.set(index, writeSkip(item, error, found, attempts));
+    else throw new ItemFailed(error, found, item.key, attempts, 'write');
   }
   return { skipped, again };
 }
