@@ -101,6 +101,40 @@ test('answers 429 above its cap, and takes another cap while it runs', async () 
   expect(await burst(ticketKeys(25))).toBe(0);
 });
 
+test('lets calls above its cap wait their turn, and refuses those that do not fit into its queue', async () => {
+  stub = await startStub({ latency: 200, maxConcurrent: 10, maxQueued: 15 });
+  const { get } = stub;
+  const began = performance.now();
+  const answers = await Promise.all(
+    ticketKeys(30).map(async (key) => ({
+      status: (await get(key)).status,
+      after: performance.now() - began,
+    })),
+  );
+  const served = answers.filter(({ status }) => status === 200).map(({ after }) => after);
+  const [, second, third] = [0, 10, 20].map((place) => served.toSorted((a, b) => a - b)[place]);
+  expect(served.length).toBe(25);
+  // Timers may be a millisecond early.
+  expect(second).toBeGreaterThan(2 * 199);
+  expect(third).toBeGreaterThan(3 * 199);
+  expect(await stub.stats()).toMatchObject({ inFlight: 0, answers: { 200: 25, 429: 5 } });
+});
+
+test('who gives up leaves the queue, and a higher cap lets in who waits there', async () => {
+  stub = await startStub({ maxConcurrent: 1, maxQueued: 9, overrides: { 'T-0000001': 'hang' } });
+  const { get, stats } = stub;
+  const hanging = get('T-0000001', { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+  await expect.poll(stats).toMatchObject({ inFlight: 1 });
+  await expect(get('T-0000002', { signal: AbortSignal.timeout(100) })).rejects.toThrow(/timeout/);
+  const waiting = get('T-0000003');
+  await expect.poll(stats).toMatchObject({ inFlight: 2, answers: { dropped: 1 } });
+  await stub.post('/configure', { maxConcurrent: 2 });
+  expect((await waiting).status).toBe(200);
+  await stub.stop();
+  stub = undefined;
+  await hanging;
+});
+
 test('refuses a configuration that it does not understand, and keeps the old one', async () => {
   stub = await startStub({ overrides: { 'T-0000001': '404' } });
   for (const [change, message] of [
@@ -179,6 +213,7 @@ test.each([
   [['--not-found', '1.5'], /share from 0 to 1/],
   [['--hang', '0.6', '--truncate', '0.5'], /shares of the calls add up to 1\.1/],
   [['--max-concurrent', '0'], /maxConcurrent/],
+  [['--max-queued', '1.5'], /maxQueued/],
   [['--sizes', '2KB:x'], /--sizes 2KB:x is malformed/],
   [['--override', 'T-1'], /--override T-1 is malformed/],
   [['--override', 'T-1=nonsense'], /"nonsense" is not a status/],

@@ -5,6 +5,8 @@ export interface ApiScript {
   /** Calls that it takes at a time. */
   readonly capacity: (now: number) => number;
   readonly latency: (now: number) => number;
+  /** How many times that a call takes, by a number from 0 to 1. @default a tenth more or less */
+  readonly spread?: (chance: number) => number;
   /** What it does with a call above its capacity: refuses it after so long, or lets it wait. @default 2 */
   readonly above?: number | 'queue';
   /** The share of calls that it refuses whatever it has to do. @default 0 */
@@ -115,9 +117,11 @@ class Simulation {
 
   #serve(caller: Caller, call: number, begun: number): void {
     this.#taken++;
-    this.#after(this.#script.latency(this.#now) * (0.9 + 0.2 * this.#chance()), () => {
+    const { latency, spread = (chance) => 0.9 + 0.2 * chance } = this.#script;
+    this.#after(latency(this.#now) * spread(this.#chance()), () => {
       this.#taken--;
-      this.#queue.shift()?.();
+      while (this.#taken < this.#script.capacity(this.#now) && this.#queue.length > 0)
+        this.#queue.shift()?.();
       caller.limit.end(call, { kind: 'served', milliseconds: this.#now - begun }, this.#now);
       caller.served++;
       caller.inHand--;

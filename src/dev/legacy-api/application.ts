@@ -4,6 +4,7 @@ import { answerCall, type CallContext } from './call.ts';
 import type { Bodies } from './bodies.ts';
 import { changeBehaviour, type Behaviour } from './settings.ts';
 import { Statistics } from './statistics.ts';
+import { Turns } from './turns.ts';
 
 const DOCUMENT_PATH = /^\/documents\/(.+)\/sentences(?:\?.*)?$/;
 
@@ -11,7 +12,8 @@ const DOCUMENT_PATH = /^\/documents\/(.+)\/sentences(?:\?.*)?$/;
 export function createLegacyApi(seed: string, bodies: Bodies, initial: Behaviour): Server {
   const statistics = new Statistics();
   let behaviour = initial;
-  const context: CallContext = { seed, bodies, statistics, behaviour: () => behaviour };
+  const turns = new Turns(() => behaviour.maxConcurrent ?? Number.POSITIVE_INFINITY);
+  const context: CallContext = { seed, bodies, statistics, turns, behaviour: () => behaviour };
   return createStub({
     call: (request, response) => {
       const ticketKey = request.method === 'GET' ? ticketKeyOf(request.url ?? '') : undefined;
@@ -21,6 +23,7 @@ export function createLegacyApi(seed: string, bodies: Bodies, initial: Behaviour
     reset: () => statistics.reset(),
     configure: (change) => {
       behaviour = changeBehaviour(behaviour, change);
+      turns.next();
       return { ...behaviour, overrides: Object.keys(behaviour.overrides).length };
     },
   });

@@ -4,12 +4,14 @@ import { bodyOf, firstHalf, type Bodies, type Body } from './bodies.ts';
 import { decideFault, errorBody, latencyOf, retryAfterHeader } from './faults.ts';
 import type { Behaviour, Fault } from './settings.ts';
 import type { Statistics } from './statistics.ts';
+import type { Turns } from './turns.ts';
 
 /** What every call needs. */
 export interface CallContext {
   seed: string;
   bodies: Bodies;
   statistics: Statistics;
+  turns: Turns;
   /** Read anew at each call, since it changes at run time. */
   behaviour(): Behaviour;
 }
@@ -29,7 +31,8 @@ export async function answerCall(
   const behaviour = context.behaviour();
   const attempt = context.statistics.begin(ticketKey);
   const call = new Call(context, behaviour, response, ticketKey, attempt);
-  if (behaviour.maxConcurrent !== null && context.statistics.inFlight > behaviour.maxConcurrent) {
+  const { maxConcurrent, maxQueued } = behaviour;
+  if (maxConcurrent !== null && context.statistics.inFlight > maxConcurrent + maxQueued) {
     call.refuse(429);
     return;
   }
@@ -37,7 +40,8 @@ export async function answerCall(
   // Whoever turns calls away does so at once; everything else takes its time.
   const refused = fault?.kind === 'status' && RETRYABLE_STATUSES.has(fault.status);
   const latency = refused ? 0 : latencyOf(behaviour, context.seed, ticketKey, attempt);
-  if (latency > 0) await sleep(latency);
+  if (!refused) await context.turns.take(call);
+  if (latency > 0 && !response.destroyed) await sleep(latency);
   if (response.destroyed) return;
   await call.answer(fault, request.url ?? '');
 }
@@ -174,5 +178,6 @@ class Call {
     if (!this.#open) return;
     this.#open = false;
     this.#context.statistics.end(outcome);
+    this.#context.turns.leave(this);
   }
 }

@@ -39,6 +39,7 @@ Shares of the calls, from 0 to 1:
   --server-error, --hang, --truncate, --invalid-json, --redirect
 
   --max-concurrent N   answer 429 to any call above N at once (no limit)
+  --max-queued N       let N calls above that wait for their turn instead, answered ever later (0)
   --override KEY=FAULT a status, a domain code, a size, or hang, stall, truncate, reset, invalid-json,
                        wrong-shape, redirect; *N after it for the first N calls only; repeatable
 
@@ -61,6 +62,7 @@ const NUMBER_OPTIONS = {
   redirect: 'redirect',
   'retry-after': 'retryAfter',
   'max-concurrent': 'maxConcurrent',
+  'max-queued': 'maxQueued',
 } as const satisfies Record<string, keyof Behaviour>;
 
 /**

@@ -101,8 +101,10 @@ export const behaviourSchema = z.strictObject({
   invalidJson: share,
   redirect: share,
   retryAfter: retryAfterSeconds,
-  /** More calls in flight than this are answered 429 at once; null for no limit. */
+  /** Calls that are worked on at a time; null for no limit. */
   maxConcurrent: z.int().min(1).nullable(),
+  /** Calls above `maxConcurrent` that wait for their turn; those beyond are answered 429 at once. */
+  maxQueued: z.int().min(0),
   overrides: z.record(z.string(), override),
 });
 
@@ -124,6 +126,7 @@ export const defaultBehaviour: Behaviour = {
   redirect: 0,
   retryAfter: 1,
   maxConcurrent: null,
+  maxQueued: 0,
   overrides: {},
 };
 

@@ -1,4 +1,4 @@
-import { type Latency, LatencyReference, latencyOf } from './latency-reference.ts';
+import { type Latency, LatencyReference, QueueTrial } from './latency-reference.ts';
 import { UsualRefusals } from './usual-refusals.ts';
 
 /** What a call says about the API. */
@@ -64,16 +64,20 @@ interface Cut {
 
 /** A decrease with those that follow because it was not enough. */
 interface Episode {
-  readonly cause: 'refused' | 'latency';
-  /** The limit before the last of them. */
-  level: number;
+  /** Undefined when calls were refused. */
+  readonly trial?: Trial;
   readonly from: number;
   cuts: number;
   calls: number;
   refused: number;
   code: string;
-  /** The latency that made the last decrease, in milliseconds. */
-  median: number;
+}
+
+/** Fewer calls than could be, to see whether they have waited in a queue, and what to go back to if they have not. */
+interface Trial {
+  readonly queue: QueueTrial;
+  readonly level: number;
+  cut: Cut | undefined;
 }
 
 /** The calls of the present round. */
@@ -88,18 +92,19 @@ class Window {
 /**
  * How many calls an API gets at a time, found out by calling it. It has no clock and no queue of its own.
  *
- * There is no limit until the API refuses a call or answers much more slowly than it can. Then the limit falls, by a
- * fifth and at most to what was served of the calls that were out, stands still for a round, and falls again if that was
- * not enough: multiplicative decrease, once a round. From there it comes back on the curve of TCP CUBIC (RFC 9438): fast
- * at first, flat around the level that was too much, faster again when that holds no more. It rises only while it is
- * used, and counts rounds of calls rather than seconds, so the price of probing is a share of the calls.
+ * There is no limit until the API refuses a call or is found to queue. When it refuses, the limit falls, by a fifth and
+ * at most to what was served of the calls that were out, stands still for a round, and falls again if that was not
+ * enough: multiplicative decrease, once a round. When it queues, a {@link QueueTrial} says how many calls it works on.
+ * From there the limit comes back on the curve of TCP CUBIC (RFC 9438): fast at first, flat around the level that was
+ * too much, faster again when that holds no more. It rises only while it is used, and counts rounds of calls rather than
+ * seconds, so the price of probing is a share of the calls.
  *
  * Two signals could mislead it, and for both what follows a decrease is the proof (the control by gradient of Netflix's
  * concurrency-limits and of Envoy trust theirs):
  * - Refusals that have nothing to do with how many calls are out: those that go on after a decrease are the background,
  *   and only clearly more than that is answered by a decrease.
- * - Latency that rises by itself: when fewer calls are answered no faster they stood in no queue; the limit is given
- *   back, and the slower answers are the new normal.
+ * - Latency that rises by itself, or that varies: when fewer calls are answered no faster they stood in no queue; the
+ *   limit is given back, and the slower answers are the new normal.
  */
 export class AdaptiveLimit {
   #level = Number.POSITIVE_INFINITY;
@@ -108,7 +113,8 @@ export class AdaptiveLimit {
   #window = new Window();
   #cut: Cut | undefined;
   #usual = new UsualRefusals();
-  #lastRefusal = 0;
+  /** When the API last showed that it was too much. */
+  #lastSign = 0;
   #latency = new LatencyReference();
   #told: number | undefined;
   #lastEnd = Number.NEGATIVE_INFINITY;
@@ -165,7 +171,7 @@ export class AdaptiveLimit {
   #learnServed(cut: Cut): void {
     cut.refused++;
     cut.episode.refused++;
-    if (cut.episode.cuts > 1 || cut.episode.cause === 'latency') return;
+    if (cut.episode.cuts > 1 || cut.episode.trial) return;
     cut.ceiling = ceilingOf(cut);
     this.#level = Math.max(1, Math.min(this.#level, cut.out - cut.refused));
     cut.start = this.#level;
@@ -174,15 +180,13 @@ export class AdaptiveLimit {
   #refuse(code: string, now: number): void {
     const window = this.#window;
     window.refused++;
-    this.#lastRefusal = now;
+    this.#lastSign = now;
     if (this.#cut?.holding) return this.#refuseInHold(this.#cut, code);
     const tolerated = toleratedShare * this.#windowSize();
     if (window.refused <= Math.max(tolerated, this.#usual.mostOf(window.done))) return;
     const out = this.#inFlight + window.refused;
-    const episode: Episode = {
-      ...{ cause: 'refused', level: this.#level, from: Math.min(this.limit, out) },
-      ...{ cuts: 1, calls: out, refused: window.refused, code, median: 0 },
-    };
+    const from = Math.min(this.limit, out);
+    const episode: Episode = { from, cuts: 1, calls: out, refused: window.refused, code };
     const cut = this.#cutOf(episode, out, window.refused);
     cut.ceiling = ceilingOf(cut);
     this.#lower(cut, Math.min(Math.round(decrease * out), out - window.refused));
@@ -204,24 +208,19 @@ export class AdaptiveLimit {
     return { episode, lastBegun, out, refused, ceiling: out, start: 0, holding: true, rounds: 0 };
   }
 
-  /**
-   * The decrease was not enough. Where calls were refused the level to come back to stays: the way there will show
-   * whether it is still good. Where they queue, this one is known to be too much.
-   */
-  #cutAgain({ episode, ceiling }: Cut): void {
+  /** The decrease was not enough. The level to come back to stays: the way there will show whether it is still good. */
+  #cutAgain({ episode, ceiling }: Cut, share = decrease): void {
     episode.cuts++;
-    episode.level = this.#level;
-    const top = episode.cause === 'latency' ? this.#level : ceiling;
-    const cut = { ...this.#cutOf(episode, this.#inFlight, 0), ceiling: top };
-    this.#lower(cut, Math.min(Math.round(decrease * this.#level), this.#level - 1));
+    const cut = { ...this.#cutOf(episode, this.#inFlight, 0), ceiling };
+    this.#lower(cut, Math.min(Math.round(share * this.#level), this.#level - 1));
   }
 
-  #cutForLatency(median: number, peak: number): void {
+  #tryFewer(before: Latency, peak: number): void {
     const from = Math.min(this.limit, peak);
-    const episode: Episode = {
-      ...{ cause: 'latency', level: this.#level, from, cuts: 1, calls: 0, refused: 0, code: '', median },
-    };
-    this.#lower(this.#cutOf(episode, from, 0), Math.min(Math.round(decrease * from), from - 1));
+    const queue = new QueueTrial(this.#latency, from, before);
+    const trial = { queue, level: this.#level, cut: this.#cut };
+    const episode: Episode = { trial, from, cuts: 1, calls: 0, refused: 0, code: '' };
+    this.#lower(this.#cutOf(episode, from, 0), Math.round(from / 2));
   }
 
   #lower(cut: Cut, level: number): void {
@@ -242,46 +241,46 @@ export class AdaptiveLimit {
   #closeWindow(now: number): LimitChange | undefined {
     const window = this.#window;
     const cut = this.#cut;
-    const latency = latencyOf(window.latencies, leastWindow / 2);
     this.#window = new Window();
     this.#window.peak = this.#inFlight;
     if (cut?.holding) {
       this.#usual.learn(window.done, window.refused);
-      return this.#endHold(cut, latency);
+      return this.#endHold(cut, window.latencies, now);
     }
-    if (latency && this.#latency.look(latency)) this.#cutForLatency(latency.median, window.peak);
-    else if (cut) return this.#tellGrowth(now);
+    const isFree = window.peak < decrease * this.#level;
+    const latency = this.#latency.look(window.latencies, isFree);
+    if (latency) this.#tryFewer(latency, window.peak);
+    else if (cut) return this.#tellGrowth(cut, now);
     return undefined;
   }
 
-  #endHold(cut: Cut, latency: Latency | undefined): LimitChange | undefined {
+  #endHold(cut: Cut, latencies: readonly number[], now: number): LimitChange | undefined {
     const { episode } = cut;
-    if (episode.cause === 'latency' && latency) {
-      // A fifth fewer calls in a queue are answered up to a fifth sooner: less when the queue was still growing.
-      if (latency.median > 0.96 * episode.median) return this.#giveBack(cut, latency.median);
-      episode.median = latency.median;
-      if (this.#latency.isQueue(latency.median)) {
-        this.#cutAgain(cut);
-        return undefined;
-      }
+    if (episode.trial) {
+      const next = episode.trial.queue.next(latencies);
+      if (next === 'back') this.#goBack(episode.trial);
+      if (next === 'half') this.#cutAgain(cut, 1 / 2);
+      if (typeof next === 'string') return undefined;
+      cut.ceiling = cut.start = this.#level = Math.max(1, next);
+      // Nothing goes back there any more: else each would hold on to all before it.
+      episode.trial.cut = undefined;
+      this.#lastSign = now;
     }
     cut.holding = false;
-    const to = episode.cuts === 1 && episode.cause === 'refused' ? cut.ceiling : this.limit;
+    const to = episode.cuts === 1 && !episode.trial ? cut.ceiling : this.limit;
     return this.#tell(episode.from, to, reasonOf(episode, this.#latency.best));
   }
 
-  #giveBack(cut: Cut, median: number): undefined {
-    this.#latency.accept(median);
-    this.#level = cut.episode.level;
-    cut.ceiling = cut.start = this.#level;
-    cut.holding = false;
-    if (!Number.isFinite(this.#level)) this.#cut = undefined;
+  #goBack({ level, cut }: Trial): void {
+    this.#level = level;
+    this.#cut = cut;
   }
 
-  #tellGrowth(now: number): LimitChange | undefined {
+  #tellGrowth({ episode }: Cut, now: number): LimitChange | undefined {
     if (this.#told === undefined || this.limit <= this.#told) return undefined;
-    const quiet = Math.round((now - this.#lastRefusal) / 1000);
-    return this.#tell(this.#told, this.limit, `nothing was refused for ${quiet} s`);
+    const quiet = Math.round((now - this.#lastSign) / 1000);
+    const what = episode.trial ? 'there was no queue' : 'nothing was refused';
+    return this.#tell(this.#told, this.limit, `${what} for ${quiet} s`);
   }
 
   #tell(first: number, to: number, reason: string): LimitChange | undefined {
@@ -298,8 +297,8 @@ function ceilingOf({ out, refused }: Cut): number {
   return Math.max(1, served < out / 10 ? out : served);
 }
 
-function reasonOf({ cause, code, refused, calls, median }: Episode, best: number): string {
-  if (cause === 'latency')
-    return `answers took ${Math.round(median)} ms, ${(median / best).toFixed(1)} × the best`;
-  return `${code} for ${refused} of ${calls} calls`;
+function reasonOf({ trial, code, refused, calls }: Episode, best: number): string {
+  if (!trial) return `${code} for ${refused} of ${calls} calls`;
+  const { median } = trial.queue;
+  return `answers took ${Math.round(median)} ms, ${(median / best).toFixed(1)} × the best`;
 }
