@@ -2,6 +2,7 @@ import type { Resources } from './activities/resources.ts';
 import type { Config } from './config.ts';
 import { Gate, type HealthCheck } from './engine/activity/gate.ts';
 import { type HealthLimits, readHealth } from './stores/postgres/health.ts';
+import { WalAge } from './stores/postgres/wal-age.ts';
 
 /**
  * What holds the pages of a worker back, as its environment says. The limits are for both databases; the query is the
@@ -11,8 +12,11 @@ export function workerGate(
   { health, quietHours, databaseUrl, sourceDatabaseUrl }: Config<'databaseUrl' | 'sourceDatabaseUrl'>,
   { migration, service }: Pick<Resources, 'migration' | 'service'>,
 ): Gate {
-  const check = (name: string, pool: typeof migration, limits: HealthLimits): HealthCheck[] =>
-    Object.keys(limits).length > 0 ? [{ name, look: () => readHealth(pool, limits) }] : [];
+  const check = (name: string, pool: typeof migration, limits: HealthLimits): HealthCheck[] => {
+    const written = new WalAge();
+    const look = () => readHealth(pool, limits, written);
+    return Object.keys(limits).length > 0 ? [{ name, look }] : [];
+  };
   const limits = Object.fromEntries(Object.entries(health).filter(([name]) => name !== 'query'));
   const source = sourceDatabaseUrl === databaseUrl ? [] : check('the service database', service, limits);
   return new Gate([...check('the migration database', migration, health), ...source], quietHours);

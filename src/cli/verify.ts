@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { WorkflowFailedError, type Client } from '@temporalio/client';
+import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
 import { catalogue } from '../contract/index.ts';
@@ -22,6 +22,9 @@ Examples:
   $ keystride verify documentMigration:run=2
   $ keystride verify documentMigration:run=2 -o json
   $ keystride verify documentMigration:run=2 --repair`;
+
+/** How often it is asked whether it is held back, in milliseconds. */
+const lookEveryMs = 3_000;
 
 /** `keystride verify`: compares what a run has left behind with what it was to do. */
 export function verifyCommand(): Command {
@@ -88,6 +91,7 @@ async function runVerification(
   const interrupted = Promise.withResolvers<undefined>();
   const interrupt = (): void => interrupted.resolve(undefined);
   process.once('SIGINT', interrupt);
+  const looking = setInterval(tellWhenHeldBack(handle), lookEveryMs);
   try {
     const report = await Promise.race([handle.result() as Promise<VerificationReport>, interrupted.promise]);
     if (report === undefined) detached(handle.workflowId);
@@ -100,7 +104,23 @@ async function runVerification(
     });
   } finally {
     process.off('SIGINT', interrupt);
+    clearInterval(looking);
   }
+}
+
+/** Looks whether a verification is held back, and says so when that changes. */
+function tellWhenHeldBack(handle: WorkflowHandle): () => void {
+  let told = '';
+  const look = async () => {
+    // What the UI shows as Current Details; none while it goes on.
+    const { currentDetails } = await handle.query<{ currentDetails?: string }>(
+      '__temporal_workflow_metadata',
+    );
+    const now = (currentDetails ?? '').replaceAll('*', '');
+    if (now !== told) progressLine(now === '' ? 'going on …' : plain(now));
+    told = now;
+  };
+  return () => void look().catch(() => undefined);
 }
 
 function detached(verificationId: string): void {

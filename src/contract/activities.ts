@@ -156,7 +156,13 @@ export interface SplitPartitionRequest extends StepRequest {
   readonly fewest: number;
 }
 
-export interface VerificationRequest extends StepRequest {
+/** What is done as a whole, or page by page without a partition's state. */
+export interface HoldableRequest extends StepRequest {
+  /** Whoever asks waits when it fails with `HeldBack`; undefined from a build that does not, whose work is let in. */
+  readonly mayBeHeld?: true;
+}
+
+export interface VerificationRequest extends HoldableRequest {
   readonly policy: { readonly chunkSize: number; readonly pageSeconds: number };
   readonly state: VerificationState | null;
   /** Puts right what differs. @default false */
@@ -203,7 +209,7 @@ export interface ScheduledRun extends ResolvedRun {
   readonly taskQueue?: string;
 }
 
-export interface TaskletRequest extends StepRequest {
+export interface TaskletRequest extends HoldableRequest {
   /** The longest that its transaction may take, in seconds. */
   readonly timeoutSeconds: number;
 }
@@ -240,9 +246,9 @@ export interface EngineActivities {
   openStep(request: OpenStepRequest): Promise<OpenedStep>;
   /** Goes on with a partition from its checkpoint for at most a page's time. */
   processPage(request: PageRequest): Promise<PartitionState>;
-  /** Runs a tasklet; its effect and its result commit together. Returns the result. */
+  /** Runs a tasklet; its effect and its result commit together. Returns the result. @throws HeldBack before it has begun */
   runTasklet(request: TaskletRequest): Promise<unknown>;
-  /** Compares source and target for at most a page's time. */
+  /** Compares source and target for at most a page's time. @throws HeldBack before it has begun */
   verifyPage(request: VerificationRequest): Promise<VerificationState>;
   /** What has committed of a step by now. */
   readStep(request: Omit<StepRequest, 'parameters'>): Promise<StepState>;

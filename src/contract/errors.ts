@@ -1,4 +1,4 @@
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 
 /**
  * The failures that keystride itself raises, by the `type` that Temporal records. A name says what became of
@@ -39,6 +39,8 @@ export const failureTypes = [
   'RedriveRefused',
   /** Differences were to be repaired while the instance runs, or by a job that cannot. */
   'RepairRefused',
+  /** Work that is held back and has not begun: its workflow waits, and tries it again. */
+  'HeldBack',
   /** A control was sent that the state of the execution does not allow. */
   'ControlRefused',
 ] as const;
@@ -49,11 +51,12 @@ export type FailureType = (typeof failureTypes)[number];
  * A failure of one of our types. It is not retried by Temporal unless `retryable` says so.
  *
  * @param message what happened, where (job, step, partition, key), what to do. Never a row's content.
+ * @param options `benign` is what belongs to the ordinary course of things: no warning in the worker's log.
  */
 export function failure(
   type: FailureType,
   message: string,
-  options: { retryable?: boolean; cause?: unknown; details?: readonly unknown[] } = {},
+  options: { retryable?: boolean; cause?: unknown; details?: readonly unknown[]; benign?: boolean } = {},
 ): ApplicationFailure {
   return ApplicationFailure.create({
     type,
@@ -61,6 +64,7 @@ export function failure(
     nonRetryable: options.retryable !== true,
     ...(options.details?.length ? { details: [...options.details] } : {}),
     ...(options.cause instanceof Error ? { cause: options.cause } : {}),
+    ...(options.benign ? { category: ApplicationFailureCategory.BENIGN } : {}),
   });
 }
 

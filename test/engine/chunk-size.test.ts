@@ -100,3 +100,31 @@ test('steps in one direction are told as one decision, with the figures that led
     },
   ]);
 });
+
+test('a statement that was cancelled halves what follows, below the bounds too, and what was formed before', () => {
+  const decisions = new Decisions(3);
+  const chunk = new ChunkSize(1000, { targetSeconds: 1, minimum: 400, maximum: 1000 }, decisions);
+  expect(chunk.mostAtOnce).toBe(Number.POSITIVE_INFINITY);
+  // Of the thousand items of a chunk 600 were to be written.
+  expect(chunk.wasCancelled(600, 'too long')).toBe(true);
+  expect(chunk).toMatchObject({ present: 500, mostAtOnce: 300 });
+  expect(chunk.wasCancelled(300, 'too long')).toBe(true);
+  expect(chunk).toMatchObject({ present: 250, mostAtOnce: 150, learned: 250 });
+  expect(decisions.list).toMatchObject([
+    { what: 'chunkSize', from: 1000, to: 250, reason: '300 at once: too long' },
+  ]);
+  // What formed before took, its cancelled statements included, says nothing; what is quick lets it grow again.
+  chunk.took(1000, 20_000);
+  expect(chunk.present).toBe(250);
+  chunk.took(250, 10);
+  chunk.took(250, 10);
+  expect(chunk.present).toBeGreaterThan(250);
+  expect(chunk.mostAtOnce).toBe(chunk.present);
+  expect(chunk.wasCancelled(1, 'too long'), 'nothing less is left to try').toBe(false);
+});
+
+test('a size without bounds is halved as well, and the next page begins with what it was given', () => {
+  const chunk = new ChunkSize(1000, undefined, new Decisions(0));
+  chunk.wasCancelled(1000, 'too long');
+  expect(chunk).toMatchObject({ present: 500, mostAtOnce: 500, learned: undefined });
+});

@@ -3,9 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Claim } from '../../src/contract/activities.ts';
 import { noCounters } from '../../src/contract/progress.ts';
 import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
+import { ChunkSize } from '../../src/engine/activity/chunk-size.ts';
 import { chunks, PartialWrite, SkipItem } from '../../src/engine/activity/chunks.ts';
 import { type ChunkCommitter, commitChunk } from '../../src/engine/activity/commit-chunk.ts';
 import { type Committer, commitOnce, makeDurable } from '../../src/engine/activity/commit-once.ts';
+import { Decisions } from '../../src/engine/activity/decisions.ts';
 import { classifyWith } from '../../src/engine/activity/item-errors.ts';
 import {
   advanceCheckpoint,
@@ -199,7 +201,8 @@ describe('a claim', () => {
 async function runPage(key: PartitionKey, items: number, chunkSize: number, work: ChunkCommitter['work']) {
   const abort = new AbortController();
   const policy = { chunkSize, concurrency: 8, pageSeconds: 60, retry, skipLimit: 10 };
-  const committer: ChunkCommitter = { pool, key, holder: 'mine', policy, work, classify };
+  const size = new ChunkSize(chunkSize, undefined, new Decisions(0));
+  const committer: ChunkCommitter = { pool, key, holder: 'mine', policy, work, classify, chunkSize: size };
   let seq = 0;
   const pipeline = new Pipeline({
     ...{ work, policy, range: { lower: null, upper: null }, after: null },
@@ -265,4 +268,30 @@ test('a writer that knows which items failed is given those again, and no other'
   await runPage(key, 6, 6, work);
   expect(given).toEqual([[0, 1, 2, 3, 4, 5], [4], [4]]);
   expect((await readStepState(pool, key)).counters).toMatchObject({ read: 6, written: 5, skipped: 1 });
+});
+
+test('a chunk that is too much for one statement is written by halves; its poison is found all the same', async () => {
+  const key = await openPartition('too much', 10);
+  const given: number[] = [];
+  const work = chunks<number, number>({
+    reader: listReader(96, (index) => 20_000 + index),
+    processor: (item) => item,
+    writer: {
+      write: async (items, transaction) => {
+        given.push(items.length);
+        await transaction.query('SET LOCAL statement_timeout = 500');
+        await transaction.query('INSERT INTO noted SELECT unnest($1::int[])', [items]);
+        if (items.length > 25) await transaction.query('SELECT pg_sleep(60)');
+        if (items.includes(20_050)) throw new SkipItem('POISON', 'cannot be written');
+      },
+    },
+  });
+  await runPage(key, 96, 64, work);
+  const { rows } = await pool.query<{ rows: string; items: string }>(
+    'SELECT count(*) AS rows, count(DISTINCT item) AS items FROM noted WHERE item >= 20000',
+  );
+  expect(rows).toEqual([{ rows: '95', items: '95' }]);
+  expect((await readStepState(pool, key)).counters).toMatchObject({ read: 96, written: 95, skipped: 1 });
+  // What was found out holds for the chunks behind: nothing runs into the time-out again.
+  expect(given.filter((items) => items > 25)).toEqual([64, 32]);
 });

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../src/stores/postgres/pool.ts';
 import { type HealthLimits, readHealth } from '../../src/stores/postgres/health.ts';
+import { WalAge } from '../../src/stores/postgres/wal-age.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -65,4 +66,28 @@ test('a query that answers something else, takes long or writes is an error, not
   await expect(look({ query: 'SELECT pg_sleep(3) IS NULL' })).rejects.toMatchObject({ code: '57014' });
   await ours.query('CREATE SEQUENCE written');
   await expect(look({ query: "SELECT nextval('written') > 0" })).rejects.toMatchObject({ code: '25006' });
+});
+
+test('what comes after a position is as old as the look that saw it first, and never older', () => {
+  const age = new WalAge();
+  expect(age.secondsAfter(0n, 5_000)).toBe(0);
+  age.note(100n, 10_000);
+  age.note(100n, 20_000);
+  age.note(200n, 30_000);
+  const ages = [99n, 100n, 199n, 200n].map((position) => age.secondsAfter(position, 40_000));
+  expect(ages).toEqual([30, 10, 10, 0]);
+  // Another server, with a log of its own.
+  age.note(50n, 50_000);
+  expect([49n, 50n].map((position) => age.secondsAfter(position, 60_000))).toEqual([10, 0]);
+});
+
+test('ages over weeks of looks become coarser, but not those of the last hundreds', () => {
+  const age = new WalAge();
+  const looks = 100_003;
+  for (let at = 1; at <= looks; at++) age.note(BigInt(at), at * 1_000);
+  for (let real = 0; real < looks; real += 97) {
+    const found = age.secondsAfter(BigInt(looks - real - 1), looks * 1_000);
+    expect(found).toBeLessThanOrEqual(real);
+    expect(found).toBeGreaterThanOrEqual(Math.min(real, 500) - 2);
+  }
 });

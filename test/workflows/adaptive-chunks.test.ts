@@ -96,3 +96,27 @@ test.each([
   expect(rate).toBeGreaterThan(50);
   await expectAllOnce(run, 400);
 });
+
+const atMost = { targetSeconds: 2, minimum: 1, maximum: 200 };
+
+test.each([
+  { kind: 'items', adaptiveChunks: atMost, pageSeconds: 10 },
+  { kind: 'set', adaptiveChunks: atMost, pageSeconds: 10 },
+  // Its pages are over before a range is small enough: one commits all the same.
+  { kind: 'set', adaptiveChunks: false, pageSeconds: 0.5 },
+] as const)(
+  'chunks of $kind that run into the statement time-out come through by halves, in pages of $pageSeconds s',
+  async ({ kind, ...policy }) => {
+    const run = `time-out ${kind} ${policy.pageSeconds}`;
+    // 200 rows at once take 2.4 s, 100 take 0.6 s, 50 take 0.15 s.
+    const cost = { millisecondsOfSquare: 0.06, statementTimeoutMs: 300 };
+    const progress = await report(run, { kind, items: 400, chunkSize: 200, ...cost, ...policy });
+    const { decisions = [], written } = stepOf(progress, 'items');
+    expect(written).toBe(400);
+    expect(decisions[0]).toMatchObject({
+      ...{ what: 'chunkSize', from: 200, partition: 0 },
+      reason: '100 at once: canceling statement due to statement timeout (SQLSTATE 57014)',
+    });
+    await expectAllOnce(run, 400);
+  },
+);

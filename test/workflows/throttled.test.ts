@@ -2,7 +2,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { gatedTable } from '../support/jobs/gated.ts';
-import { control, reportOf, stepOf, until } from '../support/runs.ts';
+import { control, reportOf, startVerification, stepOf, until } from '../support/runs.ts';
 import { createWorld, testJobsWorker, waitFor, type World } from '../support/stack.ts';
 
 let world: World;
@@ -112,3 +112,47 @@ test('a health that cannot be read holds nobody, and the run says so', async () 
     }),
   );
 });
+
+test('verifications hold between two comparisons, tasklets before they begin; each is done once', async () => {
+  await health(true);
+  // One page, if nothing holds it back.
+  const slowly = { ...told, items: 2_000, pageSeconds: 60 };
+  const compared = await world.start('gated', { run: 'compared', kind: 'verification', ...slowly });
+  const readOf = async () => stepOf(await world.progress(compared.workflowId), 'compare').read;
+  await waitFor(async () => {
+    const { pendingActivities } = (await compared.describe()).raw;
+    return pendingActivities?.some(({ lastHeartbeatTime }) => lastHeartbeatTime);
+  });
+  await health(false, 'the month is being closed');
+  expect(await until(world, compared.workflowId, 'throttled', 15_000)).toMatchObject({ reason: busy });
+  expect(await readOf()).toBeGreaterThan(0);
+  expect(await readOf()).toBeLessThan(2_000);
+
+  const once = await world.start('gated', { run: 'once', kind: 'tasklet', items: 1 });
+  const never = await world.start('gated', { run: 'never', kind: 'tasklet', items: 1 });
+  const parameters = { run: 'asked', kind: 'verification', ...told, items: 200 };
+  const asked = await startVerification(world, { job: 'gated', parameters });
+  for (const { workflowId } of [once, never])
+    expect(await until(world, workflowId, 'throttled')).toMatchObject({ reason: busy });
+  await waitFor(async () => (await detailsOf(asked)) === `**throttled**: ${busy}`);
+  await control(never, 'stop', 'enough');
+  expect(await reportOf(never)).toMatchObject({ status: 'stopped', reason: 'enough' });
+  expect(await written('once')).toEqual({ rows: 0, items: 0 });
+
+  await health(true);
+  const reports = [await reportOf(compared), await reportOf(once)] as const;
+  expect(stepOf(reports[0], 'compare')).toMatchObject({ status: 'completed', read: 2_000 });
+  expect(reports[1].status).toBe('completed');
+  for (const { steps } of reports)
+    expect(steps[0]?.decisions).toMatchObject([{ reason: busy }, { reason: 'went on' }]);
+  expect(await asked.result()).toMatchObject({ verified: true, compared: 200 });
+  expect(await detailsOf(asked)).toBe('');
+  expect(await written('once')).toEqual({ rows: 1, items: 1 });
+  expect(await written('never')).toEqual({ rows: 0, items: 0 });
+});
+
+/** What the UI shows as Current Details. */
+async function detailsOf(handle: WorkflowHandle): Promise<string | undefined> {
+  const metadata = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata');
+  return metadata.currentDetails;
+}

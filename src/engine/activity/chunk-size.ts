@@ -28,8 +28,9 @@ export class ChunkSize {
   /** Share of the target's time that chunks of the present size take. */
   #efficiency: number | undefined;
   #measured = 0;
+  #mostAtOnce = Number.POSITIVE_INFINITY;
 
-  /** @param allowed undefined for a size that stays. */
+  /** @param allowed undefined for a size that stays, unless statements are cancelled. */
   constructor(size: number, allowed: ChunkBounds | undefined, decisions: Decisions) {
     this.#bounds = allowed;
     this.#decisions = decisions;
@@ -41,9 +42,30 @@ export class ChunkSize {
     return this.#present;
   }
 
-  /** The size to go on with; undefined when it was never to move. */
+  /** The size that the next page is to begin with; undefined for the one that it was given. */
   get learned(): number | undefined {
     return this.#bounds ? this.#present : undefined;
+  }
+
+  /** Items that one statement may be about: any number, until one was cancelled. */
+  get mostAtOnce(): number {
+    return this.#mostAtOnce;
+  }
+
+  /**
+   * Notes that a statement about so many items was cancelled, by its time-out as a rule. It would be again: what has been
+   * formed is written by halves, and what follows is half as large, whatever the bounds say.
+   *
+   * @returns whether there is less to try.
+   */
+  wasCancelled(items: number, reason: string): boolean {
+    if (items < 2) return false;
+    this.#mostAtOnce = Math.floor(items / 2);
+    const from = this.#present;
+    this.#moveTo(Math.max(1, Math.floor(from / 2)));
+    const many = items.toLocaleString('en');
+    this.#decisions.add('chunkSize', from, this.#present, `${many} at once: ${reason}`);
+    return true;
   }
 
   /** Notes how long a chunk took to be written and committed. */
@@ -65,14 +87,20 @@ export class ChunkSize {
     const bounded = Math.min(bounds.up, Math.max(bounds.down, factor));
     // Rounded away from where it is: a size of 2 must be able to become 3.
     const wanted = bounded > 1 ? Math.ceil(from * bounded) : Math.floor(from * bounded);
-    this.#present = clamp(wanted, this.#bounds);
+    this.#moveTo(clamp(wanted, this.#bounds));
     if (this.#present === from) return;
-    // What the present size will take is not known: a chunk has a part that does not become shorter.
-    this.#efficiency = undefined;
-    this.#measured = 0;
+    this.#mostAtOnce = Math.max(this.#mostAtOnce, this.#present);
     const { targetSeconds } = this.#bounds;
     const reason = `a chunk of ${from.toLocaleString('en')} took ${seconds(milliseconds / 1000)}, the target is ${seconds(targetSeconds)}`;
     this.#decisions.add('chunkSize', from, this.#present, reason);
+  }
+
+  #moveTo(size: number): void {
+    if (size === this.#present) return;
+    this.#present = size;
+    // What it will take is not known: a chunk has a part that does not become shorter.
+    this.#efficiency = undefined;
+    this.#measured = 0;
   }
 }
 

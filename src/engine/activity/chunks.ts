@@ -52,7 +52,7 @@ export interface Writer<Output> {
   prepare?(outputs: readonly Output[]): Promise<void>;
   /**
    * Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk, and on
-   * halves of it when an item that may be skipped cannot be written.
+   * halves of it when an item that may be skipped cannot be written, or when all of it takes a statement too long.
    *
    * @returns how many it has written, where it can count them: the others, which were as they should be already, are
    * then filtered, and the books agree with the target. A writer that cannot count returns nothing.

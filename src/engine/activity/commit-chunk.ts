@@ -5,8 +5,9 @@ import { failureTypeOf } from '../../contract/errors.ts';
 import type { Counters } from '../../contract/progress.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { type Chunk, countersOfChunk, withSkips } from './chunk.ts';
+import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from './chunks.ts';
-import { commitOnce, type Committer } from './commit-once.ts';
+import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
 import { advanceCheckpoint, amendCounters } from './ledger/checkpoint.ts';
 import { closeRedriven } from './ledger/redriven-skips.ts';
@@ -18,14 +19,16 @@ import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } fr
 export interface ChunkCommitter extends Committer {
   readonly work: AnyChunkWork;
   readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery' | 'skipLimit' | 'skip'>;
+  readonly chunkSize: ChunkSize;
 }
 
 /**
  * Commits a chunk exactly once: the checkpoint's compare-and-set, the rows and the skips, in one transaction.
  *
- * A transient error rolls the chunk back and it is tried again. When items of it cannot be written and may be skipped,
- * it is written once more in halves, to find them. A connection lost at COMMIT is never taken for either answer: the
- * checkpoint says what happened.
+ * A transient error rolls the chunk back and it is tried again. What was cancelled by the statement time-out is written
+ * by halves, each of which has the whole of that time, and uses up no retry. When items cannot be written and may be
+ * skipped, the chunk is written once more in halves, to find them. A connection lost at COMMIT is never taken for either
+ * answer: the checkpoint says what happened.
  *
  * @param seq the checkpoint's sequence number before this chunk; it is one more afterwards.
  * @returns what the chunk has added to the partition's counters.
@@ -35,12 +38,8 @@ export async function commitChunk(committer: ChunkCommitter, seq: number, given:
   let chunk = given;
   let bisect = false;
   for (let attempt = 1; ; attempt++) {
-    let written = chunk;
     try {
-      await commitOnce(committer, seq, async (transaction) => {
-        written = await writeChunk(committer, seq, chunk, transaction, bisect ? attempt - 1 : undefined);
-      });
-      return countersOfChunk(written);
+      return countersOfChunk(await commitByHalves(committer, seq, chunk, bisect ? attempt - 1 : undefined));
     } catch (error) {
       const next = nextTry(committer, error, attempt, bisect);
       if (next === 'give up')
@@ -53,6 +52,27 @@ export async function commitChunk(committer: ChunkCommitter, seq: number, given:
       }
     }
     await delay(backoff(committer.policy.retry, attempt));
+  }
+}
+
+/** Commits a chunk, by smaller and smaller parts as long as a part is too much for one statement. */
+async function commitByHalves(
+  committer: ChunkCommitter,
+  seq: number,
+  chunk: Chunk,
+  bisectAfter: number | undefined,
+): Promise<Chunk> {
+  for (;;) {
+    let written = chunk;
+    try {
+      await commitOnce(committer, seq, async (transaction) => {
+        written = await writeChunk(committer, seq, chunk, transaction, bisectAfter);
+      });
+      return written;
+    } catch (error) {
+      if (!(error instanceof WriterFailed) || !isCancelled(committer.classify(error.cause))) throw error;
+      if (!committer.chunkSize.wasCancelled(error.items, error.message)) throw error;
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { PagePolicy } from '../../contract/activities.ts';
 import type { ErrorClass } from '../../contract/classification.ts';
 import { failureTypeOf } from '../../contract/errors.ts';
+import { statementCancelled } from '../../stores/postgres/errors.ts';
 import {
   chunkBounds,
   CommitUnknown,
@@ -20,6 +21,11 @@ export interface Committer {
   readonly holder: string;
   readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery'>;
   readonly classify: (error: unknown) => ErrorClass;
+}
+
+/** Whether a statement was too much for its time, and less may not be. What a step says itself of it comes first. */
+export function isCancelled({ decision, code }: ErrorClass): boolean {
+  return decision === 'retry' && code === statementCancelled;
 }
 
 /**

@@ -204,19 +204,31 @@ function openedStep({ completed, result, expected, counters, partitions }: Found
   return { completed, result, expected, counters, partitions };
 }
 
-function runTasklet({ ledger, registry }: EngineResources, request: TaskletRequest, context: StepContext) {
+async function runTasklet(
+  { ledger, registry, gate }: EngineResources,
+  request: TaskletRequest,
+  context: StepContext,
+) {
+  await gate.letIn(request, temporalMs(), Context.current().log);
   const work = registry.work('tasklet', request.claim.job, request.step, context);
   return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) => work.run(transaction));
 }
 
+/** When Temporal gave this activity out, by its clock. */
+function temporalMs(): number {
+  return Context.current().info.currentAttemptScheduledTimestampMs;
+}
+
 async function compareAndRepair(
-  { registry, ledger, budget }: EngineResources,
+  { registry, ledger, budget, gate }: EngineResources,
   request: VerificationRequest,
   context: StepContext,
 ): Promise<VerificationState> {
   const { job, instance } = request.claim;
   const verification = registry.work('verification', job, request.step, context);
-  if (!request.repair) return verifyPage(verification, request, undefined);
+  await gate.letIn(request, temporalMs(), Context.current().log);
+  const mayGoOn = () => !request.mayBeHeld || gate.glance([], temporalMs()).throttled === null;
+  if (!request.repair) return verifyPage(verification, request, mayGoOn);
   const { repair } = verification;
   const { policies } = describeInstance(registry, { job, parameters: request.parameters });
   const policy = repair && policies[repair.step];
@@ -228,7 +240,7 @@ async function compareAndRepair(
   const epoch = await inTransaction(ledger, (transaction) => holdInstanceAtRest(transaction, instance));
   const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch });
   const { cancellationSignal: signal } = Context.current();
-  return verifyPage(verification, request, (differences) =>
+  return verifyPage(verification, request, mayGoOn, (differences) =>
     repairDifferences({ ledger, budget, instance, signal, repair, work, policy }, differences),
   );
 }

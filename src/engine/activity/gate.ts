@@ -1,4 +1,6 @@
-import type { Throttled } from '../../contract/activities.ts';
+import type { Logger } from '@temporalio/common';
+import type { HoldableRequest, Throttled } from '../../contract/activities.ts';
+import { failure } from '../../contract/errors.ts';
 import type { QuietHours } from '../../contract/policy.ts';
 import { quietNow } from '../../contract/quiet-hours.ts';
 import { safeMessage } from './item-errors.ts';
@@ -100,6 +102,22 @@ export class Gate {
       this.#quiet(quietHours, temporalMs) ??
       verdictOf(await Promise.all(this.#looks.map((shared) => shared.fresh())))
     );
+  }
+
+  /**
+   * Lets work begin that has no partition's state to come back with, a tasklet or a page of a verification.
+   *
+   * @throws HeldBack with why, and when to ask again.
+   */
+  async letIn(
+    { mayBeHeld }: Pick<HoldableRequest, 'mayBeHeld'>,
+    temporalMs: number,
+    log: Logger,
+  ): Promise<void> {
+    if (!mayBeHeld) return;
+    const { throttled, unreadable } = await this.ask([], temporalMs);
+    if (unreadable !== null) log.warn(`went on without knowing the health of ${unreadable}`);
+    if (throttled) throw failure('HeldBack', throttled.reason, { details: [throttled], benign: true });
   }
 
   /** The same between two chunks, for whoever cannot wait: by what is known. */

@@ -96,7 +96,7 @@ interface Moving {
 }
 
 class Page {
-  readonly #committer: Omit<ChunkCommitter, 'work'>;
+  readonly #committer: Omit<ChunkCommitter, 'work' | 'chunkSize'>;
   readonly #work: AnyChunkWork | AnySetWork;
   readonly #request: PageRequest;
   readonly #resources: PageResources;
@@ -113,7 +113,7 @@ class Page {
   #calls: CallLimiter | undefined;
 
   constructor(
-    committer: Omit<ChunkCommitter, 'work'>,
+    committer: Omit<ChunkCommitter, 'work' | 'chunkSize'>,
     work: AnyChunkWork | AnySetWork,
     request: PageRequest,
     resources: PageResources,
@@ -188,7 +188,7 @@ class Page {
   }
 
   #pipeline(work: AnyChunkWork, place: Pick<PipelineRequest, 'range' | 'after' | 'policy'>): Moving {
-    const committer = { ...this.#committer, work };
+    const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
     return new Pipeline({
       ...place,
       work,
@@ -202,7 +202,7 @@ class Page {
   }
 
   #ranges(work: AnySetWork, place: Pick<RangesRequest, 'range' | 'after' | 'policy'>): Moving {
-    const committer = { ...this.#committer, work };
+    const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
     return new Ranges({
       ...place,
       work,

@@ -6,8 +6,9 @@ import { type Counters, noCounters } from '../../contract/progress.ts';
 import type { RowRange } from '../../contract/reader.ts';
 import type { ChunkSize } from './chunk-size.ts';
 import type { AnySetWork } from './chunks.ts';
-import { commitOnce, type Committer } from './commit-once.ts';
+import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
+import { safeMessage } from './item-errors.ts';
 import { advanceCheckpoint, amendCounters } from './ledger/checkpoint.ts';
 import { backoff, ItemFailed } from './process-item.ts';
 
@@ -16,9 +17,8 @@ export interface RangesRequest {
   readonly range: KeyRange;
   readonly after: Cursor | null;
   readonly policy: PagePolicy;
-  /** The commit interval where it moves; undefined for that of the policy. */
-  readonly chunkSize?: ChunkSize;
-  /** The chunk's transaction. */
+  readonly chunkSize: ChunkSize;
+  /** The chunk's transaction. @throws RangeTooLarge */
   commit(range: RowRange | null, last: boolean): Promise<void>;
 }
 
@@ -27,6 +27,11 @@ const secondsAtOnce = 0.5;
 
 /** How long a page may outlast its time to keep to a rate, in milliseconds. */
 const mostAfterPageMs = 1_000;
+
+/** The statements over a range were cancelled, and nothing of it has committed: a smaller one may come through. */
+class RangeTooLarge extends Error {
+  override readonly name = 'RangeTooLarge';
+}
 
 /** Moves the rows of a key range through the statements of a set step, one range of `chunkSize` rows after another. */
 export class Ranges {
@@ -52,20 +57,40 @@ export class Ranges {
 
   /** Runs until the range has ended or `stop` was called. @returns whether the range has ended. */
   async run(): Promise<boolean> {
-    let ahead = this.#next(this.#request.after);
-    for (let ended = false; !ended;) {
-      if (this.#over) return false;
+    let { after } = this.#request;
+    let ahead = this.#next(after);
+    for (let tooLarge = false; ;) {
+      // Else a range that is too large for a page's time would be met by the next page, and the one after.
+      if (this.#over && (!tooLarge || this.#cancel.signal.aborted)) return false;
       const { limit, found: next } = await ahead;
-      ended = next === null || next.rows < limit;
+      const ended = next === null || next.rows < limit;
       // Where the next range ends is looked up while this one is written.
-      ahead = ended ? ahead : this.#next(next?.upper ?? null);
-      this.#inFlight = next?.rows ?? 0;
+      ahead = ended ? ahead : this.#next(next.upper);
       const begun = performance.now();
-      await this.#request.commit(next, ended);
-      this.#inFlight = 0;
-      if (next) this.#request.chunkSize?.took(next.rows, performance.now() - begun);
-      if (!ended) await this.#keepPace(limit, begun);
+      tooLarge = !(await this.#commit(next, ended));
+      if (tooLarge) {
+        ahead = this.#next(after);
+        continue;
+      }
+      if (ended) return true;
+      after = next.upper;
+      await this.#keepPace(limit, begun);
     }
+  }
+
+  /** @returns whether it has committed; not when it is to be tried again with fewer rows. */
+  async #commit(range: RowRange | null, last: boolean): Promise<boolean> {
+    this.#inFlight = range?.rows ?? 0;
+    const begun = performance.now();
+    try {
+      await this.#request.commit(range, last);
+    } catch (error) {
+      if (error instanceof RangeTooLarge) return false;
+      throw error;
+    } finally {
+      this.#inFlight = 0;
+    }
+    if (range) this.#request.chunkSize.took(range.rows, performance.now() - begun);
     return true;
   }
 
@@ -83,7 +108,8 @@ export class Ranges {
   #limit(): number {
     const { chunkSize, policy } = this.#request;
     const { itemsPerSecond = Number.POSITIVE_INFINITY } = policy;
-    return Math.min(chunkSize?.present ?? policy.chunkSize, Math.ceil(itemsPerSecond * secondsAtOnce));
+    const { present, mostAtOnce } = chunkSize;
+    return Math.min(present, mostAtOnce, Math.ceil(itemsPerSecond * secondsAtOnce));
   }
 
   /** A pause that is nearly over is kept at the end of a page too: the next one knows nothing of it. */
@@ -102,15 +128,15 @@ export class Ranges {
 
 /**
  * Commits the statements over a range exactly once, with the checkpoint's compare-and-set. A transient error rolls them
- * back and they are tried again.
+ * back and they are tried again. Those that were cancelled, by their time-out, are not: fewer rows are.
  *
  * @param seq the checkpoint's sequence number before this chunk; it is one more afterwards.
  * @param range null only marks the end.
  * @returns what has been added to the partition's counters.
- * @throws Fenced, Superseded, or ItemFailed when the retries are used up.
+ * @throws RangeTooLarge; Fenced, Superseded, or ItemFailed when the retries are used up.
  */
 export async function commitRange(
-  committer: Committer & { readonly work: AnySetWork },
+  committer: Committer & { readonly work: AnySetWork; readonly chunkSize: ChunkSize },
   seq: number,
   range: RowRange | null,
   last: boolean,
@@ -133,6 +159,8 @@ export async function commitRange(
       // Our own failures are verdicts, not accidents.
       if (failureTypeOf(error) !== undefined) throw error;
       const found = classify(error);
+      if (isCancelled(found) && committer.chunkSize.wasCancelled(range?.rows ?? 0, safeMessage(error)))
+        throw new RangeTooLarge(undefined, { cause: error });
       if (found.decision !== 'retry' || attempt > policy.retry.retries)
         throw new ItemFailed(error, found, `range up to ${range?.upper.join(',')}`, attempt, 'write', false);
     }

@@ -11,12 +11,14 @@ const nothingCompared: VerificationState = { position: null, compared: 0, differ
 /**
  * Compares for at most a page's time, and returns how far it came.
  *
+ * @param mayGoOn between two comparisons; where not, the page ends, and the next one finds out why.
  * @param repair puts differences right; what they came from is compared once more then.
  */
 export async function verifyPage(
   work: VerificationWork,
   { policy, state: from }: VerificationRequest,
-  repair: ((differences: readonly Difference[]) => Promise<void>) | undefined,
+  mayGoOn: () => boolean,
+  repair?: (differences: readonly Difference[]) => Promise<void>,
 ): Promise<VerificationState> {
   const context = Context.current();
   const compare = (position: unknown) =>
@@ -34,7 +36,12 @@ export async function verifyPage(
         left = (await compare(position)).differences;
       }
       state = addPage(state, found, left, repair !== undefined);
-    } while (state.position !== null && performance.now() < until && !context.cancellationSignal.aborted);
+    } while (
+      state.position !== null &&
+      performance.now() < until &&
+      !context.cancellationSignal.aborted &&
+      mayGoOn()
+    );
     return state;
   } finally {
     clearInterval(alive);

@@ -3,6 +3,7 @@ import { failure } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { Item } from './block.ts';
 import { type Chunk, withSkips } from './chunk.ts';
+import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork, PartialWrite } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
 import type { Skip } from './ledger/skips.ts';
@@ -11,11 +12,20 @@ import { ItemFailed } from './process-item.ts';
 /** What a writer threw, as opposed to the ledger or the connection around it. */
 export class WriterFailed extends Error {
   override readonly name = 'WriterFailed';
+  /** Items that the writer was given. */
+  readonly items: number;
+
+  constructor(cause: unknown, items: number) {
+    super(safeMessage(cause), { cause });
+    this.items = items;
+  }
 }
 
 export interface ChunkWriting {
   readonly work: AnyChunkWork;
   readonly classify: (error: unknown) => ErrorClass;
+  /** How many items the writer may be given at once; undefined for all of a chunk. */
+  readonly chunkSize?: Pick<ChunkSize, 'mostAtOnce'>;
 }
 
 /** Whether an item whose write failed so may be set aside, when retries are over. */
@@ -35,18 +45,35 @@ export function writeSkip(item: Item, error: unknown, found: ErrorClass, attempt
  * @throws WriterFailed
  */
 export async function writeOutputs(
-  { work }: ChunkWriting,
+  { work, chunkSize }: ChunkWriting,
   chunk: Chunk,
   transaction: Transaction,
 ): Promise<Chunk> {
-  if (chunk.outputs.length === 0) return chunk;
-  let count: number | void;
-  try {
-    count = await work.writer.write(chunk.outputs, transaction);
-  } catch (error) {
-    throw new WriterFailed(safeMessage(error), { cause: error });
+  let unwritten = 0;
+  for (const [from, to] of partsOf(chunk, chunkSize)) {
+    const part = to - from === chunk.outputs.length ? chunk.outputs : chunk.outputs.slice(from, to);
+    let count: number | void;
+    try {
+      count = await work.writer.write(part, transaction);
+    } catch (error) {
+      throw new WriterFailed(error, part.length);
+    }
+    unwritten += unwrittenOf(part.length, count);
   }
-  return withUnwritten(chunk, unwrittenOf(chunk.outputs.length, count));
+  return withUnwritten(chunk, unwritten);
+}
+
+/** What the writer is given one after another: usually all at once. */
+function partsOf(
+  { outputs }: Chunk,
+  size: ChunkWriting['chunkSize'],
+): (readonly [from: number, to: number])[] {
+  const most = Math.min(size?.mostAtOnce ?? outputs.length, outputs.length);
+  const count = most > 0 ? Math.ceil(outputs.length / most) : 0;
+  return Array.from({ length: count }, (_, part) => [
+    part * most,
+    Math.min((part + 1) * most, outputs.length),
+  ]);
 }
 
 /** How many outputs a writer has found to be there already. @throws BooksDoNotBalance */
@@ -89,8 +116,7 @@ export async function writeBisecting(
       await transaction.query('RELEASE SAVEPOINT keystride_half');
     } catch (error) {
       const found = writing.classify(error);
-      if (found.decision === 'retry' && found.exhausted !== 'skip')
-        throw new WriterFailed(safeMessage(error), { cause: error });
+      if (found.decision === 'retry' && found.exhausted !== 'skip') throw new WriterFailed(error, to - from);
       await transaction.query('ROLLBACK TO SAVEPOINT keystride_half');
       const item = sources[from] as Item;
       if (!isSkippable(found)) throw new ItemFailed(error, found, item.key, attempts, 'write');
@@ -103,7 +129,7 @@ export async function writeBisecting(
     }
     unwritten += unwrittenOf(to - from, count);
   };
-  await writeRange(0, chunk.outputs.length);
+  for (const [from, to] of partsOf(chunk, writing.chunkSize)) await writeRange(from, to);
   return withSkips(withUnwritten(chunk, unwritten), skipped);
 }
 

@@ -26,7 +26,7 @@ export async function runChunkStep(
   reporter: StepReporter,
 ): Promise<Counters> {
   const partitions = new StepPartitions(opened.partitions);
-  const gate = new GateWait(run, request, policy);
+  const gate = new GateWait(run, request, policy.quietHours);
   for (;;) {
     while (partitions.left.size > 0) {
       await run.ready();

@@ -1,9 +1,24 @@
-import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { StepRequest, Throttled } from '../../contract/activities.ts';
-import type { ChunkPolicy } from '../../contract/policy.ts';
+import { failureTypeOf } from '../../contract/errors.ts';
+import type { QuietHours } from '../../contract/policy.ts';
 import type { Decision } from '../../contract/progress.ts';
 import { checkGate } from './activities.ts';
 import type { JobRun } from './job-run.ts';
+
+/** Why work has not begun, where a gate held it back; undefined for any other failure. */
+export function heldBackBy(error: unknown): Throttled | undefined {
+  if (failureTypeOf(error) !== 'HeldBack') return undefined;
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (at instanceof ApplicationFailure && at.details?.[0]) return at.details[0] as Throttled;
+  return undefined;
+}
 
 /** The longest wait before a health is asked for again, in seconds. Each time costs about six events. */
 const longestSeconds = 60;
@@ -17,6 +32,12 @@ const slower = 1.5;
 /** A step that could work for so long before it was held back again begins with short waits, in milliseconds. */
 const calmMs = 60_000;
 
+/** Seconds until the next look. @param waited those that were waited for the last one; 0 for none. */
+export function secondsUntilNextLook({ retryAfterSeconds, certain }: Throttled, waited = 0): number {
+  if (certain) return Math.min(retryAfterSeconds, longestQuietSeconds);
+  return Math.min(longestSeconds, Math.max(retryAfterSeconds, Math.round(waited * slower)));
+}
+
 /**
  * Waits while a step is held back. The job shows as throttled meanwhile, its partitions are at rest, and a look at the
  * gate costs a timer and a local activity, less and less often.
@@ -24,15 +45,35 @@ const calmMs = 60_000;
 export class GateWait {
   readonly #run: JobRun;
   readonly #request: StepRequest;
-  readonly #policy: ChunkPolicy;
+  readonly #quietHours: readonly QuietHours[];
   #wait = 0;
   #openedAt = Number.NEGATIVE_INFINITY;
   #sleeping = new CancellationScope();
 
-  constructor(run: JobRun, request: StepRequest, policy: ChunkPolicy) {
+  /** @param quietHours of the step, besides those of its worker. */
+  constructor(run: JobRun, request: StepRequest, quietHours: readonly QuietHours[] = []) {
     this.#run = run;
     this.#request = request;
-    this.#policy = policy;
+    this.#quietHours = quietHours;
+  }
+
+  /**
+   * Does what ends by itself, a tasklet or a page of a verification, as soon as it is let in.
+   *
+   * @throws JobStopped, JobYielded when an operator did not want to wait.
+   */
+  async pass<Result>(work: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      try {
+        // It cannot be brought to rest earlier.
+        return await this.#run.whileWorking(() => undefined, work);
+      } catch (error) {
+        const throttled = heldBackBy(error);
+        if (!throttled) throw error;
+        await this.untilOpen(throttled);
+      }
+      await this.#run.ready();
+    }
   }
 
   /** Returns when the step may go on, or when an operator wants something else: whoever waits asks `ready` then. */
@@ -61,16 +102,14 @@ export class GateWait {
       if (this.#run.mustRest) return;
       this.#wait = this.#next(closed);
       const { claim, step } = this.#request;
-      const { quietHours = [] } = this.#policy;
+      const quietHours = this.#quietHours;
       // What cannot be asked is not waited for: the page will see.
       closed = await checkGate({ claim, step, quietHours, now: Date.now() }).catch(() => null);
     }
   }
 
-  /** Seconds until the next look. */
-  #next({ retryAfterSeconds, certain }: Throttled): number {
-    if (certain) return Math.min(retryAfterSeconds, longestQuietSeconds);
-    return Math.min(longestSeconds, Math.max(retryAfterSeconds, Math.round(this.#wait * slower)));
+  #next(throttled: Throttled): number {
+    return secondsUntilNextLook(throttled, this.#wait);
   }
 
   async #sleep(seconds: number): Promise<void> {

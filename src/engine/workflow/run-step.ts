@@ -4,6 +4,7 @@ import type { StepPolicy, VerificationPolicy } from '../../contract/policy.ts';
 import { noCounters, type StepProgress } from '../../contract/progress.ts';
 import { ledgerWork, taskletActivity } from './activities.ts';
 import { runChunkStep } from './chunk-step.ts';
+import { GateWait } from './gate-wait.ts';
 import type { JobRun } from './job-run.ts';
 import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';
@@ -59,11 +60,9 @@ async function runOpened(
     return { result: await runVerification(run, request, policy, reporter) };
   const { timeoutSeconds } = policy;
   const { runTasklet } = taskletActivity(timeoutSeconds);
-  return { result: await run.whileWorking(noInterrupt, () => runTasklet({ ...request, timeoutSeconds })) };
+  const gate = new GateWait(run, request);
+  return { result: await gate.pass(() => runTasklet({ ...request, timeoutSeconds, mayBeHeld: true })) };
 }
-
-/** A tasklet or a page of a verification ends by itself: there is nothing to bring to rest earlier. */
-const noInterrupt = () => undefined;
 
 async function runVerification(
   run: JobRun,
@@ -71,9 +70,10 @@ async function runVerification(
   policy: VerificationPolicy,
   reporter: StepReporter,
 ): Promise<VerificationState> {
+  const gate = new GateWait(run, request);
   const state = await comparePages(request, policy, async (page) => {
     await run.ready();
-    const compared = await run.whileWorking(noInterrupt, page);
+    const compared = await gate.pass(page);
     reporter.counters({ ...noCounters, read: compared.compared, written: compared.compared });
     return compared;
   });

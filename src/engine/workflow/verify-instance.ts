@@ -1,8 +1,10 @@
+import { setCurrentDetails, sleep } from '@temporalio/workflow';
 import type { StepRequest, VerificationRequest, VerificationState } from '../../contract/activities.ts';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { VerificationPolicy } from '../../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../../contract/verification.ts';
 import { ledgerWork, pageActivities } from './activities.ts';
+import { heldBackBy, secondsUntilNextLook } from './gate-wait.ts';
 
 /** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
 export async function comparePages(
@@ -14,9 +16,26 @@ export async function comparePages(
   let state: VerificationState | null = null;
   do {
     const from: VerificationState | null = state;
-    state = await around(() => verifyPage({ ...request, policy, state: from }));
+    state = await around(() => verifyPage({ ...request, policy, state: from, mayBeHeld: true }));
   } while (state.position !== null);
   return state;
+}
+
+/** Does a page when nothing holds it back. Until then the verification's details say why it waits. */
+async function whenLetIn(page: () => Promise<VerificationState>): Promise<VerificationState> {
+  for (let waited = 0; ;) {
+    try {
+      const compared = await page();
+      setCurrentDetails('');
+      return compared;
+    } catch (error) {
+      const throttled = heldBackBy(error);
+      if (!throttled) throw error;
+      setCurrentDetails(`**throttled**: ${throttled.reason}`);
+      waited = secondsUntilNextLook(throttled, waited);
+      await sleep(waited * 1000);
+    }
+  }
 }
 
 /**
@@ -55,7 +74,7 @@ async function compareInstance({
     const state = await comparePages(
       { claim, step, parameters, ...(repair ? { repair } : {}) },
       policy,
-      (page) => page(),
+      whenLetIn,
     );
     compared += state.compared;
     differences += state.differences;

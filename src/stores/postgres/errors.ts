@@ -14,6 +14,9 @@ const transientStates: readonly string[] = [
   '25P03', // idle-in-transaction time-out
 ];
 
+/** The code of a statement that was cancelled: by its time-out, or by somebody whom it disturbed. */
+export const statementCancelled = 'SQLSTATE_57014';
+
 /** States that say the server or the way to it is away, not that one statement was unlucky. */
 const awayStates: readonly string[] = ['08', '53', '57P', '58', '25006'];
 

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineJob } from '../../../src/contract/job.ts';
-import { chunkStep } from '../../../src/contract/policy.ts';
+import { chunkStep, taskletStep, verificationStep } from '../../../src/contract/policy.ts';
 import { chunks, sets, type StepContext } from '../../../src/engine/activity/chunks.ts';
 import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
 import { listReader } from '../../../src/stores/list/list-reader.ts';
@@ -9,10 +10,12 @@ import { numberRanges, type Numbers } from './number-ranges.ts';
 
 const parameters = z.object({
   run: z.string(),
-  kind: z.enum(['items', 'set']).default('items'),
+  kind: z.enum(['items', 'set', 'tasklet', 'verification']).default('items'),
   items: z.int(),
   /** A chunk of n items takes so many milliseconds times n squared. */
   millisecondsOfSquare: z.number().default(0),
+  /** Of each statement that writes; undefined for that of all chunks. */
+  statementTimeoutMs: z.int().optional(),
   chunkSize: z.int().default(10),
   adaptiveChunks: z
     .object({ targetSeconds: z.number(), minimum: z.int(), maximum: z.int() })
@@ -34,8 +37,9 @@ export const gated = defineJob({
   name: 'gated',
   description: 'Numbers, written at a pace and at times as told',
   parameters,
-  steps: { items: chunkStep() },
+  steps: { items: chunkStep(), once: taskletStep(), compare: verificationStep() },
   tune: ({ chunkSize, adaptiveChunks, rowsPerSecond, quietHours, partitions, pageSeconds }) => ({
+    compare: { chunkSize, pageSeconds },
     items: {
       ...{ chunkSize, adaptiveChunks, quietHours, partitions, pageSeconds },
       ...(rowsPerSecond === undefined ? {} : { rowsPerSecond }),
@@ -47,7 +51,7 @@ export const gated = defineJob({
 export const gatedTable = 'CREATE TABLE gate_output (run text NOT NULL, item int NOT NULL)';
 
 export function createGated(): RegisteredJob {
-  return registerJob(gated, { items: workOf });
+  return registerJob(gated, { items: workOf, once: onceOf, compare: comparisonOf });
 }
 
 function workOf({ parameters: told }: StepContext<Told>) {
@@ -66,7 +70,25 @@ function workOf({ parameters: told }: StepContext<Told>) {
   });
 }
 
-async function write({ run, millisecondsOfSquare }: Told, items: readonly number[], on: Transaction) {
+function onceOf({ parameters: told }: StepContext<Told>) {
+  return { run: (transaction: Transaction) => write(told, [0], transaction) };
+}
+
+/** Compares nothing with nothing, at a pace. */
+function comparisonOf({ parameters: told }: StepContext<Told>) {
+  return {
+    comparePage: async (position: unknown, limit: number) => {
+      const compared = Math.min(limit, told.items - Number(position ?? 0));
+      await delay((compared / (told.rowsPerSecond ?? Number.POSITIVE_INFINITY)) * 1000);
+      const next = Number(position ?? 0) + compared;
+      return { position: next < told.items ? next : null, compared, differences: [] };
+    },
+  };
+}
+
+async function write(told: Told, items: readonly number[], on: Transaction) {
+  const { run, millisecondsOfSquare, statementTimeoutMs } = told;
+  if (statementTimeoutMs !== undefined) await on.query(`SET LOCAL statement_timeout = ${statementTimeoutMs}`);
   await on.query('SELECT pg_sleep($1)', [(millisecondsOfSquare * items.length ** 2) / 1000]);
   await on.query('INSERT INTO gate_output SELECT $1, unnest($2::int[])', [run, items]);
 }

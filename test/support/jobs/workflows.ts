@@ -37,5 +37,8 @@ export function slowParts(parameters: unknown): Promise<JobProgress> {
 }
 
 export function gated(parameters: unknown): Promise<JobProgress> {
-  return runJob('gated', parameters, async (job) => void (await job.step('items')));
+  const steps: Readonly<Record<string, string>> = { tasklet: 'once', verification: 'compare' };
+  return runJob('gated', parameters, async (job) => {
+    await job.step(steps[String(job.parameters['kind'])] ?? 'items');
+  });
 }
