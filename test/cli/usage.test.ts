@@ -117,3 +117,27 @@ test('a database that does not answer is named without its password', async () =
     expect(stdout + stderr).not.toContain('s3cret');
   }
 });
+
+test('the options of a worker go before the environment', async () => {
+  const words = [
+    'worker',
+    '--activities',
+    '0',
+    '--target-cpu',
+    '80',
+    '--target-memory',
+    '81',
+    '--queues',
+    'a b',
+  ];
+  const fine = {
+    KEYSTRIDE_ACTIVITIES: '3',
+    KEYSTRIDE_TARGET_CPU: '0.5',
+    KEYSTRIDE_WORKER_QUEUES: 'keystride',
+  };
+  const { exitCode, stderr } = await keystride(words, fine);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/KEYSTRIDE_ACTIVITIES [^;]*: 0;/u);
+  expect(stderr).toMatch(/KEYSTRIDE_TARGET_CPU [^;]*: 80;/u);
+  expect(stderr).toMatch(/KEYSTRIDE_TARGET_MEMORY [^;]*: 81;/u);
+});

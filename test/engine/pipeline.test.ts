@@ -145,6 +145,18 @@ test('goes on processing behind a slow item at the front, and commits in key ord
   expect(run.effects).toEqual(run.model);
 });
 
+test('a page has committed what it has started when its time is over: the next one repeats next to nothing', async () => {
+  const items = Array.from({ length: 50_000 }, () => ({ ...quick, turns: 1 }));
+  const script = { items, chunkSize: 5, concurrency: 5, commitTurns: 200, readTurns: 0, bounded: false };
+  const run = new InMemoryStep(script, new ByteBudget(100));
+  const pages = 6;
+  for (let ended = 0; ended < pages; ended++)
+    expect(await ends(run.page({ ...undisturbed, pageSeconds: 0.2 }))).toBe(false);
+  const repeated = run.calls.reduce((sum, calls) => sum + Math.max(0, calls - 1), 0);
+  // A page has three chunks in hand at any time, and would leave two of them.
+  expect(repeated / (pages - 1)).toBeLessThan(script.chunkSize);
+});
+
 async function ends<Result>(work: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -8,7 +8,8 @@ import { stripTypeScriptTypes } from 'node:module';
 import { constants, setPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { startStack } from '../../src/dev/stack.ts';
-import { type Mutation, mutations } from './mutations.ts';
+import type { Mutation } from './mutation.ts';
+import { mutations } from './mutations.ts';
 
 /** `killed` by its test, `survived`, or what kept it from being tried. */
 type Verdict = 'killed' | 'survived' | `not tried: ${string}`;

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -43,7 +45,8 @@ test('workers share a budget of calls, never have more out, and give back what t
     timeoutMs: 10_000,
   });
   await second.stop();
-  await first.toHaveOut(total / 2);
+  // Well before its lease would be over.
+  await first.toHaveOut(total / 2, 5_000);
   await third.toHaveOut(total / 2);
   expect(Worker.most).toBe(total);
 }, 60_000);
@@ -61,25 +64,66 @@ test('the part of a worker that has died is free when its lease is over, and not
   await worker.toHaveOut(total);
 }, 30_000);
 
+test('a worker whose ledger does not answer any more calls nothing when its lease is over', async () => {
+  const line = await lineTo(database.url);
+  const ledger = createPool(line.url, 'keystride test', 1);
+  const worker = new Worker(ledger);
+  await worker.toHaveOut(total);
+  line.hang();
+  try {
+    await delay(2_000);
+    expect(worker.out, 'the lease is not over').toBe(total);
+    await worker.toHaveOut(0);
+  } finally {
+    line.close();
+  }
+}, 30_000);
+
+/** A way to a server on which nothing moves any more when it hangs. */
+async function lineTo(address: string) {
+  const { hostname, port } = new URL(address);
+  const sockets: Socket[] = [];
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    sockets.push(near, far);
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.pipe(far).pipe(near);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = new URL(address);
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    hang: () => {
+      for (const socket of sockets) socket.unpipe();
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
 /** A worker that has calls without end to make, each of which takes its time. */
 class Worker {
   static all = 0;
   static most = 0;
   out = 0;
   readonly #limiter = new CallLimiter(api);
-  readonly #budget = new CallBudget(pool, this.#limiter, total);
+  readonly #budget: CallBudget;
   readonly #ended = new AbortController();
   readonly #calling: readonly Promise<void>[];
 
-  constructor() {
+  constructor(ledger = pool) {
     workers.push(this);
+    this.#budget = new CallBudget(ledger, this.#limiter, total);
     this.#calling = Array.from({ length: 2 * total }, () => this.#callAgain());
   }
 
-  toHaveOut(calls: number): Promise<unknown> {
+  toHaveOut(calls: number, timeoutMs = 12_000): Promise<unknown> {
     return waitFor(() => Promise.resolve(this.out === calls), {
       what: `a worker to have ${calls} calls out, not ${this.out}`,
-      timeoutMs: 12_000,
+      timeoutMs,
     });
   }
 

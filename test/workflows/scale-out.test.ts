@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
-import { historiesOf, pagesOf } from '../support/history.ts';
+import { historiesOf, type PageRun, pagesOf } from '../support/history.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, type TestWorker, waitFor, type World } from '../support/stack.ts';
 
@@ -47,6 +47,34 @@ test('a second worker that is started in the middle takes over a share of the pa
   expect(share).toBeGreaterThan(0.15);
   await Promise.all([first.stop(), second.stop()]);
 });
+
+/** The most pages of a run that were under way at the same time. */
+async function pagesAtATime(workflowId: string): Promise<number> {
+  const pages = (await historiesOf(world.client, workflowId)).flatMap(pagesOf);
+  const under = ({ startedAt }: PageRun) =>
+    pages.filter((page) => page.startedAt <= startedAt && startedAt < page.startedAt + page.seconds * 1000);
+  return Math.max(...pages.map((page) => under(page).length));
+}
+
+// Of a machine at work more than a thousandth is always in use.
+test.each(['ACTIVITIES=2', 'TARGET_CPU=0.001'])(
+  'a worker with KEYSTRIDE_%s takes two pages at a time, and does four partitions by and by',
+  async (setting) => {
+    const [name = '', value = ''] = setting.split('=');
+    const worker = await world.startWorker({
+      environment: { KEYSTRIDE_TASK_QUEUE: name, [`KEYSTRIDE_${name}`]: value },
+    });
+    const slow = { slow: 'processor', chunkSize: 5, chunkMilliseconds: 250, concurrency: 4, partitions: 4 };
+    const told = { ...slow, run: setting, chunks: 4 * 4 };
+    const { workflowId } = await world.client.workflow.start('slowParts', {
+      ...{ taskQueue: name, workflowId: setting, args: [told] },
+    });
+    const report = await reportOf(world.client.workflow.getHandle(workflowId));
+    expect(stepOf(report, 'items')).toMatchObject({ read: 80, written: 80 });
+    expect(await pagesAtATime(workflowId)).toBe(2);
+    await worker.stop();
+  },
+);
 
 test('runs of a job go to its queue, from wherever they are started, and to the workers that poll it', async () => {
   const others = await world.startWorker({

@@ -8,10 +8,7 @@ import { createWorld, testJobsWorker, waitFor, type World } from '../support/sta
 let world: World;
 let pool: pg.Pool;
 
-const items = 1_500;
-
-/** Long enough to be held back in the middle, on a quick machine too. */
-const told = { items, chunkSize: 20, rowsPerSecond: 250, partitions: 2, pageSeconds: 5 };
+const told = { items: 1_500, chunkSize: 20, rowsPerSecond: 250, partitions: 2, pageSeconds: 5 };
 
 beforeAll(async () => {
   world = await createWorld({ workerProgram: testJobsWorker });
@@ -48,20 +45,22 @@ async function eventsOf(handle: WorkflowHandle): Promise<number> {
 const busy = 'the migration database: the month is being closed';
 
 test('a health that says no holds the job back in the middle, and yes lets it go on: nothing lost or doubled', async () => {
-  const handle = await world.start('gated', { run: 'middle', ...told });
+  // No page ends before the job does: the one that runs has to look.
+  const slow = { items: 2_000, rowsPerSecond: 200, pageSeconds: 60 };
+  const handle = await world.start('gated', { run: 'middle', ...told, ...slow });
   await waitFor(async () => (await written('middle')).rows > 100);
   await health(false, 'the month is being closed');
   const throttled = await until(world, handle.workflowId, 'throttled', 15_000);
   expect(throttled.reason).toBe(busy);
   const atRest = await written('middle');
-  expect(atRest.rows).toBeLessThan(items);
+  expect(atRest.rows).toBeLessThan(slow.items);
   const { searchAttributes } = await handle.describe();
   expect(searchAttributes).toMatchObject({ KeystrideStatus: ['throttled'] });
   await health(true);
   await until(world, handle.workflowId, 'running');
   const report = await reportOf(handle);
   expect(report.status).toBe('completed');
-  expect(await written('middle')).toEqual({ rows: items, items });
+  expect(await written('middle')).toEqual({ rows: slow.items, items: slow.items });
   const held = stepOf(report, 'items').decisions?.filter(({ what }) => what === 'throttled');
   // Once for the job, whichever of its partitions met it.
   expect(held).toMatchObject([
@@ -96,6 +95,21 @@ test('a job that is held back from its start is paused, resumed and stopped at o
   expect(await reportOf(handle)).toMatchObject({ status: 'stopped', reason: 'enough' });
   expect(performance.now() - asked, 'stopped while it would have slept').toBeLessThan(3_000);
   expect(await written('start')).toEqual({ rows: 0, items: 0 });
+});
+
+test('quiet hours of a worker hold what it is given as those of a step do', async () => {
+  const environment = { KEYSTRIDE_TASK_QUEUE: 'quiet', KEYSTRIDE_QUIET_HOURS: '00:00-24:00' };
+  const worker = await world.startWorker({ environment });
+  const handle = await world.client.workflow.start('gated', {
+    ...{ taskQueue: 'quiet', workflowId: 'quiet', args: [{ run: 'quiet', ...told }] },
+  });
+  expect(await until(world, 'quiet', 'throttled')).toMatchObject({
+    reason: 'quiet hours 00:00-24:00 UTC, and they leave no time to run in',
+  });
+  await control(handle, 'stop');
+  expect(await reportOf(handle)).toMatchObject({ status: 'stopped' });
+  expect(await written('quiet')).toEqual({ rows: 0, items: 0 });
+  await worker.stop();
 });
 
 test('a health that cannot be read holds nobody, and the run says so', async () => {

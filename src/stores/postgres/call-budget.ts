@@ -33,10 +33,11 @@ export class CallBudget {
   readonly #total: number;
   readonly #worker = randomUUID();
   #lastUsed = 0;
-  #heldUntil = 0;
+  #held = false;
   #running = false;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
   #renewal: Promise<void> = Promise.resolve();
 
   /**
@@ -55,7 +56,7 @@ export class CallBudget {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#renewal;
-    if (this.#heldUntil > 0) await this.#leave();
+    if (this.#held) await this.#leave();
   }
 
   #begin(): void {
@@ -79,15 +80,25 @@ export class CallBudget {
     try {
       const part = await this.#take();
       settled = part.settled;
-      // By our own clock, from before the database wrote it down: ours ends first.
-      this.#heldUntil = asked + leaseMs;
-      this.#calls.share(part.calls, `${part.workers} workers share ${this.#total} calls`);
+      this.#hold(part, asked + leaseMs - performance.now());
     } catch {
-      // Whoever cannot reach the ledger can commit nothing either.
-      if (performance.now() > this.#heldUntil)
-        this.#calls.share(0, 'the ledger that divides the calls is away');
+      // The part is held until its lease is over. Whoever cannot reach the ledger can commit nothing either.
     }
     this.#goOn(settled ? renewMs.settled : renewMs.unsettled);
+  }
+
+  /**
+   * Until the lease is over, by our own clock and from before the database wrote it down: ours ends first. A clock of its
+   * own, for a ledger may also give no answer for long.
+   */
+  #hold({ calls, workers }: Part, leftMs: number): void {
+    if (leftMs <= 0) return;
+    this.#held = true;
+    clearTimeout(this.#expiry);
+    const expire = () => this.#calls.share(0, 'the ledger that divides the calls is away');
+    this.#expiry = setTimeout(expire, leftMs);
+    this.#expiry.unref();
+    this.#calls.share(calls, `${workers} workers share ${this.#total} calls`);
   }
 
   #take(): Promise<Part> {
@@ -133,8 +144,9 @@ export class CallBudget {
 
   async #leave(): Promise<void> {
     this.#calls.share(0, 'nothing was called');
+    clearTimeout(this.#expiry);
     this.#running = false;
-    this.#heldUntil = 0;
+    this.#held = false;
     await this.#pool
       .query('DELETE FROM keystride.call_share WHERE api = $1 AND worker = $2', [
         this.#calls.api,

@@ -16,7 +16,7 @@ const parameters = z.object({
   chunkMilliseconds: z.int(),
   concurrency: z.int().default(1),
   partitions: z.int().default(1),
-  pageSeconds: z.number().default(10),
+  pageSeconds: z.number().optional(),
 });
 
 type Slow = z.output<typeof parameters>;
@@ -28,7 +28,10 @@ export const slowParts = defineJob({
   parameters,
   steps: { items: chunkStep() },
   tune: ({ chunkSize, concurrency, partitions, pageSeconds }) => ({
-    items: { chunkSize, concurrency, partitions, window: partitions, pageSeconds },
+    items: {
+      ...{ chunkSize, concurrency, partitions, window: partitions },
+      ...(pageSeconds === undefined ? {} : { pageSeconds }),
+    },
   }),
 });
 

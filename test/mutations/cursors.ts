@@ -1,0 +1,170 @@
+import type { Mutation } from './mutation.ts';
+
+const pipeline = 'src/engine/activity/pipeline.ts';
+const keysetReader = 'src/stores/postgres/keyset-reader.ts';
+const keyColumns = 'src/stores/postgres/key-columns.ts';
+const mongoReader = 'src/stores/mongo/keyset-reader.ts';
+const paging = 'test/jobs/keyset-paging.test.ts';
+
+/** Cursors: the traps. */
+export const cursors: readonly Mutation[] = [
+  {
+    rule: 'microseconds: a cursor is text of the database, never a Date',
+    edits: [
+      [
+        keysetReader,
+        `column[index] ?? ''`,
+        `(/^\\d{4}-/.test(column[index] ?? '') ? new Date(column[index] ?? '').toISOString() : (column[index] ?? ''))`,
+      ],
+    ],
+    test: paging,
+    named: '900 rows within one millisecond',
+  },
+  {
+    rule: 'times of any column are read as text',
+    edits: [['src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184]', '[20]']],
+    test: 'test/stores/times.test.ts',
+    named: 'times are text',
+  },
+  {
+    rule: 'time zones: a time without one is not read in that of the process',
+    edits: [
+      [
+        keysetReader,
+        `column[index] ?? ''`,
+        `(/^\\d{4}-/.test(column[index] ?? '') ? new Date(column[index] ?? '').toISOString() : (column[index] ?? ''))`,
+      ],
+    ],
+    test: paging,
+    named: 'the hour that New York has twice',
+  },
+  {
+    rule: 'a sort key that is not unique: all columns of the key count',
+    edits: [
+      [
+        keyColumns,
+        'sql`(${keyOf(columns)}) > (${valueOf(columns, lower)})`',
+        'sql`(${keyOf(columns.slice(0, 1))}) > (${valueOf(columns.slice(0, 1), lower)})`',
+      ],
+    ],
+    test: paging,
+    named: '10,000 equal times',
+  },
+  {
+    rule: 'bigint beyond 2^53: a cursor is never a number',
+    edits: [[keysetReader, `column[index] ?? ''`, `String(Number(column[index] ?? ''))`]],
+    test: paging,
+    named: 'ids beyond what a number holds',
+  },
+  {
+    rule: 'an output column does not take the place of the key in ORDER BY',
+    edits: [[keyColumns, 'reference: sql.ref(`${table}.${name}`)', 'reference: sql.ref(name)']],
+    test: paging,
+    named: 'numbers stay in the order of numbers',
+  },
+  {
+    rule: 'a nullable key is refused',
+    edits: [[keyColumns, 'if (!column.required) {', 'if (column.name === "") {']],
+    test: paging,
+    named: 'when it may be null',
+  },
+  {
+    rule: 'collation: JavaScript compares nothing',
+    edits: [
+      [
+        keysetReader,
+        'return pageOf(rows, rows as Row[], places);',
+        `rows.sort((a, b) => (String(a[places[0] ?? '']) < String(b[places[0] ?? '']) ? -1 : 1));
+         return pageOf(rows, rows as Row[], places);`,
+      ],
+    ],
+    test: paging,
+    named: 'texts of mixed case',
+  },
+  {
+    rule: 'rows inserted above the upper key belong to another run',
+    edits: [
+      [keyColumns, '...(upper ? [sql`(${keyOf(columns)}) <= (${valueOf(columns, upper)})`] : []),', ''],
+    ],
+    test: paging,
+    named: 'rows inserted above the upper key',
+  },
+  {
+    rule: 'the lower end is exclusive',
+    edits: [[keyColumns, 'sql`(${keyOf(columns)}) > (', 'sql`(${keyOf(columns)}) >= (']],
+    test: paging,
+    named: 'an offset of an earlier run',
+  },
+  {
+    rule: 'the upper end is inclusive',
+    edits: [[keyColumns, 'sql`(${keyOf(columns)}) <= (', 'sql`(${keyOf(columns)}) < (']],
+    test: paging,
+    named: 'page 3 of 3 rows',
+  },
+  {
+    rule: 'ranges meet without overlap',
+    edits: [
+      [
+        'src/stores/postgres/key-ranges.ts',
+        'index === 0 ? above : (cuts[index - 1] ?? null)',
+        'index < 2 ? above : (cuts[index - 2] ?? null)',
+      ],
+    ],
+    test: paging,
+    named: 'the ranges of a plan are the key space',
+  },
+  {
+    rule: 'a full page is not the end',
+    edits: [[pipeline, 'this.#readEnded = count < limit || ', 'this.#readEnded = count <= limit || ']],
+    test: 'test/engine/pipeline.test.ts',
+    named: 'items in chunks of 3',
+  },
+  {
+    rule: 'a lower id that commits late: what was open is read again',
+    edits: [
+      [
+        'src/stores/postgres/horizon.ts',
+        'pg_snapshot_xmin(snapshot)::text AS horizon',
+        'pg_snapshot_xmax(snapshot)::text AS horizon',
+      ],
+    ],
+    test: 'test/jobs/target-sync.test.ts',
+    named: 'a row that commits after its key was passed',
+  },
+  {
+    rule: 'a lower id that commits late: a horizon stays until it was swept',
+    edits: [
+      [
+        'src/activities/table-sync/steps.ts',
+        'horizon: swept ? start.horizon : null',
+        'horizon: start.horizon',
+      ],
+    ],
+    test: 'test/jobs/target-sync.test.ts',
+    named: 'a run that does not sweep',
+  },
+  {
+    rule: 'a horizon of another database is none',
+    edits: [['src/stores/postgres/horizon.ts', 'return back >= 0n && back < farthestBack;', 'return true;']],
+    test: 'test/jobs/target-sync.test.ts',
+    named: 'in a source that was set back',
+  },
+  {
+    rule: 'MongoDB: a range goes through the types of _id, one after another',
+    edits: [[mongoReader, 'if (found.length >= limit) break;', 'if (found.length > 0) break;']],
+    test: 'test/readers/mongo-reader.test.ts',
+    named: 'is read once, in pages of 7',
+  },
+  {
+    rule: 'MongoDB: an _id that cannot be scanned is refused',
+    edits: [['src/stores/mongo/id-ranges.ts', '  await refuseUnusable(request);\n', '']],
+    test: 'test/readers/mongo-reader.test.ts',
+    named: 'is refused, not left out',
+  },
+  {
+    rule: 'MongoDB: documents that come during the run belong to another one',
+    edits: [['src/stores/mongo/id-ranges.ts', '...(limit === undefined ? {} : { $lte: limit }),', '']],
+    test: 'test/readers/mongo-reader.test.ts',
+    named: 'documents that come during the run',
+  },
+];

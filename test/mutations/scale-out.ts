@@ -1,0 +1,135 @@
+import type { Mutation } from './mutation.ts';
+
+const pageTime = 'src/engine/activity/page-time.ts';
+const window = 'src/engine/workflow/partition-window.ts';
+const activities = 'src/engine/workflow/activities.ts';
+const controls = 'src/engine/workflow/controls.ts';
+const load = 'src/engine/worker-load.ts';
+const workerCommand = 'src/cli/worker.ts';
+
+const keeping = 'test/workflows/page-time.test.ts';
+const scaling = 'test/workflows/scale-out.test.ts';
+const budget = 'test/workflows/history-budget.test.ts';
+const pausing = 'test/chaos/pause-under-load.test.ts';
+const usage = 'test/cli/usage.test.ts';
+
+/** What makes pages move between workers, keep to their time, and cost little. */
+export const scaleOut: readonly Mutation[] = [
+  {
+    rule: 'a page starts nothing that it has no time to commit',
+    edits: [
+      [
+        pageTime,
+        'performance.now() + needed >= this.#endsAt',
+        'performance.now() + 0 * needed >= this.#endsAt',
+      ],
+    ],
+    test: 'test/engine/pipeline.test.ts',
+    named: 'the next one repeats next to nothing',
+  },
+  {
+    rule: 'a page whose time is over begins no chunk',
+    edits: [[pageTime, 'this.#chunks === 0 || performance.now() <= this.#endsAt + this.#itemMs', 'true']],
+    test: keeping,
+    named: 'slow writer, 20 at a time, pages of 1 s',
+  },
+  {
+    rule: 'a page of a set step ends with its time',
+    edits: [
+      [
+        'src/engine/activity/ranges.ts',
+        'if (this.#over && (!tooLarge || this.#cancel.signal.aborted)) return false;',
+        '',
+      ],
+    ],
+    test: keeping,
+    named: 'slow set',
+  },
+  {
+    rule: 'a page is handed to whichever worker has room',
+    edits: [[activities, 'allowEagerDispatch: false', 'allowEagerDispatch: true']],
+    test: scaling,
+    named: 'a second worker that is started in the middle',
+  },
+  {
+    rule: 'a worker takes as many activities as it is told',
+    edits: [[load, `{ type: 'fixed-size', numSlots: activities }`, `{ type: 'fixed-size', numSlots: 100 }`]],
+    test: scaling,
+    named: 'KEYSTRIDE_ACTIVITIES=2',
+  },
+  {
+    rule: 'a worker takes no more pages on a machine whose processors are busier than its target',
+    edits: [[load, 'targetCpuUsage: target.cpu', 'targetCpuUsage: 1']],
+    test: scaling,
+    named: 'KEYSTRIDE_TARGET_CPU',
+  },
+  {
+    rule: 'a worker takes two activities, however busy its machine is',
+    edits: [[load, 'const fewestActivities = 2;', 'const fewestActivities = 1;']],
+    test: scaling,
+    named: 'KEYSTRIDE_TARGET_CPU',
+  },
+  {
+    rule: 'an option of keystride worker goes before the environment',
+    edits: [[workerCommand, 'KEYSTRIDE_ACTIVITIES: options.activities,', '']],
+    test: usage,
+    named: 'options of a worker',
+  },
+  {
+    rule: 'a pause is answered before what runs has come to rest',
+    edits: [
+      [controls, 'import { defineQuery', 'import { condition, defineQuery'],
+      [
+        controls,
+        `(request) => {
+      run.requestPause(request?.reason ?? null);
+      return { status: run.status };`,
+        `async (request) => {
+      run.requestPause(request?.reason ?? null);
+      const { status } = run;
+      await condition(() => run.status === 'paused');
+      return { status };`,
+      ],
+    ],
+    test: pausing,
+    named: 'a pause is answered',
+  },
+  {
+    rule: 'a pause brings what runs to rest',
+    edits: [
+      [
+        'src/engine/workflow/job-run.ts',
+        `this.#become('pausing', reason);\n    this.#interrupt();`,
+        `this.#become('pausing', reason);`,
+      ],
+    ],
+    test: 'test/workflows/controls.test.ts',
+    named: 'pause lets the calls in flight commit',
+  },
+  {
+    rule: 'a page hears of a pause within a second',
+    edits: [['src/engine/serve.ts', `maxHeartbeatThrottleInterval: '1 second',`, '']],
+    test: 'test/workflows/controls.test.ts',
+    named: 'pause lets the calls in flight commit',
+  },
+  {
+    rule: 'a page is many chunks: 500 events for a million rows',
+    edits: [
+      ['src/engine/activity/page.ts', 'this.#seq += 1;', `this.#seq += 1; this.#moving?.stop('pageOver');`],
+    ],
+    test: budget,
+    named: 'where the database is the limit',
+  },
+  {
+    rule: 'a page lasts: an event a second of an open partition',
+    edits: [['src/contract/policy.ts', '  pageSeconds: 10,\n', '  pageSeconds: 4,\n']],
+    test: budget,
+    named: 'open partition, of 1',
+  },
+  {
+    rule: 'a job looks at its partitions now and then, within the events of their seconds',
+    edits: [[window, 'const lookEvery = 15_000;', 'const lookEvery = 2_000;']],
+    test: budget,
+    named: 'open partition, of 4',
+  },
+];

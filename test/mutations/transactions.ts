@@ -1,0 +1,200 @@
+import type { Mutation } from './mutation.ts';
+
+const checkpoint = 'src/engine/activity/ledger/checkpoint.ts';
+const claim = 'src/engine/activity/ledger/claim.ts';
+const commitChunk = 'src/engine/activity/commit-chunk.ts';
+const commitOnce = 'src/engine/activity/commit-once.ts';
+const pipeline = 'src/engine/activity/pipeline.ts';
+const transaction = 'src/stores/postgres/transaction.ts';
+const byItself = 'test/engine/chunk-transaction.test.ts';
+const books = 'test/conformance/transaction-and-books.test.ts';
+const jobs = 'test/conformance/job-and-instance.test.ts';
+const skipping = 'test/conformance/skip-and-filter.test.ts';
+const retrying = 'test/conformance/retry.test.ts';
+
+/** The chunk's transaction and the claim. */
+export const transactions: readonly Mutation[] = [
+  {
+    rule: 'an execution that has lost its instance commits nothing (epoch)',
+    edits: [
+      [checkpoint, `.where('epoch', '=', String(key.claim.epoch))\n    .where('holder'`, `.where('holder'`],
+    ],
+    test: byItself,
+    named: 'claimed by a later one',
+  },
+  {
+    rule: 'an attempt that has lost its page commits nothing (holder)',
+    edits: [[checkpoint, `\n    .where('holder', '=', holder)`, '']],
+    test: byItself,
+    named: 'taken by a later one',
+  },
+  {
+    rule: 'a chunk that has committed does not commit again (seq)',
+    edits: [[checkpoint, `\n    .where('seq', '=', String(seq))`, '']],
+    test: byItself,
+    named: 'committed already',
+  },
+  {
+    rule: 'a compare-and-set that finds no row rolls the chunk back',
+    edits: [[checkpoint, 'if (moved.length === 0) throw', 'if (moved.length < 0) throw']],
+    test: byItself,
+    named: 'the compare-and-set moves nothing',
+  },
+  {
+    rule: 'checkpoint and rows commit together',
+    edits: [
+      [
+        commitChunk,
+        'await advanceCheckpoint(transaction, key, holder, seq, advance);',
+        `const { inTransaction } = await import('../../stores/postgres/transaction.ts');
+         await inTransaction(committer.pool, (own) => advanceCheckpoint(own, key, holder, seq, advance));`,
+      ],
+    ],
+    test: retrying,
+    named: '22: ',
+  },
+  {
+    rule: 'COMMIT that was answered with ROLLBACK is no commit',
+    edits: [[transaction, `result.command !== 'COMMIT'`, `result.command === ''`]],
+    test: books,
+    named: 'COMMIT is answered with ROLLBACK',
+  },
+  {
+    rule: 'a COMMIT without an answer is not taken for done',
+    edits: [[checkpoint, 'return Number(row.seq) === seq + 1;', 'return true;']],
+    test: byItself,
+    named: 'that never arrived',
+  },
+  {
+    rule: 'a COMMIT without an answer is not taken for lost',
+    edits: [
+      [
+        commitOnce,
+        '!(await resolveCommit(committer, seq))',
+        '(await resolveCommit(committer, seq)) !== null',
+      ],
+    ],
+    test: byItself,
+    named: 'that was done is not',
+  },
+  {
+    rule: 'a frozen worker loses its locks before its page is given to another',
+    edits: [
+      [transaction, '`SET LOCAL idle_in_transaction_session_timeout = ${Math.round(idleTimeoutMs)}`,', ''],
+      [transaction, '`SET LOCAL lock_timeout = ${lockTimeoutMs}`,', ''],
+      [transaction, '`SET LOCAL statement_timeout = ${Math.round(statementTimeoutMs)}`,', ''],
+    ],
+    test: jobs,
+    named: 'frozen in the Writer',
+  },
+  {
+    rule: 'counters are what has committed, corrected by what only writing shows',
+    edits: [[commitChunk, 'written: counted.written - expected.written', 'written: 0']],
+    test: skipping,
+    named: '8: ',
+  },
+  {
+    rule: 'a step completes only with books that balance',
+    edits: [
+      [
+        'src/engine/activity/ledger/step.ts',
+        '!booksBalance(state.counters) || skipRows !== state.counters.skipped',
+        'skipRows < 0',
+      ],
+    ],
+    test: books,
+    named: '35: ',
+  },
+  {
+    rule: 'an instance that runs is not claimed',
+    edits: [[claim, '(await isOpen(owner.workflowId))', '!(await isOpen(owner.workflowId))']],
+    test: jobs,
+    named: '36: ',
+  },
+  {
+    rule: 'a claim is decided by the epoch that was read',
+    edits: [
+      [
+        claim,
+        `\n        .where('epoch', '=', String(epoch))\n        .where('status', '<>'`,
+        `\n        .where('status', '<>'`,
+      ],
+    ],
+    test: byItself,
+    named: 'won by one of ten',
+  },
+  {
+    rule: 'a claim is the same for an activity that is retried',
+    edits: [[claim, 'owner.runId === request.runId', 'owner.runId === null']],
+    test: byItself,
+    named: 'asked for again by the same run',
+  },
+  {
+    rule: 'a continued run whose instance was claimed is fenced',
+    edits: [
+      [claim, 'if (carried.epoch === owner.epoch) return carried;', 'if (owner.epoch > 0) return carried;'],
+    ],
+    test: byItself,
+    named: 'carried into a continued run',
+  },
+  {
+    rule: 'an instance that has completed is not run again',
+    edits: [
+      [claim, `if (owner.status === 'completed') throw`, `if (owner.status === '') throw`],
+      [claim, `\n        .where('status', '<>', 'completed')`, ''],
+    ],
+    test: jobs,
+    named: '37: ',
+  },
+  {
+    rule: 'the checkpoint never runs ahead of an item that is in hand',
+    edits: [
+      [
+        'src/engine/activity/item-queue.ts',
+        "if (outcome === pending) return { length, stop: 'pending' };",
+        'if (outcome === pending) { length++; continue; }',
+      ],
+    ],
+    test: 'test/engine/pipeline.test.ts',
+    named: 'goes on processing behind a slow item',
+  },
+  {
+    rule: 'nothing behind a chunk that did not commit commits',
+    edits: [
+      [pipeline, 'while (!this.#gap && ', 'while ('],
+      [pipeline, '      this.#chunks = [];\n', '      this.#chunks.shift();\n'],
+    ],
+    test: 'test/engine/pipeline.test.ts',
+    named: 'lets nothing behind a chunk',
+  },
+  {
+    rule: 'the transaction begins when outside writes are acknowledged',
+    edits: [[pipeline, 'await this.#request.commit(ready);', 'await this.#request.commit(chunk);']],
+    test: byItself,
+    named: 'a writer that knows which items failed',
+  },
+  {
+    rule: 'what a page answers outlasts a crash of the database',
+    edits: [
+      [
+        checkpoint,
+        `asLeft(migration.updateTable('keystride.checkpoint'), key, holder, seq)\n      .set({ updated_at`,
+        `where(migration.updateTable('keystride.checkpoint'), key)\n      .set({ updated_at`,
+      ],
+    ],
+    test: byItself,
+    named: 'a page that does not wait for the disk',
+  },
+  {
+    rule: 'a document of a later epoch is left alone',
+    edits: [
+      [
+        'src/stores/mongo/bulk.ts',
+        'filter: { _id: document._id, epoch: { $lte: document.epoch } }',
+        'filter: { _id: document._id }',
+      ],
+    ],
+    test: 'test/jobs/mongo-writes.test.ts',
+    named: 'a document of a later epoch is left alone',
+  },
+];
