@@ -37,8 +37,6 @@ export interface Bench {
 export interface BenchOptions {
   /** So that changes can be streamed from the database, as Kafka Connect wants to. @default false */
   readonly logicalReplication?: boolean;
-  /** Runs the worker as docs/scaling.md says for little memory. */
-  readonly compact?: boolean;
   note(text: string): void;
 }
 
@@ -59,7 +57,7 @@ export async function withBench<Result>(
   try {
     if (options.logicalReplication) await streamChanges(stack);
     const workerEnvironment = await environmentOf(stack, directory);
-    const worker = await startWorker(stack, workerEnvironment, options.compact);
+    const worker = await startWorker(stack, workerEnvironment);
     try {
       return await withConnections(stack, (connections) =>
         work({
@@ -155,15 +153,11 @@ async function environmentOf({ info }: Stack, directory: string): Promise<NodeJS
   };
 }
 
-/** A small young generation, and an old one that is cleaned up before it has grown by half. */
-const littleMemory = ['--max-semi-space-size=8', '--heap-growing-percent=40'];
-
-function startWorker(stack: Stack, environment: NodeJS.ProcessEnv, compact = false): Promise<TestWorker> {
+function startWorker(stack: Stack, environment: NodeJS.ProcessEnv): Promise<TestWorker> {
   return startTestWorker({
     name: 'worker-1',
     home: stack.info.home,
     program: path.join(import.meta.dirname, 'jobs/worker.ts'),
-    nodeOptions: compact ? littleMemory : [],
     environment,
     owner: stack.ownership,
   });

@@ -14,7 +14,6 @@ interface Options extends OutputOptions {
   readonly runs: number;
   readonly peers: boolean;
   readonly large: boolean;
-  readonly compact: boolean;
   readonly writeDocs: boolean;
 }
 
@@ -25,7 +24,6 @@ await new Command('bench')
   )
   .option('--runs <n>', 'runs of ours and of the limit; medians are told', wholeNumber(1, 100), 3)
   .option('--peers', 'the other engines too, once each; needs Java and Maven', false)
-  .option('--compact', 'with the worker set to little memory', false)
   .option('--large', 'growth to ten million rows', false)
   .option('--write-docs', 'all of it, however long it takes, into docs/performance.md', false)
   .addOption(outputOption())
@@ -37,13 +35,10 @@ async function run(names: readonly Key[], { output, writeDocs, ...options }: Opt
   const request = { ...options, keys: new Set(names.length === 0 || writeDocs ? keys : names) };
   const bounded = names.length === 0 && !writeDocs && !options.peers && !options.large;
   const logicalReplication = options.peers && request.keys.has('sync');
-  const { results, leftOut, machine } = await withBench(
-    { logicalReplication, compact: options.compact, note },
-    async (bench) => ({
-      machine: await describeMachine(bench),
-      ...(await measureAll(bench, request, bounded ? tenMinutes : undefined)),
-    }),
-  );
+  const { results, leftOut, machine } = await withBench({ logicalReplication, note }, async (bench) => ({
+    machine: await describeMachine(bench),
+    ...(await measureAll(bench, request, bounded ? tenMinutes : undefined)),
+  }));
   if (writeDocs) await writeDocument(results, machine);
   const print = output === 'json' ? console.error : console.log;
   for (const line of [machine, ...lines(results), ...absent(leftOut, options)]) print(line);

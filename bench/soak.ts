@@ -33,14 +33,12 @@ interface Soaked {
 }
 
 await new Command('soak')
-  .description(
-    'run jobs one after another at a moderate rate, and watch the memory of a worker set to little',
-  )
+  .description('run jobs one after another at a moderate rate, and watch the memory of the worker')
   .option('--minutes <n>', 'how long', wholeNumber(1, 10_000), 30)
   .addOption(outputOption())
   .action(async ({ minutes, output }: OutputOptions & { minutes: number }) => {
     const note = (text: string) => console.error(text);
-    const found = await withBench({ note, compact: true }, (bench) => soak(bench, minutes));
+    const found = await withBench({ note }, (bench) => soak(bench, minutes));
     console.log(output === 'json' ? JSON.stringify(found) : lineOf(found));
     const wrong = faultsOf(found);
     for (const fault of wrong) console.error(fault);

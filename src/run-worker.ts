@@ -8,6 +8,7 @@ import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, UnreachablePart } from './resources.ts';
 import { taskQueueOf } from './task-queues.ts';
 import { workerGate } from './worker-gate.ts';
+import { boundHeaps } from './worker-memory.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
 /**
@@ -15,6 +16,7 @@ import { workflowBundle } from './workflow-bundle.ts';
  * What it needs and does not have is named on stderr, and the exit code is 1.
  */
 export async function runWorker(jobs: (resources: Resources) => readonly RegisteredJob[]): Promise<never> {
+  boundHeaps();
   try {
     await connectAndServe(jobs);
   } catch (error) {

@@ -2,6 +2,7 @@ import { execFile, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { ServerProcess, type ProcessOwner } from '../../src/dev/server-process.ts';
+import { memoryEnvironment } from '../../src/worker-memory.ts';
 
 /** A worker, in a process of its own. */
 export interface TestWorker {
@@ -23,8 +24,6 @@ export interface TestWorkerOptions {
   name: string;
   home: string;
   program: string;
-  /** Options of Node, before the program. @default none */
-  nodeOptions?: readonly string[];
   environment: NodeJS.ProcessEnv;
   owner: ProcessOwner;
 }
@@ -36,8 +35,8 @@ export async function startTestWorker(options: TestWorkerOptions): Promise<TestW
     {
       name: options.name,
       command: process.execPath,
-      arguments: [...(options.nodeOptions ?? []), options.program],
-      environment: options.environment,
+      arguments: [options.program],
+      environment: { ...options.environment, ...memoryEnvironment(options.environment) },
       logFile,
       probe: untilReady(),
       readyWithinMs: 60_000,

@@ -1,0 +1,34 @@
+import { setFlagsFromString } from 'node:v8';
+
+/**
+ * How a worker's memory is kept bounded. Rows that pass through a process are garbage at once, and V8 lets as much of it
+ * lie about as seems free: hundreds of megabytes that nobody needs. Measured with `npm run bench`, what is set here
+ * halves the resident memory for less than a tenth more processor time of the worker.
+ */
+
+/** A heap may grow by this much over what is live in it before all of it is cleaned up, in percent. */
+const heapGrowthPercent = 80;
+
+/** Half of the young part of the main heap, in MB: large enough for the chunks in hand. */
+const youngMb = 8;
+
+/** The same of the workflows' heap: they do little, and leave little. */
+const workflowsYoungMb = 2;
+
+/**
+ * What has to be known when a worker's process begins: to be laid over its environment. What is set there already comes
+ * after it, and so goes before it.
+ */
+export function memoryEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    NODE_OPTIONS: [`--max-semi-space-size=${youngMb}`, environment['NODE_OPTIONS'] ?? ''].join(' ').trim(),
+    // Each thread of Temporal's core would get an arena of its own, and keep what it once had.
+    MALLOC_ARENA_MAX: environment['MALLOC_ARENA_MAX'] ?? '2',
+  };
+}
+
+/** Sets what can be set in a process that runs; call it before the thread of the workflows is there. */
+export function boundHeaps(): void {
+  setFlagsFromString(`--heap-growing-percent=${heapGrowthPercent}`);
+  setFlagsFromString(`--max-semi-space-size=${workflowsYoungMb}`);
+}
