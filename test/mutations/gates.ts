@@ -117,13 +117,7 @@ export const gates: readonly Mutation[] = [
     named: 'too much for one statement',
   },
   {
-    rule: 'a range that is too much for a statement is tried with fewer rows',
-    edits: [[ranges, 'if (isCancelled(found) && ', 'if (!found.decision && ']],
-    test: chunks,
-    named: 'chunks of set that run into',
-  },
-  {
-    rule: 'a range that is too much for a page’s time comes through at its end',
+    rule: 'a range that is too much for a statement is tried with fewer rows, past the end of a page too',
     edits: [[ranges, '(!tooLarge || this.#cancel.signal.aborted)', '(!tooLarge || tooLarge)']],
     test: chunks,
     named: 'in pages of 0.5 s',

@@ -16,27 +16,25 @@ const retrying = 'test/conformance/retry.test.ts';
 export const transactions: readonly Mutation[] = [
   {
     rule: 'an execution that has lost its instance commits nothing (epoch)',
-    edits: [
-      [checkpoint, `.where('epoch', '=', String(key.claim.epoch))\n    .where('holder'`, `.where('holder'`],
-    ],
+    edits: [[checkpoint, 'AND epoch = $4', 'AND $4::bigint > 0']],
     test: byItself,
     named: 'claimed by a later one',
   },
   {
     rule: 'an attempt that has lost its page commits nothing (holder)',
-    edits: [[checkpoint, `\n    .where('holder', '=', holder)`, '']],
+    edits: [[checkpoint, 'AND holder = $5', 'AND $5::text IS NOT NULL']],
     test: byItself,
     named: 'taken by a later one',
   },
   {
     rule: 'a chunk that has committed does not commit again (seq)',
-    edits: [[checkpoint, `\n    .where('seq', '=', String(seq))`, '']],
+    edits: [[checkpoint, 'AND seq = $6', 'AND $6::bigint >= 0']],
     test: byItself,
     named: 'committed already',
   },
   {
     rule: 'a compare-and-set that finds no row rolls the chunk back',
-    edits: [[checkpoint, 'if (moved.length === 0) throw', 'if (moved.length < 0) throw']],
+    edits: [[checkpoint, ']);\n  if (rowCount === 0) throw', ']);\n  if (rowCount === null) throw']],
     test: byItself,
     named: 'the compare-and-set moves nothing',
   },
@@ -178,8 +176,8 @@ export const transactions: readonly Mutation[] = [
     edits: [
       [
         checkpoint,
-        `asLeft(migration.updateTable('keystride.checkpoint'), key, holder, seq)\n      .set({ updated_at`,
-        `where(migration.updateTable('keystride.checkpoint'), key)\n      .set({ updated_at`,
+        'leftBy(key, holder, seq));\n  if (rowCount === 0)',
+        'leftBy(key, holder, seq));\n  if (rowCount === null)',
       ],
     ],
     test: byItself,

@@ -30,6 +30,9 @@ export interface PageResources extends AlertResources {
 /** How often a page says that it is alive, in milliseconds. */
 const heartbeatMs = 1_000;
 
+/** How long it does not tell of more chunks, in milliseconds: the server hears more seldom, and saying it is work. */
+const tellEveryMs = 100;
+
 /**
  * One page of a partition: takes its checkpoint, moves items through the pipeline for at most the page's time, and
  * returns where the partition stands in the ledger.
@@ -107,6 +110,7 @@ class Page {
   #waiting: string | null = null;
   #throttled: Throttled | undefined;
   #toldUnreadable = false;
+  #toldAt = Number.NEGATIVE_INFINITY;
   #counters = noCounters;
   #seq = 0;
   #moving: Moving | undefined;
@@ -215,7 +219,7 @@ class Page {
     const added = await commit(this.#seq);
     this.#seq += 1;
     this.#counters = addCounters(this.#counters, added);
-    this.#heartbeat();
+    if (performance.now() - this.#toldAt >= tellEveryMs) this.#heartbeat();
   }
 
   async #timed(moving: Moving): Promise<boolean> {
@@ -258,6 +262,7 @@ class Page {
 
   #heartbeat(): void {
     faultPoint('heartbeat');
+    this.#toldAt = performance.now();
     const { step, partition } = this.#request;
     const details: PageHeartbeat = {
       step,
