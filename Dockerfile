@@ -16,7 +16,7 @@ RUN npm ci --omit=dev
 FROM node:24.21.0-bookworm-slim
 ENV NODE_ENV=production
 # What a worker started by its own command would set itself, see src/worker-memory.ts.
-ENV NODE_OPTIONS=--max-semi-space-size=8 MALLOC_ARENA_MAX=2
+ENV NODE_OPTIONS=--max-semi-space-size=8 MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072
 WORKDIR /app
 COPY package.json ./
 COPY --from=packages /app/node_modules ./node_modules

@@ -22,8 +22,9 @@ const workflowsYoungMb = 2;
 export function memoryEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     NODE_OPTIONS: [`--max-semi-space-size=${youngMb}`, environment['NODE_OPTIONS'] ?? ''].join(' ').trim(),
-    // Each thread of Temporal's core would get an arena of its own, and keep what it once had.
+    // glibc: each thread of Temporal's core would get an arena of its own, and what is free at an arena's end be kept.
     MALLOC_ARENA_MAX: environment['MALLOC_ARENA_MAX'] ?? '2',
+    MALLOC_TRIM_THRESHOLD_: environment['MALLOC_TRIM_THRESHOLD_'] ?? '131072',
   };
 }
 
