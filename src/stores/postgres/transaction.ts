@@ -112,11 +112,13 @@ function transactionOn(client: pg.PoolClient): Transaction {
 }
 
 /**
- * An array of strings as the text that PostgreSQL reads it from: what the driver makes of it too, but element by element,
- * and that is the larger part of writing a chunk. Anything else is the driver's.
+ * An array of texts as the text that PostgreSQL reads it from: what the driver makes of it too, but element by element,
+ * and that is the larger part of writing a chunk. As JSON it is the same but for the brackets, unless something in it
+ * had to be escaped. Anything else is the driver's.
  */
 function asParameter(value: unknown): unknown {
-  if (!Array.isArray(value) || value.length === 0 || !value.every((element) => typeof element === 'string'))
+  if (!Array.isArray(value) || !value.every((element) => typeof element === 'string' || element === null))
     return value;
-  return /["\\]/.test(value.join('')) ? value : `{"${value.join('","')}"}`;
+  const json = JSON.stringify(value);
+  return json.includes('\\') ? value : `{${json.slice(1, -1)}}`;
 }
