@@ -28,7 +28,11 @@ export function readableAsColumns(fields: readonly pg.FieldDef[]): readonly Resu
 /** A query for the rows of another one, which are sorted, as one row: their number, and a text for each column. */
 export function columnsQuery(text: string, columns: readonly ResultColumn[]): string {
   const names = columns.map((_, index) => `column_${index}`);
-  const texts = names.map((name) => `string_agg(coalesce(${name}::text, ''), ',') AS ${name}`);
+  const texts = columns.map(({ type }, index) =>
+    type === BOOL
+      ? `string_agg(CASE column_${index} WHEN true THEN 't' WHEN false THEN 'f' ELSE '-' END, '') AS column_${index}`
+      : `string_agg(coalesce(column_${index}::text, ''), ',') AS column_${index}`,
+  );
   return `SELECT count(*)::int AS rows, ${texts.join(', ')} FROM (${text}) AS page (${names.join(', ')})`;
 }
 
@@ -42,8 +46,9 @@ export function rowsOf(
   { getTypeParser }: pg.CustomTypesConfig,
 ): pg.QueryResultRow[] {
   const values = columns.map(({ type }, index) => {
-    const texts = row[`column_${index}`]?.split(',') ?? [];
-    return valuesOf(texts, getTypeParser(type, 'text') as (text: string) => unknown);
+    const parse = getTypeParser(type, 'text') as (text: string) => unknown;
+    const text = row[`column_${index}`] ?? '';
+    return type === BOOL ? booleansOf(text, parse) : valuesOf(text, parse);
   });
   const names = columns.map(({ name }) => name);
   const empty: pg.QueryResultRow = Object.fromEntries(names.map((name) => [name, null]));
@@ -57,9 +62,22 @@ export function rowsOf(
   return rows;
 }
 
-function valuesOf(texts: string[], parse: (text: string) => unknown): unknown[] {
+/** A letter each, so that no text is made of any of them. */
+function booleansOf(letters: string, parse: (text: string) => unknown): unknown[] {
+  const yes = parse('t');
+  const no = parse('f');
+  const values: unknown[] = [];
+  for (let at = 0; at < letters.length; at++) {
+    const letter = letters[at];
+    values.push(letter === 't' ? yes : letter === 'f' ? no : null);
+  }
+  return values;
+}
+
+function valuesOf(text: string, parse: (text: string) => unknown): unknown[] {
+  const texts = text.split(',');
   const [first = ''] = texts;
   // As the bigints of our pools: what is read is the text.
   if (parse(first) === first && !texts.includes('')) return texts;
-  return texts.map((text) => (text === '' ? null : parse(text)));
+  return texts.map((value) => (value === '' ? null : parse(value)));
 }
