@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { packageRoot } from '../src/dev/own-files.ts';
-import { cpuTable, growthTable, mainTable, noopTable, type Table } from './report.ts';
+import { cpuTable, growthTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
 import type { Results } from './suite.ts';
 
 /** The page that holds the figures. */
@@ -35,10 +35,11 @@ function partsAround(text: string): [before: string, after: string] {
 }
 
 function sections(results: Results, machine: string): string[] {
-  const [noop, growth] = [noopTable(results), growthTable(results)];
+  const [loop, noop, growth] = [loopTable(results), noopTable(results), growthTable(results)];
   return [
     `${new Date().toISOString().slice(0, 10)}: ${machine}`,
     markdown(mainTable(results)),
+    ...(loop === undefined ? [] : ['### Without an engine', markdown(loop)]),
     ...(noop === undefined ? [] : ['### The engine alone', markdown(noop)]),
     ...(growth === undefined ? [] : ['### Growth', markdown(growth)]),
     '### Processor time',

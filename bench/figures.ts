@@ -30,6 +30,8 @@ export interface Figures {
   readonly limits: Readonly<Record<string, Spread>>;
   readonly peerSeconds?: number;
   readonly peer?: Peer;
+  /** Our own step in a bare loop without an engine, where that was run. */
+  readonly withoutEngine?: Spread;
   /** Why there is no peer. */
   readonly peerMissing?: string;
   /** The most memory that the worker had resident in any run, in MB. */
@@ -75,6 +77,11 @@ export function figuresOf(
     limits: spreads,
     ...costOf(ours),
   };
+}
+
+/** What the step takes in a bare loop. */
+export function loopOf(seen: readonly Observation[] = []): Pick<Figures, 'withoutEngine'> {
+  return seen.length === 0 ? {} : { withoutEngine: spreadOf(seen.map(({ seconds }) => seconds)) };
 }
 
 /** Memory and processor time of the worker and of the servers over several runs. */

@@ -76,6 +76,23 @@ export function growthTable({ growth }: Results): Table | undefined {
   return { header: ['rows', 'ours', 'a row', 'worker'], rows };
 }
 
+/** Our steps in a bare loop: how much of the time beyond the limit is the engine's. */
+export function loopTable(results: Results): Table | undefined {
+  const rows = measuredKeys(results).flatMap((key) => {
+    const { withoutEngine, seconds, limitSeconds, spread } = results[key] as Figures;
+    if (withoutEngine === undefined) return [];
+    const { median } = withoutEngine;
+    return [
+      [
+        ...[key, time(limitSeconds), `${time(median)} (${range(withoutEngine)})`],
+        ...[`${time(seconds)} (${range(spread)})`, (seconds / median).toFixed(2)],
+      ],
+    ];
+  });
+  const header = ['row', 'limit', 'without an engine', 'ours', 'ours to that'];
+  return rows.length > 0 ? { header, rows } : undefined;
+}
+
 /** Processor time of our median run: where a core was busy. */
 export function cpuTable(results: Results): Table {
   const rows = measuredKeys(results).flatMap((key) => {
@@ -89,7 +106,10 @@ export function cpuTable(results: Results): Table {
 
 /** All of it for a terminal. */
 export function lines(results: Results): string[] {
-  const tables = [mainTable(results), noopTable(results), growthTable(results), cpuTable(results)];
+  const tables = [
+    ...[mainTable(results), loopTable(results), noopTable(results)],
+    ...[growthTable(results), cpuTable(results)],
+  ];
   return tables
     .filter((found) => found !== undefined && found.rows.length > 0)
     .flatMap((found) => (found === undefined ? [] : ['', ...table(found.header, found.rows)]));

@@ -1,6 +1,6 @@
 import type { Bench } from '../bench.ts';
 import { inRounds, warmUp, type Contest } from '../contest.ts';
-import { figuresOf } from '../figures.ts';
+import { figuresOf, loopOf } from '../figures.ts';
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
 import type { Request, Results } from '../suite.ts';
@@ -20,24 +20,38 @@ export async function measureMedication(bench: Bench, request: Request): Promise
     const asked = (['set', 'items'] as const).filter((variant) => request.keys.has(keyOf(variant)));
     for (const variant of asked) await warmUp(bench, contest, variant);
     const seen = await inRounds(bench, request.runs, onlyAsked(contest, asked));
-    const { oneTransaction, fourConnections } = seen;
+    const { oneTransaction, fourConnections, withoutEngine } = seen;
     const peer = await peerOf(bench, request, contest, () =>
       springBatch(bench, { job: 'medication', parameters: { date }, environment: { THREADS: '4' } }),
     );
     const limits = { oneTransaction, fourConnections };
     return Object.fromEntries(
-      asked.map((variant) => [keyOf(variant), { ...figuresOf(limits, seen[variant]), ...peer }]),
+      asked.map((variant) => [
+        keyOf(variant),
+        {
+          ...figuresOf(limits, seen[variant]),
+          ...(variant === 'items' && loopOf(withoutEngine)),
+          ...peer,
+        },
+      ]),
     );
   } finally {
     await forgetMedication(bench);
   }
 }
 
+/** Ways that belong to a variant; the others are its limits. */
+const itemsOrSet: Readonly<Record<string, readonly string[]>> = {
+  set: ['set'],
+  items: ['items'],
+  withoutEngine: ['items'],
+};
+
 const keyOf = (variant: 'set' | 'items') => (variant === 'set' ? 'medicationSet' : 'medicationItems');
 
 function onlyAsked(contest: Contest<MedicationWay>, asked: readonly MedicationWay[]): Contest<MedicationWay> {
   const ways = Object.entries(contest.ways).filter(
-    ([way]) => !['set', 'items'].includes(way) || asked.some((name) => name === way),
+    ([way]) => !(way in itemsOrSet) || asked.some((name) => itemsOrSet[way]?.includes(name)),
   );
   return { ...contest, ways: Object.fromEntries(ways) as Contest<MedicationWay>['ways'] };
 }

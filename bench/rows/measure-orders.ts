@@ -1,6 +1,6 @@
 import type { Bench } from '../bench.ts';
 import { inRounds, warmUp } from '../contest.ts';
-import { costOf, figuresOf, rounded, type Figures, type Observation } from '../figures.ts';
+import { costOf, figuresOf, loopOf, rounded, type Figures, type Observation } from '../figures.ts';
 import { historyFigures } from './history.ts';
 import { median } from '../median.ts';
 import { peerOf } from '../peers/peer-of.ts';
@@ -44,9 +44,9 @@ export async function measureOrders(bench: Bench, request: Request): Promise<Res
     if (keys.has('growth')) sizes.push([million / 10, await jobAlone(bench, runs, million / 10)]);
     const results: Results = {};
     if (keys.has('purchase') || keys.has('history')) {
-      const { ours, ...limits } = await inRounds(bench, runs, ordersContest(bench, million));
+      const { ours, withoutEngine, ...limits } = await inRounds(bench, runs, ordersContest(bench, million));
       sizes.push([million, ours]);
-      const figures = figuresOf(limits, ours);
+      const figures = { ...figuresOf(limits, ours), ...loopOf(withoutEngine) };
       if (keys.has('history')) results.history = await historyFigures(bench, figures, workflowIds(runs));
       if (keys.has('purchase')) results.purchase = { ...figures, ...(await purchasePeer(bench, request)) };
     } else sizes.push([million, await jobAlone(bench, runs, million)]);

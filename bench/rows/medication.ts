@@ -1,14 +1,19 @@
 import pg from 'pg';
+import { medicationHistorySteps } from '../../src/activities/medication-history.ts';
 import { createDemoMedication } from '../../src/dev/demo-data/medication.ts';
 import { runJob, type Bench } from '../bench.ts';
 import type { Contest } from '../contest.ts';
+import { noRun, withoutEngine } from './without-engine.ts';
 
 const rows = 1_000_000;
 const connections = 4;
 export const date = '2025-10-02';
 
-/** Ways to take the snapshot: one transaction, the same over four ranges of ids side by side, and our job's variants. */
-export type MedicationWay = 'oneTransaction' | 'fourConnections' | 'set' | 'items';
+/**
+ * Ways to take the snapshot: one transaction, the same over four ranges of ids side by side, our step item by item in a
+ * bare loop, and our job's variants.
+ */
+export type MedicationWay = 'oneTransaction' | 'fourConnections' | 'withoutEngine' | 'set' | 'items';
 
 /** Rows that are all to be done, kept aside so that every run begins with the same table. */
 export async function makeMedication({ config, database, note }: Bench): Promise<void> {
@@ -33,10 +38,17 @@ export function medicationContest(bench: Bench): Contest<MedicationWay> {
     ways: {
       oneTransaction: () => snapshotOf(bench.database, 0, rows),
       fourConnections: () => inParts(bench),
+      withoutEngine: () => withoutEngine(bench, snapshotStep),
       set: ours('set'),
       items: ours('items'),
     },
   };
+}
+
+function snapshotStep(migration: pg.Pool) {
+  return medicationHistorySteps({ migration }).snapshot(
+    noRun({ date, variant: 'items', partitions: connections }),
+  );
 }
 
 async function prepare({ database }: Bench): Promise<void> {

@@ -1,15 +1,20 @@
 import pg from 'pg';
+import { purchaseConfirmationSteps } from '../../src/activities/purchase-confirmation.ts';
 import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
 import { runJob, type Bench } from '../bench.ts';
 import type { Contest } from '../contest.ts';
+import { noRun, withoutEngine } from './without-engine.ts';
 
 /** Connections that the split statement is given: as many as the job has partitions. */
 export const connections = 4;
 
 export const deliveredBefore = '2025-10-01';
 
-/** Ways to confirm all orders: one statement, the same over four ranges of ids side by side, and our job. */
-export type OrdersWay = 'oneStatement' | 'fourConnections' | 'ours';
+/**
+ * Ways to confirm all orders: one statement, the same over four ranges of ids side by side, our step in a bare loop, and
+ * our job.
+ */
+export type OrdersWay = 'oneStatement' | 'fourConnections' | 'withoutEngine' | 'ours';
 
 /** Orders that are all to be confirmed, kept aside so that every run begins with the same table. */
 export async function makeOrders({ config, database, note }: Bench, count: number): Promise<void> {
@@ -38,9 +43,16 @@ export function ordersContest(bench: Bench, size: number): Contest<OrdersWay> {
     ways: {
       oneStatement: () => bench.database.query(confirmAll),
       fourConnections: () => confirmInParts(bench, size),
+      withoutEngine: () => withoutEngine(bench, confirmStep),
       ours: (round) => runJob(bench, 'purchaseConfirmation', { deliveredBefore }, workflowIdOf(size, round)),
     },
   };
+}
+
+function confirmStep(migration: pg.Pool) {
+  return purchaseConfirmationSteps({ migration }).confirm(
+    noRun({ deliveredBefore, partitions: connections }),
+  );
 }
 
 /** The first `size` orders, none of them confirmed. */

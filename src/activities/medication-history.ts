@@ -17,7 +17,7 @@ const copied = ['member_id', 'morning', 'lunch', 'dinner', 'sleep', ...marks] as
 
 export const medicationHistorySteps = ({
   migration: pool,
-}: Resources): StepsOf<typeof medicationHistory> => ({
+}: Pick<Resources, 'migration'>): StepsOf<typeof medicationHistory> => ({
   // Both walk the same keys: an instance that was begun as one may be finished as the other.
   snapshot: ({ parameters: { date, variant } }) =>
     variant === 'set' ? bySet(pool, date) : byItems(pool, date),

@@ -27,7 +27,7 @@ const confirmOrders = `
 
 export const purchaseConfirmationSteps = ({
   migration: pool,
-}: Resources): StepsOf<typeof purchaseConfirmation> => ({
+}: Pick<Resources, 'migration'>): StepsOf<typeof purchaseConfirmation> => ({
   confirm: ({ parameters }) =>
     chunks({
       reader: keysetReader({
