@@ -125,3 +125,9 @@ export function lengthOf(slices: readonly Slice[]): number {
 export function release(slices: readonly Slice[]): void {
   for (const { block, from, to } of slices) block.release(from, to);
 }
+
+/** The same when they have committed: what was made of them may be large, and others of their block have yet to commit. */
+export function forget(slices: readonly Slice[]): void {
+  release(slices);
+  for (const { block, from, to } of slices) block.outcomes.fill(undefined, from, to);
+}

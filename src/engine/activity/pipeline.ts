@@ -1,6 +1,6 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import type { PagePolicy } from '../../contract/activities.ts';
-import { lengthOf, release, Skipped, type Slice } from './block.ts';
+import { forget, lengthOf, release, Skipped, type Slice } from './block.ts';
 import { type Chunk, chunkOf } from './chunk.ts';
 import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from './chunks.ts';
@@ -326,6 +326,7 @@ export class Pipeline {
       this.#time.chunkTook(performance.now() - turn);
       this.#endCommitted = chunk.last;
       this.#chunks.shift();
+      forget(slices);
     } catch (error) {
       this.#gap = true;
       for (const behind of this.#chunks) release(behind.slices);
