@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 
 /**
  * How a worker's memory is kept bounded. Rows that pass through a process are garbage at once, and V8 lets as much of it
- * lie about as seems free: hundreds of megabytes that nobody needs. Measured with `npm run bench`, what is set here
- * halves the resident memory for less than a tenth more processor time of the worker.
+ * lie about as seems free: hundreds of megabytes that nobody needs. What is set here halves that, and is paid for with
+ * processor time of the worker, see docs/scaling.md.
  */
 
 /** A heap may grow by this much over what is live in it before all of it is cleaned up, in percent. */
