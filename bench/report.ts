@@ -106,10 +106,7 @@ export function cpuTable(results: Results): Table {
 
 /** All of it for a terminal. */
 export function lines(results: Results): string[] {
-  const tables = [
-    ...[mainTable(results), loopTable(results), noopTable(results)],
-    ...[growthTable(results), cpuTable(results)],
-  ];
+  const tables = [mainTable, loopTable, noopTable, growthTable, cpuTable].map((of) => of(results));
   return tables
     .filter((found) => found !== undefined && found.rows.length > 0)
     .flatMap((found) => (found === undefined ? [] : ['', ...table(found.header, found.rows)]));

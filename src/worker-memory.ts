@@ -15,12 +15,11 @@ const youngMb = 8;
 /** The same of the workflows' heap: they do little, and leave little. */
 const workflowsYoungMb = 2;
 
-/**
- * What has to be known when a worker's process begins: to be laid over its environment. What is set there already comes
- * after it, and so goes before it.
- */
-export function memoryEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+/** The environment of a worker's process, with what has to be known when it begins. What was set there already holds. */
+export function withBoundedMemory(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
+    ...environment,
+    // Of an option that is there twice the last one holds.
     NODE_OPTIONS: [`--max-semi-space-size=${youngMb}`, environment['NODE_OPTIONS'] ?? ''].join(' ').trim(),
     // glibc: each thread of Temporal's core would get an arena of its own, and what is free at an arena's end be kept.
     MALLOC_ARENA_MAX: environment['MALLOC_ARENA_MAX'] ?? '2',

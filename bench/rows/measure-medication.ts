@@ -40,18 +40,18 @@ export async function measureMedication(bench: Bench, request: Request): Promise
   }
 }
 
-/** Ways that belong to a variant; the others are its limits. */
-const itemsOrSet: Readonly<Record<string, readonly string[]>> = {
-  set: ['set'],
-  items: ['items'],
-  withoutEngine: ['items'],
+/** The variant that a way belongs to; the others are the limits of both. */
+const variantOf: Readonly<Record<string, MedicationWay>> = {
+  set: 'set',
+  items: 'items',
+  withoutEngine: 'items',
 };
 
 const keyOf = (variant: 'set' | 'items') => (variant === 'set' ? 'medicationSet' : 'medicationItems');
 
 function onlyAsked(contest: Contest<MedicationWay>, asked: readonly MedicationWay[]): Contest<MedicationWay> {
   const ways = Object.entries(contest.ways).filter(
-    ([way]) => !(way in itemsOrSet) || asked.some((name) => itemsOrSet[way]?.includes(name)),
+    ([way]) => !(way in variantOf) || asked.some((name) => name === variantOf[way]),
   );
   return { ...contest, ways: Object.fromEntries(ways) as Contest<MedicationWay>['ways'] };
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { Command } from 'commander';
 import { ourModule } from '../dev/own-files.ts';
-import { memoryEnvironment } from '../worker-memory.ts';
+import { withBoundedMemory } from '../worker-memory.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson } from './output.ts';
 
@@ -69,8 +69,7 @@ function environmentOf(options: WorkerOptions): NodeJS.ProcessEnv {
 }
 
 function runWorker(options: WorkerOptions): Promise<number> {
-  const given = environmentOf(options);
-  const env = { ...given, ...memoryEnvironment(given) };
+  const env = withBoundedMemory(environmentOf(options));
   const worker = spawn(process.execPath, [ourModule('worker')], { stdio: 'inherit', env });
   // A terminal sends Ctrl-C to the worker by itself; twice would mean "at once".
   const signals = process.stdin.isTTY ? (['SIGTERM'] as const) : (['SIGTERM', 'SIGINT', 'SIGHUP'] as const);

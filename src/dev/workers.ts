@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
-import { memoryEnvironment } from '../worker-memory.ts';
+import { withBoundedMemory } from '../worker-memory.ts';
 import { ourModule } from './own-files.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
 
@@ -37,7 +37,7 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerProcess
       name,
       command: process.execPath,
       arguments: [ourModule('worker')],
-      environment: { ...options.environment, ...memoryEnvironment(options.environment) },
+      environment: withBoundedMemory(options.environment),
       logFile: path.join(options.home, 'logs', `${name}.log`),
       probe: readiness(),
       readyWithinMs: 30_000,

@@ -2,7 +2,7 @@ import { execFile, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { ServerProcess, type ProcessOwner } from '../../src/dev/server-process.ts';
-import { memoryEnvironment } from '../../src/worker-memory.ts';
+import { withBoundedMemory } from '../../src/worker-memory.ts';
 
 /** A worker, in a process of its own. */
 export interface TestWorker {
@@ -36,7 +36,7 @@ export async function startTestWorker(options: TestWorkerOptions): Promise<TestW
       name: options.name,
       command: process.execPath,
       arguments: [options.program],
-      environment: { ...options.environment, ...memoryEnvironment(options.environment) },
+      environment: withBoundedMemory(options.environment),
       logFile,
       probe: untilReady(),
       readyWithinMs: 60_000,

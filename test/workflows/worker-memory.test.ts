@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { peakMb } from '../../bench/processes.ts';
 import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
 import { packageRoot } from '../../src/dev/own-files.ts';
-import { memoryEnvironment } from '../../src/worker-memory.ts';
+import { withBoundedMemory } from '../../src/worker-memory.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
@@ -30,7 +30,7 @@ test.skipIf(!existsSync('/proc/self/status'))(
 
 test('what an operator sets for a worker himself is kept to', () => {
   const own = { NODE_OPTIONS: '--max-semi-space-size=64', MALLOC_ARENA_MAX: '8' };
-  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX } = memoryEnvironment(own);
+  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX } = withBoundedMemory(own);
   // Of an option that is there twice the last one holds.
   expect(NODE_OPTIONS).toMatch(/^--max-semi-space-size=\d+ --max-semi-space-size=64$/);
   expect(MALLOC_ARENA_MAX).toBe('8');
@@ -38,6 +38,6 @@ test('what an operator sets for a worker himself is kept to', () => {
 
 test('the image starts a worker as the command does', () => {
   const image = readFileSync(path.join(packageRoot, 'Dockerfile'), 'utf8');
-  for (const [name, value] of Object.entries(memoryEnvironment({})))
+  for (const [name, value] of Object.entries(withBoundedMemory({})))
     expect(image).toContain(`${name}=${value}`);
 });

@@ -31,7 +31,6 @@ export interface PipelineRequest {
 interface PreparedChunk {
   readonly chunk: Chunk;
   readonly slices: readonly Slice[];
-  readonly items: number;
   readonly prepared: Promise<Chunk>;
   /** What preparing it took, in milliseconds; undefined while it is under way. */
   preparing?: number;
@@ -144,7 +143,7 @@ export class Pipeline {
   }
 
   #uncommitted(): number {
-    return this.#chunks.reduce((sum, { items }) => sum + items, this.#queue.length);
+    return this.#chunks.reduce((sum, { slices }) => sum + lengthOf(slices), this.#queue.length);
   }
 
   /** Items that may be between reader and commit: enough that one slow item at the front does not idle the rest. */
@@ -264,7 +263,7 @@ export class Pipeline {
   #prepare(chunk: Chunk, slices: readonly Slice[]): PreparedChunk {
     const begun = performance.now();
     const prepared = this.#request.prepare(chunk);
-    const formed: PreparedChunk = { chunk, slices, items: lengthOf(slices), prepared };
+    const formed: PreparedChunk = { chunk, slices, prepared };
     // Its failure is met when the chunk's turn to commit comes.
     prepared.then(
       () => void (formed.preparing = performance.now() - begun),
@@ -314,7 +313,7 @@ export class Pipeline {
   }
 
   async #commitFirst(first: PreparedChunk): Promise<void> {
-    const { chunk, slices, items, prepared } = first;
+    const { chunk, slices, prepared } = first;
     this.#committing = true;
     const turn = performance.now();
     try {
@@ -322,20 +321,20 @@ export class Pipeline {
       const begun = performance.now();
       await this.#request.commit(ready);
       // What it waited for others in between says nothing about its size.
-      this.#request.chunkSize?.took(items, (first.preparing ?? 0) + performance.now() - begun);
+      this.#request.chunkSize?.took(lengthOf(slices), (first.preparing ?? 0) + performance.now() - begun);
       this.#time.chunkTook(performance.now() - turn);
       this.#endCommitted = chunk.last;
       this.#chunks.shift();
       forget(slices);
     } catch (error) {
       this.#gap = true;
-      for (const behind of this.#chunks) release(behind.slices);
+      // With those behind it: they are not to commit either.
+      for (const given of this.#chunks) release(given.slices);
       this.#chunks = [];
       this.#fail(error);
       this.#request.abort();
     } finally {
       this.#committing = false;
-      release(slices);
     }
     this.#advance();
   }
