@@ -117,7 +117,7 @@ export class Fixture {
   /** How often each item was given to the processor, or the writer, or read with its page. */
   async calls(
     run: string,
-    phase: 'process' | 'write' | 'page',
+    phase: 'process' | 'write' | 'page' | 'plan' | 'tasklet',
     step = 'items',
   ): Promise<Record<number, number>> {
     const { rows } = await this.pool.query<{ item: number; calls: number }>(

@@ -113,3 +113,26 @@ export function pagesOf({ events }: Pick<RunHistory, 'events'>): PageRun[] {
 export function msOf({ eventTime }: HistoryEvent): number {
   return Number(eventTime?.seconds ?? 0) * 1000 + (eventTime?.nanos ?? 0) / 1e6;
 }
+
+/** As `temporal.api.enums.v1.TimeoutType` numbers them. */
+const timeoutTypes = ['', 'START_TO_CLOSE', 'SCHEDULE_TO_START', 'SCHEDULE_TO_CLOSE', 'HEARTBEAT'] as const;
+
+/** Which time-outs led to further attempts of an activity, in a run and all that it has started, in order. */
+export async function timeoutsOf(
+  client: Client,
+  workflowId: string,
+  activity: string,
+): Promise<(typeof timeoutTypes)[number][]> {
+  return (await historiesOf(client, workflowId)).flatMap(({ events }) => {
+    const scheduled = new Set(
+      events
+        .filter((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === activity)
+        .map(({ eventId }) => String(eventId)),
+    );
+    return events.flatMap(({ activityTaskStartedEventAttributes: started }) => {
+      const timeout = started?.lastFailure?.timeoutFailureInfo?.timeoutType;
+      if (!timeout || !scheduled.has(String(started?.scheduledEventId))) return [];
+      return timeoutTypes[timeout] ?? [];
+    });
+  });
+}

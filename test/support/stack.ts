@@ -19,6 +19,7 @@ import { addressVariables } from './address-variables.ts';
 import { testDatabase } from './database.ts';
 import { startMessageProvider } from './message-provider.ts';
 import { createNamespace } from './namespace.ts';
+import { startedByTest } from './started.ts';
 import { startTestWorker, type TestWorker } from './worker-process.ts';
 import { bundleFor } from './workflow-bundle.ts';
 
@@ -176,10 +177,14 @@ async function assemble(
         owner,
       });
       workers.push(worker);
+      startedByTest(() => worker.kill());
       return worker;
     },
-    start: (job, parameters = {}, workflowId = `${job}-${mark()}`) =>
-      client.workflow.start(job, { taskQueue, workflowId, args: [parameters] }),
+    start: async (job, parameters = {}, workflowId = `${job}-${mark()}`) => {
+      const handle = await client.workflow.start(job, { taskQueue, workflowId, args: [parameters] });
+      startedByTest(() => handle.terminate('its test has failed'));
+      return handle;
+    },
     progress: (workflowId) => client.workflow.getHandle(workflowId).query<JobProgress>(messages.progress),
     legacyApiStatistics: async () =>
       (await (await fetch(`${legacyApi.url}/stats`)).json()) as LegacyApiStatistics,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { ServerProcess, type ProcessOwner } from '../../src/dev/server-process.ts';
 import { withBoundedMemory } from '../../src/worker-memory.ts';
+import { startedByTest } from './started.ts';
 
 /** A worker, in a process of its own. */
 export interface TestWorker {
@@ -52,7 +53,10 @@ export async function startTestWorker(options: TestWorkerOptions): Promise<TestW
       return worker.pid;
     },
     logFile,
-    kill: (signal) => worker.kill(signal),
+    kill: (signal) => {
+      if (signal === 'SIGSTOP') startedByTest(() => worker.kill('SIGCONT'));
+      return worker.kill(signal);
+    },
     restart: () => worker.restart(),
     stop: () => worker.stop(),
     residentBytes: async () => (worker.pid === undefined ? 0 : residentBytesOf(worker.pid)),

@@ -23,7 +23,8 @@ import { redrive } from '../../contract/redrive.ts';
 import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
-import { classifyWith, safeMessage, toFailure } from './item-errors.ts';
+import { guarded } from './guarded.ts';
+import { safeMessage } from './item-errors.ts';
 import { claimInstance, closeInstance, holdClaim, holdInstanceAtRest, type IsOpen } from './ledger/claim.ts';
 import { findInstance } from './ledger/instance.ts';
 import {
@@ -120,15 +121,6 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
 
 function placeOf({ claim, step }: { readonly claim: Claim; readonly step: string }): string {
   return `${claim.instance} step ${step}`;
-}
-
-/** Turns whatever is thrown into a failure that says where, and never what a row held. */
-async function guarded<Result>(where: string, body: () => Promise<Result>): Promise<Result> {
-  try {
-    return await body();
-  } catch (error) {
-    throw toFailure(error, classifyWith(undefined)(error), where);
-  }
 }
 
 /** The work of a chunk step: over its source, or over the skips that a redrive has in hand. */

@@ -8,7 +8,10 @@ import type { EngineActivities } from '../../contract/activities.ts';
  * that has used up both fails. They outlast a restart of the database and an API that is away for minutes.
  */
 
-/** Short ledger work. A ledger that is away is waited for: giving up would leave the instance claimed. */
+/** How long a worker may be silent before its work is given to another, in milliseconds. */
+const heartbeatTimeout = 8_000;
+
+/** Ledger work: short, but for the plan of a large table. A ledger that is away is waited for: giving up would leave the instance claimed. */
 export const ledgerWork = proxyActivities<
   Pick<
     EngineActivities,
@@ -24,6 +27,7 @@ export const ledgerWork = proxyActivities<
 >({
   startToCloseTimeout: '5 minutes',
   scheduleToCloseTimeout: '1 hour',
+  heartbeatTimeout,
   retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
 });
 
@@ -39,9 +43,6 @@ export const {
     retry: { maximumAttempts: 1 },
   },
 );
-
-/** How long a worker may be silent before its page is given to another, in milliseconds. */
-const heartbeatTimeout = 8_000;
 
 /** What a page may take beyond its time: calls in flight finish, their retries included. In milliseconds. */
 const pageGrace = 5 * 60_000;
@@ -66,6 +67,7 @@ export function pageActivities(pageSeconds: number) {
 export function taskletActivity(timeoutSeconds: number) {
   return proxyActivities<Pick<EngineActivities, 'runTasklet'>>({
     startToCloseTimeout: timeoutSeconds * 1000,
+    heartbeatTimeout,
     retry: retryPage,
   });
 }

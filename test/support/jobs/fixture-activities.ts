@@ -30,7 +30,7 @@ export function createFixtureJobs(database: pg.Pool): RegisteredJob[] {
   const items = (step: string) => (context: StepContext<Script>) => new ScriptedStep(calls, step, context);
   const scripted = (step: string) => (context: StepContext<Script>) => items(step)(context).work();
   const flowSteps = {
-    prepare: noting('prepare'),
+    prepare: (context: StepContext<Script>) => items('prepare')(context).tasklet(),
     items: scripted('items'),
     more: scripted('more'),
     finish: noting('finish'),
@@ -114,6 +114,22 @@ class ScriptedStep {
     });
   }
 
+  /** Notes that it has run, when it is let. */
+  tasklet() {
+    return {
+      run: async (transaction: Transaction) => {
+        const { run, heldIn } = this.#told;
+        if (heldIn === 'tasklet') await this.#held('tasklet');
+        return note(transaction, run, this.#step);
+      },
+    };
+  }
+
+  async #held(phase: string, signal?: AbortSignal): Promise<void> {
+    await this.#count(phase, [0]);
+    await this.#whileHeld(0, signal);
+  }
+
   async #hook(phase: 'beforeStep' | 'afterStep'): Promise<void> {
     const faults = this.#faults(phase, 0);
     if (faults.length === 0) return;
@@ -127,7 +143,10 @@ class ScriptedStep {
       return index + 1;
     });
     return {
-      plan: (request) => list.plan(request),
+      plan: async (request) => {
+        if (this.#told.heldIn === 'plan') await this.#held('plan', request.signal);
+        return list.plan(request);
+      },
       read: async (request) => {
         const page = await list.read(request);
         for (const item of page.items) {

@@ -45,6 +45,8 @@ const script = {
   /** Items whose processor, or whose writer inside the transaction, waits for its row in `fixture_hold` to go. */
   heldInProcessor: setting(z.array(z.int()).default([])),
   heldInWriter: setting(z.array(z.int()).default([])),
+  /** What waits for item 0 of `fixture_hold` to go: the plan of a chunk step, or the first tasklet of a flow. */
+  heldIn: setting(z.enum(['plan', 'tasklet']).optional()),
   /** An item whose writer swallows an error of its transaction. */
   swallowedAt: setting(z.int().default(0)),
   /** Items that the writer finds to be written already: with this it counts what it writes. */
