@@ -5,6 +5,7 @@ import { items } from './items.ts';
 import type { Mutation } from './mutation.ts';
 import { scaleOut } from './scale-out.ts';
 import { transactions } from './transactions.ts';
+import { workerEnds } from './worker-ends.ts';
 
 /** One for each rule and trap. */
 export const mutations: readonly Mutation[] = [
@@ -14,4 +15,5 @@ export const mutations: readonly Mutation[] = [
   ...adaptivity,
   ...gates,
   ...scaleOut,
+  ...workerEnds,
 ];

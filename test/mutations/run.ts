@@ -4,11 +4,10 @@
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
 import { constants, setPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { startStack } from '../../src/dev/stack.ts';
-import type { Mutation } from './mutation.ts';
+import { mutated, type Mutation } from './mutation.ts';
 import { mutations } from './mutations.ts';
 
 /** `killed` by its test, `survived`, or what kept it from being tried. */
@@ -35,26 +34,14 @@ function copyCheckout(): string {
 }
 
 /** @returns what puts the files back. */
-function apply(copy: string, { edits }: Mutation): () => void {
-  const before = new Map<string, string>();
-  const restore = () => {
-    for (const [file, text] of before) writeFileSync(file, text);
+function apply(copy: string, mutation: Mutation): () => void {
+  const read = (name: string) => readFileSync(path.join(copy, name), 'utf8');
+  const mutants = mutated(mutation, read);
+  const before = [...mutants.keys()].map((name) => [name, read(name)] as const);
+  for (const [name, text] of mutants) writeFileSync(path.join(copy, name), text);
+  return () => {
+    for (const [name, text] of before) writeFileSync(path.join(copy, name), text);
   };
-  for (const [name, search, replace] of edits) {
-    const file = path.join(copy, name);
-    const text = readFileSync(file, 'utf8');
-    if (!before.has(file)) before.set(file, text);
-    const [first = '', ...others] = text.split(search);
-    if (others.length !== 1) {
-      restore();
-      throw new Error(`${name} has this ${others.length} times: ${search}`);
-    }
-    const mutant = [first, ...others].join(replace);
-    // Throws where it is no program any more: then its test would fail for nothing.
-    stripTypeScriptTypes(mutant);
-    writeFileSync(file, mutant);
-  }
-  return restore;
 }
 
 function runTest(copy: string, { test, named }: Mutation, environment: NodeJS.ProcessEnv): Promise<Report> {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endingOf, Fixture, upTo } from '../conformance/fixture.ts';
 import { timeoutsOf } from '../support/history.ts';
@@ -43,6 +44,16 @@ test.for(places)(
     await other.stop();
   },
 );
+
+test('a plan that takes longer than a heartbeat may be away is made once', async () => {
+  const [place] = places;
+  const { worker, handle } = await heldRun('long-plan', place);
+  await delay(10_000);
+  await fixture.release('long-plan');
+  expect(await endingOf(handle)).toMatchObject({ status: 'completed' });
+  expect(await fixture.calls('long-plan', 'plan')).toEqual({ 0: 1 });
+  await worker.stop();
+});
 
 test('a worker that is asked to end lets its tasklet finish, and the result is kept', async () => {
   const [, place] = places;
