@@ -10,6 +10,7 @@ import { LegacyApi } from './stores/http/legacy-api.ts';
 import { CallBudget } from './stores/postgres/call-budget.ts';
 import { createMongoClient, databaseOf } from './stores/mongo/client.ts';
 import { createPool } from './stores/postgres/pool.ts';
+import { UnusableSession } from './stores/postgres/session.ts';
 
 /** A part that a worker needs and cannot reach. The message says which, where, and what to do. */
 export class UnreachablePart extends Error {
@@ -132,6 +133,7 @@ function isMissingLedger(error: unknown): boolean {
 
 /** 28…, 3D000, 18: wrong password, no such database: waiting does not help. */
 function isRefusal(error: unknown): boolean {
+  if (error instanceof UnusableSession) return true;
   const code = codeOf(error);
   return code.startsWith('28') || code === '3D000' || code === '18' || code === '42501';
 }

@@ -1,7 +1,8 @@
 import type { Client } from '@temporalio/client';
 import { type CompiledQuery, sql } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import { loadConfig } from '../config.ts';
+import { SessionClient } from '../stores/postgres/session.ts';
 import { migration } from '../stores/postgres/sql.ts';
 import { databaseProblem } from './failures.ts';
 import { shellWord } from './format.ts';
@@ -32,7 +33,7 @@ export interface RunningExecution {
  */
 export async function withLedger<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
   const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
-  const client = new pg.Client({
+  const client = new SessionClient({
     connectionString: databaseUrl,
     application_name: 'keystride skips',
     connectionTimeoutMillis: 5_000,

@@ -1,4 +1,5 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { SessionClient } from '../stores/postgres/session.ts';
 
 /** What the ledger says of an instance: a line a step, and what is wrong with it. */
 export interface Books {
@@ -12,7 +13,7 @@ export interface Books {
  * skip row for each skip counted, every step and the instance completed.
  */
 export async function readBooks(databaseUrl: string, instance: string): Promise<Books> {
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = new SessionClient({ connectionString: databaseUrl });
   await client.connect();
   try {
     return {

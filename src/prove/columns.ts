@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { publicTables } from './audit.ts';
+import { SessionClient } from '../stores/postgres/session.ts';
 
 /** For each table of `public` the columns that differ from run to run though both are right. */
 export type IgnoredColumns = ReadonlyMap<string, readonly string[]>;
@@ -14,7 +15,7 @@ export type IgnoredColumns = ReadonlyMap<string, readonly string[]>;
  * @param since when the run without faults began, by the clock of the database.
  */
 export async function ignoredColumns(databaseUrl: string, since: Date): Promise<IgnoredColumns> {
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = new SessionClient({ connectionString: databaseUrl });
   await client.connect();
   try {
     const ignored = new Map<string, readonly string[]>();

@@ -5,6 +5,7 @@ import { createDemoDocuments } from '../dev/demo-data/documents.ts';
 import { PartError } from '../dev/part.ts';
 import { migrate } from '../stores/postgres/migrate.ts';
 import { noteWrites } from './audit.ts';
+import { SessionClient } from '../stores/postgres/session.ts';
 
 /** Data to work on: databases of the user, or demo documents. */
 export interface DataSource {
@@ -123,7 +124,7 @@ export async function withClient<Result>(
   url: string,
   work: (client: pg.Client) => Promise<Result>,
 ): Promise<Result> {
-  const client = new pg.Client({ connectionString: url, application_name: 'keystride prove' });
+  const client = new SessionClient({ connectionString: url, application_name: 'keystride prove' });
   client.on('error', () => undefined);
   await client.connect();
   try {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { BSON, type Db, type Document } from 'mongodb';
-import pg from 'pg';
+import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
 import { writesTable } from './audit.ts';
+import { SessionClient } from '../stores/postgres/session.ts';
 
 /** Everything that a run has left behind: place → content → how often. Contents are hashes. */
 export type Effects = ReadonlyMap<string, ReadonlyMap<string, number>>;
@@ -27,7 +28,7 @@ export async function readEffects(
   ignored: IgnoredColumns,
   since: Date,
 ): Promise<Effects> {
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = new SessionClient({ connectionString: databaseUrl });
   await client.connect();
   try {
     return new Map([...(await readTables(client, ignored)), ...(await readCollections(mongo, since))]);

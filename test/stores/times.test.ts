@@ -29,3 +29,38 @@ test('times are text: to the microsecond, in no time zone of the process, and th
   ]);
   expect(back.rows).toEqual([{ same: true }]);
 });
+
+test('arrays of times and of numerics keep what a Date and a number would lose', async () => {
+  const { rows } = await pool.query(
+    `SELECT ARRAY[timestamptz '2025-10-01 00:00:00.123456Z', NULL] AS times, ARRAY[date '0044-03-15 BC'] AS days,
+            ARRAY[timestamp 'infinity'] AS locals, ARRAY[12345678901234567890.10::numeric] AS amounts`,
+  );
+  expect(rows).toEqual([
+    {
+      times: ['2025-10-01 00:00:00.123456+00', null],
+      days: ['0044-03-15 BC'],
+      locals: ['infinity'],
+      amounts: ['12345678901234567890.10'],
+    },
+  ]);
+});
+
+test('a Date is the same moment in the database, in whatever time zone the process is', async () => {
+  const zone = process.env['TZ'];
+  try {
+    for (const each of ['UTC', 'Asia/Seoul', 'America/St_Johns']) {
+      process.env['TZ'] = each;
+      const moments = ['1899-12-31T23:59:59.123Z', '2025-10-26T00:30:00.000Z', '0001-01-01T00:00:00.000Z'];
+      const { rows } = await pool.query(
+        'SELECT extract(epoch FROM unnest($1::timestamptz[]))::text AS seconds',
+        [moments.map((moment) => new Date(moment))],
+      );
+      expect(rows.map(({ seconds }) => Number(seconds) * 1000)).toEqual(
+        moments.map((moment) => Date.parse(moment)),
+      );
+    }
+  } finally {
+    if (zone === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = zone;
+  }
+});

@@ -1,6 +1,7 @@
 import { MongoClient } from 'mongodb';
-import pg from 'pg';
+import type pg from 'pg';
 import { withoutCredentials } from '../../environment.ts';
+import { SessionClient } from '../../stores/postgres/session.ts';
 import { databaseProblem, reasonOf } from '../failures.ts';
 import { count } from '../format.ts';
 import { CommandError, progressLine } from '../output.ts';
@@ -125,7 +126,7 @@ async function withPostgres<Result>(
   variable: string,
   work: (client: pg.Client) => Promise<Result>,
 ): Promise<Result> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new SessionClient({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();

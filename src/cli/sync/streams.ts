@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { loadConfig } from '../../config.ts';
 import { type Cursor, decodeCursor } from '../../contract/cursor.ts';
+import { SessionClient } from '../../stores/postgres/session.ts';
 import { migration } from '../../stores/postgres/sql.ts';
 import { databaseProblem } from '../failures.ts';
 import { CommandError } from '../output.ts';
@@ -19,7 +20,7 @@ export interface Stream {
 /** Connects to the service's database, the source, works with it alone, and closes. */
 export async function withSource<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
   const { sourceDatabaseUrl } = loadConfig(process.env, ['sourceDatabaseUrl']);
-  const client = new pg.Client({
+  const client = new SessionClient({
     connectionString: sourceDatabaseUrl,
     application_name: 'keystride sync',
     connectionTimeoutMillis: 5_000,

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { SessionClient } from '../../stores/postgres/session.ts';
 
 /** What every kind of demo data can be asked for. */
 export interface DemoDataOptions {
@@ -31,7 +32,7 @@ export async function fillDatabase<Made>(
   databaseUrl: string,
   fill: (client: pg.Client) => Promise<Made>,
 ): Promise<Made> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'keystride demo-data' });
+  const client = new SessionClient({ connectionString: databaseUrl, application_name: 'keystride demo-data' });
   // A server that goes away reaches us as the failed statement.
   client.on('error', () => undefined);
   try {

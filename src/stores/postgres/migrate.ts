@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { SessionClient } from './session.ts';
 
 /** Which database a migration file is for: the service's (source) or the migration's (target, with the ledger). */
 export type MigrationSet = 'service' | 'migration';
@@ -37,7 +38,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
  */
 export async function migrate(connectionString: string, set: MigrationSet): Promise<string[]> {
   const files = await readMigrationFiles(set);
-  const client = new pg.Client({ connectionString, application_name: 'keystride migrate' });
+  const client = new SessionClient({ connectionString, application_name: 'keystride migrate' });
   const place = `${client.host}:${client.port}/${client.database ?? ''}`;
   // A server that goes away between two statements must reach us as the failed statement, not as a crash.
   client.on('error', () => undefined);

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { SessionClient } from './session.ts';
 
 /**
  * bigint: the text that it is by default too, without a look at each. date, timestamp and timestamptz: as text, because
@@ -6,21 +7,31 @@ import pg from 'pg';
  */
 const textTypes: readonly number[] = [20, 1082, 1114, 1184];
 
+/** Arrays of date, timestamp and timestamptz, and of numeric, whose digits a JavaScript number does not hold. */
+const textArrays: readonly number[] = [1182, 1115, 1185, 1231];
+
+const arrayOfText = 1009;
+
 /** How every connection of ours reads values. */
 export const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
     textTypes.includes(oid)
       ? (text: string) => text
-      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+      : pg.types.getTypeParser(
+          textArrays.includes(oid) ? arrayOfText : oid,
+          format,
+        )) as typeof pg.types.getTypeParser,
 };
 
 /**
- * A pool of connections. A connection that is lost while idle is dropped and never ends the process.
+ * A pool of connections whose sessions all write and read values in one way: see `SessionClient`. A connection that is
+ * lost while idle is dropped and never ends the process.
  *
  * @param name shows in `pg_stat_activity`.
  */
 export function createPool(connectionString: string, name: string, max = 20): pg.Pool {
   const pool = new pg.Pool({
+    Client: SessionClient,
     connectionString,
     application_name: name,
     max,

@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { types } from './pool.ts';
+import { SessionClient } from './session.ts';
 
 /** A pool whose every statement runs in one transaction that is never committed. */
 export interface RolledBackPool {
@@ -17,7 +18,7 @@ const savepoint = 'keystride_rolled_back';
  * Transactions on it must not overlap.
  */
 export async function rolledBackPool(connectionString: string, name: string): Promise<RolledBackPool> {
-  const client = new pg.Client({ connectionString, application_name: name, types, keepAlive: true });
+  const client = new SessionClient({ connectionString, application_name: name, types, keepAlive: true });
   client.on('error', () => undefined);
   await client.connect();
   await client.query('BEGIN');
