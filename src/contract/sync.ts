@@ -41,9 +41,12 @@ export const syncParameters = {
   skipLimit: z.int().min(0).default(1000).describe('rows that the sink may refuse').meta(setting),
 };
 
-/** A row that the sink refuses is skipped: it does not fit a type, violates a constraint, or a trigger objects. */
+/**
+ * A row that the sink refuses is skipped: it does not fit a type, violates a constraint, a trigger objects to it or leaves
+ * it out without a word, or the sink takes its key for that of another one in the same statement.
+ */
 const refusedRows: SkipPolicy = {
-  codes: ['SQLSTATE_22', 'SQLSTATE_23', 'SQLSTATE_54', 'SQLSTATE_P0001'],
+  codes: ['SQLSTATE_22', 'SQLSTATE_23', 'SQLSTATE_54', 'SQLSTATE_P0001', 'SQLSTATE_21000', 'RowNotKept'],
 };
 
 /** What a sync's steps know of its parameters. */

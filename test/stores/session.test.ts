@@ -61,7 +61,7 @@ describe.each(['directly', 'through a pooler of transactions'])('%s', (way) => {
     const pool = createPool(url(), 'keystride test', 4);
     try {
       const alone = await Promise.all(Array.from({ length: 9 }, () => pool.query(look)));
-      expect(alone.map(({ rows }) => rows[0] as unknown)).toEqual(Array(9).fill(expected));
+      for (const { rows } of alone) expect(rows).toEqual([expected]);
       expect(await inTransaction(pool, async (transaction) => (await transaction.query(look)).rows)).toEqual([
         expected,
       ]);

@@ -65,16 +65,17 @@ export class TransactionPooler {
     client.once('data', () => {
       client.write(greeting());
       client.on('data', (question: Buffer) => {
-        if (String.fromCharCode(question[0] ?? 0) === terminate) return void client.end();
-        if (session) return void session.stream.write(question);
-        this.#lend((lent) => {
-          session = lent;
-          lent.onReply = repliesTo(client, () => {
-            session = undefined;
-            this.#giveBack(lent);
+        if (String.fromCharCode(question[0] ?? 0) === terminate) client.end();
+        else if (session) session.stream.write(question);
+        else
+          this.#lend((lent) => {
+            session = lent;
+            lent.onReply = repliesTo(client, () => {
+              session = undefined;
+              this.#giveBack(lent);
+            });
+            lent.stream.write(question);
           });
-          lent.stream.write(question);
-        });
       });
     });
   }

@@ -5,6 +5,7 @@ import type { tableSync } from '../../contract/table-sync.ts';
 import type { StepsOf } from '../../engine/activity/registry.ts';
 import { namedTables } from '../../stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
+import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
@@ -31,7 +32,9 @@ async function describeSync({ service, migration }: Resources, parameters: Param
   const columns = travelling(source, order, parameters);
   const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
   requireUnique(sink, sinkKey);
-  const sinkColumns = await sinkColumnsOf(migration, sink, columns, parameters);
+  const written = await sinkColumnsOf(migration, sink, columns, parameters);
+  const types = { source: await describeTypes(service, from), sink: await describeTypes(migration, to) };
+  const sinkColumns = typedColumns(written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const textOf = (name: string) => columns.find((column) => column.to === name)?.text ?? lacking(name);
   return {
@@ -72,6 +75,37 @@ function queryOf(
   return namedTables.selectFrom(table).select(columns.map(({ text, to }) => text.as(to)));
 }
 
+/**
+ * The sink's columns with what their types make of what is sent.
+ *
+ * @throws JobParametersInvalid where two keys may become one, or a column that must have a value gets none.
+ */
+function typedColumns(
+  written: readonly SinkColumn[],
+  columns: readonly Travelling[],
+  types: { readonly source: readonly ColumnType[]; readonly sink: readonly ColumnType[] },
+  key: readonly string[],
+): SinkColumn[] {
+  const given = new Set(written.map(({ name }) => name));
+  const lacked = types.sink.find(({ name, mustBeGiven }) => mustBeGiven && !given.has(name));
+  if (lacked)
+    throw invalid(
+      `the sink's column ${lacked.name} is NOT NULL without a default, and is given no value: copy a column to it by rename, or give it a default`,
+    );
+  return written.map((column) => {
+    const traveller = columns.find(({ to }) => to === column.name);
+    const source = types.source.find(({ name }) => name === traveller?.from);
+    const sink = types.sink.find(({ name }) => name === column.name);
+    if (!traveller || !source || !sink)
+      throw invalid(`column ${column.name} has changed just now; start again`);
+    const sent = traveller.masked ? maskedAs(source) : source;
+    const isKey = key.includes(column.name);
+    if (isKey) requireDistinct(sent, sink);
+    const type = exactIn(sent, sink, { isKey, isCast: traveller.via !== undefined });
+    return { ...column, type: sink.base, ...(type === undefined ? {} : { exactIn: type }) };
+  });
+}
+
 /** Leaves out what the sink computes itself, unless it was asked for. */
 async function sinkColumnsOf(
   pool: pg.Pool,
@@ -86,20 +120,23 @@ async function sinkColumnsOf(
     return [];
   });
   return Promise.all(
-    written.map(async ({ name, type, identityAlways, via }) => ({
-      ...{ name, type, identityAlways },
+    written.map(async ({ name, type, declared, identityAlways, via }) => ({
+      ...{ name, type, declared, identityAlways },
       ...(via === undefined ? {} : { via: await typeNamed(pool, via) }),
     })),
   );
 }
 
-/** A type as the catalogue writes it, without a length: the sink's column has its own. */
+/** A type as the catalogue writes it, with the scale or precision that was asked for; no length, which would cut. */
 async function typeNamed(pool: pg.Pool, name: string): Promise<string> {
-  const { rows } = await pool.query<{ type: string | null }>(
-    'SELECT format_type(to_regtype($1), -1) AS type',
-    [name],
+  const { rows } = await pool.query<{ known: boolean }>('SELECT to_regtype($1) IS NOT NULL AS known', [name]);
+  if (!rows[0]?.known || /^[-\d]/u.test(name)) throw invalid(`${name} is no type that the sink knows`);
+  // What to_regtype has read is the name of a type and nothing else; a null of it has its scale too.
+  const { fields } = await pool.query(`SELECT NULL::${name}\n LIMIT 0`);
+  const { rows: types } = await pool.query<{ plain: string; scaled: string }>(
+    'SELECT format_type($1, -1) AS plain, format_type($1, $2) AS scaled',
+    [fields[0]?.dataTypeID, fields[0]?.dataTypeModifier],
   );
-  const type = rows[0]?.type;
-  if (!type || type === '-' || type === '???') throw invalid(`${name} is no type that the sink knows`);
-  return type;
+  const { plain = name, scaled = name } = types[0] ?? {};
+  return /^(character varying|bpchar|"bit"|bit varying)/u.test(plain) ? plain : scaled;
 }

@@ -17,6 +17,8 @@ export interface Travelling {
   readonly text: RawBuilder<string | null>;
   /** A type that the text is converted to before it becomes the sink's. */
   readonly via: string | undefined;
+  /** What is read stands for the value, and is a text whatever that was. */
+  readonly masked: boolean;
 }
 
 /**
@@ -44,6 +46,7 @@ export function travelling(
     to: renamed.get(from) ?? from,
     text: textOf(source, from, masks.get(from)),
     via: casts.get(from),
+    masked: masks.has(from),
   }));
   const twice = travellers.find(({ to }, index) =>
     travellers.slice(index + 1).some((other) => other.to === to),

@@ -32,7 +32,10 @@ export async function fillDatabase<Made>(
   databaseUrl: string,
   fill: (client: pg.Client) => Promise<Made>,
 ): Promise<Made> {
-  const client = new SessionClient({ connectionString: databaseUrl, application_name: 'keystride demo-data' });
+  const client = new SessionClient({
+    connectionString: databaseUrl,
+    application_name: 'keystride demo-data',
+  });
   // A server that goes away reaches us as the failed statement.
   client.on('error', () => undefined);
   try {

@@ -1,0 +1,244 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { openStores, type Stores } from '../support/migration.ts';
+import { failureOf, run, stepOf } from '../support/runs.ts';
+import { createWorld, type World } from '../support/stack.ts';
+
+let world: World;
+let stores: Stores;
+
+beforeAll(async () => {
+  world = await createWorld();
+  stores = openStores(world);
+  await world.startWorker();
+});
+
+afterAll(async () => {
+  await stores?.close();
+  await world?.dispose();
+});
+
+beforeEach(async () => {
+  for (const pool of [stores.service, stores.migration])
+    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
+});
+
+let runs = 0;
+const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });
+
+const refusal = async (parameters: object) =>
+  failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }));
+
+async function onBoth(statement: string): Promise<void> {
+  await stores.service.query(statement);
+  await stores.migration.query(statement);
+}
+
+/** Copies one value from a column to another; returns what arrived, or the code of the skip. */
+async function copied(number: number, [from, to, value]: readonly [string, string, string], more: object) {
+  const table = `shop.value_${number}`;
+  await stores.service.query(`CREATE TABLE ${table} (id int PRIMARY KEY, value ${from})`);
+  await stores.service.query(`INSERT INTO ${table} VALUES (1, ${value}), (2, NULL)`);
+  await stores.migration.query(`CREATE TABLE ${table} (id int PRIMARY KEY, value ${to})`);
+  const report = await sync({ source: table, partitions: 1, ...more });
+  const { read, written, skipped } = stepOf(report, 'copy');
+  const there = await stores.migration.query<{ value: string }>(
+    `SELECT value::text FROM ${table} WHERE id = 1`,
+  );
+  const skips = await stores.migration.query<{ code: string }>(
+    'SELECT code FROM keystride.skip WHERE instance_key = $1',
+    [report.instance],
+  );
+  expect([read, written + skipped, skipped]).toEqual([2, 2, skips.rows.length]);
+  return there.rows[0]?.value ?? skips.rows[0]?.code ?? 'nothing';
+}
+
+const domains = `
+  CREATE DOMAIN shop.short_code AS varchar(3);
+  CREATE DOMAIN shop.shorter_code AS shop.short_code CHECK (value <> '-');
+  CREATE DOMAIN shop.fixed_code AS char(3);
+  CREATE DOMAIN shop.few_bits AS bit varying(4);
+  CREATE DOMAIN shop.codes AS varchar(3)[];
+  CREATE DOMAIN shop.cents AS numeric(10,2);
+  CREATE DOMAIN shop.moment AS timestamptz(0);
+  CREATE TYPE shop.coded AS (code varchar(3), other shop.short_code);
+  CREATE DOMAIN shop.coded_domain AS shop.coded;
+  CREATE TYPE shop.mood AS ENUM ('happy', 'sad')`;
+
+const tooLong = 'SQLSTATE_22001';
+
+const values: readonly (readonly [from: string, to: string, value: string, arrives: string])[] = [
+  ['text', 'shop.short_code', `'ABCDEFGH'`, tooLong],
+  ['text', 'shop.short_code', `'ABC'`, 'ABC'],
+  ['text', 'shop.shorter_code', `'ABCDEFGH'`, tooLong],
+  ['text', 'shop.shorter_code', `'-'`, 'SQLSTATE_23514'],
+  ['text', 'shop.fixed_code', `'ABCDEFGH'`, tooLong],
+  ['text', 'shop.few_bits', `'10101'`, tooLong],
+  ['varbit', 'shop.few_bits', `'10101'`, tooLong],
+  ['text', 'bit(3)', `'1010'`, tooLong],
+  ['text[]', 'shop.short_code[]', `'{ok,ABCDEFGH}'`, tooLong],
+  ['text[]', 'shop.codes', `'{ok,ABCDEFGH}'`, tooLong],
+  ['text[]', 'varchar(3)[]', `'{ok,ABCDEFGH}'`, tooLong],
+  ['text', 'shop.coded', `'(ABCDEFGH,)'`, tooLong],
+  ['text', 'shop.coded', `'(,ABCDEFGH)'`, tooLong],
+  ['text', 'shop.coded_domain', `'(ABCDEFGH,)'`, tooLong],
+  ['text', 'varchar(2)', `'ab  '`, tooLong],
+  ['text', 'char(5)', `'ab '`, tooLong],
+  ['text', 'char(5)', `'ab'`, 'ab'],
+  ['char(5)', 'char(3)', `'ab'`, 'ab'],
+  ['char(5)', 'text', `'ab'`, 'ab'],
+  ['text', 'name', `repeat('x', 70)`, tooLong],
+  ['text', '"char"', `'xy'`, tooLong],
+  ['numeric', 'numeric(10,2)', `0.005`, tooLong],
+  ['numeric', 'numeric(10,2)', `1.5`, '1.50'],
+  ['numeric', 'numeric(10,2)', `1e9`, 'SQLSTATE_22003'],
+  ['numeric(10,4)', 'shop.cents', `1.2345`, tooLong],
+  ['text', 'shop.cents', `'1.2345'`, tooLong],
+  ['numeric[]', 'numeric(10,2)[]', `'{1.50,1.005}'`, tooLong],
+  ['numeric', 'double precision', `12345678901234567890.5`, tooLong],
+  ['numeric', 'double precision', `0.1`, '0.1'],
+  ['bigint', 'double precision', `9007199254740993`, tooLong],
+  ['bigint', 'double precision', `9007199254740992`, '9.007199254740992e+15'],
+  ['bigint', 'int', `9007199254740993`, 'SQLSTATE_22003'],
+  ['double precision', 'real', `0.30000000000000004`, tooLong],
+  ['double precision', 'real', `'NaN'`, 'NaN'],
+  ['double precision', 'numeric(10,2)', `0.1`, '0.10'],
+  ['numeric', 'int', `12.7`, 'SQLSTATE_22P02'],
+  ['timestamptz', 'timestamptz(0)', `'2025-01-01 00:00:00.5Z'`, tooLong],
+  ['timestamptz', 'shop.moment', `'2025-01-01 00:00:00.5Z'`, tooLong],
+  ['timestamptz', 'date', `'2025-01-01 12:00:00Z'`, tooLong],
+  ['timestamptz', 'date', `'2025-01-01 00:00:00Z'`, '2025-01-01'],
+  ['timestamp', 'time', `'2025-01-01 12:00:00'`, 'SQLSTATE_22007'],
+  ['timestamp', 'timestamp', `'infinity'`, 'infinity'],
+  ['interval', 'interval(0)', `'1 day 00:00:00.5'`, tooLong],
+  ['interval', 'interval hour', `'1 day 00:30:00'`, tooLong],
+  ['tstzrange', 'daterange', `'[2025-01-01 12:00Z,2025-01-02 12:00Z)'`, tooLong],
+  ['text', 'shop.mood', `'happy'`, 'happy'],
+  ['text', 'shop.mood', `'angry'`, 'SQLSTATE_22P02'],
+];
+
+test('a value that the sink would change is refused, and every other one arrives', async () => {
+  await onBoth(domains);
+  const found: unknown[] = [];
+  for (let from = 0; from < values.length; from += 8)
+    found.push(
+      ...(await Promise.all(
+        values
+          .slice(from, from + 8)
+          .map(([source, sink, value], index) => copied(from + index, [source, sink, value], {})),
+      )),
+    );
+  const told = (results: readonly unknown[]) =>
+    values.map(([from, to, value], index) => `${value} of ${from} in ${to}: ${String(results[index])}`);
+  expect(told(found)).toEqual(told(values.map(([, , , arrives]) => arrives)));
+});
+
+test('what is declared as a cast is converted by it, and rounded as it says', async () => {
+  const casts: readonly (readonly [string, string, string, string, string])[] = [
+    ['timestamptz', 'date', `'2025-01-01 12:00:00Z'`, 'date', '2025-01-01'],
+    ['text', 'int', `' 12.7 '`, 'numeric', '13'],
+    ['numeric', 'numeric(10,2)', '0.005', 'numeric(10,2)', '0.01'],
+    ['numeric', 'numeric(10,2)', '0.00005', 'numeric(10,4)', tooLong],
+    ['text', 'varchar(3)', `'ABCDEFGH'`, 'varchar(3)', tooLong],
+  ];
+  const found = await Promise.all(
+    casts.map(([from, to, value, cast], index) =>
+      copied(index, [from, to, value], { cast: [`value:${cast}`] }),
+    ),
+  );
+  expect(found).toEqual(casts.map(([, , , , arrives]) => arrives));
+});
+
+const collation = `CREATE COLLATION shop.any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`;
+
+test.for([
+  ['text', 'char(5)'],
+  ['text', 'text COLLATE shop.any_case'],
+  ['varchar(9)', 'shop.padded'],
+  ['text', 'shop.citext_like'],
+  ['text', 'numeric'],
+  ['text', 'jsonb'],
+  ['text', 'interval'],
+  ['double precision', 'real'],
+  ['numeric', 'double precision'],
+])('a key of %s is refused by a sink of %s, which may take two for one', async ([from, to]) => {
+  await stores.service.query(`CREATE TABLE shop.keyed (code ${from} PRIMARY KEY, note text)`);
+  await stores.service.query(`INSERT INTO shop.keyed VALUES ('1', 'one')`);
+  await stores.migration.query(`${collation}; CREATE DOMAIN shop.padded AS char(9);
+    CREATE DOMAIN shop.citext_like AS text COLLATE shop.any_case;
+    CREATE TABLE shop.keyed (code ${to} PRIMARY KEY, note text)`);
+  expect(await refusal({ source: 'shop.keyed' })).toMatchObject({
+    type: 'JobParametersInvalid',
+    message: expect.stringMatching(/the key column code is .* in the source and .* \(code\) in the sink/u),
+  });
+  expect((await stores.migration.query('SELECT FROM shop.keyed')).rowCount).toBe(0);
+});
+
+test.for([
+  ['numeric(10,4)', 'numeric(10,2)', ['1.0010', '1.0020'], ['2.5000']],
+  ['timestamp', 'timestamp(0)', ['2025-01-01 00:00:00.1', '2025-01-01 00:00:00.2'], ['2025-01-01 00:00:00']],
+  ['timestamptz', 'date', ['2025-01-01 01:00Z', '2025-01-01 02:00Z'], ['2025-01-01 00:00Z']],
+  ['text', 'int', ['01', '001'], ['1']],
+  ['text', 'uuid', ['A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'], ['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']],
+  ['text', 'varchar(2)', ['a   ', 'a  '], ['a', 'a ']],
+] as const)('keys of %s that would be one in %s are skips, each of them', async ([from, to, twice, once]) => {
+  await stores.service.query(`CREATE TABLE shop.keyed (code ${from} PRIMARY KEY, note text)`);
+  for (const code of [...twice, ...once])
+    await stores.service.query(`INSERT INTO shop.keyed VALUES ($1::text::${from}, 'n')`, [code]);
+  await stores.migration.query(`CREATE TABLE shop.keyed (code ${to} PRIMARY KEY, note text)`);
+  for (const partitions of [1, 4]) {
+    const report = await sync({ source: 'shop.keyed', partitions });
+    expect(stepOf(report, 'copy')).toMatchObject({ written: once.length, skipped: twice.length });
+    expect((await stores.migration.query('SELECT FROM shop.keyed')).rowCount).toBe(once.length);
+  }
+});
+
+const dropping = (when: string, table: string) => `
+  CREATE FUNCTION shop.drop_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+  CREATE TRIGGER drop_it BEFORE ${when} ON ${table} FOR EACH ROW WHEN (new.id % 2 = 0) EXECUTE FUNCTION shop.drop_it()`;
+
+test('rows that a trigger of the sink leaves out are skips, whether they are new or changed', async () => {
+  await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
+  await stores.service.query(`INSERT INTO shop.item SELECT n, 'new' FROM generate_series(1, 10) AS n`);
+  await stores.migration.query(dropping('INSERT', 'shop.item'));
+  const first = await sync({ source: 'shop.item' });
+  expect(stepOf(first, 'copy')).toMatchObject({ read: 10, written: 5, skipped: 5 });
+  const { rows } = await stores.migration.query(
+    'SELECT item_key AS key, code FROM keystride.skip WHERE instance_key = $1 ORDER BY item_key::int',
+    [first.instance],
+  );
+  expect(rows).toEqual([2, 4, 6, 8, 10].map((key) => ({ key: String(key), code: 'RowNotKept' })));
+  await stores.migration.query(`DROP TRIGGER drop_it ON shop.item; DROP FUNCTION shop.drop_it`);
+  await sync({ source: 'shop.item' });
+  await stores.migration.query(dropping('UPDATE', 'shop.item'));
+  // What is as it should be is no skip: only the rows that have changed.
+  await stores.service.query(`UPDATE shop.item SET note = 'changed' WHERE id < 5`);
+  expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 8, skipped: 2 });
+});
+
+test('what a trigger of the sink makes of a row, or writes elsewhere, is written', async () => {
+  await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
+  await stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 10) AS n`);
+  await stores.migration.query(`
+    CREATE FUNCTION shop.upper_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.note := upper(new.note); RETURN new; END';
+    CREATE TRIGGER upper_it BEFORE INSERT OR UPDATE ON shop.item FOR EACH ROW WHEN (new.id > 3) EXECUTE FUNCTION shop.upper_it()`);
+  for (let time = 0; time < 2; time++)
+    expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 10, skipped: 0 });
+});
+
+test('a sink that must have a value which the source has none for is refused', async () => {
+  await stores.service.query('CREATE TABLE shop.item (id int PRIMARY KEY)');
+  await stores.migration.query(`CREATE TABLE shop.item (
+    id int PRIMARY KEY, made timestamptz NOT NULL DEFAULT now(), no bigint GENERATED ALWAYS AS IDENTITY, tenant int NOT NULL)`);
+  expect((await refusal({ source: 'shop.item' })).message).toMatch(
+    /column tenant is NOT NULL without a default/u,
+  );
+});
+
+test('a type that the sink alone has is copied to', async () => {
+  await stores.service.query('CREATE TABLE shop.item (id int PRIMARY KEY, mood text)');
+  await stores.service.query(`INSERT INTO shop.item VALUES (1, 'happy'), (2, 'angry')`);
+  await stores.migration.query(
+    `CREATE TYPE shop.mood AS ENUM ('happy'); CREATE TABLE shop.item (id int PRIMARY KEY, mood shop.mood)`,
+  );
+  expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 1, skipped: 1 });
+});
