@@ -20,13 +20,22 @@ export function parseParameters<Job extends JobDefinition>(job: Job, input: unkn
   const parsed = job.parameters.strict().safeParse(input ?? {});
   if (parsed.success) return parsed.data as ParametersOf<Job>;
   const faults = parsed.error.issues.map((issue) =>
-    issue.path.length > 0 ? `${issue.path.join('.')}: ${faultOf(issue, input)}` : issue.message,
+    issue.path.length > 0 ? `${placeOf(issue, input)}: ${faultOf(issue, input)}` : issue.message,
   );
   const known = Object.keys(job.parameters.shape).join(', ') || 'none';
   throw failure(
     'JobParametersInvalid',
     `${job.name} cannot start with these parameters: ${faults.join('; ')}. It takes: ${known}. Nothing was written.`,
   );
+}
+
+/** Which parameter is at fault; of a list, what was written there. */
+function placeOf({ path }: z.core.$ZodIssue, input: unknown): string {
+  const [name, index] = path;
+  const given = (input as Readonly<Record<PropertyKey, unknown>>)[name ?? ''];
+  const element: unknown = Array.isArray(given) && typeof index === 'number' ? given[index] : undefined;
+  if (typeof element !== 'string') return path.join('.');
+  return `${String(name)} ${JSON.stringify(element.length > 80 ? `${element.slice(0, 80)}…` : element)}`;
 }
 
 /** A parameter that nobody gave is missing; the schema's words for it are about the type of nothing. */
@@ -60,8 +69,34 @@ export function parameterFromText(job: JobDefinition, name: string, text: string
   const type = schema instanceof z.ZodType ? innerType(schema) : 'string';
   if (type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
-  if (type === 'array') return text === '' ? [] : text.split(',');
+  if (type === 'array') return elementsOf(text);
   return text;
+}
+
+/**
+ * The elements of a list: `a,b`, or a JSON array. A comma in parentheses or in double quotes divides nothing; an element
+ * that stands in quotes as a whole, with each quote in it twice, is what they enclose.
+ */
+function elementsOf(text: string): unknown[] {
+  if (text === '') return [];
+  const parsed = text.startsWith('[') ? jsonArray(text) : undefined;
+  if (parsed) return parsed;
+  const elements = text.matchAll(/(?:^|,)((?:"(?:[^"]|"")*"|\([^()]*\)|[^,])*)/gu);
+  return [...elements].map(([, element = '']) => unquoted(element));
+}
+
+function jsonArray(text: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a text means that may stand in double quotes: what they enclose, with each quote in it once. */
+export function unquoted(text: string): string {
+  return /^"(?:[^"]|"")+"$/u.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
 }
 
 function innerType(schema: z.ZodType): string {

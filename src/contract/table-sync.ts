@@ -1,13 +1,26 @@
 import { z } from 'zod';
 import { defineJob } from './job.ts';
+import { unquoted } from './parameters.ts';
 import { syncMode, syncParameters, syncPolicies, tuneSync } from './sync.ts';
 
-const table = z.string().regex(/^[^\s.:,"]+(\.[^\s.:,"]+)?$/u, 'a table, as name or schema.name, is wanted');
+const table = z
+  .string()
+  .regex(
+    /^(?:(?:"(?:[^"]|"")+"|[^."]+)\.)?(?:"(?:[^"]|"")+"|[^."]+)$/u,
+    'a table, as name or schema.name, is wanted; a name with a dot stands in double quotes',
+  );
 
-const column = z.string().regex(/^[^\s.:,"]+$/u, 'the name of a column is wanted');
+/** A column by its name, which may stand in double quotes. */
+const column = z.string().min(1, 'the name of a column is wanted');
 
-/** `column:what`. */
-const pair = z.string().regex(/^[^\s.:,"]+:.+$/u, 'column:value is wanted');
+/** `column:what`; a column with a colon in its name stands in double quotes. */
+const pair = z.string().regex(/^(?:"(?:[^"]|"")+"|[^:]+):.+$/su, 'column:value is wanted');
+
+/** The column and the value of a pair. */
+export function pairOf(text: string): readonly [column: string, value: string] {
+  const [, name = '', value = ''] = /^("(?:[^"]|"")+"|[^:]+):(.+)$/su.exec(text) ?? [];
+  return [unquoted(name), value];
+}
 
 const setting = { identifying: false };
 

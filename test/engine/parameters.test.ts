@@ -41,6 +41,41 @@ test('a parameter that nobody gave is missing, one of the wrong type is told in 
   );
 });
 
+test.each([
+  ['a,b', ['a', 'b']],
+  ['', []],
+  ['a,,b', ['a', '', 'b']],
+  ['a:numeric(10,2),b:date', ['a:numeric(10,2)', 'b:date']],
+  ['"a:fixed:Smith, John",b:hash', ['a:fixed:Smith, John', 'b:hash']],
+  ['"a,b":c,d:"e,f"', ['"a,b":c', 'd:"e,f"']],
+  ['"say ""hi"", you"', ['say "hi", you']],
+  ['a:fixed:5" tall,b', ['a:fixed:5" tall', 'b']],
+  ['a:fixed:(x,b', ['a:fixed:(x', 'b']],
+  ['["a,b", "c\\"d"]', ['a,b', 'c"d']],
+  ['[a],b', ['[a]', 'b']],
+  ['a b,price.eur,50%', ['a b', 'price.eur', '50%']],
+])('a list is written as %s', (text, shops) => {
+  expect(parametersFromText(job, [`shops=${text}`])).toEqual({ shops });
+});
+
+test('any list can be written as JSON', () => {
+  fc.assert(
+    fc.property(fc.array(fc.string()), (shops) => {
+      expect(parametersFromText(job, [`shops=${JSON.stringify(shops)}`])).toEqual({ shops });
+    }),
+  );
+});
+
+test('an element that is wrong is told as it was written', () => {
+  const pairs = defineJob({
+    name: 'pairs',
+    description: 'for tests',
+    parameters: z.object({ cast: z.array(z.string().regex(/:/u, 'column:value is wanted')) }),
+    steps: {},
+  });
+  expect(() => parseParameters(pairs, { cast: ['a:b', '2)'] })).toThrow('cast "2)": column:value is wanted');
+});
+
 describe('the key of an instance', () => {
   test('names the job and its identifying parameters, in the order of the contract', () => {
     const parameters = parseParameters(job, { shops: ['a'], day: '2025-10-01' });

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { type RawBuilder, sql } from 'kysely';
 import type { Cursor } from '../../contract/cursor.ts';
 import { hashComparison } from '../../stores/postgres/hash-comparison.ts';
-import { namedTables } from '../../stores/postgres/sql.ts';
+import { columnIn, namedTables, tableNamed } from '../../stores/postgres/sql.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SinkColumn } from './sink.ts';
 import { type ComparedSync, syncSource, type SyncRow } from './steps.ts';
@@ -36,11 +36,11 @@ export function compareTables(
     const value = sql`${text}${via === undefined ? sql`` : sql`::${sql.raw(via)}`}::${sql.raw(declared)}`;
     return comparable(value, type).as(name);
   });
-  const there = columns.map(({ name, type }) => comparable(sql.ref(`${sink.table}.${name}`), type).as(name));
+  const there = columns.map(({ name, type }) => comparable(columnIn(sink.table, name), type).as(name));
   return {
     comparison: hashComparison(
-      { ...source, query: namedTables.selectFrom(source.table).select(sent) },
-      { ...sink, query: namedTables.selectFrom(sink.table).select(there) },
+      { ...source, query: namedTables.selectFrom(tableNamed(source.table)).select(sent) },
+      { ...sink, query: namedTables.selectFrom(tableNamed(sink.table)).select(there) },
     ),
     reader: syncSource(source).above(null),
     remove: (keys, transaction) => removeRows(sink, columns, keys, transaction),
@@ -62,7 +62,7 @@ async function removeRows(
   keys: readonly Cursor[],
   transaction: Transaction,
 ): Promise<void> {
-  const names = sql.join(key.map((name) => sql.ref(`${table}.${name}`)));
+  const names = sql.join(key.map((name) => columnIn(table, name)));
   const values = key.map((name, index) => {
     const type = columns.find((column) => column.name === name)?.type ?? 'text';
     return sql`${sql.ref(`gone.c${index}`)}::${sql.raw(type)}`;
@@ -71,7 +71,7 @@ async function removeRows(
   const aliases = key.map((_, index) => sql.ref(`c${index}`));
   await transaction.run(
     namedTables
-      .deleteFrom(table)
+      .deleteFrom(tableNamed(table))
       .where(
         sql<boolean>`(${names}) IN (SELECT ${sql.join(values)} FROM unnest(${sql.join(arrays)}) AS gone (${sql.join(aliases)}))`,
       ),

@@ -1,9 +1,10 @@
 import type pg from 'pg';
 import type { SelectQueryBuilder } from 'kysely';
 import type { ParametersOf } from '../../contract/job.ts';
+import { unquoted } from '../../contract/parameters.ts';
 import type { tableSync } from '../../contract/table-sync.ts';
 import type { StepsOf } from '../../engine/activity/registry.ts';
-import { namedTables } from '../../stores/postgres/sql.ts';
+import { namedTables, tableNamed } from '../../stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
 import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
 import { compareTables } from './compare.ts';
@@ -11,6 +12,7 @@ import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
 import { type Travelling, travelling } from './transforms.ts';
+import { refuseUnsyncable } from './unsyncable.ts';
 
 type Parameters = ParametersOf<typeof tableSync>;
 
@@ -22,8 +24,10 @@ export const tableSyncSteps = (resources: Resources): StepsOf<typeof tableSync> 
  *
  * @throws JobParametersInvalid
  */
-async function describeSync({ service, migration }: Resources, parameters: Parameters): Promise<Sync> {
+async function describeSync({ service, migration }: Resources, given: Parameters): Promise<Sync> {
+  const parameters = named(given);
   const { source: from, sink: to = from } = parameters;
+  await refuseUnsyncable({ pool: service, table: from }, { pool: migration, table: to });
   const [source, sink] = await Promise.all([
     describeTable(service, from, 'source'),
     describeTable(migration, to, 'sink'),
@@ -38,7 +42,7 @@ async function describeSync({ service, migration }: Resources, parameters: Param
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const textOf = (name: string) => columns.find((column) => column.to === name)?.text ?? lacking(name);
   return {
-    stream: `tableSync:${from}>${to}:${order.join(',')}`,
+    stream: `tableSync:${from}>${to}:${order.map(inList).join(',')}`,
     source: syncSource({ ...rows, key: order }),
     sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
     compared: compareTables(
@@ -50,6 +54,20 @@ async function describeSync({ service, migration }: Resources, parameters: Param
         declared: columnOf(sink, column.name).declared,
       })),
     ),
+  };
+}
+
+/** A name in a list: two lists of different names are two texts. */
+function inList(name: string): string {
+  return /[",]/u.test(name) ? JSON.stringify(name) : name;
+}
+
+/** The parameters with the columns' names as they are. */
+function named({ key, columns, drop, timestamp, ...others }: Parameters): Parameters {
+  return {
+    ...others,
+    ...{ key: key.map(unquoted), columns: columns.map(unquoted), drop: drop.map(unquoted) },
+    ...(timestamp === undefined ? {} : { timestamp: unquoted(timestamp) }),
   };
 }
 
@@ -72,7 +90,7 @@ function queryOf(
   table: string,
   columns: readonly Travelling[],
 ): SelectQueryBuilder<Record<string, Record<string, string | null>>, string, SyncRow> {
-  return namedTables.selectFrom(table).select(columns.map(({ text, to }) => text.as(to)));
+  return namedTables.selectFrom(tableNamed(table)).select(columns.map(({ text, to }) => text.as(to)));
 }
 
 /**

@@ -1,7 +1,9 @@
 import pg from 'pg';
 import { type RawBuilder, sql } from 'kysely';
 import type { ParametersOf } from '../../contract/job.ts';
-import type { tableSync } from '../../contract/table-sync.ts';
+import { unquoted } from '../../contract/parameters.ts';
+import { pairOf, type tableSync } from '../../contract/table-sync.ts';
+import { columnIn } from '../../stores/postgres/sql.ts';
 import { columnOf, invalid, type TableDescription } from './tables.ts';
 
 type Transforms = Pick<
@@ -43,7 +45,7 @@ export function travelling(
     .filter((name) => (columns.length === 0 || columns.includes(name)) && !drop.includes(name));
   const travellers = taken.map((from) => ({
     from,
-    to: renamed.get(from) ?? from,
+    to: unquoted(renamed.get(from) ?? from),
     text: textOf(source, from, masks.get(from)),
     via: casts.get(from),
     masked: masks.has(from),
@@ -58,9 +60,8 @@ export function travelling(
 function pairsOf(source: TableDescription, pairs: readonly string[]): ReadonlyMap<string, string> {
   return new Map(
     pairs.map((pair) => {
-      const colon = pair.indexOf(':');
-      const name = pair.slice(0, colon);
-      return [columnOf(source, name).name, pair.slice(colon + 1)] as const;
+      const [name, value] = pairOf(pair);
+      return [columnOf(source, name).name, value] as const;
     }),
   );
 }
@@ -70,7 +71,7 @@ function textOf(
   name: string,
   mask: string | undefined,
 ): RawBuilder<string | null> {
-  const column = sql.ref(`${table}.${name}`);
+  const column = columnIn(table, name);
   if (mask === undefined) return sql<string | null>`${column}::text`;
   if (mask === 'hash') return sql`encode(sha256(convert_to(${column}::text, 'UTF8')), 'hex')`;
   if (!mask.startsWith('fixed:')) throw invalid(`${name}:${mask} is no mask: hash, or fixed:text`);

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { loadConfig } from '../../config.ts';
 import { type Cursor, decodeCursor } from '../../contract/cursor.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
-import { migration } from '../../stores/postgres/sql.ts';
+import { migration, tableParts } from '../../stores/postgres/sql.ts';
 import { databaseProblem } from '../failures.ts';
 import { CommandError } from '../output.ts';
 import { run } from '../skips-ledger.ts';
@@ -86,7 +86,7 @@ interface KeySql {
 
 /** Looks the types of a key's first columns up in the source. */
 export async function keySql(client: pg.Client, { table, key }: Stream, width = key.length): Promise<KeySql> {
-  const quotedTable = table.split('.').map(pg.escapeIdentifier).join('.');
+  const quotedTable = tableParts(table).map(pg.escapeIdentifier).join('.');
   const { rows } = await client.query<{ name: string; type: string }>(
     `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
       where attrelid = to_regclass($1) and attnum > 0 and not attisdropped`,

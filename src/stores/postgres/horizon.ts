@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { type RawBuilder, sql, type SqlBool } from 'kysely';
 import type { HeldBackBy } from '../../contract/sync.ts';
 import { quotedTable } from './key-columns.ts';
+import { columnIn } from './sql.ts';
 
 /**
  * A moment in the life of a table, told by transactions instead of a clock.
@@ -48,7 +49,7 @@ export function isComparable(earlier: string, { next }: Moment): boolean {
  */
 export function writtenSince(table: string, horizon: string): RawBuilder<SqlBool> {
   const low32 = String(BigInt.asUintN(32, BigInt(horizon)));
-  return sql<SqlBool>`age(${sql.ref(`${table}.xmin`)}) <= age(${low32}::text::xid)`;
+  return sql<SqlBool>`age(${columnIn(table, 'xmin')}) <= age(${low32}::text::xid)`;
 }
 
 /** The transaction that a moment's horizon is: null when it has ended meanwhile, or none was open. */

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { type RawBuilder, type SelectQueryBuilder, sql, type SqlBool } from 'kysely';
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import { columnIn, tableParts } from './sql.ts';
 
 /** A column of a key, as SQL. */
 export interface KeyColumn {
@@ -62,7 +63,7 @@ function keyColumn(table: string, name: string, attributes: readonly Attribute[]
   }
   return {
     name,
-    reference: sql.ref(`${table}.${name}`),
+    reference: columnIn(table, name),
     type: sql.raw(column.type),
     typeName: column.type,
     collate: column.collation === null ? '' : ` COLLATE ${column.collation}`,
@@ -100,7 +101,7 @@ export async function keyProblems(
 /** A table's name, `schema.table` or `table`, as `to_regclass` and a FROM clause take it. */
 export function quotedTable(table: string): string {
   const quoted = (part: string) => `"${part.replaceAll('"', '""')}"`;
-  return table.split('.').map(quoted).join('.');
+  return tableParts(table).map(quoted).join('.');
 }
 
 /** Restricts a query to (lower, upper]. */

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import { keyAlias, type KeyColumn, quotedTable } from './key-columns.ts';
+import { columnIn } from './sql.ts';
 import type { TableFigures } from './table-figures.ts';
 
 /** The keys to cut into ranges. */
@@ -110,7 +111,7 @@ export async function sampledCuts<Database, Table extends keyof Database & strin
   const kept = Math.min(1, (rowsPerPartition * partitions) / (expected * share));
   const seed = randomInt(2 ** 31);
   // Rows are named by their place, so that a plain scan of the table, whatever the query, is never needed.
-  const sample = sql`${sql.ref(`${table}.ctid`)} = ANY (ARRAY(
+  const sample = sql`${columnIn(table, 'ctid')} = ANY (ARRAY(
     SELECT ctid FROM ${sql.raw(quotedTable(table))}
            TABLESAMPLE SYSTEM (${sql.lit(share * 100)}) REPEATABLE (${sql.lit(seed)})
      WHERE hashtidextended(ctid, ${sql.lit(seed)}) & ${sql.lit(hashBits)} < ${sql.lit(Math.ceil(kept * hashBits))}))`;

@@ -1,4 +1,13 @@
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RawBuilder,
+  sql,
+  TableNode,
+} from 'kysely';
 import type { MigrationDatabase, ServiceDatabase } from './schema.ts';
 
 /**
@@ -24,3 +33,29 @@ export const migration = builder<MigrationDatabase>();
 
 /** SQL for tables that are named by parameters: all that is known of them is that every column can be text. */
 export const namedTables = builder<Record<string, Record<string, string | null>>>();
+
+/**
+ * The parts of a table's name, `table` or `schema.table`. A part with a dot, or with the word `as` between blanks, stands
+ * in double quotes, with each quote in it twice.
+ */
+export function tableParts(table: string): readonly string[] {
+  const parts =
+    /^(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^."]+)$/u.exec(table)?.slice(1) ?? table.split('.');
+  return parts.flatMap((part: string | undefined) =>
+    part === undefined ? [] : [part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part],
+  );
+}
+
+/** A column of a table, whatever is in their names: a reference that is given as one text is split at its dots. */
+export function columnIn(table: string, name: string): RawBuilder<unknown> {
+  return sql.id(...tableParts(table), name);
+}
+
+/** A table to select from or to delete from, whatever is in its name. */
+export function tableNamed(table: string): string {
+  const parts = tableParts(table);
+  const [schema = '', name = ''] = parts;
+  const node = parts.length > 1 ? TableNode.createWithSchema(schema, name) : TableNode.create(schema);
+  // The builder takes a node for a table as well as its name; its types know names alone.
+  return { toOperationNode: () => node } as unknown as string;
+}
