@@ -6,6 +6,7 @@ import { openStores, type Stores } from '../support/migration.ts';
 import { setOtherwise } from '../support/odd-settings.ts';
 import { run, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
+import { TransactionPooler } from '../support/transaction-pooler.ts';
 
 let world: World;
 let stores: Stores;
@@ -86,6 +87,42 @@ test('every value of every type arrives to the bit, whatever both databases have
     }),
     { numRuns: 3, endOnFailure: true },
   );
+});
+
+test('a sync through poolers that share their sessions copies the same', async () => {
+  const poolers = await Promise.all(
+    [world.databaseUrl, world.sourceDatabaseUrl].map((url) => TransactionPooler.start(url, 6)),
+  );
+  const [target, source] = poolers;
+  await onBoth(
+    'CREATE TABLE shop.item (id bigint PRIMARY KEY, at timestamptz, span interval, bytes bytea, sum float8)',
+  );
+  const insert = (from: number) =>
+    stores.service.query(
+      `INSERT INTO shop.item SELECT n, timestamptz '2025-03-04 05:06:07Z' + n * interval '7 hours',
+              n * interval '-1 hour 1 day', decode(md5(n::text), 'hex'), n / 3.0 FROM generate_series($1::int, $1 + 2999) AS n`,
+      [from],
+    );
+  await insert(1);
+  for (const worker of world.workers) await worker.stop();
+  const worker = await world.startWorker({
+    environment: {
+      DATABASE_URL: target?.urlOf(world.databaseUrl) ?? '',
+      SOURCE_DATABASE_URL: source?.urlOf(world.sourceDatabaseUrl) ?? '',
+    },
+  });
+  try {
+    const parameters = { source: 'shop.item', mode: 'incrementing' };
+    expect(stepOf(await sync(parameters), 'copy')).toMatchObject({ read: 3000, written: 3000 });
+    await insert(3001);
+    expect(stepOf(await sync(parameters), 'copy')).toMatchObject({ read: 3000, written: 3000 });
+    const all = 'SELECT * FROM shop.item ORDER BY id';
+    expect((await stores.migration.query(all)).rows).toEqual((await stores.service.query(all)).rows);
+  } finally {
+    await worker.stop();
+    for (const pooler of poolers) await pooler.stop();
+    await world.startWorker();
+  }
 });
 
 /** Types that a key may be of, and so a cursor. */

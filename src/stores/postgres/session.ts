@@ -164,7 +164,9 @@ function settingEach(client: pg.Client, settings: string): pg.Client['query'] {
   };
   // One after another: a statement that nobody waited for must not find itself in the transaction of the next.
   let last: Promise<unknown> = Promise.resolve();
-  const query = (asked: Asked, values?: unknown, callback?: unknown) => {
+  const query = (asked: Asked | pg.Submittable, values?: unknown, callback?: unknown) => {
+    // What submits itself answers for itself. It is of a transaction that somebody has begun.
+    if (typeof asked === 'object' && 'submit' in asked) return send(asked as unknown as Asked);
     const done = typeof values === 'function' ? values : callback;
     const result = last.then(() => ask(asked, Array.isArray(values) ? values : undefined));
     last = result.catch(() => undefined);
