@@ -18,15 +18,36 @@ const longestKey = 400;
  */
 export function parseParameters<Job extends JobDefinition>(job: Job, input: unknown): ParametersOf<Job> {
   const parsed = job.parameters.strict().safeParse(input ?? {});
-  if (parsed.success) return parsed.data as ParametersOf<Job>;
-  const faults = parsed.error.issues.map((issue) =>
-    issue.path.length > 0 ? `${issue.path.join('.')}: ${faultOf(issue, input)}` : issue.message,
-  );
+  const faults = parsed.success
+    ? Object.entries(parsed.data).flatMap(([name, value]) => unkeepable(value, name))
+    : parsed.error.issues.map((issue) =>
+        issue.path.length > 0 ? `${issue.path.join('.')}: ${faultOf(issue, input)}` : issue.message,
+      );
+  if (parsed.success && faults.length === 0) return parsed.data as ParametersOf<Job>;
   const known = Object.keys(job.parameters.shape).join(', ') || 'none';
   throw failure(
     'JobParametersInvalid',
     `${job.name} cannot start with these parameters: ${faults.join('; ')}. It takes: ${known}. Nothing was written.`,
   );
+}
+
+/** What databases would refuse, or keep as something else, inside of a parameter. */
+function unkeepable(value: unknown, path: string): string[] {
+  if (typeof value === 'string') return textFaults(value).map((fault) => `${path}: ${fault}`);
+  if (typeof value === 'number' && !Number.isSafeInteger(Math.trunc(value)))
+    return [`${path}: is beyond 2^53, where numbers are rounded: it may have been another one`];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => [
+    ...textFaults(name).map((fault) => `${path}: one of its names ${fault}`),
+    ...unkeepable(inner, `${path}.${name}`),
+  ]);
+}
+
+function textFaults(text: string): string[] {
+  return [
+    ...(text.includes('\0') ? ['holds a zero character (\\u0000), which PostgreSQL cannot store'] : []),
+    ...(text.isWellFormed() ? [] : ['holds half of a surrogate pair, which is no character']),
+  ];
 }
 
 /** A parameter that nobody gave is missing; the schema's words for it are about the type of nothing. */
@@ -54,11 +75,14 @@ export function parametersFromText(job: JobDefinition, words: readonly string[])
   return input;
 }
 
+/** As people write numbers: not as programs write 0x10. */
+const decimal = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/iu;
+
 /** A parameter's value as its schema wants it, where the text can be read so. */
 export function parameterFromText(job: JobDefinition, name: string, text: string): unknown {
   const schema: unknown = job.parameters.shape[name];
   const type = schema instanceof z.ZodType ? innerType(schema) : 'string';
-  if (type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
+  if (type === 'number' && decimal.test(text) && Number.isFinite(Number(text))) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   if (type === 'array') return text === '' ? [] : text.split(',');
   return text;

@@ -1,5 +1,6 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import { Command, Option } from 'commander';
+import { startOfDay } from '../../contract/date-expressions.ts';
 import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
@@ -10,6 +11,7 @@ import { collect, outputOption, timeSpan, type OutputOptions } from '../options.
 import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
 import { jobNamed } from '../start.ts';
 import { lostToClocks } from './clocks.ts';
+import { checkCron, surprisesOf } from './cron.ts';
 import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
 
 interface CreateOptions extends OutputOptions {
@@ -50,6 +52,9 @@ Overlap, when an action is due while the one before it still runs:
   cancel-other     stop what runs, gracefully; terminate-other: at once
   allow-all        run both
 
+Times are Temporal's: a day has to be right by date and by weekday, seconds and years are not taken. What would surprise
+is told when the schedule is made, with the next times.
+
 Examples:
   $ keystride schedule create purchaseConfirmation --cron "0 2 * * *" --timezone Asia/Seoul \\
       --param 'deliveredBefore={{scheduled-7d}}' --pause-on-failure
@@ -60,7 +65,11 @@ export function scheduleCreateCommand(): Command {
   return new Command('create')
     .description('make a schedule')
     .argument('<job>', 'its name, see `keystride jobs`')
-    .requiredOption('--cron <times>', 'minute hour day month weekday; repeatable', collect)
+    .requiredOption(
+      '--cron <times>',
+      'five fields: minute hour day month weekday; or @daily, @every 90m, …; repeatable',
+      collect,
+    )
     .option('--timezone <zone>', 'in which times and dates are meant, an IANA name', 'UTC')
     .option('-p, --param <name=value>', 'a parameter, which may hold date expressions; repeatable', collect)
     .option('--id <id>', "the schedule's id; otherwise the job's name")
@@ -89,7 +98,10 @@ function overlapOption(): Option {
 async function create(name: string, options: CreateOptions): Promise<void> {
   const job = jobNamed(name, 'Schedule');
   const parameters = parametersFromText(job, options.param ?? []);
-  const { timezone: timeZone, id: scheduleId = job.name } = options;
+  const { timezone: timeZone, id: scheduleId = job.name, cron } = options;
+  cron.forEach(checkCron);
+  // Temporal, too, refuses a zone that nobody knows; this names it.
+  startOfDay('2025-01-01', timeZone);
   const now = { scheduledAt: new Date(), timeZone };
   // Whatever is wrong with the parameters is said now, not at two in the morning.
   const { instance } = resolveRun(job, { parameters }, now);
@@ -99,6 +111,7 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     const created = await describeSchedule(session, scheduleId);
     const warnings = [
       ...staysTheSame(job, input, instance),
+      ...cron.flatMap(surprisesOf),
       ...(await lostToClocks(session, scheduleId, timeZone)),
     ];
     if (options.output === 'json') return printJson({ ...created, warnings });
