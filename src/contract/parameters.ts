@@ -84,8 +84,27 @@ export function parameterFromText(job: JobDefinition, name: string, text: string
   const type = schema instanceof z.ZodType ? innerType(schema) : 'string';
   if (type === 'number' && decimal.test(text) && Number.isFinite(Number(text))) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
-  if (type === 'array') return text === '' ? [] : text.split(',');
+  if (type === 'array') return arrayFromText(text);
   return text;
+}
+
+/** Elements with commas between, or as JSON, where one holds a comma of its own. */
+function arrayFromText(text: string): unknown[] {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (Array.isArray(parsed)) return parsed;
+  } catch {
+    // Not JSON.
+  }
+  return text === '' ? [] : text.split(',');
+}
+
+/** A value as `--param name=…` takes it: read again it is the same. */
+export function parameterToText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const plainTexts = (one: unknown): one is string =>
+    typeof one === 'string' && one !== '' && !/[,[\]]/u.test(one);
+  return Array.isArray(value) && value.every(plainTexts) ? value.join(',') : JSON.stringify(value);
 }
 
 function innerType(schema: z.ZodType): string {

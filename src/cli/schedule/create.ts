@@ -1,18 +1,21 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import { Command, Option } from 'commander';
 import { startOfDay } from '../../contract/date-expressions.ts';
+import { inMarkdown } from '../../contract/inert.ts';
 import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
 import { taskQueueOf } from '../../task-queues.ts';
 import { withSession, type Session } from '../connection.ts';
-import { plain, shellWord } from '../format.ts';
+import { shellWord } from '../../contract/shell.ts';
+import { plain } from '../format.ts';
 import { collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
 import { jobNamed } from '../start.ts';
 import { lostToClocks } from './clocks.ts';
 import { checkCron, surprisesOf } from './cron.ts';
 import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
+import { keystride } from '../called-as.ts';
 
 interface CreateOptions extends OutputOptions {
   cron: string[];
@@ -145,7 +148,7 @@ async function createSchedule(
       workflowId: `scheduled:${scheduleId}`,
       taskQueue: taskQueueOf(config, input.job),
       args: [input],
-      staticSummary: `${input.job}, by schedule ${scheduleId}`,
+      staticSummary: inMarkdown(`${input.job}, by schedule ${scheduleId}`),
     },
     // The server keeps calendars; people look for what they have written.
     memo: { cron: options.cron },
@@ -166,7 +169,7 @@ function explained(error: unknown, scheduleId: string): unknown {
     return new CommandError(
       {
         what: `there is a schedule ${scheduleId} already`,
-        todo: `See it: keystride schedule describe ${shellWord(scheduleId)}. Give another --id, or delete it first.`,
+        todo: `Give another --id, or delete it first. See it: ${keystride} schedule describe ${shellWord(scheduleId)}`,
       },
       { cause: error, type: 'ScheduleExists', details: { scheduleId } },
     );
@@ -175,7 +178,7 @@ function explained(error: unknown, scheduleId: string): unknown {
   return new CommandError(
     {
       what: `Temporal refuses the schedule: ${plain(error.message)}`,
-      todo: 'Correct --cron or --timezone; keystride schedule create --help shows examples.',
+      todo: `Correct --cron or --timezone; ${keystride} schedule create --help shows examples.`,
     },
     { cause: error, exitCode: exitCodes.usage, type: 'ScheduleInvalid' },
   );
@@ -202,7 +205,7 @@ function announce(created: DescribedSchedule): void {
   printLine(`schedule ${created.scheduleId}${paused ? '  paused' : ''}`);
   for (const { at, instance } of next.slice(0, 3))
     printLine(`  next  ${localTime(at, timeZone)}  ${plain(instance ?? '')}`);
-  printLine(`  see   keystride schedule describe ${id}`);
-  printLine(`        keystride schedule trigger ${id}`);
-  printLine(`        keystride schedule ${paused ? 'unpause' : 'pause'} ${id}`);
+  printLine(`  see   ${keystride} schedule describe ${id}`);
+  printLine(`        ${keystride} schedule trigger ${id}`);
+  printLine(`        ${keystride} schedule ${paused ? 'unpause' : 'pause'} ${id}`);
 }
