@@ -10,7 +10,8 @@ import { jobsCommand } from './cli/jobs.ts';
 import { listCommand } from './cli/list.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { newCommand } from './cli/new-job.ts';
-import { errorJson, CommandError, exitCodes, printError, printJson } from './cli/output.ts';
+import { errorJson, CommandError, exitCodes, harmless, printError, printJson } from './cli/output.ts';
+import { asCalled, keystride } from './cli/called-as.ts';
 import { planCommand } from './cli/plan.ts';
 import { proveCommand } from './cli/prove.ts';
 import { scheduleCommand } from './cli/schedule.ts';
@@ -34,6 +35,8 @@ Examples:
 const program = new Command('keystride')
   .description('Durable batch jobs on Temporal: keyset pages, chunk commits, exactly once.')
   .version(packageVersion())
+  // What follows a command is for that one: `dev` has options of the same names as its own commands.
+  .enablePositionalOptions()
   .addHelpText('after', help);
 const commands = [
   [demoCommand(), devCommand(), workerCommand(), migrateCommand(), demoDataCommand()],
@@ -44,6 +47,10 @@ for (const command of commands.flat()) program.addCommand(command);
 forEveryCommand(program, (command) =>
   command
     .option('--debug', 'show the stack of an error')
+    .configureOutput({
+      writeOut: (text) => void process.stdout.write(asCalled(text)),
+      writeErr: (text) => void process.stderr.write(harmless(asCalled(text))),
+    })
     .exitOverride()
     .showHelpAfterError(`(${pathOf(command)} --help shows how)`),
 );
@@ -86,7 +93,7 @@ function usageProblem(error: CommanderError): CommandError | undefined {
   const what = error.message.replace(/^error: /, '');
   const asked = error.code === 'commander.help' || error.code === 'commander.helpDisplayed';
   return new CommandError(
-    { what: asked ? 'no command was given' : what, todo: 'keystride --help shows the commands.' },
+    { what: asked ? 'no command was given' : what, todo: `${keystride} --help shows the commands.` },
     { cause: error, exitCode: exitCodes.usage, type: 'Usage' },
   );
 }

@@ -282,8 +282,8 @@ function refuseProblems(
 function todoFor(malformed: boolean, missing: readonly ConfigProblem[], leftOver: boolean): string {
   const names = missing.map(({ variable }) => variable).join(', ');
   const start = leftOver
-    ? 'run `keystride dev --detach`: the stack that ran here has died'
-    : 'run `keystride dev --detach`';
+    ? 'run `npx keystride dev --detach`: the stack that ran here has died'
+    : 'run `npx keystride dev --detach`';
   if (malformed) return missing.length === 0 ? 'Correct it.' : `Correct it and set ${names}, or ${start}.`;
   return `Set ${names}, or ${start}.`;
 }

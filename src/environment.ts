@@ -39,7 +39,29 @@ function url(pattern: RegExp, example: string) {
   });
 }
 
-const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database');
+const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database').superRefine(
+  (value, context) => {
+    const message = connectionProblem(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  },
+);
+
+const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
+
+/** What the driver would stumble over in words of its own, or pass over in silence. */
+function connectionProblem(address: string): string | undefined {
+  if (!/^postgres(ql)?:\/\/[^/]+\/[^/?]+/.test(address)) return undefined;
+  const parsed = URL.parse(address);
+  const [authority = ''] = address.replace(/^\w+:\/\//, '').split('/');
+  if (/,/.test(authority.slice(authority.lastIndexOf('@') + 1)))
+    return `names several hosts, and one is taken: give the address that leads to the primary: ${withoutCredentials(address)}`;
+  if (parsed === null)
+    return `cannot be read as a URL; special characters of user and password are to be percent-encoded: ${withoutCredentials(address)}`;
+  const mode = parsed.searchParams.get('sslmode');
+  if (mode !== null && !sslModes.includes(mode))
+    return `has an sslmode that is none of ${sslModes.join(', ')}`;
+  return undefined;
+}
 const httpUrl = url(/^https?:\/\/[^/:?#]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
 
 /** Temporal joins the two with a dot or a colon, and parts them at the first. */

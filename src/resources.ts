@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
-import type pg from 'pg';
+import pg from 'pg';
 import type { Resources } from './activities/resources.ts';
 import type { Config } from './config.ts';
 import { withoutCredentials } from './environment.ts';
@@ -9,13 +9,11 @@ import { IdempotentApi } from './stores/http/idempotent-api.ts';
 import { LegacyApi } from './stores/http/legacy-api.ts';
 import { CallBudget } from './stores/postgres/call-budget.ts';
 import { createMongoClient, databaseOf } from './stores/mongo/client.ts';
+import { classifyPostgres } from './stores/postgres/errors.ts';
 import { createPool } from './stores/postgres/pool.ts';
+import { databaseProblemOf } from './stores/postgres/problems.ts';
+import { UnreachablePart } from './unreachable-part.ts';
 import { UnusableSession } from './stores/postgres/session.ts';
-
-/** A part that a worker needs and cannot reach. The message says which, where, and what to do. */
-export class UnreachablePart extends Error {
-  override readonly name = 'UnreachablePart';
-}
 
 export type WorkerConfig = Config<
   'temporal' | 'databaseUrl' | 'sourceDatabaseUrl' | 'mongodbUrl' | 'legacyApiUrl'
@@ -92,9 +90,9 @@ function openBudgets(
 }
 
 function missing(variable: string, part: string): never {
-  throw new UnreachablePart(
-    `this worker does not know where ${part} is. Set ${variable} for the workers, then start the job again.`,
-  );
+  const what = `this worker does not know where ${part} is`;
+  const todo = `Set ${variable} for the workers, then start the job again.`;
+  throw new UnreachablePart({ message: `${what}. ${todo}`, what, todo });
 }
 
 async function reach<Answer>(
@@ -108,36 +106,36 @@ async function reach<Answer>(
     try {
       return await ask();
     } catch (error) {
-      if (isMissingLedger(error)) {
-        throw new UnreachablePart(
-          `${part} at ${withoutCredentials(address)} has no ledger. Run: keystride migrate (it creates schema keystride).`,
-          { cause: error },
-        );
-      }
-      if (performance.now() > until || isRefusal(error)) {
-        throw new UnreachablePart(
-          `the worker cannot reach ${part} at ${withoutCredentials(address)}: ${safeMessage(error)}. ` +
-            `Check that it is up and that ${variable} is right.`,
-          { cause: error },
-        );
-      }
+      if (performance.now() > until || isRefusal(error)) throw unreachable(part, variable, address, error);
     }
     await delay(500);
   }
 }
 
-/** 3F000, 42P01: the schema, the table is not there. */
-function isMissingLedger(error: unknown): boolean {
-  return codeOf(error) === '3F000' || codeOf(error) === '42P01';
+function unreachable(part: string, variable: string, address: string, cause: unknown): UnreachablePart {
+  const known = address.startsWith('postgres')
+    ? databaseProblemOf(cause, { url: address, variable })
+    : undefined;
+  const { what, todo } = known ?? {
+    what: safeMessage(cause),
+    todo: `Check that it is up and that ${variable} is right.`,
+  };
+  const where = withoutCredentials(address);
+  return new UnreachablePart(
+    {
+      message: `the worker cannot reach ${part} at ${where}: ${what}. ${todo}`,
+      what: `${part}: ${what}`,
+      ...{ where, todo },
+    },
+    { cause },
+  );
 }
 
-/** 28…, 3D000, 18: wrong password, no such database: waiting does not help. */
+/** Waiting does not help: a wrong password, no such database, no ledger, a certificate that nobody trusts. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof UnusableSession) return true;
-  const code = codeOf(error);
-  return code.startsWith('28') || code === '3D000' || code === '18' || code === '42501';
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  // 18: MongoDB's authentication has failed.
+  if (code === '18' || /CERT|^ERR_(SSL|TLS|INVALID_URL)/u.test(code)) return true;
+  return error instanceof pg.DatabaseError && classifyPostgres(error)?.decision === 'fail';
 }

@@ -5,7 +5,9 @@ import { armFaultPoints } from './engine/activity/fault-points.ts';
 import type { RegisteredJob } from './engine/activity/registry.ts';
 import { serve } from './engine/serve.ts';
 import { createLogger, temporalLogger } from './logging.ts';
-import { openResources, UnreachablePart } from './resources.ts';
+import { framesOf, safeMessage } from './engine/activity/item-errors.ts';
+import { openResources } from './resources.ts';
+import { UnreachablePart } from './unreachable-part.ts';
 import { taskQueueOf } from './task-queues.ts';
 import { workerGate } from './worker-gate.ts';
 import { boundHeaps } from './worker-memory.ts';
@@ -21,7 +23,7 @@ export async function runWorker(jobs: (resources: Resources) => readonly Registe
     await connectAndServe(jobs);
   } catch (error) {
     const explained = error instanceof ConfigError || error instanceof UnreachablePart;
-    console.error(explained ? error.message : error);
+    console.error(explained ? error.message : `${safeMessage(error)}\n${framesOf(error)}`);
     process.exit(1);
   }
   // A parent's channel, if there is one, would keep the process alive.

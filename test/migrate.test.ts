@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate } from '../src/stores/postgres/migrate.ts';
 import { testDatabase } from './support/database.ts';
+import { TransactionPooler } from './support/transaction-pooler.ts';
 
 /** In the order of their numbers, which is the order of their names. */
 const migrationFiles = (await readdir(new URL('../src/sql/migration/', import.meta.url))).toSorted();
@@ -32,11 +33,28 @@ test('applies the files of a set in order, once', async () => {
   expect(rows).toEqual(applied.map((name) => ({ name, hashed: true })));
 });
 
-test('lets two starts at once both succeed, and one of them do the work', async () => {
+test('lets several starts at once all succeed, and applies each file once', async () => {
   await client.query('drop schema keystride cascade');
-  const both = await Promise.all([migrate(database.url, 'migration'), migrate(database.url, 'migration')]);
-  expect(both).toContainEqual([]);
-  expect(both).toContainEqual(migrationFiles);
+  const all = await Promise.all(Array.from({ length: 4 }, () => migrate(database.url, 'migration')));
+  expect(all.flat().toSorted()).toEqual(migrationFiles);
+});
+
+test('works through a pooler that gives each transaction another connection, and leaves no lock there', async () => {
+  await client.query('drop schema keystride cascade');
+  const pooler = await TransactionPooler.start(database.url, 3);
+  const pooled = pooler.urlOf(database.url);
+  try {
+    const both = await Promise.all([migrate(pooled, 'migration'), migrate(pooled, 'migration')]);
+    expect(both.flat().toSorted()).toEqual(migrationFiles);
+    expect(await migrate(pooled, 'migration')).toEqual([]);
+    const { rows } = await client.query(
+      `select pid from pg_locks join pg_database on pg_database.oid = pg_locks.database
+        where locktype = 'advisory' and datname = current_database()`,
+    );
+    expect(rows).toEqual([]);
+  } finally {
+    await pooler.stop();
+  }
 });
 
 test('refuses a file that changed after it was applied', async () => {

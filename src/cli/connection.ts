@@ -1,6 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadConfig, type Config } from '../config.ts';
 import { CommandError } from './output.ts';
+import { keystride } from './called-as.ts';
 
 /** A connection to Temporal, for as long as a command needs it. */
 export interface Session {
@@ -35,7 +36,7 @@ async function connect({ temporal }: Config<'temporal'>): Promise<Connection> {
       {
         what: 'Temporal does not answer',
         where: temporal.address,
-        todo: 'Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: keystride dev --detach',
+        todo: `Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: ${keystride} dev --detach`,
       },
       { cause: error, type: 'Temporal' },
     );

@@ -9,10 +9,11 @@ import { messages, type ControlAnswer, type ControlRequest, type Tuning } from '
 import { withSession, type Session } from './connection.ts';
 import { describe } from './execution.ts';
 import { jobFailure } from './failures.ts';
-import { shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
+import { keystride } from './called-as.ts';
 
 type Control = 'pause' | 'resume' | 'stop' | 'skip' | 'tune';
 
@@ -128,7 +129,7 @@ function hasEnded(control: Control, workflowId: string): CommandError {
   return new CommandError(
     {
       what: `${workflowId} has ended: there is nothing to ${control}`,
-      todo: `See how it ended: keystride status ${shellWord(workflowId)}`,
+      todo: `See how it ended: ${keystride} status ${shellWord(workflowId)}`,
     },
     { type: 'ControlRefused', details: { workflowId } },
   );
@@ -139,7 +140,7 @@ function unanswered(control: Control, workflowId: string, taskQueue: string, cau
     {
       what: `no worker has answered the ${control} within ${answerWithin / 1000} s`,
       where: `task queue ${taskQueue}`,
-      todo: `Start a worker (keystride worker), see keystride status ${shellWord(workflowId)}, and send it again if need be.`,
+      todo: `Start a worker: ${keystride} worker\nSee its state, and send it again if need be: ${keystride} status ${shellWord(workflowId)}`,
     },
     { cause, type: 'NoWorker', details: { workflowId } },
   );

@@ -15,7 +15,7 @@ const number = /^[+-]?\d+(\.\d+)?$/;
 
 function cell(value: string | number | null): string {
   if (value === null) return '';
-  const text = String(value).replaceAll(/[^\P{Cc}\t\r\n]/gu, ' ');
+  const text = String(value).replaceAll(/[^\P{Cc}\t\r\n]|[\u202a-\u202e\u2066-\u2069]/gu, ' ');
   const safe = formula.test(text) && !number.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

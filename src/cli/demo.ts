@@ -9,10 +9,12 @@ import { runMigration, type MigrationRequest } from './demo/migration.ts';
 import { bringUpDemo, type DemoParts } from './demo/stack.ts';
 import { showNext, showSummary, summaryJson } from './demo/summary.ts';
 import { reasonOf } from './failures.ts';
-import { count, shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count } from './format.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, progressLine, type ExitCode } from './output.ts';
 import { exitCodeOf } from './watch.ts';
+import { keystride } from './called-as.ts';
 
 interface DemoOptions extends OutputOptions {
   documents?: number;
@@ -162,7 +164,7 @@ async function clearTheWay({ client }: Session, { adopted }: DemoParts): Promise
     if (adopted)
       throw new CommandError({
         what: `${workflowId} is running, and the demo would take its data away`,
-        todo: `Let it end, or end it: keystride stop ${shellWord(workflowId)}`,
+        todo: `Let it end, or end it: ${keystride} stop ${shellWord(workflowId)}`,
       });
     await client.workflow.getHandle(workflowId).terminate('left behind by an interrupted demo');
   }
@@ -176,7 +178,7 @@ async function interrupted(
 ): Promise<ExitCode> {
   const staysUp = adopted || keep === true;
   if (workflowId !== undefined && staysUp)
-    progressLine(`The run goes on. To look again: keystride status ${shellWord(workflowId)} --watch`);
+    progressLine(`The run goes on. To look again: ${keystride} status ${shellWord(workflowId)} --watch`);
   if (workflowId !== undefined && !staysUp)
     await client.workflow
       .getHandle(workflowId)

@@ -4,6 +4,7 @@ import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
 import { cacheOf, homeOf } from '../config.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
 import { isRunning, livingProcesses, readState, type KnownAddresses, type StackState } from '../dev/state.ts';
+import { keystride } from './called-as.ts';
 
 // What starts a stack is loaded when a stack is started: it brings three databases' clients with it.
 
@@ -20,7 +21,6 @@ export function devCommand(): Command {
     .description(
       'bring up Temporal, PostgreSQL, MongoDB, stubs of the legacy API and of a message provider, and a worker',
     )
-    .enablePositionalOptions()
     .option('-d, --detach', 'return when all is up; it goes on until `dev stop`')
     .option('--workers <n>', 'worker processes', wholeNumber(0, 100), 1)
     .option('--legacy-api <options>', 'options of its stub, such as "--latency 1000"', '')
@@ -32,19 +32,25 @@ export function devCommand(): Command {
     .command('status')
     .description('say what runs and where; exit code 1 when nothing does')
     .addOption(outputOption())
-    .action((options: OutputOptions) => status(options));
+    .action((_: OutputOptions, own: Command) => status(outputOf(own)));
   command
     .command('stop')
     .description('end the stack, or what a killed one left behind')
     .addOption(outputOption())
-    .action((options: OutputOptions) => stop(options));
+    .action((_: OutputOptions, own: Command) => stop(outputOf(own)));
   command
     .command('worker')
     .description('start more worker processes for the running stack')
     .option('--count <n>', 'how many', wholeNumber(1, 100), 1)
     .addOption(outputOption())
-    .action((options: OutputOptions & { count: number }) => addWorkers(options));
+    .action(({ count }: { count: number }, own: Command) => addWorkers({ ...outputOf(own), count }));
   return command;
+}
+
+/** `dev -o json status` means the same as `dev status -o json`. */
+function outputOf(command: Command): OutputOptions {
+  const given = [command, command.parent].find((one) => one?.getOptionValueSource('output') === 'cli');
+  return (given ?? command).opts<OutputOptions>();
 }
 
 const help = `
@@ -79,7 +85,7 @@ async function detached(options: DevOptions): Promise<void> {
   const state = await detachStack(stackOptions(options), showProgress);
   if (options.output === 'json') return printJson(addressesAndWorkers(state.addresses, livingWorkers(state)));
   showAddresses(state.addresses);
-  progressLine('`keystride dev status` shows it, `keystride dev stop` ends it.');
+  progressLine(`\`${keystride} dev status\` shows it, \`${keystride} dev stop\` ends it.`);
 }
 
 function status(options: OutputOptions): void {
@@ -89,7 +95,7 @@ function status(options: OutputOptions): void {
   if (!running) process.exitCode = exitCodes.failed;
   if (options.output === 'json') return printJson(statusJson(home, state, running));
   if (state === undefined)
-    return progressLine(`no stack runs in ${home}; \`keystride dev --detach\` starts one`);
+    return progressLine(`no stack runs in ${home}; \`${keystride} dev --detach\` starts one`);
   progressLine(headline(home, state, running));
   const living = new Set(livingProcesses(state));
   for (const process of state.processes)
@@ -102,7 +108,7 @@ function status(options: OutputOptions): void {
 function headline(home: string, state: StackState, running: boolean): string {
   const who = `process ${state.supervisor.pid}`;
   if (!running)
-    return `the stack in ${home} lost its supervisor (${who}); \`keystride dev stop\` or \`keystride dev --detach\` cleans up`;
+    return `the stack in ${home} lost its supervisor (${who}); \`${keystride} dev stop\` or \`${keystride} dev --detach\` cleans up`;
   return state.status === 'up' ? `up in ${home}, supervised by ${who}` : `starting in ${home}, ${who}`;
 }
 
@@ -138,7 +144,11 @@ async function addWorkers(options: OutputOptions & { count: number }): Promise<v
   const home = homeOf(process.env);
   const state = readState(home);
   if (state === undefined || !isRunning(state))
-    throw new CommandError({ what: 'no stack runs', where: home, todo: 'Start one: keystride dev --detach' });
+    throw new CommandError({
+      what: 'no stack runs',
+      where: home,
+      todo: `Start one: ${keystride} dev --detach`,
+    });
   const { askSupervisor } = await import('../dev/control.ts');
   const pids = await askSupervisor(state, { do: 'addWorkers', count: options.count });
   if (options.output === 'json') return printJson({ workers: pids.map((pid) => ({ pid })) });

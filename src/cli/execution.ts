@@ -1,13 +1,22 @@
-import { WorkflowFailedError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import {
+  WorkflowFailedError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowExecutionInfo,
+} from '@temporalio/client';
 import { TerminatedFailure } from '@temporalio/common';
 import { describeError } from '../contract/errors.ts';
-import { messages } from '../contract/messages.ts';
+import { carriedMemo, messages } from '../contract/messages.ts';
+import type { CarriedState } from '../engine/workflow/job-run.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { isFinal, jobStatuses, type JobStatus } from '../contract/states.ts';
 import { notFound } from './failures.ts';
-import { shellWord } from './format.ts';
 import { readHeartbeats, withHeartbeats, type LiveProgress } from './heartbeats.ts';
+import { withFiguresOfLedger } from './ledger-figures.ts';
+import { temporalCommand } from './temporal-command.ts';
+import { loadConfig } from '../config.ts';
+import { keystride } from './called-as.ts';
 
 /** An execution as it stands now. */
 export interface Execution {
@@ -24,26 +33,55 @@ const queryWithin = 3_000;
  * Where an execution stands: what its workflow says, made fresh by the heartbeats of its pages, else what Temporal
  * itself knows. It always answers: a run that no worker serves has no steps to show, and says why.
  *
+ * @param run one of several runs of the id. @default the last one
  * @throws CommandError when there is no such execution
  */
-export async function readExecution(client: Client, workflowId: string): Promise<Execution> {
-  const description = await describe(client, workflowId);
+export async function readExecution(client: Client, workflowId: string, run?: string): Promise<Execution> {
+  const description = await describe(client, workflowId, run);
   const { runId } = description;
   const closed = description.status.name !== 'RUNNING';
-  if (closed)
-    return { progress: { ...(await closedProgress(client, description)), live: null }, runId, closed };
+  const times = timesOf(description);
+  if (closed) {
+    const known = { ...(await closedProgress(client, description)), ...times };
+    return { progress: { ...(await withFiguresOfLedger(known)), live: null }, runId, closed };
+  }
   const [progress, heartbeats] = await Promise.all([
     query(client, workflowId, runId),
     readHeartbeats(client, description),
   ]);
-  if (progress === undefined) return { progress: { ...unanswered(description), live: null }, runId, closed };
-  return { progress: withHeartbeats(progress, heartbeats), runId, closed };
+  if (progress !== undefined)
+    return { progress: { ...withHeartbeats(progress, heartbeats), ...times }, runId, closed };
+  const found = await withFiguresOfLedger({ ...unanswered(description), ...times });
+  return { progress: { ...found, live: null }, runId, closed };
+}
+
+/**
+ * When a run began, the runs that it continues included, and when it ended: as Temporal has it, the same for whoever
+ * asks and whether a worker answers or not.
+ */
+export function timesOf(
+  run: Pick<WorkflowExecutionInfo, 'startTime' | 'closeTime' | 'memo'>,
+): Pick<JobProgress, 'startedAt' | 'finishedAt'> {
+  const carried = run.memo?.[carriedMemo] as Partial<CarriedState> | undefined;
+  return {
+    startedAt: carried?.startedAt ?? run.startTime.toISOString(),
+    finishedAt: run.closeTime?.toISOString() ?? null,
+  };
+}
+
+/** Whether a run goes on with the work, and under the claim, of one before it. */
+export function continues(run: Pick<WorkflowExecutionInfo, 'memo'>): boolean {
+  return run.memo?.[carriedMemo] !== undefined;
 }
 
 /** @throws CommandError when there is no such execution */
-export async function describe(client: Client, workflowId: string): Promise<WorkflowExecutionDescription> {
+export async function describe(
+  client: Client,
+  workflowId: string,
+  run?: string,
+): Promise<WorkflowExecutionDescription> {
   try {
-    return await client.workflow.getHandle(workflowId).describe();
+    return await client.workflow.getHandle(workflowId, run).describe();
   } catch (error) {
     throw error instanceof Error && error.name === 'WorkflowNotFoundError'
       ? notFound(workflowId, error)
@@ -123,11 +161,11 @@ function unanswered(description: WorkflowExecutionDescription): JobProgress {
 /** Workers that fail the workflow's task are there, and of the wrong build; a new one of the same kind would not help. */
 function whyUnanswered({ raw, taskQueue, type, workflowId }: WorkflowExecutionDescription): string {
   const attempts = raw.pendingWorkflowTask?.attempt ?? 0;
-  if (attempts <= 1) return `no worker answers on task queue ${taskQueue}; start one: keystride worker`;
+  if (attempts <= 1) return `no worker answers on task queue ${taskQueue}; start one: ${keystride} worker`;
   return (
     `the workers on task queue ${taskQueue} cannot go on with it (attempt ${attempts}): their build does not know ` +
     `${type}, or has another flow of it; start workers of the build that it needs (it is tried again within ten minutes). ` +
-    `Why: temporal workflow show --workflow-id ${shellWord(workflowId)}`
+    `Why: ${temporalCommand(loadConfig(process.env, ['temporal']), 'workflow', 'show', '--workflow-id', workflowId)}`
   );
 }
 

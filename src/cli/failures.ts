@@ -1,12 +1,17 @@
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
-import { ConfigError } from '../config.ts';
+import { ConfigError, loadConfig } from '../config.ts';
+import { oneLine } from '../contract/inert.ts';
+import { UnreachablePart } from '../unreachable-part.ts';
+import { databaseProblemOf } from '../stores/postgres/problems.ts';
+import { temporalCommand } from './temporal-command.ts';
 import { withoutCredentials } from '../environment.ts';
 import { failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { PartError } from '../dev/part.ts';
-import { shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
 import { CommandError, exitCodes } from './output.ts';
+import { keystride } from './called-as.ts';
 
 /** Turns whatever a command ran into something that says what, where and what to do; a defect of ours stays as it is. */
 export function explain(error: unknown): unknown {
@@ -16,13 +21,26 @@ export function explain(error: unknown): unknown {
   if (error instanceof ConfigError) return configurationProblem(error);
   if (error instanceof ApplicationFailure) return jobFailure(error);
   if (error instanceof WorkflowNotFoundError) return notFound(error.workflowId, error);
+  if (error instanceof UnreachablePart)
+    return new CommandError(
+      { what: error.what, where: error.where, todo: error.todo },
+      { cause: error, type: 'Unreachable' },
+    );
+  if (error instanceof pg.DatabaseError) return unplaced(error);
   return temporalProblem(error) ?? error;
+}
+
+/** Whoever asked did not say which of the databases it was. */
+function unplaced(error: pg.DatabaseError): CommandError {
+  const problem = databaseProblemOf(error, { url: '', variable: 'DATABASE_URL or SOURCE_DATABASE_URL' });
+  const { what, todo } = problem ?? { what: reasonOf(error), todo: 'Try again with --debug.' };
+  return new CommandError({ what, todo }, { cause: error, type: 'Database' });
 }
 
 /** No execution has this id. */
 export function notFound(workflowId: string, cause?: unknown): CommandError {
   return new CommandError(
-    { what: `no job execution has the id ${workflowId}`, todo: 'See which there are: keystride list' },
+    { what: `no job execution has the id ${workflowId}`, todo: `See which there are: ${keystride} list` },
     { cause, type: 'NotFound', details: { workflowId } },
   );
 }
@@ -33,11 +51,11 @@ export function jobFailure(
   options: { message?: string; details?: Readonly<Record<string, unknown>> } = {},
 ): CommandError {
   const type = failureTypeOf(error);
-  const todo = (type && todos[type]) ?? 'Look at the run: keystride status ID, or the Temporal UI.';
+  const todo = (type && todos[type]) ?? `Look at the run, here or in the Temporal UI: ${keystride} status ID`;
   const { workflowId } = options.details ?? {};
   const id = typeof workflowId === 'string' ? shellWord(workflowId) : 'ID';
   return new CommandError(
-    { what: options.message ?? error.message, todo: todo.replaceAll(/\bID\b/g, () => id) },
+    { what: oneLine(options.message ?? error.message), todo: todo.replaceAll(/\bID\b/g, () => id) },
     {
       cause: error,
       type: type ?? error.name,
@@ -48,34 +66,29 @@ export function jobFailure(
 }
 
 const todos: Partial<Record<FailureType, string>> = {
-  JobExecutionAlreadyRunning: 'Watch it: keystride status ID --watch. To end it: keystride stop ID.',
-  JobInstanceAlreadyComplete:
-    'To run the job again, give another identifying parameter; keystride jobs names them.',
-  JobParametersInvalid: 'keystride jobs shows the parameters of each job.',
-  ControlRefused: 'See its state: keystride status ID.',
-  NothingToRedrive: 'See which skips are open: keystride skips ID list.',
-  RepairRefused: 'See its state: keystride status ID.',
-  RedriveRefused: 'They can be waived: keystride skips ID waive --reason "…"',
-  UnknownJob: 'Start workers of this release: keystride worker.',
+  JobExecutionAlreadyRunning: `Watch it: ${keystride} status ID --watch\nEnd it: ${keystride} stop ID`,
+  JobInstanceAlreadyComplete: `To run the job again, give another identifying parameter; ${keystride} jobs names them.`,
+  JobParametersInvalid: `${keystride} jobs shows the parameters of each job.`,
+  ControlRefused: `See its state: ${keystride} status ID`,
+  NothingToRedrive: `See which skips are open: ${keystride} skips ID list`,
+  RepairRefused: `See its state: ${keystride} status ID`,
+  RedriveRefused: `They can be waived: ${keystride} skips ID waive --reason "…"`,
+  UnknownJob: `Start workers of this release: ${keystride} worker`,
 };
 
-/** PostgreSQL could not be used: says where, without the password, and not in the driver's words alone. */
+/** PostgreSQL could not be used: says why, where, without the password, and what helps. */
 export function databaseProblem(error: unknown, url: string, variable: string): CommandError {
-  const missing = error instanceof pg.DatabaseError && (error.code === '42P01' || error.code === '3F000');
-  const refused = error instanceof pg.DatabaseError && (error.code ?? '').startsWith('28');
-  const what = missing
-    ? 'the tables of keystride are missing in the database'
-    : refused
-      ? 'the database refuses this user or password'
-      : `the database does not answer: ${reasonOf(error)}`;
-  const todo = missing ? 'Run: keystride migrate' : `Start it, or correct ${variable}.`;
+  const { what, todo } = databaseProblemOf(error, { url, variable }) ?? {
+    what: `the database cannot be used: ${reasonOf(error)}`,
+    todo: `Look at it, or correct ${variable}.`,
+  };
   return new CommandError({ what, where: withoutCredentials(url), todo }, { cause: error, type: 'Database' });
 }
 
 /** The reason in an error, also in one that holds several, as for a name with two addresses. */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  return oneLine(error instanceof Error ? error.message : String(error));
 }
 
 function configurationProblem(error: ConfigError): CommandError {
@@ -96,14 +109,31 @@ const grpcProblems: Record<number, { what: string; todo: string }> = {
   },
   14: {
     what: 'Temporal does not answer',
-    todo: 'Start it, correct TEMPORAL_ADDRESS, or run: keystride dev --detach',
+    todo: `Start it, correct TEMPORAL_ADDRESS, or run: ${keystride} dev --detach`,
   },
   16: { what: 'Temporal refuses the credentials', todo: 'Check TEMPORAL_API_KEY and the certificates.' },
 };
 
+function noNamespace(cause: unknown): CommandError {
+  const config = loadConfig(process.env, ['temporal']);
+  const { address, namespace } = config.temporal;
+  const create = temporalCommand(config, 'operator', 'namespace', 'create');
+  return new CommandError(
+    {
+      what: `Temporal has no namespace ${namespace}`,
+      where: address,
+      todo: `Correct TEMPORAL_NAMESPACE, or make it: ${create}`,
+    },
+    { cause, type: 'Temporal' },
+  );
+}
+
 function temporalProblem(error: unknown): CommandError | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
+    if (at.name === 'NamespaceNotFoundError' || /^Namespace \S+ is not found/u.test(at.message))
+      return noNamespace(error);
     if (!isGrpcServiceError(at)) continue;
+    if (/^Namespace \S+ is not found/u.test(at.details)) return noNamespace(error);
     const known = grpcProblems[at.code];
     const what = known?.what ?? `Temporal answered with an error: ${at.details}`;
     const todo = known?.todo ?? 'Look at the server, or try again with --debug.';

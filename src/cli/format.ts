@@ -1,3 +1,5 @@
+import { oneLine } from '../contract/inert.ts';
+
 /** `1,234,567`, the same in every locale. */
 export function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
@@ -14,6 +16,17 @@ export function duration(milliseconds: number): string {
   if (minutes < 24 * 60) return pair(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
   const hours = Math.round(seconds / 3600);
   return pair(Math.floor(hours / 24), 'd', hours % 24, 'h');
+}
+
+/** How long a run has taken, until now where it goes on; in milliseconds. */
+export function tookOf(run: { readonly startedAt: string; readonly finishedAt: string | null }): number {
+  const until = run.finishedAt === null ? Date.now() : Date.parse(run.finishedAt);
+  return Math.max(0, until - Date.parse(run.startedAt));
+}
+
+/** An ISO time to the second, with its zone: `2025-10-01T02:00:00Z`. */
+export function time(iso: string): string {
+  return iso.replace(/\.\d+Z$/u, 'Z');
 }
 
 function pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
@@ -37,13 +50,9 @@ export function table(header: readonly string[], rows: readonly (readonly string
   );
 }
 
-/** Text of unknown origin on one line, without control characters that a terminal would obey. */
+/** Text of unknown origin on one line, without what a terminal would obey. */
 export function plain(text: string, longest = 200): string {
-  const clean = text.replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ').trim();
-  return clean.length <= longest ? clean : `${clean.slice(0, longest - 1)}…`;
-}
-
-/** An argument as a shell takes it: quoted where it must be. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  const clean = oneLine(text);
+  // Half of a character at the cut is none.
+  return clean.length <= longest ? clean : `${clean.slice(0, longest - 1).replace(/[\uD800-\uDBFF]$/u, '')}…`;
 }

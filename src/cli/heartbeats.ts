@@ -3,9 +3,10 @@ import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-w
 import type { Counters, JobProgress, PageHeartbeat, StepProgress } from '../contract/progress.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';
 import { plain } from './format.ts';
+import type { KnownProgress } from './ledger-figures.ts';
 
 /** The `progress` query's answer with what only the pages that run at this moment know. */
-export interface LiveProgress extends JobProgress {
+export interface LiveProgress extends KnownProgress {
   readonly live: Live | null;
 }
 

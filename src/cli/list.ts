@@ -1,14 +1,16 @@
 import { Command, Option } from 'commander';
-import type { WorkflowExecutionInfo } from '@temporalio/client';
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { catalogue } from '../contract/index.ts';
 import { redrive } from '../contract/redrive.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { jobStatuses, type JobStatus } from '../contract/states.ts';
 import { withSession, type Session } from './connection.ts';
-import { publishedStatus } from './execution.ts';
-import { count, duration, table } from './format.ts';
+import { continues, publishedStatus, readExecution, timesOf } from './execution.ts';
+import { count, duration, plain, table, time, tookOf } from './format.ts';
+import { type Committed, committedBy } from './ledger-figures.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
+import { keystride } from './called-as.ts';
 
 interface ListOptions extends OutputOptions {
   status?: JobStatus;
@@ -24,7 +26,9 @@ interface ListedRun {
   readonly status: JobStatus;
   readonly startedAt: string;
   readonly finishedAt: string | null;
-  /** As published at the last change of state; null where the namespace lacks the search attribute. */
+  /** What the ledger says has committed of the instance; null where it is not known, or an earlier run of the id is meant. */
+  readonly written: number | null;
+  /** The same; else as published at the last change of state, where the namespace has the search attribute. */
   readonly skipped: number | null;
 }
 
@@ -55,56 +59,60 @@ export function listCommand(): Command {
 async function list(options: ListOptions): Promise<void> {
   const runs = await withSession((session) => readRuns(session, options));
   if (options.output === 'json') return printJson(runs);
-  if (runs.length === 0) return printLine('no runs; `keystride jobs` shows what can be started');
-  const now = Date.now();
+  if (runs.length === 0) return printLine(`no runs; \`${keystride} jobs\` shows what can be started`);
   const rows = runs.map((run) => [
     run.status,
-    run.startedAt.slice(0, 19).replace('T', ' '),
-    duration((run.finishedAt === null ? now : Date.parse(run.finishedAt)) - Date.parse(run.startedAt)),
+    time(run.startedAt),
+    duration(tookOf(run)),
+    run.written === null ? '-' : count(run.written),
     run.skipped === null ? '-' : count(run.skipped),
-    run.workflowId,
+    plain(run.workflowId),
   ]);
-  for (const line of table(['status', 'started (UTC)', 'duration', 'skipped', 'id'], rows)) printLine(line);
+  for (const line of table(['status', 'started', 'duration', 'written', 'skipped', 'id'], rows))
+    printLine(line);
 }
 
 /** By workflow type and not by our search attribute: a run that was refused before it opened has none. */
 async function readRuns({ client }: Session, { status, job, limit }: ListOptions): Promise<ListedRun[]> {
   const types = listedJobs.filter((name) => job === undefined || name === job);
   const query = `WorkflowType IN (${types.map((name) => `'${name}'`).join(', ')})`;
-  const runs: ListedRun[] = [];
-  for await (const found of client.workflow.list({ query })) {
+  const runs: { readonly info: WorkflowExecutionInfo; readonly status: JobStatus }[] = [];
+  for await (const info of client.workflow.list({ query })) {
     // Continued runs go on as the next one of the same id, which is listed too.
-    if (found.status.name === 'CONTINUED_AS_NEW') continue;
-    const run = listed(found);
-    if (status === undefined || run.status === status) runs.push(run);
+    if (info.status.name === 'CONTINUED_AS_NEW') continue;
+    const found = await statusOf(client, info);
+    if (status === undefined || found === status) runs.push({ info, status: found });
     if (runs.length >= limit) break;
   }
-  return runs;
+  const committed = await committedBy([...new Set(runs.map(({ info }) => info.workflowId))]);
+  return runs.map((run) => listed(run.info, run.status, committed.get(run.info.workflowId)));
 }
 
-function listed(info: WorkflowExecutionInfo): ListedRun {
-  const skipped = info.typedSearchAttributes
+/** @param committed what the workflow id has committed, by whichever of its runs */
+function listed(info: WorkflowExecutionInfo, status: JobStatus, committed: Committed | undefined): ListedRun {
+  const published = info.typedSearchAttributes
     .getAll()
     .find(({ key }) => key.name === searchAttributes.skipped)?.value;
+  const own = committed?.runId === info.runId || continues(info) ? committed : undefined;
   return {
     workflowId: info.workflowId,
     runId: info.runId,
     job: info.type,
-    status: statusOf(info),
-    startedAt: info.startTime.toISOString(),
-    finishedAt: info.closeTime?.toISOString() ?? null,
-    skipped: typeof skipped === 'number' ? skipped : null,
+    status,
+    ...timesOf(info),
+    written: own?.written ?? null,
+    skipped: own?.skipped ?? (typeof published === 'number' ? published : null),
   };
 }
 
-/** A run that was ended from outside could not publish its last state. */
-function statusOf(info: WorkflowExecutionInfo): JobStatus {
+/** A run that was ended from outside could not publish its last state, and some namespaces let nobody publish it. */
+async function statusOf(client: Client, info: WorkflowExecutionInfo): Promise<JobStatus> {
   const published = publishedStatus(info);
   switch (info.status.name) {
     case 'RUNNING':
       return published ?? (info.historyLength > 2 ? 'running' : 'starting');
     case 'COMPLETED':
-      return published ?? 'completed';
+      return published ?? (await readExecution(client, info.workflowId, info.runId)).progress.status;
     case 'CANCELLED':
       return 'stopped';
     default:

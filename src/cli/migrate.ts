@@ -2,7 +2,9 @@ import { Command, Option } from 'commander';
 import { loadConfig } from '../config.ts';
 import { withoutCredentials } from '../environment.ts';
 import { migrate, type MigrationSet } from '../stores/postgres/migrate.ts';
-import { reasonOf } from './failures.ts';
+import { databaseProblem, reasonOf } from './failures.ts';
+import { databaseProblemOf } from '../stores/postgres/problems.ts';
+import pg from 'pg';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, printJson, printLine } from './output.ts';
 
@@ -40,7 +42,7 @@ async function migrateBoth({ only, output }: MigrateOptions): Promise<void> {
   for (const set of sets) {
     // Loaded with this need: loadConfig has thrown if it is not there.
     const url = config[variables[set]] ?? '';
-    applied[set] = await explained(() => migrate(url, set), url);
+    applied[set] = await explained(() => migrate(url, set), url, namesOf[variables[set]]);
     if (output === 'text') show(set, url, applied[set]);
   }
   if (output === 'json') printJson(applied);
@@ -53,10 +55,20 @@ function show(set: MigrationSet, url: string, applied: readonly string[]): void 
   for (const name of applied) printLine(`  ${name}`);
 }
 
-async function explained<Result>(work: () => Promise<Result>, url: string): Promise<Result> {
+const namesOf = { databaseUrl: 'DATABASE_URL', sourceDatabaseUrl: 'SOURCE_DATABASE_URL' } as const;
+
+async function explained<Result>(
+  work: () => Promise<Result>,
+  url: string,
+  variable: string,
+): Promise<Result> {
   try {
     return await work();
   } catch (error) {
+    // Where nobody came in, the message of the way there says what helps; a file that failed is named by its own.
+    const cause = error instanceof Error ? error.cause : error;
+    const refused = cause instanceof pg.DatabaseError && !/^(28|3D|53|57)/u.test(cause.code ?? '');
+    if (!refused && databaseProblemOf(cause, { url, variable })) throw databaseProblem(cause, url, variable);
     const todo = 'Correct what the message names, then run it again: what was applied stays.';
     throw new CommandError(
       { what: reasonOf(error), where: withoutCredentials(url), todo },

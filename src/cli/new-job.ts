@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { packageRoot } from '../dev/own-files.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine } from './output.ts';
+import { keystride } from './called-as.ts';
 
 const help = `
 Writes a contract, a flow, the work of one step and a test, all working, and enters the job into the three indexes. What
@@ -43,9 +44,9 @@ async function newJob(name: string, options: OutputOptions): Promise<void> {
   for (const file of written) printLine(`wrote ${file}`);
   printLine(`  next  npx vitest run --project fast test/jobs/${kebabOf(name)}.test.ts`);
   printLine(
-    '        keystride dev stop; keystride dev --detach    (workers that run already do not know it)',
+    `        ${keystride} dev stop; ${keystride} dev --detach    (workers that run already do not know it)`,
   );
-  printLine(`        keystride start ${name} --watch`);
+  printLine(`        ${keystride} start ${name} --watch`);
 }
 
 /**

@@ -46,17 +46,41 @@ export class CommandError extends Error {
 
 /** Writes one JSON value as one line on stdout: the last line of every command that was given `-o json`. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  process.stdout.write(`${jsonText(value)}\n`);
+}
+
+/** A value as JSON whose every character may be shown: what a terminal would obey is written as an escape. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, unit) => {
+      const code = character.charCodeAt(unit).toString(16);
+      return `\\u${code.padStart(4, '0')}`;
+    }).join(''),
+  );
+}
+
+/** The colours of ours, as they reach the terminal. */
+const colour = new RegExp(String.raw`(\u001b\[\d{1,2}m)`, 'u');
+
+/** A text for the terminal: of all that a terminal obeys, ends of lines and colours of ours are left. */
+export function harmless(text: string): string {
+  return text
+    .split(colour)
+    .map((part, index) => {
+      if (index % 2 === 1) return pc.isColorSupported ? part : '';
+      return part.toWellFormed().replaceAll(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
+    })
+    .join('');
 }
 
 /** Writes one line of a result to stdout. */
 export function printLine(text = ''): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${harmless(text)}\n`);
 }
 
 /** Writes one line of progress to stderr, where it disturbs no JSON. */
 export function progressLine(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${harmless(text)}\n`);
 }
 
 /** Explains an error on stderr: what, where, what to do. The stack only when asked for. */
@@ -64,7 +88,7 @@ export function printError(error: unknown, options: { debug?: boolean } = {}): v
   if (error instanceof CommandError) {
     progressLine(pc.red(error.what));
     if (error.where !== undefined) progressLine(`  where: ${error.where}`);
-    progressLine(`  to do: ${error.todo}`);
+    progressLine(`  to do: ${error.todo.replaceAll('\n', '\n         ')}`);
   } else {
     progressLine(pc.red(error instanceof Error ? error.message : String(error)));
     if (!options.debug) progressLine('  to do: this is a defect of keystride; --debug shows where');

@@ -4,10 +4,12 @@ import { loadConfig } from '../config.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
-import { count, shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count } from './format.ts';
 import { collect, outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { exitCodes, printJson, printLine, progressLine } from './output.ts';
 import { jobNamed } from './start.ts';
+import { keystride } from './called-as.ts';
 
 interface ProveCommandOptions extends OutputOptions {
   param?: string[];
@@ -104,5 +106,5 @@ function summarise(report: ProveReport, job: string, parameters: readonly string
   if (failedSeeds.length === 0) return;
   const again = parameters.map((parameter) => ` --param ${shellWord(parameter)}`).join('');
   printLine('failed; to see them again:');
-  for (const seed of failedSeeds) printLine(`  keystride prove ${job}${again} --seed ${seed} --runs 1`);
+  for (const seed of failedSeeds) printLine(`  ${keystride} prove ${job}${again} --seed ${seed} --runs 1`);
 }

@@ -91,8 +91,9 @@ function pace(step: StepProgress, status: JobStatus, window: RateWindow): string
 }
 
 function took(step: StepProgress): string[] {
-  if (step.finishedAt === null) return [];
-  return [duration(Math.max(0, Date.parse(step.finishedAt) - Date.parse(step.startedAt)))];
+  const { startedAt, finishedAt } = step;
+  if (startedAt === null || finishedAt === null) return [];
+  return [duration(Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)))];
 }
 
 function outcome(step: StepProgress): string[] {

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { csvLine } from './csv.ts';
+import { jsonText } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
 import { findInstance, skipsOf, withLedger } from './skips-ledger.ts';
 
@@ -45,7 +46,7 @@ async function* csvLines(rows: AsyncIterable<ExportedSkip>): AsyncGenerator<stri
 }
 
 async function* jsonLines(rows: AsyncIterable<ExportedSkip>): AsyncGenerator<string> {
-  for await (const row of rows) yield `${JSON.stringify(row)}\n`;
+  for await (const row of rows) yield `${jsonText(row)}\n`;
 }
 
 async function* readRows(

@@ -5,8 +5,10 @@ import { loadConfig } from '../config.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 import { migration } from '../stores/postgres/sql.ts';
 import { databaseProblem } from './failures.ts';
-import { shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { plain } from './format.ts';
 import { CommandError } from './output.ts';
+import { keystride } from './called-as.ts';
 
 /** Which skips of an instance are meant; what is not said does not narrow them. */
 export interface SkipFilter {
@@ -29,14 +31,19 @@ export interface RunningExecution {
 /**
  * Connects to the ledger, works with it alone, and closes.
  *
+ * @param within how long each answer may take, in milliseconds. @default any time
  * @throws CommandError when the ledger cannot be used, with its address.
  */
-export async function withLedger<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
+export async function withLedger<Result>(
+  work: (client: pg.Client) => Promise<Result>,
+  within?: number,
+): Promise<Result> {
   const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
   const client = new SessionClient({
     connectionString: databaseUrl,
     application_name: 'keystride skips',
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: within ?? 5_000,
+    ...(within !== undefined && { query_timeout: within }),
   });
   client.on('error', () => undefined);
   try {
@@ -75,8 +82,8 @@ export async function findInstance(client: pg.Client, id: string): Promise<strin
   if (found) return found.instance;
   throw new CommandError(
     {
-      what: `the ledger knows no instance or workflow ${id}`,
-      todo: 'See which runs there are: keystride list',
+      what: `the ledger knows no instance or workflow ${plain(id)}`,
+      todo: `See which runs there are: ${keystride} list`,
     },
     { type: 'NotFound', details: { workflowId: id } },
   );
@@ -126,8 +133,8 @@ export async function refuseUnknownKeys(
   if (unknown.length === 0) return;
   throw new CommandError(
     {
-      what: `no skip of ${instance} that is asked for has the key ${unknown.slice(0, 5).join(', ')}`,
-      todo: `See which there are: keystride skips ${shellWord(instance)} list`,
+      what: `no skip of ${instance} that is asked for has the key ${unknown.slice(0, 5).map(shellWord).join(', ')}`,
+      todo: `See which there are: ${keystride} skips ${shellWord(instance)} list`,
     },
     { type: 'NotFound', details: { instance } },
   );
@@ -167,7 +174,7 @@ export function stillRunning({ instance, workflowId }: RunningExecution): Comman
   return new CommandError(
     {
       what: `${instance} is running, as workflow ${workflowId}`,
-      todo: `Wait for its end: keystride status ${id} --watch. To end it: keystride stop ${id}.`,
+      todo: `Wait for its end: ${keystride} status ${id} --watch\nEnd it: ${keystride} stop ${id}`,
     },
     { type: 'JobExecutionAlreadyRunning', details: { workflowId } },
   );

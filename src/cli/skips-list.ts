@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
-import { count, plain, shellWord, table } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count, plain, table } from './format.ts';
 import { printJson, printLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type SkipStatus,
   withLedger,
 } from './skips-ledger.ts';
+import { keystride } from './called-as.ts';
 
 /** A cause, and how many items were skipped for it. */
 interface Cause {
@@ -111,23 +113,24 @@ function show({ instance, total, open, redriven, waived, causes, skips }: SkipLi
     count(cause.count),
     count(cause.open),
     plain(cause.code),
-    plain(cause.fingerprint),
+    // Whole, as --fingerprint and --key take them.
+    shellWord(cause.fingerprint),
   ]);
   for (const line of table(['items', 'open', 'code', 'cause'], byCause)) printLine(line);
   if (skips.length > 0) showItems(skips, total);
-  if (open > 0) printLine(`\n  next  keystride skips ${shellWord(instance)} redrive`);
+  if (open > 0) printLine(`\n  next  ${keystride} skips ${shellWord(instance)} redrive`);
 }
 
 function showItems(skips: readonly SkippedItem[], total: number): void {
   printLine();
   const items = skips.map((skip) => [
-    skip.step,
-    plain(skip.key, 60),
+    plain(skip.step),
     skip.phase,
     skip.status,
     plain(skip.code),
     plain(skip.message),
+    shellWord(skip.key),
   ]);
-  for (const line of table(['step', 'key', 'phase', 'state', 'code', 'message'], items)) printLine(line);
+  for (const line of table(['step', 'phase', 'state', 'code', 'message', 'key'], items)) printLine(line);
   if (skips.length < total) printLine(`… and ${count(total - skips.length)} more; --limit shows them`);
 }

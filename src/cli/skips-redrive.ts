@@ -3,7 +3,8 @@ import type pg from 'pg';
 import { redrive, redriveKey, type RedriveInput } from '../contract/redrive.ts';
 import { migration } from '../stores/postgres/sql.ts';
 import { type Session, withSession } from './connection.ts';
-import { count, shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count } from './format.ts';
 import { CommandError, printJson, printLine, progressLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
 import {
@@ -21,6 +22,7 @@ import {
 import { announce, startRun, untilOpened } from './start.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
+import { keystride } from './called-as.ts';
 
 /** What the ledger says before a redrive. Its own claim decides; this is to refuse without a failed run in the lists. */
 interface Prospect {
@@ -60,7 +62,7 @@ function nothingOpen({ instance, counts }: Prospect): CommandError {
   return new CommandError(
     {
       what: `nothing to redrive: no skip of ${instance} that is asked for is open (${settled})`,
-      todo: `See which skips there are: keystride skips ${shellWord(instance)} list`,
+      todo: `See which skips there are: ${keystride} skips ${shellWord(instance)} list`,
     },
     { type: 'NothingToRedrive', details: { instance } },
   );
@@ -88,7 +90,7 @@ async function start(session: Session, prospect: Prospect, options: SkipsOptions
   print(`redriving ${count(counts.open)} of the skips of ${instance}`);
   announce(started, print);
   if (!opened)
-    progressLine(`no worker polls task queue ${started.taskQueue}; it waits for one: keystride worker`);
+    progressLine(`no worker polls task queue ${started.taskQueue}; it waits for one: ${keystride} worker`);
   if (!options.watch)
     return options.output === 'json'
       ? printJson({ ...started, redrives: instance, items: counts.open })

@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type pg from 'pg';
 import { migration } from '../stores/postgres/sql.ts';
 import { withSession } from './connection.ts';
-import { count, plain, shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count, plain } from './format.ts';
 import { CommandError, exitCodes, printJson, printLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
 import {
@@ -19,6 +20,7 @@ import {
   stillRunning,
   withLedger,
 } from './skips-ledger.ts';
+import { keystride } from './called-as.ts';
 
 interface Waiver {
   readonly reason: string;
@@ -106,7 +108,7 @@ function nothingToWaive(instance: string, redriven: number): CommandError {
   return new CommandError(
     {
       what: `nothing to waive: no skip of ${instance} that is asked for is open${why}`,
-      todo: `See which skips there are: keystride skips ${shellWord(instance)} list`,
+      todo: `See which skips there are: ${keystride} skips ${shellWord(instance)} list`,
     },
     { type: 'NothingToWaive', details: { instance } },
   );

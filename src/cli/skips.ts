@@ -1,5 +1,5 @@
 import { Argument, Command, Option } from 'commander';
-import { shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from './output.ts';
 import { exportSkips } from './skips-export.ts';
@@ -7,6 +7,7 @@ import { type SkipFilter, skipStatuses } from './skips-ledger.ts';
 import { listSkips } from './skips-list.ts';
 import { redriveSkips } from './skips-redrive.ts';
 import { waiveSkips } from './skips-waive.ts';
+import { keystride } from './called-as.ts';
 
 /** The options of all actions. */
 export interface SkipsOptions extends OutputOptions, SkipFilter {
@@ -82,7 +83,7 @@ function refuseOtherOptions(id: string, name: string, { takes }: Action, command
   throw new CommandError(
     {
       what: `skips ${name} takes no --${wrong}`,
-      todo: `keystride skips --help shows what ${name} takes for ${shellWord(id)}.`,
+      todo: `${keystride} skips --help shows what ${name} takes for ${shellWord(id)}.`,
     },
     { exitCode: exitCodes.usage, type: 'Usage' },
   );

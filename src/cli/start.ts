@@ -4,6 +4,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temp
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { catalogue, findJob } from '../contract/index.ts';
 import type { JobDefinition } from '../contract/job.ts';
+import { codeSpan, inMarkdown } from '../contract/inert.ts';
 import { messages } from '../contract/messages.ts';
 import { instanceKey, parametersFromText, parseParameters } from '../contract/parameters.ts';
 import type { JobProgress } from '../contract/progress.ts';
@@ -11,11 +12,13 @@ import { isFinal } from '../contract/states.ts';
 import { taskQueueOf } from '../task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
-import { plain, shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { plain } from './format.ts';
 import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
+import { keystride } from './called-as.ts';
 
 interface StartOptions extends OutputOptions {
   param?: string[];
@@ -79,7 +82,7 @@ async function start(name: string, options: StartOptions): Promise<void> {
     if (options.output === 'text' || options.watch)
       announce(run, options.output === 'text' ? printLine : progressLine);
     if (!opened)
-      progressLine(`no worker polls task queue ${run.taskQueue}; the run waits for one: keystride worker`);
+      progressLine(`no worker polls task queue ${run.taskQueue}; the run waits for one: ${keystride} worker`);
     if (!options.watch) return options.output === 'json' ? printJson(run) : undefined;
     const ended = await watchOrDetach(session.client, run.workflowId, options.output);
     if (ended) reportEnd(ended.progress, options.output);
@@ -104,7 +107,7 @@ export function jobNamed(name: string, todo: string): JobDefinition {
   throw new CommandError(
     {
       what: `there is no job ${plain(name)}`,
-      todo: `${todo} one of: ${known}. keystride jobs describes them.`,
+      todo: `${todo} one of: ${known}. ${keystride} jobs describes them.`,
     },
     { exitCode: exitCodes.usage, type: 'UnknownJob' },
   );
@@ -139,8 +142,8 @@ export async function startRun({ client, config }: Session, request: StartReques
       // Whether a closed instance may run again is the ledger's to say.
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       workflowIdConflictPolicy: 'FAIL',
-      staticSummary: instance,
-      staticDetails: `${job.description}.\n\nParameters: \`${JSON.stringify(input)}\``,
+      staticSummary: inMarkdown(instance),
+      staticDetails: `${job.description}.\n\nParameters: ${codeSpan(JSON.stringify(input))}`,
     });
     const runId = handle.firstExecutionRunId;
     const uiUrl = uiUrlOf(config, workflowId, runId);
@@ -187,8 +190,8 @@ function refusal(
   const id = shellWord(workflowId);
   const todo =
     type === 'JobExecutionAlreadyRunning'
-      ? `Watch it: keystride status ${id} --watch. To end it: keystride stop ${id}.`
-      : `To run ${job.name} again, give another identifying parameter; keystride jobs names them.`;
+      ? `Watch it: ${keystride} status ${id} --watch\nEnd it: ${keystride} stop ${id}`
+      : `To run ${job.name} again, give another identifying parameter; ${keystride} jobs names them.`;
   return new CommandError({ what, todo }, { cause, type, details: { workflowId, runId } });
 }
 
@@ -258,7 +261,7 @@ export function announce(run: StartedRun, print: (text: string) => void): void {
   print(`started ${run.workflowId}`);
   print(`  run   ${run.runId}`);
   if (run.uiUrl !== undefined) print(`  UI    ${run.uiUrl}`);
-  print(`  next  keystride status ${id} --watch`);
-  print(`        keystride pause ${id}`);
-  print(`        keystride stop ${id}`);
+  print(`  next  ${keystride} status ${id} --watch`);
+  print(`        ${keystride} pause ${id}`);
+  print(`        ${keystride} stop ${id}`);
 }

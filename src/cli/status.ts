@@ -2,16 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { findJob } from '../contract/index.ts';
+import { parameterToText } from '../contract/parameters.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import { withSession } from './connection.ts';
 import { readExecution } from './execution.ts';
-import { count, duration, plain, shellWord, table } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count, duration, plain, table, time, tookOf } from './format.ts';
 import type { LiveProgress } from './heartbeats.ts';
 import { decisionLines } from './decisions.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
 import { exitCodeOf, watchOrDetach } from './watch.ts';
+import { keystride } from './called-as.ts';
 
 interface StatusOptions extends OutputOptions {
   watch?: true;
@@ -63,16 +66,26 @@ export function reportEnd(progress: LiveProgress, output: 'text' | 'json'): void
 
 function showProgress(progress: LiveProgress): void {
   const { status: state, reason, live, startedAt, finishedAt } = progress;
-  const end = finishedAt === null ? Date.now() : Date.parse(finishedAt);
-  const took = `${finishedAt === null ? 'for' : 'took'} ${duration(end - Date.parse(startedAt))}`;
+  const took = `${finishedAt === null ? 'for' : 'took'} ${duration(tookOf(progress))}`;
   printLine(`${plain(progress.instance ?? progress.workflowId)}  ${colouredStatus(state)}  ${took}`);
+  printLine(`  started ${time(startedAt)}${finishedAt === null ? '' : `, ended ${time(finishedAt)}`}`);
   if (reason) printLine(`  ${plain(reason, 2000)}`);
   if (progress.steps.length > 0) for (const line of stepTable(progress)) printLine(`  ${line}`);
+  for (const line of figuresLine(progress)) printLine(`  ${line}`);
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
   for (const line of decisionLines(progress, decisionsShown)) printLine(`  ${line}`);
   for (const why of live?.waiting ?? []) printLine(`  waiting: ${plain(why)}`);
   for (const [index, next] of nextCommands(progress).entries())
     printLine(`  ${index === 0 ? 'next' : '    '}  ${next}`);
+}
+
+/** Whose figures they are, where the workflow could not tell them. */
+function figuresLine({ figures }: LiveProgress): string[] {
+  if (!figures) return [];
+  const note = figures.note === null ? '' : `: ${plain(figures.note)}`;
+  return figures.from === 'ledger'
+    ? [`figures are the ledger's${note}`]
+    : [`figures may be old, the ledger could not be read${note}`];
 }
 
 /** The query has all that are kept. */
@@ -96,6 +109,7 @@ const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
   running: ['status ID --watch', 'pause ID'],
   throttled: ['status ID --watch', 'pause ID', 'stop ID'],
   paused: ['resume ID', 'stop ID'],
+  holding: ['resume ID', 'stop ID'],
   completed: ['verify ID'],
   completedWithSkips: ['skips ID list', 'verify ID'],
 };
@@ -105,14 +119,17 @@ function nextCommands({ status: state, job, parameters, workflowId, steps }: Liv
   if (job === 'redrive' && isFinal(state)) return nextAfterRedrive(state, parameters);
   const next = (nextOf[state] ?? [])
     .filter((command) => command !== 'verify ID' || canBeVerified(job))
-    .map((command) => `keystride ${command.replace('ID', id)}`);
+    .map((command) => `${keystride} ${command.replace('ID', () => id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
   const given = Object.entries(givenParameters(job, parameters ?? {})).map(
-    ([name, value]) =>
-      ` --param ${shellWord(`${name}=${Array.isArray(value) ? value.join(',') : String(value)}`)}`,
+    ([name, value]) => ` --param ${shellWord(`${name}=${parameterToText(value)}`)}`,
   );
-  const skipped = steps.some((step) => step.skipped > 0) ? [`keystride skips ${id} list`] : [];
-  return [...next, ...skipped, ...(parameters === null ? [] : [`keystride start ${job}${given.join('')}`])];
+  const skipped = steps.some((step) => step.skipped > 0) ? [`${keystride} skips ${id} list`] : [];
+  return [
+    ...next,
+    ...skipped,
+    ...(parameters === null ? [] : [`${keystride} start ${job}${given.join('')}`]),
+  ];
 }
 
 /** What has to be said to start with these parameters: those that are not what the contract assumes anyway. */
@@ -140,6 +157,6 @@ function nextAfterRedrive(state: JobStatus, parameters: LiveProgress['parameters
   if (typeof instance !== 'string') return [];
   const id = shellWord(instance);
   if (state === 'completed')
-    return canBeVerified(instance.split(':', 1)[0] ?? '') ? [`keystride verify ${id}`] : [];
-  return [`keystride skips ${id} list`, `keystride skips ${id} redrive`];
+    return canBeVerified(instance.split(':', 1)[0] ?? '') ? [`${keystride} verify ${id}`] : [];
+  return [`${keystride} skips ${id} list`, `${keystride} skips ${id} redrive`];
 }

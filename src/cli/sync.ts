@@ -3,6 +3,7 @@ import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from './output.ts';
 import { listStreams } from './sync/list.ts';
 import { rewindStream } from './sync/rewind.ts';
+import { keystride } from './called-as.ts';
 
 const help = `
 A stream is what the runs of a sync have in common: its table, its target and the order it is read in.
@@ -45,7 +46,7 @@ export function syncCommand(): Command {
     .action((stream: string, { from = [], toStart, output }: RewindOptions) => {
       if (from.length > 0 === (toStart === true))
         throw new CommandError(
-          { what: 'sync rewind takes either --from or --to-start', todo: 'keystride sync rewind --help' },
+          { what: 'sync rewind takes either --from or --to-start', todo: `${keystride} sync rewind --help` },
           { exitCode: exitCodes.usage, type: 'Usage' },
         );
       return rewindStream(stream, { from, output });

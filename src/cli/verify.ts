@@ -2,16 +2,20 @@ import { Command } from 'commander';
 import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
+import { inMarkdown } from '../contract/inert.ts';
 import { catalogue } from '../contract/index.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../task-queues.ts';
 import { withSession, type Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { jobFailure } from './failures.ts';
-import { count, plain, shellWord } from './format.ts';
+import { shellWord } from '../contract/shell.ts';
+import { count, plain } from './format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
 import { canBeVerified } from './status.ts';
+import { keystride } from './called-as.ts';
+import { temporalCommand } from './temporal-command.ts';
 
 const help = `
 Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ, 2 when the job
@@ -41,11 +45,12 @@ async function verify(workflowId: string, options: OutputOptions & { repair?: tr
   await withSession(async (session) => {
     const input = await inputOf(session.client, workflowId);
     if (!canBeVerified(input.job)) throw nothingToCompare(input.job);
-    const report = await runVerification(session, workflowId, {
+    const verificationId = `verification/${workflowId}/${new Date().toISOString()}`;
+    const report = await runVerification(session, workflowId, verificationId, {
       ...input,
       ...(options.repair && { repair: true }),
     });
-    if (report === undefined) return;
+    if (report === undefined) return detached(session.config, verificationId, options.output);
     process.exitCode = report.verified ? exitCodes.done : exitCodes.failed;
     if (options.output === 'json') return printJson(report);
     show(report);
@@ -58,7 +63,7 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
   throw new CommandError(
     {
       what: `${workflowId} has not said which parameters it ran with${progress.reason ? ` (${progress.reason})` : ''}`,
-      todo: `Start a worker (keystride worker) and look at it: keystride status ${shellWord(workflowId)}`,
+      todo: `Start a worker: ${keystride} worker\nLook at it: ${keystride} status ${shellWord(workflowId)}`,
     },
     { details: { workflowId } },
   );
@@ -69,7 +74,7 @@ function nothingToCompare(job: string): CommandError {
   return new CommandError(
     {
       what: `${plain(job)} has no verification step: there is nothing to compare`,
-      todo: `keystride status shows its books. Jobs that compare: ${others.join(', ')}.`,
+      todo: `${keystride} status shows its books. Jobs that compare: ${others.join(', ')}.`,
     },
     { exitCode: exitCodes.usage, type: 'NothingToCompare' },
   );
@@ -79,13 +84,14 @@ function nothingToCompare(job: string): CommandError {
 async function runVerification(
   { client, config }: Session,
   workflowId: string,
+  verificationId: string,
   input: VerificationInput,
 ): Promise<VerificationReport | undefined> {
   const handle = await client.workflow.start('verification', {
-    workflowId: `verification/${workflowId}/${new Date().toISOString()}`,
+    workflowId: verificationId,
     taskQueue: taskQueueOf(config, input.job),
     args: [input],
-    staticSummary: `verification of ${workflowId}`,
+    staticSummary: inMarkdown(`verification of ${workflowId}`),
   });
   progressLine(`verifying ${workflowId} as ${handle.workflowId} …`);
   const interrupted = Promise.withResolvers<undefined>();
@@ -94,7 +100,6 @@ async function runVerification(
   const looking = setInterval(tellWhenHeldBack(handle), lookEveryMs);
   try {
     const report = await Promise.race([handle.result() as Promise<VerificationReport>, interrupted.promise]);
-    if (report === undefined) detached(handle.workflowId);
     return report;
   } catch (error) {
     if (!(error instanceof WorkflowFailedError) || !error.cause) throw error;
@@ -123,10 +128,10 @@ function tellWhenHeldBack(handle: WorkflowHandle): () => void {
   return () => void look().catch(() => undefined);
 }
 
-function detached(verificationId: string): void {
-  progressLine(
-    `The verification goes on. Its result: temporal workflow result --workflow-id ${shellWord(verificationId)}`,
-  );
+function detached(config: Session['config'], workflowId: string, output: 'text' | 'json'): void {
+  const ask = temporalCommand(config, 'workflow', 'result', '--workflow-id', workflowId);
+  progressLine(`The verification goes on. Its result: ${ask}`);
+  if (output === 'json') printJson({ workflowId, detached: true });
   process.exitCode = exitCodes.detached;
 }
 

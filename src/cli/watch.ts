@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { createLogUpdate } from 'log-update';
 import { readExecution, type Execution } from './execution.ts';
-import { shellWord } from './format.ts';
-import { CommandError, exitCodes, printJson, progressLine, type ExitCode } from './output.ts';
+import { shellWord } from '../contract/shell.ts';
+import { CommandError, exitCodes, harmless, printJson, progressLine, type ExitCode } from './output.ts';
 import { Observed, renderLines, renderLogLine } from './render.ts';
 import type { LiveProgress } from './heartbeats.ts';
 import type { JobStatus } from '../contract/states.ts';
+import { keystride } from './called-as.ts';
 
 /** How often a terminal is redrawn, in milliseconds. */
 const redrawEvery = 400;
@@ -65,7 +66,7 @@ export async function watchOrDetach(
   try {
     const execution = await watch(client, workflowId, { signal: controller.signal });
     if (execution.closed || !controller.signal.aborted) return execution;
-    progressLine(`The run goes on. To look again: keystride status ${shellWord(workflowId)} --watch`);
+    progressLine(`The run goes on. To look again: ${keystride} status ${shellWord(workflowId)} --watch`);
     if (output === 'json') printJson({ ...execution.progress, detached: true });
     process.exitCode = exitCodes.detached;
     return undefined;
@@ -94,7 +95,7 @@ class TerminalDisplay implements Display {
   }
 
   show({ progress }: Execution, observed: Observed): void {
-    this.#draw(renderLines(progress, observed).join('\n'));
+    this.#draw(harmless(renderLines(progress, observed).join('\n')));
   }
 
   note(text: string): void {
@@ -123,7 +124,7 @@ class LogDisplay implements Display {
     if (phase === this.#shown && (closed || now - this.#last < lineEvery)) return;
     this.#last = now;
     this.#shown = phase;
-    this.#stream.write(`${renderLogLine(progress, observed, new Date())}\n`);
+    this.#stream.write(`${harmless(renderLogLine(progress, observed, new Date()))}\n`);
   }
 
   note(text: string): void {

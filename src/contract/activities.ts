@@ -1,4 +1,4 @@
-import type { Alert, AlertDelivery, AlertRequest } from './alerts.ts';
+import type { Alert, AlertDelivery, AlertedStep, AlertRequest } from './alerts.ts';
 import type {
   BranchPolicy,
   ChunkBounds,
@@ -227,6 +227,12 @@ export interface CloseJobRequest {
   readonly reason?: string;
 }
 
+/** What the ledger says of an execution that it has closed. */
+export interface ClosedJob {
+  /** The steps that have begun, of one that has not completed; undefined where they could not be read. */
+  readonly steps?: readonly AlertedStep[];
+}
+
 export type JobOutcome = 'completed' | 'failed' | 'stopped';
 
 /** The activities of the engine. They serve every job. */
@@ -261,7 +267,7 @@ export interface EngineActivities {
   /** Completes a chunk step whose books balance, or says which partitions of it are not done. */
   closeStep(request: CloseStepRequest): Promise<StepState>;
   /** Releases the instance, and raises the alert of one that has failed. */
-  closeJob(request: CloseJobRequest): Promise<void>;
+  closeJob(request: CloseJobRequest): Promise<ClosedJob>;
   /** Tells the operators, where they want to be told. */
   raiseAlert(request: AlertRequest): Promise<void>;
   /** Posts an alert to its webhook. */

@@ -60,7 +60,8 @@ export function failure(
 ): ApplicationFailure {
   return ApplicationFailure.create({
     type,
-    message,
+    // Temporal takes no text with half of a surrogate pair: the failure would never arrive.
+    message: message.toWellFormed(),
     nonRetryable: options.retryable !== true,
     ...(options.details?.length ? { details: [...options.details] } : {}),
     ...(options.cause instanceof Error ? { cause: options.cause } : {}),

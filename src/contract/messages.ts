@@ -33,3 +33,6 @@ export interface Tuning {
 export interface ControlAnswer {
   readonly status: JobStatus;
 }
+
+/** The memo in which a run hands on what the one that continues it must know: its workflow keeps one argument. */
+export const carriedMemo = 'keystrideCarried';

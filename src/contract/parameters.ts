@@ -18,10 +18,12 @@ const longestKey = 400;
  */
 export function parseParameters<Job extends JobDefinition>(job: Job, input: unknown): ParametersOf<Job> {
   const parsed = job.parameters.strict().safeParse(input ?? {});
-  if (parsed.success) return parsed.data as ParametersOf<Job>;
-  const faults = parsed.error.issues.map((issue) =>
-    issue.path.length > 0 ? `${placeOf(issue, input)}: ${faultOf(issue, input)}` : issue.message,
-  );
+  const faults = parsed.success
+    ? Object.entries(parsed.data).flatMap(([name, value]) => unkeepable(value, name))
+    : parsed.error.issues.map((issue) =>
+        issue.path.length > 0 ? `${placeOf(issue, input)}: ${faultOf(issue, input)}` : issue.message,
+      );
+  if (parsed.success && faults.length === 0) return parsed.data as ParametersOf<Job>;
   const known = Object.keys(job.parameters.shape).join(', ') || 'none';
   throw failure(
     'JobParametersInvalid',
@@ -36,6 +38,25 @@ function placeOf({ path }: z.core.$ZodIssue, input: unknown): string {
   const element: unknown = Array.isArray(given) && typeof index === 'number' ? given[index] : undefined;
   if (typeof element !== 'string') return path.join('.');
   return `${String(name)} ${JSON.stringify(element.length > 80 ? `${element.slice(0, 80)}…` : element)}`;
+}
+
+/** What databases would refuse, or keep as something else, inside of a parameter. */
+function unkeepable(value: unknown, path: string): string[] {
+  if (typeof value === 'string') return textFaults(value).map((fault) => `${path}: ${fault}`);
+  if (typeof value === 'number' && !Number.isSafeInteger(Math.trunc(value)))
+    return [`${path}: is beyond 2^53, where numbers are rounded: it may have been another one`];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => [
+    ...textFaults(name).map((fault) => `${path}: one of its names ${fault}`),
+    ...unkeepable(inner, `${path}.${name}`),
+  ]);
+}
+
+function textFaults(text: string): string[] {
+  return [
+    ...(text.includes('\0') ? ['holds a zero character (\\u0000), which PostgreSQL cannot store'] : []),
+    ...(text.isWellFormed() ? [] : ['holds half of a surrogate pair, which is no character']),
+  ];
 }
 
 /** A parameter that nobody gave is missing; the schema's words for it are about the type of nothing. */
@@ -63,11 +84,14 @@ export function parametersFromText(job: JobDefinition, words: readonly string[])
   return input;
 }
 
+/** As people write numbers: not as programs write 0x10. */
+const decimal = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/iu;
+
 /** A parameter's value as its schema wants it, where the text can be read so. */
 export function parameterFromText(job: JobDefinition, name: string, text: string): unknown {
   const schema: unknown = job.parameters.shape[name];
   const type = schema instanceof z.ZodType ? innerType(schema) : 'string';
-  if (type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
+  if (type === 'number' && decimal.test(text) && Number.isFinite(Number(text))) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   if (type === 'array') return elementsOf(text);
   return text;
@@ -97,6 +121,14 @@ function jsonArray(text: string): unknown[] | undefined {
 /** What a text means that may stand in double quotes: what they enclose, with each quote in it once. */
 export function unquoted(text: string): string {
   return /^"(?:[^"]|"")+"$/u.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
+}
+
+/** A value as `--param name=…` takes it: read again it is the same. */
+export function parameterToText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const plainTexts = (one: unknown): one is string =>
+    typeof one === 'string' && one !== '' && !/[,[\]()"]/u.test(one);
+  return Array.isArray(value) && value.every(plainTexts) ? value.join(',') : JSON.stringify(value);
 }
 
 function innerType(schema: z.ZodType): string {

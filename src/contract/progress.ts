@@ -58,7 +58,7 @@ export function addDecisions(known: readonly Decision[], added: readonly Decisio
   return [...known, ...added].slice(-keptDecisions);
 }
 
-/** A decision in words: `2025-10-01 08:00:00 chunkSize 5,000 → 1,200, partition 3: …`. */
+/** A decision in words: `2025-10-01T08:00:00Z chunkSize 5,000 → 1,200, partition 3: …`. */
 export function decisionText({ at, partition, what, from, to, reason }: Decision): string {
   const shown = (value: number) => value.toLocaleString('en') + (what === 'throttled' ? ' s' : '');
   const change = [
@@ -66,7 +66,7 @@ export function decisionText({ at, partition, what, from, to, reason }: Decision
     ...(to === null ? [] : [what === 'throttled' ? `asks again in ${shown(to)}` : `→ ${shown(to)}`]),
   ].join(' ');
   const where = partition === undefined ? '' : `, partition ${partition}`;
-  return `${at.slice(0, 19).replace('T', ' ')} ${what}${change && ` ${change}`}${where}: ${reason}`;
+  return `${at.slice(0, 19)}Z ${what}${change && ` ${change}`}${where}: ${reason}`;
 }
 
 export type StepStatus = 'running' | 'completed' | 'failed' | 'stopped';
@@ -82,8 +82,8 @@ export interface StepProgress extends Counters {
   /** Rows that the step is expected to read, by the planner's estimate; null when nobody knows. */
   readonly expected: number | null;
   readonly partitions: { readonly total: number; readonly done: number; readonly failed: number };
-  /** ISO times of this execution's work on the step. */
-  readonly startedAt: string;
+  /** ISO times of this execution's work on the step; null where the ledger alone knows of it. */
+  readonly startedAt: string | null;
   readonly finishedAt: string | null;
   /** What it has decided by itself, the last ten; undefined for nothing. */
   readonly decisions?: readonly Decision[];
@@ -96,6 +96,50 @@ export interface NestedRun {
   readonly workflowId: string;
   readonly instance: string;
   readonly status: JobStatus;
+}
+
+/** A step as the ledger has it. */
+export interface LedgerStep extends Counters {
+  readonly step: string;
+  readonly status: string;
+  readonly expected: number | null;
+  readonly partitions: { readonly total: number; readonly done: number };
+}
+
+/**
+ * Steps with the figures of the ledger, and those that it alone knows of behind them. It counts the items of chunk steps;
+ * what a verification or a nested job has counted stays.
+ */
+export function withLedger(
+  known: readonly StepProgress[],
+  ledger: readonly LedgerStep[],
+  kinds: Readonly<Record<string, { readonly kind: StepProgress['kind'] }>>,
+): StepProgress[] {
+  const recorded = new Map(ledger.map((step) => [step.step, step]));
+  const unheard = ledger.filter(({ step }) => !known.some((one) => one.step === step));
+  return [
+    ...known.map((step) => {
+      const found = recorded.get(step.step);
+      return found && step.kind === 'chunk' ? { ...step, ...figuresOf(found, step.partitions.failed) } : step;
+    }),
+    ...unheard.map((found): StepProgress => ({
+      step: found.step,
+      kind: kinds[found.step]?.kind ?? (found.partitions.total > 0 ? 'chunk' : 'tasklet'),
+      status: found.status === 'completed' ? 'completed' : 'stopped',
+      ...figuresOf(found, 0),
+      startedAt: null,
+      finishedAt: null,
+    })),
+  ];
+}
+
+function figuresOf(
+  found: LedgerStep,
+  failed: number,
+): Counters & Pick<StepProgress, 'expected' | 'partitions'> {
+  const { read, readSkipped, filtered, written, skipped, expected, partitions } = found;
+  const { total, done } = partitions;
+  return { read, readSkipped, filtered, written, skipped, expected, partitions: { total, done, failed } };
 }
 
 /** The answer of the `progress` query, and (finished) a job's report, which is the workflow's result. */

@@ -94,7 +94,7 @@ function silent(state: StackState, cause?: unknown): PartError {
     {
       what: 'the supervisor of the stack does not answer',
       where: `process ${state.supervisor.pid}`,
-      todo: 'Run `keystride dev stop`, then `keystride dev --detach`.',
+      todo: 'Run `npx keystride dev stop`, then `npx keystride dev --detach`.',
     },
     { cause },
   );

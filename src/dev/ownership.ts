@@ -110,6 +110,6 @@ function alreadyRunning(home: string, state: StackState): PartError {
   return new PartError({
     what: `a stack runs here already, supervised by process ${state.supervisor.pid}`,
     where: home,
-    todo: 'Use it (`keystride dev status`), stop it (`keystride dev stop`), or choose another KEYSTRIDE_HOME.',
+    todo: 'Use it (`npx keystride dev status`), stop it (`npx keystride dev stop`), or choose another KEYSTRIDE_HOME.',
   });
 }

@@ -4,6 +4,7 @@ import { withoutCredentials } from '../environment.ts';
 import { createDemoDocuments } from '../dev/demo-data/documents.ts';
 import { PartError } from '../dev/part.ts';
 import { migrate } from '../stores/postgres/migrate.ts';
+import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
@@ -145,8 +146,14 @@ function siblingOf(url: string, database: string): string {
   return sibling.href;
 }
 
+/** The way there, the password, the certificate: what has nothing to do with copying. */
+function unusable(error: unknown, url: string, variable: string): unknown {
+  const problem = databaseProblemOf(error, { url, variable });
+  return problem ? new PartError({ ...problem, where: withoutCredentials(url) }, { cause: error }) : error;
+}
+
 function explain(error: unknown, url: string, variable: string): unknown {
-  if (!(error instanceof pg.DatabaseError)) return error;
+  if (!(error instanceof pg.DatabaseError)) return unusable(error, url, variable);
   const where = withoutCredentials(url);
   if (error.code === objectInUse)
     return new PartError(
@@ -166,5 +173,5 @@ function explain(error: unknown, url: string, variable: string): unknown {
       },
       { cause: error },
     );
-  return error;
+  return unusable(error, url, variable);
 }

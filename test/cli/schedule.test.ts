@@ -52,6 +52,24 @@ describe('create refuses, and makes nothing, when', () => {
       'ScheduleInvalid',
       'Temporal refuses the schedule',
     ],
+    [
+      'the cron expression has seconds, as Spring writes it',
+      ['purchaseConfirmation', '--cron', '0 0 2 * * *', ...weekBefore],
+      'ScheduleInvalid',
+      'has 6 fields',
+    ],
+    [
+      'the cron expression names no day, beside one that does',
+      ['purchaseConfirmation', ...nightly, '--cron', '0 2 31 2 *', ...weekBefore],
+      'ScheduleInvalid',
+      'names no day that there is',
+    ],
+    [
+      'the time zone is unknown, where no date needs one',
+      ['targetSync', ...nightly, '--timezone', 'Mars/Olympus'],
+      'JobParametersInvalid',
+      'there is no time zone Mars/Olympus',
+    ],
   ])('%s', async (_, words, type, message) => {
     const refused = await schedule('create', ...words, '-o', 'json');
     expect(refused.exitCode).toBe(2);
@@ -151,6 +169,14 @@ describe('on the days when the clocks change', () => {
   const confirmed = (date: string) => `purchaseConfirmation:deliveredBefore=${date}`;
 
   test('02:00 in Berlin is missing once a year, which is told, and comes twice, which is one instance', async () => {
+    // Told whatever the time is now: a schedule of each of its minutes.
+    for (const minute of [0, 30, 59]) {
+      const cron = ['--cron', `${minute} 2 * * *`, '--timezone', 'Europe/Berlin', '--paused'];
+      const { warnings: told } = await json<{ warnings: string[] }>(
+        ...['create', 'purchaseConfirmation', ...cron, ...weekBefore, '--id', `berlin-${minute}`],
+      );
+      expect(told).toEqual([expect.stringContaining('jump over the time')]);
+    }
     const { warnings } = await json<{ warnings: string[] }>(
       ...['create', 'purchaseConfirmation', ...nightly, '--timezone', 'Europe/Berlin', '--id', 'berlin'],
       ...['--paused', '--param', 'deliveredBefore={{scheduled-1d}}'],

@@ -49,6 +49,65 @@ test('a mistake in the command line ends with 2, and with one JSON value where t
   }
 });
 
+test('the commands of dev print JSON wherever it is asked for', async () => {
+  for (const words of [
+    ['dev', 'status', '-o', 'json'],
+    ['dev', '-o', 'json', 'status'],
+    ['dev', 'status', '--output=json'],
+  ]) {
+    const { exitCode, json } = await keystride(words);
+    expect(exitCode, words.join(' ')).toBe(1);
+    expect(json()).toMatchObject({ running: false });
+  }
+  expect((await keystride(['dev', 'stop', '-o', 'json'])).json()).toEqual({ stopped: [] });
+  expect((await keystride(['dev', 'worker', '-o', 'json'])).json()).toMatchObject({
+    error: { message: 'no stack runs' },
+  });
+});
+
+test('a failure is one JSON value, whichever command fails', async () => {
+  const TEMPORAL_ADDRESS = '127.0.0.1:1';
+  const DATABASE_URL = 'postgres://nobody:s3cret@127.0.0.1:1/nowhere';
+  const all = {
+    SOURCE_DATABASE_URL: DATABASE_URL,
+    MONGODB_URL: 'mongodb://127.0.0.1:1',
+    LEGACY_API_URL: 'http://127.0.0.1:1',
+  };
+  const failing = [
+    ['start', 'targetSync'],
+    ['status', 'x'],
+    ['tune', 'x', '--concurrency', '2'],
+    ['skips', 'x'],
+    ['skips', 'x', 'export'],
+    ['skips', 'x', 'redrive'],
+    ['skips', 'x', 'waive', '--reason', 'r'],
+    ['verify', 'x'],
+    ['sync', 'list'],
+    ['sync', 'rewind', 'x', '--to-start'],
+    ['schedule', 'list'],
+    ['schedule', 'delete', 'x'],
+    ['demo-data', 'orders', '--count', '1'],
+    ['migrate'],
+    ['new', 'job', 'not a name'],
+  ];
+  for (let from = 0; from < failing.length; from += 3)
+    await Promise.all(
+      failing.slice(from, from + 3).map(async (words) => {
+        const environment = { TEMPORAL_ADDRESS, DATABASE_URL, ...all };
+        const { exitCode, stdout, stderr, json } = await keystride([...words, '-o', 'json'], environment);
+        expect([1, 2], words.join(' ')).toContain(exitCode);
+        const { error } = json() as { error: { type: string; message: string } };
+        expect(error, words.join(' ')).toMatchObject({
+          type: expect.any(String),
+          message: expect.any(String),
+        });
+        expect(error.type, words.join(' ')).not.toBe('Defect');
+        expect(stdout.trimEnd().split('\n'), words.join(' ')).toHaveLength(1);
+        expect(stdout + stderr).not.toContain('s3cret');
+      }),
+    );
+}, 120_000);
+
 test('a job that is not there, and parameters that are wrong, are named', async () => {
   const noJob = await keystride(['start', 'nightly', '-o', 'json']);
   expect(noJob).toMatchObject({

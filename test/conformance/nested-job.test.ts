@@ -199,7 +199,7 @@ describe.concurrent('53: an instance runs once, nested or not', () => {
     await fixture.reached('usual', 'process', 3);
     const { type, message } = await fixture.run('usual', nested, flow);
     expect(type).toBe('JobExecutionAlreadyRunning');
-    expect(message).toContain(`keystride status "${workflowId}"`);
+    expect(message).toContain(`keystride status ${workflowId}`);
     await fixture.release('usual');
     expect((await endingOf(first)).status).toBe('completed');
   });

@@ -205,3 +205,48 @@ function refusalOf(input: unknown): Error {
   }
   return expect.fail('must be refused');
 }
+
+describe('what no database keeps as it is', () => {
+  const kept = defineJob({
+    name: 'kept',
+    description: '',
+    parameters: z.object({
+      name: z.string().default(''),
+      share: z.number().default(1),
+      list: z.array(z.string()).default([]),
+      more: z.unknown().optional(),
+    }),
+    steps: {},
+  });
+  test.each([
+    [{ name: 'a\0b' }, /name: holds a zero character/u],
+    [{ name: '\ud83d' }, /name: holds half of a surrogate pair/u],
+    [{ list: ['fine', 'a\0'] }, /list\.1: holds a zero character/u],
+    [{ more: { deep: ['\udc00'] } }, /more\.deep\.0: holds half/u],
+    [{ more: { ['\0']: 1 } }, /more: one of its names holds a zero character/u],
+    [JSON.parse('{"share":9007199254740993}') as object, /share: is beyond 2\^53/u],
+    [JSON.parse('{"more":[1,1e400]}') as object, /more\.1: is beyond 2\^53/u],
+    [{ name: '\0', share: 1e300 }, /name: .*share: /u],
+  ])('is refused by name, without the value: %j', (input, message) => {
+    expect(() => parseParameters(kept, input)).toThrow(message);
+    expect(() => parseParameters(kept, input)).not.toThrow(/\0|9007199254740992/u);
+  });
+
+  test('is taken where it is whole', () => {
+    for (const input of [{ name: '\u{1f600}\u001b' }, { share: -0 }, { share: 0.1 }, { share: 2 ** 53 - 1 }])
+      expect(parseParameters(kept, input)).toMatchObject(input);
+  });
+
+  test.each([
+    ['9007199254740993', /share: is beyond 2\^53/u],
+    ['1e400', /share: /u],
+    ['0x10', /share: /u],
+    ['NaN', /share: /u],
+  ])('is refused as text, too: share=%s', (text, message) => {
+    expect(() => parseParameters(kept, parametersFromText(kept, [`share=${text}`]))).toThrow(message);
+  });
+
+  test('a failure can be sent to Temporal whatever a name holds', () => {
+    expect(() => parseParameters(kept, { '\ud800': 1 })).toThrow(/^[^\ud800-\udfff]*$/u);
+  });
+});

@@ -106,7 +106,7 @@ test('a failed execution is told once, with counters, the failure and what to do
       { step: 'items', status: 'open', read: 2, written: 2, skipped: 0, partitions: { total: 1, done: 0 } },
     ],
     next: [
-      expect.stringMatching(/^See it: keystride status fixture-/),
+      expect.stringMatching(/^See it: npx keystride status fixture-/),
       expect.stringContaining('keystride start fixture --param run=told --param date=2025-10-01'),
     ],
     uiUrl: expect.stringMatching(/^http:\/\/ui\.test\/namespaces\//),
@@ -166,7 +166,9 @@ test('a job that holds is told too, in the words of Slack', async () => {
   await until(fixture.world, handle.workflowId, 'holding', 60_000);
   const text = await waitFor(() => slackText('holds'), { what: 'the alert' });
   expect(text).toContain(`*${instanceOf('holds', 'fixtureHold')}* :large_yellow_circle: holds in step items`);
-  expect(text).toContain(`• Set aside the item that failed, and go on: keystride skip ${handle.workflowId}`);
+  expect(text).toContain(
+    `• Set aside the item that failed, and go on: npx keystride skip ${handle.workflowId}`,
+  );
   expect(text).toContain('items open: read 2 · written 2 · filtered 0 · skipped 0');
   expect(text).toMatch(/<http:\/\/ui\.test\/[^|>]*\|Temporal UI>/);
   await control(handle, 'stop', 'enough');

@@ -55,7 +55,7 @@ test('another workflow id is refused by name, and the first run is not disturbed
   );
   expect(type).toBe('JobExecutionAlreadyRunning');
   expect(message).toContain(`${instance} is running already, as workflow ${instance}`);
-  expect(message).toContain(`keystride status "${instance}"`);
+  expect(message).toContain(`keystride status ${instance}`);
   expect(await reportOf(first)).toMatchObject({ status: 'completed' });
   expect(await instances()).toEqual([{ status: 'completed', owner_workflow_id: instance, epoch: '1' }]);
   expect((await world.legacyApiStatistics()).repeatedCalls).toBe(0);

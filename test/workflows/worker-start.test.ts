@@ -93,5 +93,7 @@ test('a wrong password is told at once, and not shown', async () => {
 test('a database without the ledger is named with the command that makes it', async () => {
   const { exitCode, stderr } = await startedWith({ DATABASE_URL: world.sourceDatabaseUrl });
   expect(exitCode).toBe(1);
-  expect(stderr).toMatch(/the migration database at .* has no ledger. Run: keystride migrate/);
+  expect(stderr).toMatch(
+    /the migration database at .*: the tables of keystride are missing.* Run: npx keystride migrate/,
+  );
 });

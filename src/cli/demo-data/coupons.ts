@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { createDemoCoupons } from '../../dev/demo-data/coupons.ts';
 import { count } from '../format.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
+import { keystride } from '../called-as.ts';
 
 const help = `
 The rows go into tables coupon and member_coupon of the migration database (DATABASE_URL), where couponExchange finds
@@ -24,7 +25,7 @@ function coupons(options: KindOptions): Promise<void> {
       `${count(made.memberCoupons)} coupons, ${count(made.unused)} of them unused, ` +
       `held by ${count(made.members)} members`,
     next:
-      `keystride start couponExchange --param name="Autumn sale" --param description="For a month." ` +
+      `${keystride} start couponExchange --param name="Autumn sale" --param description="For a month." ` +
       `--param amountType=RATE --param amount=10 --param expiredCouponId=${made.couponId} --watch`,
   }));
 }

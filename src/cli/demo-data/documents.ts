@@ -15,6 +15,7 @@ import {
   seedAndReset,
   type KindOptions,
 } from './kind.ts';
+import { keystride } from '../called-as.ts';
 
 const help = `
 The rows go into the service's database (SOURCE_DATABASE_URL), where targetSync finds them. With --from, --count is the
@@ -47,10 +48,10 @@ async function documents(options: KindOptions & { from?: string }): Promise<void
     onProgress: progressOf('documents'),
   });
   const told = `${count(made.documents)} documents, ${count(made.targets)} of them to migrate`;
-  printMade(made, told, 'keystride start targetSync --watch', options);
+  printMade(made, told, `${keystride} start targetSync --watch`, options);
 }
 
 /** Makes documents. @throws CommandError with the reason and the database, without credentials */
 export async function createDocuments(options: DemoDocumentsOptions): Promise<DemoDocuments> {
-  return explained(options.sourceDatabaseUrl, () => createDemoDocuments(options));
+  return explained(options.sourceDatabaseUrl, () => createDemoDocuments(options), 'SOURCE_DATABASE_URL');
 }

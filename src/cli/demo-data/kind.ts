@@ -2,10 +2,12 @@ import { Command } from 'commander';
 import { loadConfig } from '../../config.ts';
 import type { DemoDataOptions } from '../../dev/demo-data/database.ts';
 import { withoutCredentials } from '../../environment.ts';
-import { reasonOf } from '../failures.ts';
+import { databaseProblem, reasonOf } from '../failures.ts';
+import { databaseProblemOf } from '../../stores/postgres/problems.ts';
 import { count } from '../format.ts';
 import { outputOption, wholeNumber, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
+import { keystride } from '../called-as.ts';
 
 /** The options of every kind of data. */
 export interface KindOptions extends OutputOptions {
@@ -67,15 +69,22 @@ export function progressOf(what: string): (done: number, total: number) => void 
 }
 
 /** Makes data. @throws CommandError with the reason and the database, without credentials */
-export async function explained<Made>(databaseUrl: string, make: () => Promise<Made>): Promise<Made> {
+export async function explained<Made>(
+  databaseUrl: string,
+  make: () => Promise<Made>,
+  variable = 'DATABASE_URL',
+): Promise<Made> {
   try {
     return await make();
   } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    if (databaseProblemOf(cause, { url: databaseUrl, variable }))
+      throw databaseProblem(cause, databaseUrl, variable);
     throw new CommandError(
       {
         what: reasonOf(error),
         where: withoutCredentials(databaseUrl),
-        todo: 'Correct what the message names; for missing tables run: keystride migrate',
+        todo: `Correct what the message names; for missing tables run: ${keystride} migrate`,
       },
       { cause: error, type: 'DemoData' },
     );

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { createDemoMedication } from '../../dev/demo-data/medication.ts';
 import { count } from '../format.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
+import { keystride } from '../called-as.ts';
 
 const help = `
 The rows go into table management of the migration database (DATABASE_URL), where medicationHistory finds them: members
@@ -19,6 +20,6 @@ export function medicationCommand(): Command {
 function medication(options: KindOptions): Promise<void> {
   return makeKind(options, 'rows', createDemoMedication, (made) => ({
     told: `${count(made.management)} rows of management, ${count(made.history)} of history`,
-    next: 'keystride start medicationHistory --param date=2025-10-01 --watch',
+    next: `${keystride} start medicationHistory --param date=2025-10-01 --watch`,
   }));
 }

@@ -3,6 +3,7 @@ import { createDemoOrders } from '../../dev/demo-data/orders.ts';
 import { count } from '../format.ts';
 import { wholeNumber } from '../options.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
+import { keystride } from '../called-as.ts';
 
 const help = `
 The rows go into table orders of the migration database (DATABASE_URL), where purchaseConfirmation finds them: 95 of 100
@@ -27,7 +28,7 @@ function orders({ negativeEvery, ...options }: KindOptions & { negativeEvery?: n
     (request) => createDemoOrders({ ...request, ...own }),
     (made) => ({
       told: `${count(made.orders)} orders, ${count(made.unconfirmed)} of them delivered and not confirmed`,
-      next: 'keystride start purchaseConfirmation --param deliveredBefore=2025-10-01 --watch',
+      next: `${keystride} start purchaseConfirmation --param deliveredBefore=2025-10-01 --watch`,
     }),
   );
 }

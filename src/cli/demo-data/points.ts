@@ -3,6 +3,7 @@ import { createDemoPoints } from '../../dev/demo-data/points.ts';
 import { count } from '../format.ts';
 import { wholeNumber } from '../options.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
+import { keystride } from '../called-as.ts';
 
 const help = `
 The rows go into table point_event of the migration database (DATABASE_URL), where pointSettlement finds them: accruals,
@@ -27,7 +28,7 @@ function points({ members, ...options }: KindOptions & { members?: number }): Pr
     (request) => createDemoPoints({ ...request, ...own }),
     (made) => ({
       told: `${count(made.events)} events of ${count(made.members)} members`,
-      next: 'keystride start pointSettlement --param date=2025-10-01 --watch',
+      next: `${keystride} start pointSettlement --param date=2025-10-01 --watch`,
     }),
   );
 }

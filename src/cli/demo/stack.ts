@@ -6,6 +6,7 @@ import { progressText, reporterOf, type OnProgress } from '../../dev/progress.ts
 import { isRunning, readState, type KnownAddresses, type StackState } from '../../dev/state.ts';
 import { CommandError, progressLine } from '../output.ts';
 import { Stub } from './stub.ts';
+import { keystride } from '../called-as.ts';
 
 /** What a demo or a measurement runs on. */
 export interface DemoParts {
@@ -99,7 +100,7 @@ export function configOf(addresses: KnownAddresses): DemoConfig {
   if (!temporalAddress || !databaseUrl || !sourceDatabaseUrl || !mongodbUrl || !legacyApiUrl)
     throw new CommandError({
       what: 'the running stack lacks a part',
-      todo: 'Run `keystride dev stop`, then try again.',
+      todo: `Run \`${keystride} dev stop\`, then try again.`,
     });
   const temporal =
     given.temporal?.address === temporalAddress

@@ -1,5 +1,6 @@
 import pc from 'picocolors';
-import { count, plain, shellWord } from '../format.ts';
+import { shellWord } from '../../contract/shell.ts';
+import { count, plain } from '../format.ts';
 import { printLine } from '../output.ts';
 import { colouredStatus } from '../render.ts';
 import type { MigrationRequest, MigrationResult } from './migration.ts';

@@ -2,11 +2,13 @@ import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { dayAfter, startOfDay } from '../../contract/date-expressions.ts';
 import { withSession, type Session } from '../connection.ts';
-import { count, plain, shellWord } from '../format.ts';
+import { shellWord } from '../../contract/shell.ts';
+import { count, plain } from '../format.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
 import { matchingTimes } from './clocks.ts';
 import { asFound, inputOf, instanceAt, localTime, type NextAction } from './read.ts';
+import { keystride } from '../called-as.ts';
 
 interface BackfillOptions extends OutputOptions {
   from: string;
@@ -72,7 +74,7 @@ async function backfill(scheduleId: string, options: BackfillOptions): Promise<v
   for (const { at, instance } of actions.slice(0, 20))
     printLine(`  ${localTime(at, timeZone)}  ${plain(instance ?? '')}`.trimEnd());
   if (actions.length > 20) printLine(`  … and ${count(actions.length - 20)} more`);
-  printLine(`  next  keystride schedule describe ${shellWord(scheduleId)}`);
+  printLine(`  next  ${keystride} schedule describe ${shellWord(scheduleId)}`);
 }
 
 async function start(session: Session, scheduleId: string, options: BackfillOptions): Promise<Backfilled> {
@@ -105,7 +107,7 @@ function refuse(actions: number, scheduleId: string, { from, to }: BackfillOptio
     actions === 0
       ? {
           what: `schedule ${scheduleId} has no action from ${from} to ${to}`,
-          todo: `See its times: keystride schedule describe ${shellWord(scheduleId)}`,
+          todo: `See its times: ${keystride} schedule describe ${shellWord(scheduleId)}`,
         }
       : {
           what: `schedule ${scheduleId} has ${count(actions)} actions from ${from} to ${to}`,

@@ -5,9 +5,9 @@ import { asFound, localTime } from './read.ts';
 const day = 86_400_000;
 
 /**
- * Days of the coming year whose action is lost because the clocks jump over it: at 02:00 in Berlin there is none on the
- * last Sunday of March. Temporal matches the clock on the wall, and an hour that does not exist matches nothing.
- * An hour that comes twice is no trouble: however often it matches, it is one date, and one instance.
+ * Days of the coming year whose action is lost because the clocks jump over it: at 02:30 in Berlin there is none on the
+ * last Sunday of March. Temporal matches the clock on the wall, and an hour that does not exist matches nothing; of an
+ * hour that comes twice it takes the first.
  */
 export async function lostToClocks(
   session: Session,
@@ -16,14 +16,13 @@ export async function lostToClocks(
 ): Promise<string[]> {
   const warnings: string[] = [];
   for (const jump of jumpsAhead(timeZone, Date.now(), 366)) {
+    const from = jump.at - day / 2;
     // The same weekday a week before has the same times, and an ordinary clock.
-    const usual = await matchingTimes(
-      session,
-      scheduleId,
-      new Date(jump.from - 7 * day),
-      new Date(jump.until - 7 * day),
-    );
-    const then = await matchingTimes(session, scheduleId, new Date(jump.from), new Date(jump.until));
+    const [after, until] = [new Date(from - 7 * day), new Date(from - 6 * day)];
+    const usual = await matchingTimes(session, scheduleId, after, until);
+    // A day of the clock on the wall, which is a shorter one.
+    const end = new Date(from + day - jump.minutes * 60_000);
+    const then = await matchingTimes(session, scheduleId, new Date(from), end);
     const [lost] = usual;
     // A schedule of every hour or so loses one of many.
     if (lost === undefined || then.length >= usual.length || usual.length > 3) continue;
@@ -37,9 +36,10 @@ export async function lostToClocks(
 }
 
 interface Jump {
-  /** Twelve hours before and after the change, in milliseconds. */
-  readonly from: number;
-  readonly until: number;
+  /** The moment, in milliseconds. */
+  readonly at: number;
+  /** How far the clocks are set forward. */
+  readonly minutes: number;
 }
 
 /** The changes of the clocks to a later time within so many days. */
@@ -50,18 +50,29 @@ function jumpsAhead(timeZone: string, since: number, days: number): Jump[] {
     hour: 'numeric',
     minute: 'numeric',
   });
-  const minutesOfDay = (at: number): number => {
+  /** What the clock shows, less what UTC shows, in minutes of a day. */
+  const ahead = (at: number): number => {
     const part = (type: string) =>
       Number(clock.formatToParts(at).find((one) => one.type === type)?.value ?? 0);
-    return part('hour') * 60 + part('minute');
+    return modulo(part('hour') * 60 + part('minute') - Math.floor(at / 60_000), 24 * 60);
   };
   const jumps: Jump[] = [];
   for (let at = since; at < since + days * day; at += day) {
-    // A day later the clock shows the same time, unless it was set meanwhile.
-    const moved = (minutesOfDay(at + day) - minutesOfDay(at) + 24 * 60) % (24 * 60);
-    if (moved > 0 && moved <= 12 * 60) jumps.push({ from: at, until: at + day });
+    const minutes = modulo(ahead(at + day) - ahead(at), 24 * 60);
+    if (minutes === 0 || minutes > 12 * 60) continue;
+    let [before, after] = [at, at + day];
+    while (after - before > 60_000) {
+      const middle = (before + after) / 2;
+      if (ahead(middle) === ahead(at)) before = middle;
+      else after = middle;
+    }
+    jumps.push({ at: after, minutes });
   }
   return jumps;
+}
+
+function modulo(value: number, by: number): number {
+  return ((value % by) + by) % by;
 }
 
 /**

@@ -2,10 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { Command } from 'commander';
 import { withSession, type Session } from '../connection.ts';
-import { plain, shellWord } from '../format.ts';
+import { shellWord } from '../../contract/shell.ts';
+import { plain } from '../format.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
 import { asFound, describeSchedule, type TakenAction } from './read.ts';
+import { keystride } from '../called-as.ts';
 
 interface PauseOptions extends OutputOptions {
   reason?: string;
@@ -77,9 +79,9 @@ async function trigger(scheduleId: string, { output }: OutputOptions): Promise<v
     const action = await untilTaken(session, scheduleId, taken);
     if (output === 'json') return printJson({ scheduleId, action: action ?? null });
     printLine(`triggered ${scheduleId}`);
-    if (action?.instance) printLine(`  next  keystride status ${shellWord(action.instance)} --watch`);
+    if (action?.instance) printLine(`  next  ${keystride} status ${shellWord(action.instance)} --watch`);
     printLine(
-      `  ${action?.instance ? '    ' : 'next'}  keystride schedule describe ${shellWord(scheduleId)}`,
+      `  ${action?.instance ? '    ' : 'next'}  ${keystride} schedule describe ${shellWord(scheduleId)}`,
     );
   });
 }

@@ -1,16 +1,21 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import { Command, Option } from 'commander';
+import { startOfDay } from '../../contract/date-expressions.ts';
+import { inMarkdown } from '../../contract/inert.ts';
 import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
 import { taskQueueOf } from '../../task-queues.ts';
 import { withSession, type Session } from '../connection.ts';
-import { plain, shellWord } from '../format.ts';
+import { shellWord } from '../../contract/shell.ts';
+import { plain } from '../format.ts';
 import { collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
 import { jobNamed } from '../start.ts';
 import { lostToClocks } from './clocks.ts';
+import { checkCron, surprisesOf } from './cron.ts';
 import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
+import { keystride } from '../called-as.ts';
 
 interface CreateOptions extends OutputOptions {
   cron: string[];
@@ -50,6 +55,9 @@ Overlap, when an action is due while the one before it still runs:
   cancel-other     stop what runs, gracefully; terminate-other: at once
   allow-all        run both
 
+Times are Temporal's: a day has to be right by date and by weekday, seconds and years are not taken. What would surprise
+is told when the schedule is made, with the next times.
+
 Examples:
   $ keystride schedule create purchaseConfirmation --cron "0 2 * * *" --timezone Asia/Seoul \\
       --param 'deliveredBefore={{scheduled-7d}}' --pause-on-failure
@@ -60,7 +68,11 @@ export function scheduleCreateCommand(): Command {
   return new Command('create')
     .description('make a schedule')
     .argument('<job>', 'its name, see `keystride jobs`')
-    .requiredOption('--cron <times>', 'minute hour day month weekday; repeatable', collect)
+    .requiredOption(
+      '--cron <times>',
+      'five fields: minute hour day month weekday; or @daily, @every 90m, …; repeatable',
+      collect,
+    )
     .option('--timezone <zone>', 'in which times and dates are meant, an IANA name', 'UTC')
     .option('-p, --param <name=value>', 'a parameter, which may hold date expressions; repeatable', collect)
     .option('--id <id>', "the schedule's id; otherwise the job's name")
@@ -89,7 +101,10 @@ function overlapOption(): Option {
 async function create(name: string, options: CreateOptions): Promise<void> {
   const job = jobNamed(name, 'Schedule');
   const parameters = parametersFromText(job, options.param ?? []);
-  const { timezone: timeZone, id: scheduleId = job.name } = options;
+  const { timezone: timeZone, id: scheduleId = job.name, cron } = options;
+  cron.forEach(checkCron);
+  // Temporal, too, refuses a zone that nobody knows; this names it.
+  startOfDay('2025-01-01', timeZone);
   const now = { scheduledAt: new Date(), timeZone };
   // Whatever is wrong with the parameters is said now, not at two in the morning.
   const { instance } = resolveRun(job, { parameters }, now);
@@ -99,6 +114,7 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     const created = await describeSchedule(session, scheduleId);
     const warnings = [
       ...staysTheSame(job, input, instance),
+      ...cron.flatMap(surprisesOf),
       ...(await lostToClocks(session, scheduleId, timeZone)),
     ];
     if (options.output === 'json') return printJson({ ...created, warnings });
@@ -132,7 +148,7 @@ async function createSchedule(
       workflowId: `scheduled:${scheduleId}`,
       taskQueue: taskQueueOf(config, input.job),
       args: [input],
-      staticSummary: `${input.job}, by schedule ${scheduleId}`,
+      staticSummary: inMarkdown(`${input.job}, by schedule ${scheduleId}`),
     },
     // The server keeps calendars; people look for what they have written.
     memo: { cron: options.cron },
@@ -153,7 +169,7 @@ function explained(error: unknown, scheduleId: string): unknown {
     return new CommandError(
       {
         what: `there is a schedule ${scheduleId} already`,
-        todo: `See it: keystride schedule describe ${shellWord(scheduleId)}. Give another --id, or delete it first.`,
+        todo: `Give another --id, or delete it first. See it: ${keystride} schedule describe ${shellWord(scheduleId)}`,
       },
       { cause: error, type: 'ScheduleExists', details: { scheduleId } },
     );
@@ -162,7 +178,7 @@ function explained(error: unknown, scheduleId: string): unknown {
   return new CommandError(
     {
       what: `Temporal refuses the schedule: ${plain(error.message)}`,
-      todo: 'Correct --cron or --timezone; keystride schedule create --help shows examples.',
+      todo: `Correct --cron or --timezone; ${keystride} schedule create --help shows examples.`,
     },
     { cause: error, exitCode: exitCodes.usage, type: 'ScheduleInvalid' },
   );
@@ -189,7 +205,7 @@ function announce(created: DescribedSchedule): void {
   printLine(`schedule ${created.scheduleId}${paused ? '  paused' : ''}`);
   for (const { at, instance } of next.slice(0, 3))
     printLine(`  next  ${localTime(at, timeZone)}  ${plain(instance ?? '')}`);
-  printLine(`  see   keystride schedule describe ${id}`);
-  printLine(`        keystride schedule trigger ${id}`);
-  printLine(`        keystride schedule ${paused ? 'unpause' : 'pause'} ${id}`);
+  printLine(`  see   ${keystride} schedule describe ${id}`);
+  printLine(`        ${keystride} schedule trigger ${id}`);
+  printLine(`        ${keystride} schedule ${paused ? 'unpause' : 'pause'} ${id}`);
 }

@@ -13,6 +13,7 @@ import {
 } from '../../contract/scheduled-job.ts';
 import type { Session } from '../connection.ts';
 import { CommandError } from '../output.ts';
+import { keystride } from '../called-as.ts';
 
 /** An action that is to come. */
 export interface NextAction {
@@ -101,7 +102,10 @@ export async function asFound<Result>(scheduleId: string, ask: () => Promise<Res
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;
     throw new CommandError(
-      { what: `no schedule has the id ${scheduleId}`, todo: 'See which there are: keystride schedule list' },
+      {
+        what: `no schedule has the id ${scheduleId}`,
+        todo: `See which there are: ${keystride} schedule list`,
+      },
       { cause: error, type: 'NotFound', details: { scheduleId } },
     );
   }

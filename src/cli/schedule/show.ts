@@ -2,10 +2,12 @@ import { Command } from 'commander';
 import { catalogue } from '../../contract/index.ts';
 import { scheduledJobType } from '../../contract/scheduled-job.ts';
 import { withSession, type Session } from '../connection.ts';
-import { count, duration, plain, shellWord, table } from '../format.ts';
+import { shellWord } from '../../contract/shell.ts';
+import { count, duration, plain, table } from '../format.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { CommandError, printJson, printLine } from '../output.ts';
 import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
+import { keystride } from '../called-as.ts';
 
 const listHelp = `
 Examples:
@@ -48,7 +50,7 @@ async function list(options: OutputOptions): Promise<void> {
   const schedules = await withSession(readSchedules);
   if (options.output === 'json') return printJson(schedules);
   if (schedules.length === 0)
-    return printLine('no schedules; `keystride schedule create --help` shows how to make one');
+    return printLine(`no schedules; \`${keystride} schedule create --help\` shows how to make one`);
   const rows = schedules.map(({ scheduleId, job, paused, timeZone, next: [next], last: [last], note }) => [
     scheduleId,
     job,
@@ -106,8 +108,8 @@ function show(schedule: DescribedSchedule): void {
       `  last      ${localTime(scheduledAt, timeZone)}  ${outcome ?? 'unknown'}  ${plain(instance ?? workflowId)}`,
     );
   const id = shellWord(scheduleId);
-  printLine(`  to do     keystride schedule ${paused ? 'unpause' : 'pause'} ${id}`);
-  printLine(`            keystride schedule trigger ${id}`);
+  printLine(`  to do     ${keystride} schedule ${paused ? 'unpause' : 'pause'} ${id}`);
+  printLine(`            ${keystride} schedule trigger ${id}`);
 }
 
 function parametersOf({ parameters }: DescribedSchedule): string {

@@ -7,6 +7,7 @@ import type { OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
 import { run, withLedger } from '../skips-ledger.ts';
 import { keySql, readStream, type Stream, withSource } from './streams.ts';
+import { keystride } from '../called-as.ts';
 
 interface Rewind extends OutputOptions {
   /** The first key to copy again, its first columns at least; empty for the start. */
@@ -73,7 +74,7 @@ async function isBack(client: pg.Client, stream: Stream, cursor: Cursor): Promis
 
 function refused({ stream }: Stream, why: string): CommandError {
   return new CommandError(
-    { what: `${stream} cannot be rewound to there: ${why}`, todo: 'See its offset: keystride sync list' },
+    { what: `${stream} cannot be rewound to there: ${why}`, todo: `See its offset: ${keystride} sync list` },
     { exitCode: exitCodes.usage, type: 'RewindRefused' },
   );
 }

@@ -6,6 +6,7 @@ import { migration, tableParts } from '../../stores/postgres/sql.ts';
 import { databaseProblem } from '../failures.ts';
 import { CommandError } from '../output.ts';
 import { run } from '../skips-ledger.ts';
+import { keystride } from '../called-as.ts';
 
 /** A stream as the ledger has it. */
 export interface Stream {
@@ -71,7 +72,7 @@ export async function readStream(client: pg.Client, name: string): Promise<Strea
   const found = streams.find(({ stream }) => stream === name);
   if (found) return found;
   throw new CommandError(
-    { what: `no sync has run as ${name}`, todo: 'See which streams there are: keystride sync list' },
+    { what: `no sync has run as ${name}`, todo: `See which streams there are: ${keystride} sync list` },
     { type: 'NotFound', details: { stream: name } },
   );
 }

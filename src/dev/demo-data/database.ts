@@ -72,7 +72,7 @@ function explain(error: unknown, place: string): Error {
   const reason = error instanceof AggregateError ? error.errors.map(String).join('; ') : String(error);
   const advice =
     error instanceof pg.DatabaseError && error.code === undefinedTable
-      ? ': its tables are missing, run `keystride migrate` first'
+      ? ': its tables are missing, run `npx keystride migrate` first'
       : '';
   return new Error(`Cannot fill ${place}${advice} (${reason})`, { cause: error });
 }

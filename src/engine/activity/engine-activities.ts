@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type pg from 'pg';
 import type {
   Claim,
+  ClosedJob,
   CloseJobRequest,
   CloseStepRequest,
   DescribedInstance,
@@ -26,6 +27,7 @@ import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from './item-errors.ts';
 import { claimInstance, closeInstance, holdClaim, holdInstanceAtRest, type IsOpen } from './ledger/claim.ts';
+import { alertedSteps } from './ledger/alerted-steps.ts';
 import { findInstance } from './ledger/instance.ts';
 import {
   completeStep,
@@ -255,7 +257,11 @@ async function closeStep(
 }
 
 /** Calls the job's own hook and raises the alert, neither of which must keep the instance from being released. */
-async function closeJob(resources: EngineResources, request: CloseJobRequest, context: StepContext) {
+async function closeJob(
+  resources: EngineResources,
+  request: CloseJobRequest,
+  context: StepContext,
+): Promise<ClosedJob> {
   const { ledger, registry } = resources;
   const { claim, outcome, reason } = request;
   if (outcome === 'failed') {
@@ -270,4 +276,8 @@ async function closeJob(resources: EngineResources, request: CloseJobRequest, co
   }
   await closeInstance(ledger, claim, outcome);
   if (outcome === 'failed') await alertFailure(resources, request);
+  if (outcome === 'completed') return {};
+  // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
+  const steps = await alertedSteps(ledger, claim.instance).catch(() => undefined);
+  return steps ? { steps } : {};
 }

@@ -9,7 +9,8 @@ import type {
   JobAlert,
 } from '../../contract/alerts.ts';
 import type { Claim, CloseJobRequest, PageRequest } from '../../contract/activities.ts';
-import { identifyingParameters } from '../../contract/parameters.ts';
+import { identifyingParameters, parameterToText } from '../../contract/parameters.ts';
+import { keystride, shellWord } from '../../contract/shell.ts';
 import { safeMessage } from './item-errors.ts';
 import { alertedSteps } from './ledger/alerted-steps.ts';
 import { recordDeadLetter } from './ledger/dead-letter.ts';
@@ -124,24 +125,24 @@ function nextSteps(
   steps: readonly AlertedStep[],
   start: string | undefined,
 ): string[] {
-  const id = quoted(workflowId);
+  const id = shellWord(workflowId);
   if (kind === 'notStarted')
     return [
-      `See what ${job} takes: keystride jobs`,
-      'Where a schedule is to start it, see that and correct it: keystride schedule list',
-      `When the cause is gone, start it: keystride start ${job} --param …`,
+      `See what ${job} takes: ${keystride} jobs`,
+      `Where a schedule is to start it, see that and correct it: ${keystride} schedule list`,
+      `When the cause is gone, start it with its parameters: ${keystride} start ${job}`,
     ];
   if (kind === 'holding')
     return [
-      `See it: keystride status ${id}`,
-      `When the cause is gone, try again: keystride resume ${id}`,
-      `Set aside the item that failed, and go on: keystride skip ${id} --reason "…"`,
-      `End it: keystride stop ${id}`,
+      `See it: ${keystride} status ${id}`,
+      `When the cause is gone, try again: ${keystride} resume ${id}`,
+      `Set aside the item that failed, and go on: ${keystride} skip ${id} --reason "…"`,
+      `End it: ${keystride} stop ${id}`,
     ];
   const skipped = steps.some((step) => step.skipped > 0);
   return [
-    `See it: keystride status ${id}`,
-    ...(skipped ? [`See what was skipped: keystride skips ${quoted(instance)} list`] : []),
+    `See it: ${keystride} status ${id}`,
+    ...(skipped ? [`See what was skipped: ${keystride} skips ${shellWord(instance)} list`] : []),
     ...(start === undefined
       ? []
       : [`When the cause is gone, start it again; it goes on from what has committed: ${start}`]),
@@ -154,16 +155,11 @@ function startCommand(
   { job, redrives }: Claim,
   parameters: CloseJobRequest['parameters'],
 ) {
-  if (redrives) return `keystride skips ${quoted(redrives.instance)} redrive`;
+  if (redrives) return `${keystride} skips ${shellWord(redrives.instance)} redrive`;
   const words = identifyingParameters(registry.definition(job)).flatMap((name) => {
     const value = parameters[name];
     if (value === undefined) return [];
-    return [`--param ${quoted(`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)}`];
+    return [`--param ${shellWord(`${name}=${parameterToText(value)}`)}`];
   });
-  return ['keystride start', job, ...words].join(' ');
-}
-
-/** As a shell takes it. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/u.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return [`${keystride} start`, job, ...words].join(' ');
 }

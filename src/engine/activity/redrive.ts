@@ -17,6 +17,7 @@ import { claimInstance, type IsOpen } from './ledger/claim.ts';
 import { claimRedrive, findOriginal, stepsWithSkips } from './ledger/redrive-claim.ts';
 import { countHeld } from './ledger/redriven-skips.ts';
 import type { JobRegistry } from './registry.ts';
+import { keystride, shellWord } from '../../contract/shell.ts';
 
 interface RedriveResources {
   readonly registry: JobRegistry;
@@ -93,7 +94,7 @@ function refuseWithoutKeys(registry: JobRegistry, job: string, step: string, con
   throw failure(
     'RedriveRefused',
     `${context.instance} step ${step}: its reader cannot read single items again (it has no readKeys), so its skips ` +
-      `cannot be redriven. They can be waived: keystride skips "${context.instance}" waive --reason "…"`,
+      `cannot be redriven. They can be waived: ${keystride} skips ${shellWord(context.instance)} waive --reason "…"`,
   );
 }
 

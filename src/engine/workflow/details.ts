@@ -1,9 +1,11 @@
+import { codeSpan, inMarkdown } from '../../contract/inert.ts';
 import {
   decisionText,
   type JobProgress,
   type NestedRun,
   type StepProgress,
 } from '../../contract/progress.ts';
+import { keystride, shellWord } from '../../contract/shell.ts';
 
 const barWidth = 24;
 
@@ -12,19 +14,23 @@ const decisionsShown = 3;
 
 /** What the Temporal UI shows of a run, in Markdown: bar, counts, why it waits, and what can be done. */
 export function detailsOf(progress: JobProgress): string {
-  const lines = [`**${progress.status}**${progress.reason ? `: ${progress.reason}` : ''}`];
+  const lines = [`**${progress.status}**${progress.reason ? `: ${inMarkdown(progress.reason)}` : ''}`];
   for (const step of progress.steps) lines.push('', ...stepLines(step));
-  const control = controls[progress.status];
+  const control = controls[progress.status]?.((word) =>
+    codeSpan(`${keystride} ${word} ${shellWord(progress.workflowId)}`),
+  );
   if (control) lines.push('', control);
   return lines.join('\n');
 }
 
-const controls: Partial<Record<JobProgress['status'], string>> = {
-  running:
-    'To hold it: `keystride pause ID`, or the update `pause`. To end it gracefully: `keystride stop ID`.',
-  throttled:
-    'It goes on by itself. To hold it all the same: `keystride pause ID`; to end it: `keystride stop ID`.',
-  paused: 'To go on: `keystride resume ID`, or the update `resume`.',
+/** What an operator can do, said with the command of each control. */
+const controls: Partial<Record<JobProgress['status'], (command: (control: string) => string) => string>> = {
+  running: (command) =>
+    `To hold it: ${command('pause')}, or the update \`pause\`. To end it gracefully: ${command('stop')}`,
+  throttled: (command) =>
+    `It goes on by itself. To hold it all the same: ${command('pause')}; to end it: ${command('stop')}`,
+  paused: (command) => `To go on: ${command('resume')}, or the update \`resume\``,
+  holding: (command) => `To try it again: ${command('resume')}; to end it: ${command('stop')}`,
 };
 
 function stepLines(step: StepProgress): string[] {
@@ -39,12 +45,12 @@ function stepLines(step: StepProgress): string[] {
   const partitions =
     total > 1 ? ` · partitions ${partitionsDone}/${total}${failed > 0 ? `, ${failed} failed` : ''}` : '';
   const nested = step.kind === 'job' ? (step.result as NestedRun | undefined) : undefined;
-  const run = nested ? ` · run \`${nested.workflowId}\`` : '';
+  const run = nested ? ` · run ${codeSpan(nested.workflowId)}` : '';
   const decided = (step.decisions ?? [])
     .slice(-decisionsShown)
-    .map((decision) => `- ${decisionText(decision)}`);
+    .map((decision) => `- ${inMarkdown(decisionText(decision))}`);
   return [
-    `**${step.step}** ${step.status}${bar(done, step.expected)}`,
+    `**${inMarkdown(step.step)}** ${step.status}${bar(done, step.expected)}`,
     `${counts}${partitions}${run}`,
     ...(decided.length > 0 ? ['', ...decided] : []),
   ];

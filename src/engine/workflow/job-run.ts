@@ -1,8 +1,8 @@
 import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
-import type { OpenedJob, PartitionNews } from '../../contract/activities.ts';
+import type { ClosedJob, OpenedJob, PartitionNews } from '../../contract/activities.ts';
 import { failure } from '../../contract/errors.ts';
 import type { Tuning } from '../../contract/messages.ts';
-import type { JobProgress, StepProgress } from '../../contract/progress.ts';
+import { type Counters, type JobProgress, type StepProgress, withLedger } from '../../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../../contract/states.ts';
 import { Adaptation, type Adapted } from './adaptation.ts';
 import { detailsOf } from './details.ts';
@@ -67,7 +67,7 @@ export class JobRun {
 
   constructor(job: string, carried: CarriedState | null) {
     this.job = job;
-    this.#startedAt = carried?.startedAt ?? new Date().toISOString();
+    this.#startedAt = carried?.startedAt ?? workflowInfo().startTime.toISOString();
     this.#pauseWanted = carried !== null && carried.paused !== null;
     this.#reason = carried?.paused ?? null;
     this.#tuning = carried?.tuning ?? {};
@@ -290,6 +290,19 @@ export class JobRun {
   report(step: StepProgress): void {
     this.#steps.set(step.step, step);
     this.#publish();
+  }
+
+  /** Takes over what the ledger has of each step: it is the truth, and what pages told of themselves may be old. */
+  settleFigures(closed: ClosedJob | undefined): void {
+    const known = [...this.#steps.values()];
+    for (const step of withLedger(known, closed?.steps ?? [], this.opened.policies))
+      this.#steps.set(step.step, step);
+  }
+
+  /** The same for the counters of one step. */
+  recount(step: string, counters: Counters): void {
+    const known = this.#steps.get(step);
+    if (known) this.report({ ...known, ...counters });
   }
 
   /** Ends the execution. @returns its report. */

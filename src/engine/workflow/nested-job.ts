@@ -14,6 +14,7 @@ import { ledgerWork, lookAtInstance } from './activities.ts';
 import type { JobRun } from './job-run.ts';
 import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';
+import { keystride, shellWord } from '../../contract/shell.ts';
 
 /** The workflow of a job, as `src/workflows` exports it. */
 export type JobWorkflow<Parameters> = (parameters: Parameters) => Promise<JobProgress>;
@@ -197,6 +198,6 @@ function completedBefore({ instance, workflowId, counters }: FoundInstance): Par
 function runsElsewhere(instance: string) {
   return failure(
     'JobExecutionAlreadyRunning',
-    `${instance} is running already, and not as a part of this job. See: keystride status "${instance}"`,
+    `${instance} is running already, and not as a part of this job. See: ${keystride} status ${shellWord(instance)}`,
   );
 }

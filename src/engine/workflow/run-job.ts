@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import type { Claim } from '../../contract/activities.ts';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
+import { carriedMemo } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
 import { setControls } from './controls.ts';
@@ -51,9 +52,6 @@ export interface JobFlow {
 interface Carried extends CarriedState {
   readonly claim: Claim;
 }
-
-/** The memo that carries it: a job's workflow keeps one argument, its parameters. */
-const carriedMemo = 'keystrideCarried';
 
 /**
  * Runs a job: claims its instance, follows its flow, and releases the instance, whatever happens.
@@ -139,7 +137,8 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
   await run.rested();
   const { claim, parameters: validated } = run.opened;
   const reason = withOthers(claim.instance, describeError(error), inHand, run.progress().steps);
-  await ledgerWork.closeJob({ claim, parameters: validated, outcome: 'failed', reason });
+  const closed = await ledgerWork.closeJob({ claim, parameters: validated, outcome: 'failed', reason });
+  run.settleFigures(closed);
   await run.finish('failed', reason);
   throw refused(claim.instance, error, reason);
 }
@@ -154,7 +153,7 @@ function interruptionIn(error: unknown): JobStopped | JobYielded | undefined {
 async function endStopped(run: JobRun, unexplained: string): Promise<JobProgress> {
   const { claim, parameters } = run.opened;
   const reason = run.progress().reason ?? unexplained;
-  await ledgerWork.closeJob({ claim, parameters, outcome: 'stopped', reason });
+  run.settleFigures(await ledgerWork.closeJob({ claim, parameters, outcome: 'stopped', reason }));
   return run.finish('stopped', reason);
 }
 

@@ -1,7 +1,7 @@
 import { patched } from '@temporalio/workflow';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { StepProgress } from '../../contract/progress.ts';
-import { raiseAlert } from './activities.ts';
+import { raiseAlert, readStep } from './activities.ts';
 import { failedItemsOf } from './failed-items.ts';
 import { type JobRun, JobStopped, JobYielded } from './job-run.ts';
 import type { StepReporter } from './step-reporter.ts';
@@ -36,6 +36,7 @@ export async function completeStep(
     // Whoever has paused it decides by resuming: then it is tried again, and holds when it fails once more.
     if (run.mustRest && patched('rest-before-holding')) continue;
     tellOfHolding(run, failed.message);
+    await lookAtFigures(run, step);
     await run.hold(failed.message, step, failedItemsOf(error));
   }
 }
@@ -46,6 +47,15 @@ function tellOfHolding(run: JobRun, reason: string): void {
   if (!patched('alert-when-holding')) return;
   const { job, instance } = run.opened.claim;
   raiseAlert({ kind: 'holding', job, instance, reason }).catch(() => undefined);
+}
+
+/** What its pages committed before they failed, an operator wants to see before he decides. */
+async function lookAtFigures(run: JobRun, step: string): Promise<void> {
+  const { claim, policies } = run.opened;
+  // A run that held before it looked has no such activity in its history.
+  if (policies[step]?.kind !== 'chunk' || !patched('figures-when-holding')) return;
+  const state = await readStep({ claim, step }).catch(() => undefined);
+  if (state) run.recount(step, state.counters);
 }
 
 interface Attempt {

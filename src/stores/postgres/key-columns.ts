@@ -49,7 +49,7 @@ export async function describeKey(
     [quotedTable(table)],
   );
   if (rows.length === 0)
-    throw new UnusableKey(`table ${table} does not exist in this database; run keystride migrate.`);
+    throw new UnusableKey(`table ${table} does not exist in this database; run npx keystride migrate.`);
   return key.map((name) => keyColumn(table, name, rows));
 }
 

@@ -28,8 +28,10 @@ const LOCK_NOT_AVAILABLE = '55P03';
  * Brings a database up to date: runs the numbered files of a set that it has not seen yet, in order, each in
  * a transaction of its own, and records them in `keystride.schema_migration`.
  *
- * Two starts at once are safe: the second waits for the first and finds nothing to do. Where nothing is left
- * to do, a role that may only read `keystride.schema_migration` is enough. Files recorded by a newer release
+ * Two starts at once are safe: each file is applied once, whoever of them comes first. The lock is one of the
+ * transaction, and what has been applied is read again under it: a pooler that gives each transaction another connection
+ * to the server would keep the lock of a session, or lose it. Where nothing is left to do, a role that may only read
+ * `keystride.schema_migration` is enough. Files recorded by a newer release
  * are left alone, so that old and new workers can run side by side during a deployment.
  *
  * @returns the names of the files applied by this call, in order; empty when the database was up to date
@@ -44,7 +46,7 @@ export async function migrate(connectionString: string, set: MigrationSet): Prom
   client.on('error', () => undefined);
   try {
     await client.connect();
-    return await underLock(client, () => applyMissing(client, set, files));
+    return await applyMissing(client, set, files);
   } catch (error) {
     throw explain(error, place, client.database ?? '', client.user ?? '');
   } finally {
@@ -64,20 +66,29 @@ async function readMigrationFile(directory: URL, name: string): Promise<Migratio
   return { name, text, checksum: createHash('sha256').update(text).digest('hex') };
 }
 
+/** Does something in a transaction that no other migration of this database runs beside. */
 async function underLock<Result>(client: pg.Client, work: () => Promise<Result>): Promise<Result> {
-  await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MILLISECONDS}`);
-  await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
-  // Not unlocked by hand: the lock belongs to the session, which ends right after.
-  return work();
+  await client.query('begin');
+  try {
+    await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MILLISECONDS}`);
+    await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK]);
+    const result = await work();
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  }
 }
 
 async function applyMissing(client: pg.Client, set: MigrationSet, files: MigrationFile[]): Promise<string[]> {
-  await ensureHistoryTable(client);
-  const applied = await readHistory(client, set);
-  refuseChangedFiles(files, applied);
-  const missing = files.filter((file) => !applied.has(file.name));
-  for (const file of missing) await applyFile(client, set, file);
-  return missing.map((file) => file.name);
+  const missing = await underLock(client, async () => {
+    await ensureHistoryTable(client);
+    return missingOf(files, await readHistory(client, set));
+  });
+  const applied: string[] = [];
+  for (const file of missing) if (await applyFile(client, set, file)) applied.push(file.name);
+  return applied;
 }
 
 async function ensureHistoryTable(client: pg.Client): Promise<void> {
@@ -107,7 +118,8 @@ async function readHistory(client: pg.Client, set: MigrationSet): Promise<Map<st
   return new Map(rows.map((row) => [row.name, row.checksum]));
 }
 
-function refuseChangedFiles(files: MigrationFile[], applied: Map<string, string>): void {
+/** The files that the history does not have. @throws Error when one that it has was changed since */
+function missingOf(files: MigrationFile[], applied: Map<string, string>): MigrationFile[] {
   for (const { name, checksum } of files) {
     const recorded = applied.get(name);
     if (recorded === undefined || recorded === checksum) continue;
@@ -116,20 +128,23 @@ function refuseChangedFiles(files: MigrationFile[], applied: Map<string, string>
         `${checksum.slice(0, 12)}…): restore the file and put the change into a new one with the next number`,
     );
   }
+  return files.filter(({ name }) => !applied.has(name));
 }
 
-async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFile): Promise<void> {
+/** @returns false when another migration has applied it meanwhile */
+async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFile): Promise<boolean> {
   try {
-    await client.query('begin');
-    await client.query(file.text);
-    await client.query('insert into keystride.schema_migration (set, name, checksum) values ($1, $2, $3)', [
-      set,
-      file.name,
-      file.checksum,
-    ]);
-    await client.query('commit');
+    return await underLock(client, async () => {
+      if (missingOf([file], await readHistory(client, set)).length === 0) return false;
+      await client.query(file.text);
+      await client.query('insert into keystride.schema_migration (set, name, checksum) values ($1, $2, $3)', [
+        set,
+        file.name,
+        file.checksum,
+      ]);
+      return true;
+    });
   } catch (error) {
-    await client.query('rollback').catch(() => undefined);
     throw new MigrationFileError(file.name, error);
   }
 }

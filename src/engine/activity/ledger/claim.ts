@@ -4,6 +4,7 @@ import type { Claim, JobOutcome, OpenJobRequest } from '../../../contract/activi
 import { failure } from '../../../contract/errors.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
+import { keystride, shellWord } from '../../../contract/shell.ts';
 
 /** Whether Temporal has an open run under that workflow id. It throws when Temporal cannot be asked. */
 export type IsOpen = (workflowId: string) => Promise<boolean>;
@@ -218,6 +219,6 @@ function restartRefused(instance: string, status: string) {
 export function alreadyRunning(instance: string, workflowId: string) {
   return failure(
     'JobExecutionAlreadyRunning',
-    `${instance} is running already, as workflow ${workflowId}. See: keystride status "${workflowId}"`,
+    `${instance} is running already, as workflow ${workflowId}. See: ${keystride} status ${shellWord(workflowId)}`,
   );
 }

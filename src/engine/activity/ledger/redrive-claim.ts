@@ -5,6 +5,7 @@ import { redriveKey } from '../../../contract/redrive.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
+import { keystride, shellWord } from '../../../contract/shell.ts';
 
 /** Which skips a redrive is to run: the open ones of an instance, fewer where more is said. */
 export interface SkipSelection {
@@ -115,7 +116,7 @@ async function readFamily(transaction: Transaction, instance: string): Promise<F
   if (original) return { original, redrives: members.filter((member) => member !== original) };
   throw failure(
     'JobParametersInvalid',
-    `the ledger knows no instance ${instance}, so there is nothing to redrive. See: keystride list`,
+    `the ledger knows no instance ${instance}, so there is nothing to redrive. See: ${keystride} list`,
   );
 }
 
@@ -232,6 +233,6 @@ function nothingToRedrive({ instance, step, fingerprint, keys }: SkipSelection) 
   return failure(
     'NothingToRedrive',
     `${instance} has no open skip${narrowed ? ' of those that were asked for' : ''}: there is nothing to redrive. ` +
-      `See: keystride skips "${instance}" list`,
+      `See: ${keystride} skips ${shellWord(instance)} list`,
   );
 }

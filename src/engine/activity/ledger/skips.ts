@@ -7,6 +7,7 @@ import { storableText } from '../../../stores/postgres/storable-text.ts';
 import type { Transaction } from '../../../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
 import { keepRedrivenOpen } from './redriven-skips.ts';
+import { keystride, shellWord } from '../../../contract/shell.ts';
 
 /** An item set aside. */
 export interface Skip<Item = unknown> {
@@ -153,6 +154,6 @@ async function limitExceeded(transaction: Transaction, key: PartitionKey, skips:
     'SkipLimitExceeded',
     `${key.claim.instance} step ${key.step}: ${step?.skipped ?? '?'} items are skipped and ${skips.length} more would ` +
       `exceed the limit of ${step?.skip_limit ?? '?'}. This chunk did not commit. ` +
-      `First of them: key ${first?.key}, ${first?.code}. See: keystride skips "${key.claim.instance}" list`,
+      `First of them: key ${first?.key}, ${first?.code}. See: ${keystride} skips ${shellWord(key.claim.instance)} list`,
   );
 }
