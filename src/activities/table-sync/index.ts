@@ -41,6 +41,13 @@ async function describeSync({ service, migration }: Resources, parameters: Param
     stream: `tableSync:${from}>${to}:${order.join(',')}`,
     source: syncSource({ ...rows, key: order }),
     sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
+    tables: {
+      source: { pool: service, table: from },
+      sink: { pool: migration, table: to },
+      columns: columns
+        .filter((column) => sinkColumns.some(({ name }) => name === column.to))
+        .map(({ from: name, to: written, how }) => ({ from: name, to: written, how })),
+    },
     compared: compareTables(
       { ...rows, key },
       { pool: migration, table: to, key: sinkKey },
@@ -56,7 +63,13 @@ async function describeSync({ service, migration }: Resources, parameters: Param
 /** What rows are told apart by, and what they are read in the order of. */
 function keysOf(source: TableDescription, { key: given, mode, timestamp }: Parameters) {
   const key = given.length > 0 ? given : source.uniqueKeys[0];
-  if (!key) throw invalid(`table ${source.table} has no primary key; name a unique one by the parameter key`);
+  if (!key) {
+    const [flawed] = source.flawedKeys;
+    const why = flawed ? ` (its index ${flawed.name} ${flawed.flaw})` : '';
+    throw invalid(
+      `table ${source.table} has no primary key that tells its rows apart${why}; name a unique one by the parameter key`,
+    );
+  }
   for (const name of key) columnOf(source, name);
   requireUnique(source, key);
   if (!mode.startsWith('timestamp') || timestamp === undefined) return { key, order: key };

@@ -4,12 +4,26 @@ import type { Reader } from '../../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../../contract/sync.ts';
 import type { Comparison } from '../../contract/verification.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../../engine/activity/chunks.ts';
-import { moveOffset, openOffset, readResult } from '../../engine/activity/ledger/offset.ts';
+import {
+  moveOffset,
+  noteShape,
+  openOffset,
+  readResult,
+  takeNotedShape,
+} from '../../engine/activity/ledger/offset.ts';
 import type { TaskletWork, VerificationWork } from '../../engine/activity/registry.ts';
-import { isComparable, type Moment, openTransaction, takeMoment } from '../../stores/postgres/horizon.ts';
+import {
+  isComparable,
+  type Moment,
+  openTransaction,
+  type Since,
+  takeMoment,
+} from '../../stores/postgres/horizon.ts';
 import { type KeyedRows, keysetReader } from '../../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../../stores/postgres/late-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { CopiedTables } from './copied-tables.ts';
+import { changesSince, markSink, type ShapeChanges, type StreamShape, takeShape } from './shape.ts';
 import type { Sink } from './sink.ts';
 
 /** A row on its way: every value as the text that the source renders, under the column's name in the sink. */
@@ -22,6 +36,8 @@ export interface Sync {
   readonly source: SyncSource;
   readonly sink: Sink;
   readonly compared: ComparedSync;
+  /** What is remembered of both tables, to find what changes without a row being written. */
+  readonly tables: CopiedTables;
 }
 
 /** How the two sides are compared, and what differs is put right. */
@@ -39,8 +55,8 @@ interface SyncSource {
   readonly key: readonly string[];
   /** The rows above an offset; null for all. */
   above(from: Cursor | null): Reader<SyncRow>;
-  /** The rows up to an offset that were written since a horizon. */
-  late(upTo: Cursor, since: string): Reader<SyncRow>;
+  /** The rows up to an offset that have arrived since the run before. */
+  late(upTo: Cursor, since: Since): Reader<SyncRow>;
 }
 
 /** Rows as a sync reads them. */
@@ -52,7 +68,7 @@ export function syncSource<Database, Table extends keyof Database & string, Row 
     table: rows.table,
     key: rows.key,
     above: (from) => keysetReader({ ...rows, above: () => Promise.resolve(from) }),
-    late: (upTo, since) => lateRows(rows, { upTo, since }),
+    late: (upTo, since) => lateRows(rows, upTo, since),
   };
 }
 
@@ -93,9 +109,10 @@ export function syncSteps<Parameters extends SyncParameters>(
     return writing(sync, async () => choose(await sync(), await startOf(ledger, instance)));
   };
   return {
-    begin: ({ parameters, log }) => ({
+    begin: ({ instance, parameters, log }) => ({
       run: async (transaction) => {
-        const start = await beginRun(transaction, await describe(parameters), parameters);
+        const start = await beginRun(transaction, await describe(parameters), instance, parameters);
+        for (const told of start.told ?? []) log.warn(told, { stream: start.stream });
         if (start.behind)
           log.warn(
             'a transaction of the source is open: its rows are copied by the first run after its end',
@@ -109,13 +126,17 @@ export function syncSteps<Parameters extends SyncParameters>(
     }),
     copy: (context) => copying(context, ({ source }, { from }) => source.above(from)),
     sweep: (context) =>
-      copying(context, ({ source }, { from, since }) => (from && since ? source.late(from, since) : nothing)),
-    remember: ({ instance }) => ({
+      copying(context, ({ source }, { from, since, joined = [] }) =>
+        from && since ? source.late(from, { horizon: since, joined }) : nothing,
+      ),
+    remember: ({ instance, parameters }) => ({
       run: async (transaction) => {
         const { from, since, ...start } = await startOf(ledger, instance);
-        // A run that did not sweep leaves the horizon to the next one that does.
+        const met = (await takeNotedShape(transaction, instance)) as StreamShape | null;
+        const shape = met && (await markSink((await describe(parameters)).tables, met));
+        // A run that did not sweep leaves the horizon to the next one that does, and the shape with it.
         const swept = from === null || since !== null;
-        const move = { ...start, from, horizon: swept ? start.horizon : null };
+        const move = { ...start, from, horizon: swept ? start.horizon : null, shape };
         return { moved: await moveOffset(transaction, move, { instance, step: 'copy' }) };
       },
     }),
@@ -139,23 +160,54 @@ const longOpen = 5;
 
 async function beginRun(
   transaction: Transaction,
-  { stream, source }: Sync,
+  { stream, source, tables }: Sync,
+  instance: string,
   { mode, sweepSeconds }: SyncParameters,
 ): Promise<SyncStart> {
   // Before anything is read: what commits from here on is the next run's, whether this one sees it or not.
   const moment = await takeMoment(source.pool, source.table);
-  const { cursor, horizon, sweptSecondsAgo, moves } = await openOffset(transaction, stream, {
-    ...source,
-    place: moment.place,
-  });
+  const shape = await takeShape(tables, moment, mode);
+  const offset = await openOffset(transaction, stream, { ...source, place: moment.place });
+  const { cursor, horizon, sweptSecondsAgo, moves } = offset;
   // Without a horizon that can be compared nobody knows what is missing below the offset.
-  const from = mode === 'bulk' || !horizon || !isComparable(horizon, moment) ? null : cursor;
+  const known = mode !== 'bulk' && cursor !== null && horizon !== null && isComparable(horizon, moment);
+  const changes = known ? await changesOf(tables, offset.shape as StreamShape | null, shape, horizon) : none;
+  const from = known && changes.again.length === 0 ? cursor : null;
   const due = sweptSecondsAgo === null || sweptSecondsAgo >= sweepSeconds;
   const heldBackBy = await longTransaction(source.pool, moment, horizon);
+  const told = [
+    ...changes.again.map((reason) => `${reason}: everything is copied again`),
+    ...changes.noted,
+    ...(shape.source.policies === null ? [] : [rowSecurity]),
+  ];
+  await noteShape(transaction, instance, { ...shape, told });
   return {
     ...{ stream, from, moves, horizon: moment.horizon },
     since: from && due ? horizon : null,
-    ...{ behind: heldBackBy !== null, heldBackBy },
+    ...{ behind: heldBackBy !== null, heldBackBy, joined: changes.joined, told },
+  };
+}
+
+const none: ShapeChanges = { again: [], joined: [], noted: [] };
+
+/** A policy may ask other tables, settings and functions, and nobody tells when their answers change. */
+const rowSecurity =
+  'row security decides which rows of the source the role sees: rows that it begins to show later, without a change of ' +
+  'its policies, are not found. Use a role with BYPASSRLS, or mode=bulk';
+
+async function changesOf(
+  tables: CopiedTables,
+  before: StreamShape | null,
+  now: StreamShape,
+  horizon: string,
+): Promise<ShapeChanges> {
+  if (before) return changesSince(tables, before, now, horizon);
+  return {
+    ...none,
+    noted: [
+      'how source and sink were made up at the run before is not known: columns that were added and partitions that ' +
+        'were attached before this run are not found. To be sure, rewind the stream to its start',
+    ],
   };
 }
 

@@ -19,6 +19,8 @@ export interface TableDescription {
   readonly columns: readonly TableColumn[];
   /** The columns of each unique index over whole columns of all rows, the primary key first. */
   readonly uniqueKeys: readonly (readonly string[])[];
+  /** The unique indexes that cannot serve as a key. */
+  readonly flawedKeys: readonly UniqueIndex[];
 }
 
 /**
@@ -33,30 +35,74 @@ export async function describeTable(
   where: 'source' | 'sink',
 ): Promise<TableDescription> {
   const name = quotedTable(table);
-  const { rows: columns } = await pool.query<TableColumn>(
+  const { rows: columns } = await pool.query<TableColumn & { schema: string }>(
     `SELECT attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
             attgenerated <> '' AS generated,
-            attidentity = 'a' AS "identityAlways"
-       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+            attidentity = 'a' AS "identityAlways", nspname AS schema
+       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
       WHERE attrelid = to_regclass($1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
       ORDER BY attnum`,
     [name],
   );
-  if (columns.length === 0)
-    throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
-  const { rows: keys } = await pool.query<{ columns: string[] }>(
-    `SELECT array(SELECT attname::text
-                    FROM unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
-                    JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = part.attnum
-                   WHERE place <= indnkeyatts
-                   ORDER BY place) AS columns
-       FROM pg_index
-      WHERE indrelid = to_regclass($1) AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
-        AND indimmediate
-      ORDER BY indisprimary DESC`,
-    [name],
+  if (columns.length === 0) throw invalid(await whyNone(pool, table, where));
+  refuseOwn(table, where, columns[0]?.schema ?? '');
+  const { rows: indexes } = await pool.query<UniqueIndex>(uniqueIndexes, [name]);
+  return {
+    table,
+    columns: columns.map(({ schema: _, ...column }) => column),
+    uniqueKeys: indexes.flatMap(({ columns: key, flaw }) => (flaw === null ? [key] : [])),
+    flawedKeys: indexes.filter(({ flaw }) => flaw !== null),
+  };
+}
+
+interface UniqueIndex {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** Why it does not tell every row from every other at any moment; null when it does. */
+  readonly flaw: string | null;
+}
+
+const uniqueIndexes = `
+  SELECT indexrelid::regclass::text AS name,
+         array(SELECT attname::text
+                 FROM unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+                 JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = part.attnum
+                WHERE place <= indnkeyatts
+                ORDER BY place) AS columns,
+         CASE WHEN NOT indisvalid OR NOT indisready THEN 'is not valid: REINDEX it, or make it again'
+              WHEN indpred IS NOT NULL THEN 'holds for some of the rows only (it has a WHERE)'
+              WHEN indexprs IS NOT NULL THEN 'is on an expression'
+              WHEN NOT indimmediate THEN 'is deferrable: two rows may have one key until a transaction ends'
+              WHEN indisexclusion THEN 'excludes overlaps instead of equal keys'
+              WHEN relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = indrelid)
+              THEN 'does not hold over the tables that inherit from this one: make them partitions, or copy each by itself'
+          END AS flaw
+    FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+   WHERE indrelid = to_regclass($1) AND (indisunique OR indisexclusion)
+   ORDER BY indisprimary DESC, indexrelid`;
+
+/** What there is instead of a table. */
+async function whyNone(pool: pg.Pool, table: string, where: string): Promise<string> {
+  const { rows } = await pool.query<{ kind: string }>(
+    'SELECT relkind::text AS kind FROM pg_class WHERE oid = to_regclass($1)',
+    [quotedTable(table)],
   );
-  return { table, columns, uniqueKeys: keys.map(({ columns: key }) => key) };
+  const kind = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }[rows[0]?.kind ?? ''];
+  return kind === undefined
+    ? `the ${where} has no table ${table}, or the role may not see its schema`
+    : `${table} of the ${where} is ${kind}: a sync needs a table, whose row versions tell when they were written`;
+}
+
+const catalogues: readonly string[] = ['pg_catalog', 'information_schema', 'pg_toast'];
+
+/** The catalogue is no data, and a copy over the ledger would be the end of it. */
+function refuseOwn(table: string, where: 'source' | 'sink', schema: string): void {
+  if (catalogues.includes(schema))
+    throw invalid(`${table} is of the catalogue (${schema}), which is not copied`);
+  if (where === 'sink' && schema === 'keystride')
+    throw invalid(
+      `the sink ${table} is of the ledger (schema keystride), which nobody but keystride writes to`,
+    );
 }
 
 /** @throws JobParametersInvalid when the table has no such column. */
@@ -68,11 +114,16 @@ export function columnOf({ table, columns }: TableDescription, name: string): Ta
 }
 
 /** @throws JobParametersInvalid unless these columns are a unique key of the table. */
-export function requireUnique({ table, uniqueKeys }: TableDescription, key: readonly string[]): void {
+export function requireUnique(
+  { table, uniqueKeys, flawedKeys }: TableDescription,
+  key: readonly string[],
+): void {
   const same = (other: readonly string[]) =>
     other.length === key.length && other.every((name) => key.includes(name));
   if (uniqueKeys.some(same)) return;
-  throw invalid(`(${key.join(', ')}) is no unique key of table ${table}; make a unique index on it`);
+  const flawed = flawedKeys.find(({ columns }) => same(columns));
+  const why = flawed ? `its index ${flawed.name} ${flawed.flaw}` : 'make a unique index on it';
+  throw invalid(`(${key.join(', ')}) is no unique key of table ${table}; ${why}`);
 }
 
 /** A parameter that the databases contradict. */

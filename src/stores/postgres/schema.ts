@@ -312,6 +312,11 @@ export const migrationTables = {
     key: nullable(jsonb),
     swept_at: nullable(timestamp),
     moves: defaulted(bigint),
+    shape: nullable(jsonb),
+  },
+  'keystride.met_shape': {
+    instance_key: text,
+    shape: jsonb,
   },
   'keystride.schema_migration': schemaMigration,
 } satisfies Record<string, TableDescription>;
