@@ -7,6 +7,7 @@ import { namedTables } from '../../stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
 import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
 import { compareTables } from './compare.ts';
+import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
@@ -37,7 +38,9 @@ async function describeSync({ service, migration }: Resources, parameters: Param
   const sinkColumns = typedColumns(written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const textOf = (name: string) => columns.find((column) => column.to === name)?.text ?? lacking(name);
+  const references = await referencesOf(migration, to, sinkColumns);
   return {
+    references,
     stream: `tableSync:${from}>${to}:${order.join(',')}`,
     source: syncSource({ ...rows, key: order }),
     sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),

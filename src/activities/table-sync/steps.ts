@@ -24,6 +24,8 @@ import { lateRows } from '../../stores/postgres/late-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { CopiedTables } from './copied-tables.ts';
 import { changesSince, markSink, type ShapeChanges, type StreamShape, takeShape } from './shape.ts';
+import { writePostponed, writePostponing } from './postponing.ts';
+import type { References } from './references.ts';
 import type { Sink } from './sink.ts';
 
 /** A row on its way: every value as the text that the source renders, under the column's name in the sink. */
@@ -38,6 +40,8 @@ export interface Sync {
   readonly compared: ComparedSync;
   /** What is remembered of both tables, to find what changes without a row being written. */
   readonly tables: CopiedTables;
+  /** Which rows of the sink refer to others of it; undefined where none do. */
+  readonly references?: References;
 }
 
 /** How the two sides are compared, and what differs is put right. */
@@ -102,11 +106,32 @@ export function syncSteps<Parameters extends SyncParameters>(
       writer: { write: async (rows, transaction) => (await sync()).sink.write(rows, transaction) },
     });
   const copying = (
-    { instance, parameters }: StepContext<Parameters>,
+    step: 'copy' | 'sweep',
+    { instance, epoch, parameters }: StepContext<Parameters>,
     choose: (sync: Sync, start: SyncStart) => Reader<SyncRow>,
   ) => {
     const sync = once(() => describe(parameters));
-    return writing(sync, async () => choose(await sync(), await startOf(ledger, instance)));
+    const reader = once(async () => {
+      const described = await sync();
+      const chosen = choose(described, await startOf(ledger, instance));
+      return described.references?.toItself.length ? inOneRange(chosen) : chosen;
+    });
+    return chunks<SyncRow, SyncRow>({
+      reader: later(reader),
+      processor: (row) => row,
+      writer: {
+        write: async (rows, transaction) => {
+          const to = postponingSink(await sync());
+          return to
+            ? writePostponing(to, rows, transaction, { instance, step })
+            : (await sync()).sink.write(rows, transaction);
+        },
+      },
+      afterStep: async (transaction) => {
+        const to = postponingSink(await sync());
+        if (to) await writePostponed(to, await reader(), transaction, { instance, epoch, step });
+      },
+    });
   };
   return {
     begin: ({ instance, parameters, log }) => ({
@@ -124,9 +149,9 @@ export function syncSteps<Parameters extends SyncParameters>(
         return start;
       },
     }),
-    copy: (context) => copying(context, ({ source }, { from }) => source.above(from)),
+    copy: (context) => copying('copy', context, ({ source }, { from }) => source.above(from)),
     sweep: (context) =>
-      copying(context, ({ source }, { from, since, joined = [] }) =>
+      copying('sweep', context, ({ source }, { from, since, joined = [] }) =>
         from && since ? source.late(from, { horizon: since, joined }) : nothing,
       ),
     remember: ({ instance, parameters }) => ({
@@ -234,6 +259,15 @@ function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
     });
     return made;
   };
+}
+
+function postponingSink({ sink, references, source }: Sync) {
+  return references && { sink, references, order: source.key };
+}
+
+/** In key order from its beginning: rows mostly refer to rows before them, and few have to be postponed. */
+function inOneRange<Item>({ split: _, ...reader }: Reader<Item>): Reader<Item> {
+  return { ...reader, plan: (request) => reader.plan({ ...request, partitions: 1 }) };
 }
 
 /** A reader that has to be looked up. */

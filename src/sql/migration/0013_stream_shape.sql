@@ -8,3 +8,16 @@ create table keystride.met_shape (
   instance_key text  primary key references keystride.instance on delete cascade,
   shape        jsonb not null
 );
+
+-- Rows that a sync has read and not written yet, because a row that they refer to comes later: until their step ends.
+create table keystride.postponed_row (
+  instance_key text not null,
+  step         text not null,
+  -- The row's place in the order that the step reads in.
+  cursor       text not null,
+  partition    int  not null,
+  -- In the order in which they were read, about.
+  number       bigint generated always as identity,
+  primary key (instance_key, step, cursor),
+  foreign key (instance_key, step) references keystride.step on delete cascade
+);

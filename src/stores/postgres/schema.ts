@@ -318,6 +318,13 @@ export const migrationTables = {
     instance_key: text,
     shape: jsonb,
   },
+  'keystride.postponed_row': {
+    instance_key: text,
+    step: text,
+    cursor: text,
+    partition: integer,
+    number: generated(bigint),
+  },
   'keystride.schema_migration': schemaMigration,
 } satisfies Record<string, TableDescription>;
 
