@@ -37,7 +37,9 @@ const sinkColumns = [
   { name: 'uploaded_at', type: 'timestamp with time zone' },
 ];
 
-const sink = upsertSink({ table: 'migration_target', columns: sinkColumns, key: ['ticket_key'] });
+const sinkTable = 'migration_target';
+
+const sink = upsertSink({ table: sinkTable, columns: sinkColumns, key: ['ticket_key'] });
 
 /** Two documents may have changed in one microsecond: the id always decides. */
 const keys: Readonly<Record<SyncMode, readonly ('id' | 'updated_at')[]>> = {
@@ -55,6 +57,11 @@ export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync
       stream: `targetSync:${key.join(',')}`,
       source: syncSource({ ...rows, key }),
       sink,
+      tables: {
+        source: { pool: resources.service, table: rows.table },
+        sink: { pool: resources.migration, table: sinkTable },
+        columns: sinkColumns.map(({ name }) => ({ from: name, to: name, how: '' })),
+      },
       compared: {
         comparison: compareTargets(resources),
         reader: syncSource({ ...rows, key: ['ticket_key'] }).above(null),

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from './output.ts';
+import { forgetStream } from './sync/forget.ts';
 import { listStreams } from './sync/list.ts';
 import { rewindStream } from './sync/rewind.ts';
 import { keystride } from './called-as.ts';
@@ -8,14 +9,16 @@ import { keystride } from './called-as.ts';
 const help = `
 A stream is what the runs of a sync have in common: its table, its target and the order it is read in.
 
-list    shows how far each stream has come, and how far behind its source it is
+list    shows how far each stream has come, how far behind its source it is, and what is wrong with it
 rewind  moves a stream back: the next run copies the rows from there on again, by upsert
+forget  takes a stream out of the list, for one whose table is gone: another run would copy everything again
 
 Examples:
   $ keystride sync list
   $ keystride sync rewind targetSync:id --from 5000
   $ keystride sync rewind targetSync:updated_at,id --from "2025-10-01T00:00:00Z"
-  $ keystride sync rewind targetSync:id --to-start`;
+  $ keystride sync rewind targetSync:id --to-start
+  $ keystride sync forget 'tableSync:shop.item>shop.item:id'`;
 
 interface RewindOptions extends OutputOptions {
   from?: string[];
@@ -25,7 +28,7 @@ interface RewindOptions extends OutputOptions {
 /** `keystride sync`: where the streams of targetSync and tableSync stand. */
 export function syncCommand(): Command {
   const command = new Command('sync')
-    .description('show how far syncs have come, and move them back')
+    .description('show how far syncs have come, move them back, or forget them')
     .addHelpText('after', help);
   command
     .command('list')
@@ -51,5 +54,11 @@ export function syncCommand(): Command {
         );
       return rewindStream(stream, { from, output });
     });
+  command
+    .command('forget')
+    .description('forget how far a stream has come; refused while it runs')
+    .argument('<stream>', 'as `list` shows it')
+    .addOption(outputOption())
+    .action((stream: string, options: OutputOptions) => forgetStream(stream, options));
   return command;
 }

@@ -17,6 +17,11 @@ export interface ReadPage<Item> {
   keyAt(index: number): string;
   /** The error that reading item `index` alone raised, if it did. */
   errorAt?(index: number): unknown;
+  /**
+   * How far the reader has looked, where that is not told by its last item: it found no more up to here, and the range
+   * may go on. The checkpoint follows, so that a range with little in it is not looked through again from its beginning.
+   */
+  readonly passed?: Cursor;
 }
 
 export interface ReadRequest {

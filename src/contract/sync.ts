@@ -69,6 +69,10 @@ export interface SyncStart {
   /** A transaction of the source is open for so long that its rows, and no others, will come late. */
   readonly behind: boolean;
   readonly heldBackBy: HeldBackBy | null;
+  /** Oids of partitions that have joined the source: the sweep copies all their rows. Undefined from an older build. */
+  readonly joined?: readonly string[];
+  /** What has changed since the run before without a row being written, and what follows, in words. */
+  readonly told?: readonly string[];
 }
 
 /** The oldest open transaction of a source. What the role may not see is null. */

@@ -13,13 +13,18 @@ export async function syncFlow<Parameters>(job: JobFlow, workflow: JobWorkflow<P
   await job.step('remember');
 }
 
-/** Ends only by a stop, or a poll that has failed for good. */
+/** Ends only by a stop, or a poll that has failed for good: not by a store, or by workers, that were away. */
 async function pollOnAndOn<Parameters>(job: JobFlow, workflow: JobWorkflow<Parameters>): Promise<never> {
   const parameters = { ...job.parameters, poll: undefined };
   for (;;) {
     // Any number that was never used would do; this one tells people when the poll began.
     const run = Math.floor(Date.now() / 1000);
-    await job.run('poll', workflow, { ...parameters, run } as Parameters);
+    try {
+      await job.run('poll', workflow, { ...parameters, run } as Parameters);
+    } catch (error) {
+      // The next poll goes on from the same offset: what this one has not remembered it copies again, by upsert.
+      job.outlive(error);
+    }
     await job.wait(Number(job.parameters['pollSeconds']));
   }
 }

@@ -6,7 +6,7 @@ import { createPool } from '../../src/stores/postgres/pool.ts';
 import { keystride } from '../cli/support.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { openStores, type Stores } from '../support/migration.ts';
-import { failureOf, run, startVerification, stepOf } from '../support/runs.ts';
+import { control, failureOf, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
@@ -351,6 +351,62 @@ test('a stream is listed with its lag, and rewound: by key, by time, to the star
   expect(stepOf(await sync(byTime), 'copy').read).toBe(140);
   expect(await cli('rewind', 'nothing', '--to-start')).toMatchObject({ error: { type: 'NotFound' } });
   await expectSame('shop.document');
+});
+
+test('a stream that is broken hides no other, and is forgotten', async () => {
+  const tables = ['gone', 'closed', 'fine'];
+  for (const table of tables) {
+    await onBoth(`CREATE TABLE shop.${table} (id int PRIMARY KEY)`);
+    await stores.service.query(`INSERT INTO shop.${table} VALUES (1)`);
+    await sync({ source: `shop.${table}`, mode: 'incrementing' });
+  }
+  const role = `lister_${randomUUID().replaceAll('-', '')}`;
+  await stores.service.query(`DROP TABLE shop.gone; CREATE ROLE ${role} LOGIN PASSWORD 'reader';
+    GRANT USAGE ON SCHEMA shop TO ${role}; GRANT SELECT ON shop.fine TO ${role}`);
+  const url = new URL(world.sourceDatabaseUrl);
+  url.username = role;
+  url.password = 'reader';
+  const streamOf = (table: string) => `tableSync:shop.${table}>shop.${table}:id`;
+  const cli = (words: string[], environment: object = {}) =>
+    keystride(['sync', ...words], { ...world.environment, ...environment });
+  const listed = await cli(['list', '-o', 'json'], { SOURCE_DATABASE_URL: url.href });
+  expect(listed.exitCode).toBe(0);
+  expect(listed.json()).toMatchObject({
+    streams: [
+      {
+        stream: streamOf('closed'),
+        cursor: ['1'],
+        lag: null,
+        problem: expect.stringMatching(/may not read/u),
+      },
+      { stream: streamOf('fine'), lag: { rowsAbove: 0 }, problem: null },
+      {
+        stream: streamOf('gone'),
+        cursor: ['1'],
+        lag: null,
+        problem: expect.stringMatching(/no table shop\.gone/u),
+      },
+    ],
+  });
+  const away = await cli(['list'], { SOURCE_DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' });
+  expect(away.stdout).toMatch(/shop\.fine:id +1 +unknown/u);
+  expect(away.stdout).toMatch(/does not answer/u);
+  expect((await cli(['forget', streamOf('gone'), '-o', 'json'])).json()).toMatchObject({
+    stream: streamOf('gone'),
+    forgotten: { cursor: ['1'], table: 'shop.gone' },
+  });
+  expect((await cli(['forget', streamOf('gone'), '-o', 'json'])).json()).toMatchObject({
+    error: { type: 'NotFound' },
+  });
+  const polling = { source: 'shop.fine', mode: 'incrementing', poll: 'continuous', pollSeconds: 60 };
+  const handle = await world.start('tableSync', polling);
+  await until(world, handle.workflowId, 'running');
+  const refused = await cli(['forget', streamOf('fine'), '-o', 'json']);
+  expect(refused.json()).toMatchObject({ error: { type: 'JobExecutionAlreadyRunning' } });
+  await control(handle, 'stop');
+  await reportOf(handle);
+  expect((await cli(['forget', streamOf('fine')])).stdout).toMatch(/forgotten, at 1 in shop\.fine/u);
+  await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
 });
 
 function hashOfText(text: string): string {

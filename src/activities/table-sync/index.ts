@@ -8,6 +8,7 @@ import { namedTables, tableNamed } from '../../stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
 import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
 import { compareTables } from './compare.ts';
+import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
@@ -41,10 +42,19 @@ async function describeSync({ service, migration }: Resources, given: Parameters
   const sinkColumns = typedColumns(written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const textOf = (name: string) => columns.find((column) => column.to === name)?.text ?? lacking(name);
+  const references = await referencesOf(migration, to, sinkColumns);
   return {
+    references,
     stream: `tableSync:${from}>${to}:${order.map(inList).join(',')}`,
     source: syncSource({ ...rows, key: order }),
     sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
+    tables: {
+      source: { pool: service, table: from },
+      sink: { pool: migration, table: to },
+      columns: columns
+        .filter((column) => sinkColumns.some(({ name }) => name === column.to))
+        .map(({ from: name, to: written, how }) => ({ from: name, to: written, how })),
+    },
     compared: compareTables(
       { ...rows, key },
       { pool: migration, table: to, key: sinkKey },
@@ -74,7 +84,13 @@ function named({ key, columns, drop, timestamp, ...others }: Parameters): Parame
 /** What rows are told apart by, and what they are read in the order of. */
 function keysOf(source: TableDescription, { key: given, mode, timestamp }: Parameters) {
   const key = given.length > 0 ? given : source.uniqueKeys[0];
-  if (!key) throw invalid(`table ${source.table} has no primary key; name a unique one by the parameter key`);
+  if (!key) {
+    const [flawed] = source.flawedKeys;
+    const why = flawed ? ` (its index ${flawed.name} ${flawed.flaw})` : '';
+    throw invalid(
+      `table ${source.table} has no primary key that tells its rows apart${why}; name a unique one by the parameter key`,
+    );
+  }
   for (const name of key) columnOf(source, name);
   requireUnique(source, key);
   if (!mode.startsWith('timestamp') || timestamp === undefined) return { key, order: key };

@@ -4,12 +4,28 @@ import type { Reader } from '../../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../../contract/sync.ts';
 import type { Comparison } from '../../contract/verification.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../../engine/activity/chunks.ts';
-import { moveOffset, openOffset, readResult } from '../../engine/activity/ledger/offset.ts';
+import {
+  moveOffset,
+  noteShape,
+  openOffset,
+  readResult,
+  takeNotedShape,
+} from '../../engine/activity/ledger/offset.ts';
 import type { TaskletWork, VerificationWork } from '../../engine/activity/registry.ts';
-import { isComparable, type Moment, openTransaction, takeMoment } from '../../stores/postgres/horizon.ts';
+import {
+  isComparable,
+  type Moment,
+  openTransaction,
+  type Since,
+  takeMoment,
+} from '../../stores/postgres/horizon.ts';
 import { type KeyedRows, keysetReader } from '../../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../../stores/postgres/late-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { CopiedTables } from './copied-tables.ts';
+import { changesSince, markSink, type ShapeChanges, type StreamShape, takeShape } from './shape.ts';
+import { writePostponed, writePostponing } from './postponing.ts';
+import type { References } from './references.ts';
 import type { Sink } from './sink.ts';
 
 /** A row on its way: every value as the text that the source renders, under the column's name in the sink. */
@@ -22,6 +38,10 @@ export interface Sync {
   readonly source: SyncSource;
   readonly sink: Sink;
   readonly compared: ComparedSync;
+  /** What is remembered of both tables, to find what changes without a row being written. */
+  readonly tables: CopiedTables;
+  /** Which rows of the sink refer to others of it; undefined where none do. */
+  readonly references?: References;
 }
 
 /** How the two sides are compared, and what differs is put right. */
@@ -39,8 +59,8 @@ interface SyncSource {
   readonly key: readonly string[];
   /** The rows above an offset; null for all. */
   above(from: Cursor | null): Reader<SyncRow>;
-  /** The rows up to an offset that were written since a horizon. */
-  late(upTo: Cursor, since: string): Reader<SyncRow>;
+  /** The rows up to an offset that have arrived since the run before. */
+  late(upTo: Cursor, since: Since): Reader<SyncRow>;
 }
 
 /** Rows as a sync reads them. */
@@ -52,7 +72,7 @@ export function syncSource<Database, Table extends keyof Database & string, Row 
     table: rows.table,
     key: rows.key,
     above: (from) => keysetReader({ ...rows, above: () => Promise.resolve(from) }),
-    late: (upTo, since) => lateRows(rows, { upTo, since }),
+    late: (upTo, since) => lateRows(rows, upTo, since),
   };
 }
 
@@ -86,16 +106,38 @@ export function syncSteps<Parameters extends SyncParameters>(
       writer: { write: async (rows, transaction) => (await sync()).sink.write(rows, transaction) },
     });
   const copying = (
-    { instance, parameters }: StepContext<Parameters>,
+    step: 'copy' | 'sweep',
+    { instance, epoch, parameters }: StepContext<Parameters>,
     choose: (sync: Sync, start: SyncStart) => Reader<SyncRow>,
   ) => {
     const sync = once(() => describe(parameters));
-    return writing(sync, async () => choose(await sync(), await startOf(ledger, instance)));
+    const reader = once(async () => {
+      const described = await sync();
+      const chosen = choose(described, await startOf(ledger, instance));
+      return described.references?.toItself.length ? inOneRange(chosen) : chosen;
+    });
+    return chunks<SyncRow, SyncRow>({
+      reader: later(reader),
+      processor: (row) => row,
+      writer: {
+        write: async (rows, transaction) => {
+          const to = postponingSink(await sync());
+          return to
+            ? writePostponing(to, rows, transaction, { instance, step })
+            : (await sync()).sink.write(rows, transaction);
+        },
+      },
+      afterStep: async (transaction) => {
+        const to = postponingSink(await sync());
+        if (to) await writePostponed(to, await reader(), transaction, { instance, epoch, step });
+      },
+    });
   };
   return {
-    begin: ({ parameters, log }) => ({
+    begin: ({ instance, parameters, log }) => ({
       run: async (transaction) => {
-        const start = await beginRun(transaction, await describe(parameters), parameters);
+        const start = await beginRun(transaction, await describe(parameters), instance, parameters);
+        for (const told of start.told ?? []) log.warn(told, { stream: start.stream });
         if (start.behind)
           log.warn(
             'a transaction of the source is open: its rows are copied by the first run after its end',
@@ -107,15 +149,19 @@ export function syncSteps<Parameters extends SyncParameters>(
         return start;
       },
     }),
-    copy: (context) => copying(context, ({ source }, { from }) => source.above(from)),
+    copy: (context) => copying('copy', context, ({ source }, { from }) => source.above(from)),
     sweep: (context) =>
-      copying(context, ({ source }, { from, since }) => (from && since ? source.late(from, since) : nothing)),
-    remember: ({ instance }) => ({
+      copying('sweep', context, ({ source }, { from, since, joined = [] }) =>
+        from && since ? source.late(from, { horizon: since, joined }) : nothing,
+      ),
+    remember: ({ instance, parameters }) => ({
       run: async (transaction) => {
         const { from, since, ...start } = await startOf(ledger, instance);
-        // A run that did not sweep leaves the horizon to the next one that does.
+        const met = (await takeNotedShape(transaction, instance)) as StreamShape | null;
+        const shape = met && (await markSink((await describe(parameters)).tables, met));
+        // A run that did not sweep leaves the horizon to the next one that does, and the shape with it.
         const swept = from === null || since !== null;
-        const move = { ...start, from, horizon: swept ? start.horizon : null };
+        const move = { ...start, from, horizon: swept ? start.horizon : null, shape };
         return { moved: await moveOffset(transaction, move, { instance, step: 'copy' }) };
       },
     }),
@@ -139,23 +185,54 @@ const longOpen = 5;
 
 async function beginRun(
   transaction: Transaction,
-  { stream, source }: Sync,
+  { stream, source, tables }: Sync,
+  instance: string,
   { mode, sweepSeconds }: SyncParameters,
 ): Promise<SyncStart> {
   // Before anything is read: what commits from here on is the next run's, whether this one sees it or not.
   const moment = await takeMoment(source.pool, source.table);
-  const { cursor, horizon, sweptSecondsAgo, moves } = await openOffset(transaction, stream, {
-    ...source,
-    place: moment.place,
-  });
+  const shape = await takeShape(tables, moment, mode);
+  const offset = await openOffset(transaction, stream, { ...source, place: moment.place });
+  const { cursor, horizon, sweptSecondsAgo, moves } = offset;
   // Without a horizon that can be compared nobody knows what is missing below the offset.
-  const from = mode === 'bulk' || !horizon || !isComparable(horizon, moment) ? null : cursor;
+  const known = mode !== 'bulk' && cursor !== null && horizon !== null && isComparable(horizon, moment);
+  const changes = known ? await changesOf(tables, offset.shape as StreamShape | null, shape, horizon) : none;
+  const from = known && changes.again.length === 0 ? cursor : null;
   const due = sweptSecondsAgo === null || sweptSecondsAgo >= sweepSeconds;
   const heldBackBy = await longTransaction(source.pool, moment, horizon);
+  const told = [
+    ...changes.again.map((reason) => `${reason}: everything is copied again`),
+    ...changes.noted,
+    ...(shape.source.policies === null ? [] : [rowSecurity]),
+  ];
+  await noteShape(transaction, instance, { ...shape, told });
   return {
     ...{ stream, from, moves, horizon: moment.horizon },
     since: from && due ? horizon : null,
-    ...{ behind: heldBackBy !== null, heldBackBy },
+    ...{ behind: heldBackBy !== null, heldBackBy, joined: changes.joined, told },
+  };
+}
+
+const none: ShapeChanges = { again: [], joined: [], noted: [] };
+
+/** A policy may ask other tables, settings and functions, and nobody tells when their answers change. */
+const rowSecurity =
+  'row security decides which rows of the source the role sees: rows that it begins to show later, without a change of ' +
+  'its policies, are not found. Use a role with BYPASSRLS, or mode=bulk';
+
+async function changesOf(
+  tables: CopiedTables,
+  before: StreamShape | null,
+  now: StreamShape,
+  horizon: string,
+): Promise<ShapeChanges> {
+  if (before) return changesSince(tables, before, now, horizon);
+  return {
+    ...none,
+    noted: [
+      'how source and sink were made up at the run before is not known: columns that were added and partitions that ' +
+        'were attached before this run are not found. To be sure, rewind the stream to its start',
+    ],
   };
 }
 
@@ -182,6 +259,15 @@ function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
     });
     return made;
   };
+}
+
+function postponingSink({ sink, references, source }: Sync) {
+  return references && { sink, references, order: source.key };
+}
+
+/** In key order from its beginning: rows mostly refer to rows before them, and few have to be postponed. */
+function inOneRange<Item>({ split: _, ...reader }: Reader<Item>): Reader<Item> {
+  return { ...reader, plan: (request) => reader.plan({ ...request, partitions: 1 }) };
 }
 
 /** A reader that has to be looked up. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { type RawBuilder, sql } from 'kysely';
 import type { ParametersOf } from '../../contract/job.ts';
@@ -21,6 +22,8 @@ export interface Travelling {
   readonly via: string | undefined;
   /** What is read stands for the value, and is a text whatever that was. */
   readonly masked: boolean;
+  /** The transforms that were declared for it: another text when they are others. It tells no masked text. */
+  readonly how: string;
 }
 
 /**
@@ -49,12 +52,18 @@ export function travelling(
     text: textOf(source, from, masks.get(from)),
     via: casts.get(from),
     masked: masks.has(from),
+    how: transformOf(casts.get(from), masks.get(from)),
   }));
   const twice = travellers.find(({ to }, index) =>
     travellers.slice(index + 1).some((other) => other.to === to),
   );
   if (twice) throw invalid(`two columns would be written to ${twice.to}`);
   return travellers;
+}
+
+function transformOf(cast: string | undefined, mask: string | undefined): string {
+  const text = JSON.stringify([cast ?? null, mask ?? null]);
+  return cast === undefined && mask === undefined ? '' : createHash('sha256').update(text).digest('hex');
 }
 
 function pairsOf(source: TableDescription, pairs: readonly string[]): ReadonlyMap<string, string> {

@@ -16,7 +16,12 @@ export interface Stream {
   readonly key: readonly string[];
   readonly movedAt: string;
   readonly sweptAt: string | null;
+  /** What the last run has told of what had changed without a row being written. */
+  readonly told: readonly string[];
 }
+
+/** How long one question may take the source, in seconds: then it ends the query itself. */
+export const countSeconds = 30;
 
 /** Connects to the service's database, the source, works with it alone, and closes. */
 export async function withSource<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
@@ -25,7 +30,8 @@ export async function withSource<Result>(work: (client: pg.Client) => Promise<Re
     connectionString: sourceDatabaseUrl,
     application_name: 'keystride sync',
     connectionTimeoutMillis: 5_000,
-    query_timeout: 60_000,
+    statement_timeout: countSeconds * 1000,
+    query_timeout: 2 * countSeconds * 1000,
   });
   client.on('error', () => undefined);
   try {
@@ -46,7 +52,7 @@ export async function readStreams(client: pg.Client): Promise<Stream[]> {
     client,
     migration
       .selectFrom('keystride.stream_offset')
-      .select(['stream', 'cursor', 'source', 'key', 'updated_at', 'swept_at'])
+      .select(['stream', 'cursor', 'source', 'key', 'updated_at', 'swept_at', 'shape'])
       .where('source', 'is not', null)
       .orderBy('stream'),
   );
@@ -57,6 +63,7 @@ export async function readStreams(client: pg.Client): Promise<Stream[]> {
     key: row.key as string[],
     movedAt: isoTime(row.updated_at) ?? '',
     sweptAt: isoTime(row.swept_at),
+    told: (row.shape as { readonly told?: readonly string[] } | null)?.told ?? [],
   }));
 }
 
@@ -98,7 +105,7 @@ export async function keySql(client: pg.Client, { table, key }: Stream, width = 
   if (names.some((name) => !types.has(name)))
     throw new CommandError({
       what: `the source has no table ${table} with the columns ${key.join(', ')} any more`,
-      todo: 'Check SOURCE_DATABASE_URL.',
+      todo: `Check SOURCE_DATABASE_URL, or forget the stream: ${keystride} sync forget STREAM`,
     });
   return {
     table: quotedTable,

@@ -64,6 +64,8 @@ export class Pipeline {
   #reading = false;
   #readEnded = false;
   #readAfter: Cursor | null;
+  /** How far the reader has looked without finding more, while no chunk has committed that. */
+  #passed: Cursor | undefined;
   #chunks: PreparedChunk[] = [];
   #committing = false;
   #endCommitted = false;
@@ -130,6 +132,7 @@ export class Pipeline {
     if (this.#stopping === 'pageOver' && !this.#time.allowsChunk) this.#leaveWaiting();
     this.#startItems();
     this.#formChunks();
+    this.#markPassed();
     if (!this.#committing && this.#chunks[0]) void this.#commitFirst(this.#chunks[0]);
     if (this.#wantsMore()) void this.#readMore();
     if (this.#isIdle()) this.#finish();
@@ -186,8 +189,10 @@ export class Pipeline {
       });
       const count = page.items.length;
       this.#queue.push(page);
-      if (count > 0) this.#readAfter = page.cursorAt(count - 1);
-      this.#readEnded = count < limit || sameCursor(this.#readAfter, range.upper);
+      this.#passed = page.passed;
+      if (page.passed) this.#readAfter = page.passed;
+      else if (count > 0) this.#readAfter = page.cursorAt(count - 1);
+      this.#readEnded = (count < limit && !page.passed) || sameCursor(this.#readAfter, range.upper);
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
     } finally {
@@ -258,6 +263,15 @@ export class Pipeline {
       const chunk = chunkOf(slices, this.#readEnded && this.#queue.length === 0);
       this.#chunks.push(this.#prepare(chunk, slices));
     }
+  }
+
+  /** Where nothing waits to commit, a chunk without items moves the checkpoint to where the reader has looked. */
+  #markPassed(): void {
+    const cursor = this.#passed;
+    if (cursor === undefined || this.#readEnded || this.#gap) return;
+    if (this.#queue.length > 0 || this.#chunks.length > 0) return;
+    this.#passed = undefined;
+    this.#chunks.push(this.#prepare({ ...chunkOf([], false), cursor }, []));
   }
 
   #prepare(chunk: Chunk, slices: readonly Slice[]): PreparedChunk {

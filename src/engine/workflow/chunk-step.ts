@@ -33,7 +33,7 @@ export async function runChunkStep(
       const window = new PartitionWindow(run, request, policy, partitions, reporter);
       await window.run();
       if (window.failures.length > 0)
-        throw new PartitionsFailed(window.failures.join(' | '), window.failedItems);
+        throw new PartitionsFailed(window.failures.join(' | '), window.failedItems, window.away);
       if (window.throttled) await gate.untilOpen(window.throttled);
     }
     const { counters, unfinished = [] } = await ledgerWork.closeStep(request);

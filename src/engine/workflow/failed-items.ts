@@ -5,10 +5,13 @@ import type { FailedItem } from '../../contract/activities.ts';
 export class PartitionsFailed extends Error {
   override readonly name = 'PartitionsFailed';
   readonly items: readonly string[];
+  /** Whether each of them failed because a store, or every worker, was away. */
+  readonly away: boolean;
 
-  constructor(message: string, items: readonly string[]) {
+  constructor(message: string, items: readonly string[], away: boolean) {
     super(message);
     this.items = items;
+    this.away = away;
   }
 }
 

@@ -12,6 +12,7 @@ import { chunkBoundsOf, type ChunkPolicy } from '../../contract/policy.ts';
 import { addCounters, noCounters } from '../../contract/progress.ts';
 import { partition as partitionWorkflow } from '../../workflows/partition.ts';
 import { findDivisible, ledgerWork, readStep } from './activities.ts';
+import { wasAway } from './away.ts';
 import { failedItemOf } from './failed-items.ts';
 import type { JobRun } from './job-run.ts';
 import { runPages } from './run-pages.ts';
@@ -48,6 +49,8 @@ interface Running {
 export class PartitionWindow {
   readonly failures: string[] = [];
   readonly failedItems: string[] = [];
+  /** Whether each failure says that a store, or every worker, was away. */
+  away = true;
   /** A page was held back, and the others have come to rest for it; undefined when none was. */
   throttled: Throttled | undefined;
   readonly #run: JobRun;
@@ -227,6 +230,7 @@ export class PartitionWindow {
     // Named by its type: that is what people look for, and the step's own failure says only that it failed.
     const told = [failureTypeOf(error), describeError(error)].filter(Boolean).join(': ');
     this.failures.push(`partition ${partition}: ${told}`);
+    this.away &&= wasAway(error);
     const item = failedItemOf(error);
     if (item !== undefined) this.failedItems.push(item);
     this.#reporter.partitionFailed();

@@ -12,6 +12,7 @@ import { describeError, failure, failureTypeOf } from '../../contract/errors.ts'
 import { carriedMemo } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
+import { awayDetails, wasAway } from './away.ts';
 import { setControls } from './controls.ts';
 import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
@@ -46,6 +47,13 @@ export interface JobFlow {
   ): Promise<StepProgress>;
   /** Waits so many seconds, or until an operator wants something: a flow that polls does so between two rounds. */
   wait(seconds: number): Promise<void>;
+  /**
+   * For a flow that goes on and on: takes a failure of `step` or `run` that says no more than that a store, or every
+   * worker, was away, so that the flow may try again later. Nothing is lost by that: what failed is done by then or not.
+   *
+   * @throws any other failure.
+   */
+  outlive(error: unknown): void;
 }
 
 /** What a run hands to the one that continues it. */
@@ -80,6 +88,7 @@ export async function runJob(
         step: (name) => runStep(run, name),
         run: (name, workflow, given) => runNestedJob(run, name, workflow, given),
         wait: (seconds) => waitBetween(run, seconds),
+        outlive: (error) => outlive(run, error),
       });
       run.endFlow();
     } catch (error) {
@@ -95,6 +104,13 @@ export async function runJob(
   if (report.status === 'stopped' && root.consideredCancelled)
     throw new CancelledFailure('stopped by a cancellation');
   return report;
+}
+
+function outlive(run: JobRun, error: unknown): void {
+  // A run that ended by it before goes on ending by it when it is replayed.
+  if (!wasAway(error) || !patched('outlive-what-was-away')) throw error;
+  // A nested job that completes asks for this itself; of those that fail there may be many.
+  if (workflowInfo().continueAsNewSuggested) run.requestYield();
 }
 
 async function open(run: JobRun, job: string, parameters: unknown, carried: Carried | null): Promise<void> {
@@ -180,5 +196,7 @@ function continueRun(run: JobRun, parameters: unknown): Promise<never> {
 /** A failure with everything that matters in its own message: that is what `temporal workflow describe` shows. */
 function refused(where: string, error: unknown, message = describeError(error)): ApplicationFailure {
   const type = failureTypeOf(error) ?? 'StepFailed';
-  return failure(type, message.startsWith(where) ? message : `${where}: ${message}`);
+  return failure(type, message.startsWith(where) ? message : `${where}: ${message}`, {
+    details: awayDetails(error),
+  });
 }

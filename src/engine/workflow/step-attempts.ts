@@ -2,6 +2,7 @@ import { patched } from '@temporalio/workflow';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { StepProgress } from '../../contract/progress.ts';
 import { raiseAlert, readStep } from './activities.ts';
+import { awayDetails } from './away.ts';
 import { failedItemsOf } from './failed-items.ts';
 import { type JobRun, JobStopped, JobYielded } from './job-run.ts';
 import type { StepReporter } from './step-reporter.ts';
@@ -100,5 +101,7 @@ function stepFailure(instance: string, step: string, error: unknown) {
   const type = failureTypeOf(error) ?? 'StepFailed';
   const message = describeError(error);
   const told = failedStep(instance, step);
-  return failure(type, message.startsWith(told) ? message : `${told}. ${message}`);
+  return failure(type, message.startsWith(told) ? message : `${told}. ${message}`, {
+    details: awayDetails(error),
+  });
 }

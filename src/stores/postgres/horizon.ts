@@ -18,6 +18,8 @@ export interface Moment {
   readonly next: string;
   /** Which table of which database this is: horizons of another place, or of a database that was set back, mean nothing. */
   readonly place: string;
+  /** How far the database has been written, in bytes, as text. It only goes back where the database was set back. */
+  readonly written: string;
 }
 
 /** Row versions carry 32 bits of their transaction: farther back than this they cannot be told from new ones. */
@@ -25,10 +27,16 @@ const farthestBack = 2n ** 31n - 1_000_000n;
 
 /** Takes the present moment of a table. Read nothing before it that is to be seen from it. */
 export async function takeMoment(pool: pg.Pool, table: string): Promise<Moment> {
-  // The time line changes when a standby is promoted, which may have lost transactions whose numbers it gives again.
+  // The time line changes when a standby is promoted, which may have lost transactions whose numbers it gives again. The
+  // control file learns of it with the next checkpoint only; the name of the present log file has it at once.
   const { rows } = await pool.query<Moment>(
     `SELECT pg_snapshot_xmin(snapshot)::text AS horizon, pg_snapshot_xmax(snapshot)::text AS next,
-            concat_ws('/', system_identifier, timeline_id, pg_database.oid, to_regclass($1)::oid) AS place
+            concat_ws('/', system_identifier,
+                      CASE WHEN pg_is_in_recovery() THEN timeline_id
+                           ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+                      pg_database.oid, to_regclass($1)::oid) AS place,
+            pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+                            '0/0')::text AS written
        FROM pg_current_snapshot() AS snapshot, pg_control_system(), pg_control_checkpoint(), pg_database
       WHERE datname = current_database()`,
     [quotedTable(table)],
@@ -37,19 +45,46 @@ export async function takeMoment(pool: pg.Pool, table: string): Promise<Moment> 
   return rows[0];
 }
 
+/** What is remembered of a moment to see that the database has been set back since. */
+export type MomentMark = Pick<Moment, 'next' | 'written'>;
+
 /** Whether row versions of now can be compared with an earlier horizon. */
-export function isComparable(earlier: string, { next }: Moment): boolean {
+export function isComparable(earlier: string, { next }: Pick<Moment, 'next'>): boolean {
   const back = BigInt(next) - BigInt(earlier);
   return back >= 0n && back < farthestBack;
 }
 
+/** Whether a database has been set back to before a moment: a backup was restored, a disk's snapshot started again. */
+export function isSetBack(before: MomentMark, now: MomentMark): boolean {
+  return BigInt(now.next) < BigInt(before.next) || BigInt(now.written) < BigInt(before.written);
+}
+
+/** The present moment of a database that rows are written to, as the text of an `xid8`. */
+export async function presentTransaction(pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ oldest: string }>(
+    'SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS oldest',
+  );
+  return rows[0]?.oldest ?? '0';
+}
+
+/** What to look for below a cursor. */
+export interface Since {
+  /** The horizon of the run before: see `Moment`. */
+  readonly horizon: string;
+  /** The oids of partitions and children that the table did not have then: all their rows are new to it. */
+  readonly joined: readonly string[];
+}
+
 /**
- * The condition that a row version was written by a transaction that had not completed at a horizon, or began later.
- * A savepoint's number is above that of its transaction, so rows written inside of one are found too.
+ * The condition that a row version was written by a transaction that had not completed at a horizon, or began later; or
+ * came with a partition. A savepoint's number is above that of its transaction, so rows written inside of one are found
+ * too.
  */
-export function writtenSince(table: string, horizon: string): RawBuilder<SqlBool> {
+export function arrivedSince(table: string, { horizon, joined }: Since): RawBuilder<SqlBool> {
   const low32 = String(BigInt.asUintN(32, BigInt(horizon)));
-  return sql<SqlBool>`age(${columnIn(table, 'xmin')}) <= age(${low32}::text::xid)`;
+  const written = sql<SqlBool>`age(${columnIn(table, 'xmin')}) <= age(${low32}::text::xid)`;
+  if (joined.length === 0) return written;
+  return sql<SqlBool>`(${written} or ${columnIn(table, 'tableoid')} = any(${joined}::text[]::oid[]))`;
 }
 
 /** The transaction that a moment's horizon is: null when it has ended meanwhile, or none was open. */

@@ -26,36 +26,67 @@ interface Attribute {
   readonly type: string;
   readonly required: boolean;
   readonly collation: string | null;
+  /** A NOT NULL constraint of it, of the table or of one below it, that old rows were never checked against. */
+  readonly unchecked: string | null;
+  /** Whether other tables inherit from this one. */
+  readonly inherited: boolean;
 }
 
 /**
  * Looks a key's columns up in the catalogue.
  *
- * @throws UnusableKey for an unknown table or column, and for a nullable column: comparing with NULL is neither
- * true nor false, so its rows would silently be left out.
+ * @throws UnusableKey for an unknown table or column; for a nullable column, one that is so in a partition alone or that
+ * nobody has checked among them: comparing with NULL is neither true nor false, so its rows would silently be left out;
+ * and for a table that others inherit from: no index tells whether they repeat its keys.
  */
 export async function describeKey(
   pool: pg.Pool,
   table: string,
   key: readonly string[],
 ): Promise<readonly KeyColumn[]> {
-  const { rows } = await pool.query<Attribute>(
-    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required,
-            quote_ident(nspname) || '.' || quote_ident(collname) AS collation
-       FROM pg_attribute
-       LEFT JOIN pg_collation ON pg_collation.oid = attcollation
-       LEFT JOIN pg_namespace ON pg_namespace.oid = collnamespace
-      WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    [quotedTable(table)],
-  );
+  const { rows } = await pool.query<Attribute>(attributesQuery, [quotedTable(table)]);
   if (rows.length === 0)
     throw new UnusableKey(`table ${table} does not exist in this database; run npx keystride migrate.`);
+  if (rows[0]?.inherited)
+    throw new UnusableKey(
+      `other tables inherit from ${table}, and a unique key of it holds in each of them alone: a key that two of them ` +
+        'have would be left out. Make them partitions of a partitioned table, or page over each by itself.',
+    );
   return key.map((name) => keyColumn(table, name, rows));
 }
+
+const attributesQuery = `
+  WITH RECURSIVE family (id) AS (
+    SELECT to_regclass($1)::oid
+    UNION
+    SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = id
+  )
+  SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
+         quote_ident(nspname) || '.' || quote_ident(collname) AS collation,
+         below.required, below.unchecked,
+         relkind = 'r' AND (SELECT count(*) > 1 FROM family) AS inherited
+    FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = attrelid
+    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    LEFT JOIN pg_namespace ON pg_namespace.oid = collnamespace
+    CROSS JOIN LATERAL (
+      SELECT bool_and(member.attnotnull AND conname IS NULL) AS required,
+             min(format('%s of %s', conname, conrelid::regclass)) FILTER (WHERE conname IS NOT NULL) AS unchecked
+        FROM family
+        JOIN pg_attribute AS member ON member.attrelid = id AND member.attname = pg_attribute.attname
+        LEFT JOIN pg_constraint ON conrelid = id AND contype = 'n' AND NOT convalidated
+                               AND conkey = ARRAY[member.attnum]) AS below
+   WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
 
 function keyColumn(table: string, name: string, attributes: readonly Attribute[]): KeyColumn {
   const column = attributes.find((attribute) => attribute.name === name);
   if (!column) throw new UnusableKey(`table ${table} has no column ${name} to page by.`);
+  if (column.unchecked !== null) {
+    throw new UnusableKey(
+      `column ${table}.${name} is NOT NULL by the constraint ${column.unchecked}, which is NOT VALID: old rows may have a ` +
+        'null key, and would be left out. Check them: ALTER TABLE … VALIDATE CONSTRAINT …',
+    );
+  }
   if (!column.required) {
     throw new UnusableKey(
       `column ${table}.${name} may be null, and rows with a null key would be left out; page by a column that is NOT NULL.`,

@@ -1,84 +1,84 @@
-import { sql } from 'kysely';
-import { type Cursor, cursorOf } from '../../contract/cursor.ts';
-import type { ReadPlan, Reader } from '../../contract/reader.ts';
-import { writtenSince } from './horizon.ts';
-import { inRange, keyAlias, type KeyColumn } from './key-columns.ts';
+import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import type { ReadPage, ReadPlan, Reader, ReadRequest } from '../../contract/reader.ts';
+import { arrivedSince, type Since } from './horizon.ts';
+import type { KeyColumn } from './key-columns.ts';
+import { KeyWindows, type Window } from './key-windows.ts';
 import { describedOnce, type KeyedRows, keysetReader } from './keyset-reader.ts';
 
-/** What to look for below a cursor. */
-interface Lateness {
-  /** What was copied up to here, inclusive. */
-  readonly upTo: Cursor;
-  /** The horizon of the copy: see `Moment`. */
-  readonly since: string;
-}
+/** How long a plan looks, and how long a read does that finds nothing, in milliseconds. */
+const lookMs = 2_000;
 
 /**
- * Reads the rows below a cursor that were written since a horizon: those whose transaction committed after the cursor
- * had passed their key, however long ago it took the key, and those that were changed.
+ * Reads the rows up to a cursor, inclusive, that have arrived since a horizon: those whose transaction committed after
+ * the cursor had passed their key, however long ago it took the key; those that were changed; those that came with a
+ * partition.
  *
- * Planning looks at every row below the cursor once, in the database, and returns the range that the late ones are in:
- * usually none, or a narrow one close to the cursor.
+ * It looks at every row below the cursor once, inside the database, in windows of the key, and reads those alone that
+ * it looks for. However long that takes: a read ends after two seconds and says how far it has looked, and no query
+ * outlasts its window's time in the database. A plan that comes to the end in its own two seconds knows where the late
+ * rows are: usually nowhere.
  */
 export function lateRows<Database, Table extends keyof Database & string, Row>(
   rows: KeyedRows<Database, Table, Row>,
-  { upTo, since }: Lateness,
+  upTo: Cursor,
+  since: Since,
 ): Reader<Row> {
-  const late = { ...rows, query: rows.query.where(writtenSince(rows.table, since)) };
+  const arrived = arrivedSince(rows.table, since);
+  const late = keysetReader({ ...rows, query: rows.query.where(arrived), again: rows.query });
   const keyColumns = describedOnce(rows);
+  // What the step's own query leaves out must not make a window long.
+  const looked = { ...rows, query: rows.query.clearWhere() };
+  const windowsOf = (columns: readonly KeyColumn[]) => new KeyWindows(looked, columns, arrived);
+  let windows: KeyWindows<Database, Table, Row> | undefined;
+  /** A window of which more is to be read behind this key. */
+  let rest: { readonly after: string; readonly window: Window } | undefined;
+
+  const nextWindow = async (from: Cursor | null, { range, signal }: ReadRequest): Promise<Window> => {
+    windows ??= windowsOf(await keyColumns());
+    return windows.find({ lower: from, upper: range.upper ?? upTo }, lookMs, signal);
+  };
   return {
-    ...keysetReader({ ...late, again: rows.query }),
-    plan: async () => planLate(late, await keyColumns(), upTo),
+    plan: async ({ signal }) => planLate(windowsOf(await keyColumns()), upTo, signal),
+    ...(late.problems ? { problems: late.problems.bind(late) } : {}),
+    ...(late.readKeys ? { readKeys: late.readKeys.bind(late) } : {}),
+    read: async (request) => {
+      const from = request.after ?? request.range.lower;
+      const window =
+        rest !== undefined && rest.after === JSON.stringify(from)
+          ? { ...rest.window, start: from }
+          : await nextWindow(from, request);
+      const range: KeyRange = { lower: window.start, upper: window.end };
+      const page = window.arrived > 0 ? await late.read({ ...request, range, after: null }) : nothing<Row>();
+      const full = page.items.length === request.limit;
+      rest = full ? { after: JSON.stringify(page.cursorAt(request.limit - 1)), window } : undefined;
+      return full ? page : { ...page, passed: window.end };
+    },
   };
 }
 
 async function planLate<Database, Table extends keyof Database & string, Row>(
-  late: KeyedRows<Database, Table, Row>,
-  columns: readonly KeyColumn[],
+  windows: KeyWindows<Database, Table, Row>,
   upTo: Cursor,
+  signal: AbortSignal,
 ): Promise<ReadPlan> {
-  const below = inRange(late.query, columns, { lower: null, upper: upTo })
-    .clearSelect()
-    .select(columns.map(({ reference }, index) => reference.as(keyAlias(index))))
-    .compile();
-  const names = columns.map((_, index) => keyAlias(index));
-  const end = (direction: string) =>
-    `(SELECT array[${names.map((name) => `${name}::text`).join(', ')}] FROM late
-       ORDER BY ${names.map((name) => `${name} ${direction}`).join(', ')} LIMIT 1)`;
-  const { rows } = await late.pool.query<{ rows: number; first: string[] | null; last: string[] | null }>(
-    `WITH late AS MATERIALIZED (${below.sql})
-     SELECT (SELECT count(*)::int FROM late) AS rows, ${end('ASC')} AS first, ${end('DESC')} AS last`,
-    [...below.parameters],
-  );
-  const [found] = rows;
-  if (!found?.first || !found.last) return { ranges: [], expected: 0 };
-  const lower = await keyBefore(late, columns, found.first);
-  return { ranges: [{ lower, upper: cursorOf(found.last) }], expected: found.rows };
+  const until = performance.now() + lookMs;
+  let from: Cursor | null = null;
+  let range: KeyRange | undefined;
+  let expected = 0;
+  for (;;) {
+    const window = await windows.next({ lower: from, upper: upTo }, signal);
+    if (window.arrived > 0) range = { lower: range ? range.lower : from, upper: window.end };
+    expected += window.arrived;
+    if (window.last) return { ranges: range ? [range] : [], expected };
+    if (performance.now() > until)
+      return { ranges: [{ lower: range ? range.lower : window.end, upper: upTo }], expected: null };
+    from = window.end;
+  }
 }
 
-/**
- * The highest key of a table below the one that these values begin; null when there is none.
- *
- * @param values of the key's columns, of the first of them at least.
- */
-async function keyBefore<Database, Table extends keyof Database & string, Row>(
-  { pool, query }: KeyedRows<Database, Table, Row>,
-  columns: readonly KeyColumn[],
-  values: readonly string[],
-): Promise<Cursor | null> {
-  const given = columns.slice(0, values.length);
-  const list = (parts: readonly unknown[]) => sql.join([...parts]);
-  const before = query
-    .clearWhere()
-    .clearSelect()
-    .select(sql<string[]>`array[${list(columns.map(({ reference }) => sql`${reference}::text`))}]`.as('key'))
-    .where(
-      sql<boolean>`(${list(given.map(({ reference }) => reference))}) <
-        (${list(given.map(({ type }, index) => sql`${values[index]}::${type}`))})`,
-    )
-    .orderBy(list(columns.map(({ reference }) => sql`${reference} desc`)))
-    .limit(1)
-    .compile();
-  const { rows } = await pool.query<{ key: string[] }>(before.sql, [...before.parameters]);
-  return rows[0] ? cursorOf(rows[0].key) : null;
+function nothing<Row>(): ReadPage<Row> {
+  const none = () => {
+    throw new Error('a page without items has no keys');
+  };
+  return { items: [], cursorAt: none, keyAt: none };
 }

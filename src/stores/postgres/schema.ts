@@ -312,6 +312,18 @@ export const migrationTables = {
     key: nullable(jsonb),
     swept_at: nullable(timestamp),
     moves: defaulted(bigint),
+    shape: nullable(jsonb),
+  },
+  'keystride.met_shape': {
+    instance_key: text,
+    shape: jsonb,
+  },
+  'keystride.postponed_row': {
+    instance_key: text,
+    step: text,
+    cursor: text,
+    partition: integer,
+    number: generated(bigint),
   },
   'keystride.schema_migration': schemaMigration,
 } satisfies Record<string, TableDescription>;

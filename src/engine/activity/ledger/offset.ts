@@ -22,6 +22,8 @@ export interface StreamOffset {
   readonly sweptSecondsAgo: number | null;
   /** Counts the changes of this offset. */
   readonly moves: number;
+  /** The shape that the run met which moved the horizon last; null when it was not looked at. */
+  readonly shape: unknown;
 }
 
 /** The offset of a stream, in the source that it is read from now. In another source it begins anew. */
@@ -42,12 +44,14 @@ export async function openOffset(
           // A stream that has no place yet was filled by a release that did not know where it was.
           cursor: sql`case when stream_offset.place = excluded.place then stream_offset.cursor end`,
           horizon: sql`case when stream_offset.place = excluded.place then stream_offset.horizon end`,
+          shape: sql`case when stream_offset.place = excluded.place then stream_offset.shape end`,
         }),
       )
       .returning([
         'cursor',
         'horizon',
         'moves',
+        'shape',
         sql<number | null>`extract(epoch from now() - swept_at)::float8`.as('swept'),
       ]),
   );
@@ -56,7 +60,27 @@ export async function openOffset(
     horizon: row?.horizon ?? null,
     sweptSecondsAgo: row?.swept ?? null,
     moves: Number(row?.moves ?? 0),
+    shape: row?.shape ?? null,
   };
+}
+
+/** Notes the shape that a run has met when it began. */
+export async function noteShape(transaction: Transaction, instance: string, shape: unknown): Promise<void> {
+  const noted = JSON.stringify(shape);
+  await transaction.run(
+    migration
+      .insertInto('keystride.met_shape')
+      .values({ instance_key: instance, shape: noted })
+      .onConflict((conflict) => conflict.column('instance_key').doUpdateSet({ shape: noted })),
+  );
+}
+
+/** The shape that a run has met; null when it began before shapes were noted. It is forgotten with this. */
+export async function takeNotedShape(transaction: Transaction, instance: string): Promise<unknown> {
+  const [row] = await transaction.run(
+    migration.deleteFrom('keystride.met_shape').where('instance_key', '=', instance).returning('shape'),
+  );
+  return row?.shape ?? null;
 }
 
 /** What a run has read, from where the stream stood when it began. */
@@ -67,6 +91,8 @@ export interface StreamMove {
   readonly from: Cursor | null;
   /** The new horizon; null leaves the one that is there. */
   readonly horizon: string | null;
+  /** What was met together with the horizon. */
+  readonly shape: unknown;
 }
 
 /**
@@ -77,7 +103,7 @@ export interface StreamMove {
  */
 export async function moveOffset(
   transaction: Transaction,
-  { stream, moves, from, horizon }: StreamMove,
+  { stream, moves, from, horizon, shape }: StreamMove,
   place: { readonly instance: string; readonly step: string },
 ): Promise<boolean> {
   const cursor = (await endOfStep(transaction, place)) ?? encodeCursor(from);
@@ -86,7 +112,9 @@ export async function moveOffset(
       .updateTable('keystride.stream_offset')
       .set({
         cursor,
-        ...(horizon === null ? {} : { horizon, swept_at: sql<string>`now()` }),
+        ...(horizon === null
+          ? {}
+          : { horizon, shape: shape === null ? null : JSON.stringify(shape), swept_at: sql<string>`now()` }),
         moves: sql<string>`moves + 1`,
         updated_at: sql<string>`now()`,
       })

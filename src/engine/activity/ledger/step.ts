@@ -185,7 +185,8 @@ export async function completeStep(
     if (await isCompleted(transaction, key)) return state;
     await afterStep?.(transaction, state.counters);
     await setCompleted(transaction, key, null);
-    return state;
+    // What the step does last may be in its books.
+    return afterStep ? stateOf(await readPartitions(transaction, key)) : state;
   });
 }
 
