@@ -289,3 +289,36 @@ async function play(script: readonly Script[]): Promise<void> {
 test('whatever attempts die or sleep, and wherever: what committed is stored with its file, and nothing else after a repair', async () => {
   await fc.assert(fc.asyncProperty(scripts, play), { numRuns: 40, endOnFailure: false });
 }, 300_000);
+
+/** Attempts of one execution, and what they want done after their commits. */
+function attempts() {
+  const committed: (() => Promise<void>)[] = [];
+  const afterCommit = (work: () => Promise<void>) => void committed.push(work);
+  return { committed, as: (fence: number) => ({ epoch: 1, fence, afterCommit }) };
+}
+
+test('the file of a document that is replaced stays until the commit, and goes with it', async () => {
+  await begin();
+  const once = documentsOf(1, [true, true]);
+  const { committed, as } = attempts();
+  await storeExtracts(mongo, once, as(1));
+  const first = await filesOf(mongo).idsAbove('', 10);
+  expect([first.length, committed.length]).toEqual([2, 0]);
+  // One stays large, the other needs no file any more.
+  await storeExtracts(mongo, documentsOf(2, [true, false]), as(2));
+  expect(await filesOf(mongo).idsAbove('', 10)).toEqual(expect.arrayContaining(first));
+  for (const work of committed) await work();
+  const left = await filesOf(mongo).idsAbove('', 10);
+  expect(left).toEqual((await extractsOf(mongo).find({}).toArray()).flatMap(({ fileId }) => fileId ?? []));
+  expect(await filesOf(mongo).unfinished()).toEqual([]);
+});
+
+test('a ghost that finds its document written by a later attempt takes its own file away', async () => {
+  await begin();
+  const { committed, as } = attempts();
+  await storeExtracts(mongo, documentsOf(2, [true, true]), as(2));
+  const live = await filesOf(mongo).idsAbove('', 10);
+  await expect(storeExtracts(mongo, documentsOf(1, [true, false]), as(1))).rejects.toThrow('later attempt');
+  expect(await filesOf(mongo).idsAbove('', 10)).toEqual(live);
+  expect(committed).toEqual([]);
+});

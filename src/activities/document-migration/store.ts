@@ -1,5 +1,5 @@
 import type { Collection, Db } from 'mongodb';
-import type { WriteAttempt } from '../../contract/write-attempt.ts';
+import { OvertakenWrite, type WriteAttempt } from '../../contract/write-attempt.ts';
 import { faultPoint } from '../../engine/activity/fault-points.ts';
 import type { Skip } from '../../engine/activity/ledger/skips.ts';
 import { type Unmarked, upsertDocuments } from '../../stores/mongo/bulk.ts';
@@ -51,7 +51,10 @@ export async function storeExtracts(
     const replaced = former.flatMap(({ fileId }) => fileId ?? []);
     if (replaced.length > 0) attempt.afterCommit(() => files.remove(replaced));
   } catch (error) {
-    if (stored.length > 0) attempt.afterCommit(() => removeUnnamed(mongo, stored));
+    const removeOwn = () => removeUnnamed(mongo, stored);
+    // Everything was answered, so nothing is on its way any more that could name one of them.
+    if (error instanceof OvertakenWrite) await removeOwn().catch(() => undefined);
+    else attempt.afterCommit(removeOwn);
     throw error;
   }
 }
@@ -61,6 +64,7 @@ export async function storeExtracts(
  * attempts that wrote them have been overtaken.
  */
 export async function removeUnnamed(mongo: Db, fileIds: readonly string[]): Promise<void> {
+  if (fileIds.length === 0) return;
   const named = await namedFiles(mongo, fileIds);
   await filesOf(mongo).remove(fileIds.filter((id) => !named.has(id)));
 }
