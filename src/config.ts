@@ -62,6 +62,8 @@ export interface BaseConfig extends TaskQueues {
   workflowBundle?: string;
   /** `KEYSTRIDE_BYTES_IN_FLIGHT`: bound on the documents held in memory, in bytes. @default 256 MiB */
   bytesInFlight: number;
+  /** `KEYSTRIDE_LARGEST_DOCUMENT`: bytes above which a document goes to a file, for tests. @default what MongoDB takes */
+  largestDocument?: number;
   /**
    * `LEGACY_API_CONCURRENCY`, `MESSAGE_PROVIDER_CONCURRENCY`: calls of each that all workers together may have out at a
    * time. @default as many as the steps ask for and the API takes
@@ -147,6 +149,7 @@ export function loadConfig<const N extends Need = never>(
     ...queues,
     logLevel: settings.LOG_LEVEL ?? 'info',
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
+    ...defined({ largestDocument: settings.KEYSTRIDE_LARGEST_DOCUMENT }),
     callBudgets: defined({
       legacyApi: settings.LEGACY_API_CONCURRENCY,
       messageProvider: settings.MESSAGE_PROVIDER_CONCURRENCY,

@@ -125,6 +125,7 @@ const environmentSchema = z.object({
     .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
     .optional(),
   KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
+  KEYSTRIDE_LARGEST_DOCUMENT: z.string().transform(parseBytes).optional(),
   LEGACY_API_CONCURRENCY: callBudget.optional(),
   MESSAGE_PROVIDER_CONCURRENCY: callBudget.optional(),
   KEYSTRIDE_QUIET_HOURS: quietHours.optional(),

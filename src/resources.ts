@@ -69,7 +69,11 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
     ]);
     connection = temporal;
     const messageProvider = () => messages ?? missing('MESSAGE_PROVIDER_URL', 'the message provider');
-    return { service, migration, mongo, legacyApi, messageProvider, connection, close };
+    const { largestDocument } = config;
+    return {
+      ...{ service, migration, mongo, legacyApi, messageProvider, connection, close },
+      ...(largestDocument === undefined ? {} : { largestDocument }),
+    };
   } catch (error) {
     await close();
     throw error;

@@ -11,6 +11,8 @@ export interface Resources {
   readonly migration: pg.Pool;
   readonly mongo: Db;
   readonly legacyApi: LegacyApi;
+  /** Bytes above which a document goes to a file. @default as many as MongoDB takes */
+  readonly largestDocument?: number;
   /** The API that messages are sent through. @throws where this worker has none: not every worker needs one */
   messageProvider(): IdempotentApi;
 }

@@ -22,13 +22,14 @@ interface ProveCommandOptions extends OutputOptions {
 const help = `
 Runs the job once without faults, then again and again while its workers are killed and frozen at each point of a commit,
 replies of the database are lost, connections cut, the database and Temporal restarted. Each run has a copy of the data;
-what it leaves in PostgreSQL and MongoDB is compared with what the run without faults left, and its books are checked.
+what it leaves in PostgreSQL and MongoDB is verified by the job, compared with what the run without faults left, and its
+books are checked.
 
 All servers are its own, and the legacy API is the stub. DATABASE_URL and SOURCE_DATABASE_URL, where they are set, name
 the databases to copy (on their own server: the user needs CREATEDB, and nobody else may be connected at that moment);
 otherwise demo documents are made. A seed decides the faults of a run: give it again to see the same ones.
 
-Exit codes: 0 nothing lost, nothing doubled, all books balanced; 1 anything else.
+Exit codes: 0 nothing lost, nothing doubled, all books balanced, all verified; 1 anything else.
 
 Examples:
   $ keystride prove documentMigration
@@ -98,9 +99,9 @@ function tell(run: ProvedRun, failed: boolean): void {
 }
 
 function summarise(report: ProveReport, job: string, parameters: readonly string[]): void {
-  const { runs, lost, doubled, balanced, faultPoints, failedSeeds } = report;
+  const { runs, lost, doubled, balanced, verified, faultPoints, failedSeeds } = report;
   printLine(
-    `${count(runs)} runs: ${count(lost)} lost, ${count(doubled)} doubled, books ${balanced ? 'balanced' : 'NOT balanced'}`,
+    `${count(runs)} runs: ${count(lost)} lost, ${count(doubled)} doubled, books ${balanced ? 'balanced' : 'NOT balanced'}, ${verified ? 'verified' : 'NOT verified'}`,
   );
   for (const [place, hits] of Object.entries(faultPoints)) printLine(`  ${place.padEnd(20)} ${count(hits)}`);
   if (failedSeeds.length === 0) return;

@@ -135,9 +135,11 @@ function detached(config: Session['config'], workflowId: string, output: 'text' 
   process.exitCode = exitCodes.detached;
 }
 
-function show({ instance, verified, compared, differences, repaired, examples }: VerificationReport): void {
+function show(report: VerificationReport): void {
+  const { instance, verified, compared, differences, leftovers = 0, repaired, examples } = report;
   const told = [
     `${count(differences)} differences`,
+    ...(leftovers > 0 ? [`${count(leftovers)} of them left by attempts that died`] : []),
     ...(repaired > 0 ? [`${count(repaired)} repaired`] : []),
   ];
   const verdict = verified ? pc.green('verified') : pc.red('not verified');

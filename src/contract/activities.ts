@@ -176,6 +176,8 @@ export interface VerificationState {
   readonly compared: number;
   /** Those that are left. */
   readonly differences: number;
+  /** Besides them: what attempts that died have left. Undefined for none. */
+  readonly leftovers?: number;
   /** Those that are no more; undefined where nothing was to be repaired. */
   readonly repaired?: number;
   /** The first differences, by key: what is missing, extra or different. */

@@ -15,8 +15,10 @@ export interface VerificationReport {
   /** Whether source and target agree, after any repair. */
   readonly verified: boolean;
   readonly compared: number;
-  /** Those that are left. */
+  /** Those that are left, and leftovers. */
   readonly differences: number;
+  /** Of them: what attempts that died have left, and nothing that committed depends on. Undefined for none. */
+  readonly leftovers?: number;
   /** Differences that are no more. */
   readonly repaired: number;
   /** The first differences, by key; those that were repaired among them. */
@@ -31,6 +33,11 @@ export interface Difference {
   readonly rerun?: Cursor;
   /** The target's key that has no source. */
   readonly remove?: Cursor;
+  /**
+   * What an attempt that died, or was overtaken, has left beside what committed, which does not depend on it: a run that
+   * finds it completes all the same. `keystride verify` tells it as a difference.
+   */
+  readonly leftover?: true;
 }
 
 export interface ComparedPage {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { BSON, type Db, type Document } from 'mongodb';
 import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
+import { documentOfFile } from '../stores/mongo/file-ids.ts';
 import { writesTable } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
@@ -97,13 +98,23 @@ async function readCollections(mongo: Db, since: Date): Promise<Map<string, Map<
   return effects;
 }
 
-/** Without what tells one run from another: the epoch, an id that the driver made up, the time of writing. */
+/**
+ * Without what tells one run from another: the marks of the attempt, in the document and in the ids of its files, an id
+ * that the driver made up, the time of writing.
+ */
 function comparable(document: Document, since: Date): Document {
   const stays = ([name, value]: [string, unknown]) =>
     name !== 'epoch' &&
+    name !== 'fence' &&
     !(name === '_id' && value instanceof BSON.ObjectId) &&
     !(value instanceof Date && value >= since);
-  return Object.fromEntries(Object.entries(document).filter(stays));
+  const kept = Object.entries(document).filter(stays);
+  return Object.fromEntries(
+    kept.map(([name, value]) => [
+      name,
+      typeof value === 'string' ? documentOfFile(value) : (value as unknown),
+    ]),
+  );
 }
 
 function hashOf(document: Document): string {

@@ -14,10 +14,17 @@ import {
   type FaultPlace,
   type Passes,
   placesOf,
+  type PlannedFault,
   planFaults,
   restarts,
 } from './plan.ts';
 import { type Bench, type RunLeft, runOnce } from './run.ts';
+
+/** The faults of one run, and the seed that once decided them. */
+export interface KeptRun {
+  readonly seed: number;
+  readonly faults: readonly PlannedFault[];
+}
 
 /** What to prove. */
 export interface ProveOptions {
@@ -26,6 +33,11 @@ export interface ProveOptions {
   readonly input: Readonly<Record<string, unknown>>;
   /** One run with faults for each; as many in a row as there are places meet them all. */
   readonly seeds: readonly number[];
+  /**
+   * Runs that have failed once, with the faults that they had: what a seed decides is another thing as soon as there is
+   * one more place.
+   */
+  readonly kept?: readonly KeptRun[];
   /** Runs at a time. Those that restart a server have it to themselves. */
   readonly parallel: number;
   readonly data: DataSource;
@@ -40,6 +52,8 @@ export interface ProvedRun {
   readonly seed: number;
   /** In words. */
   readonly faults: readonly string[];
+  /** The same, to be run again by `kept`. */
+  readonly plan: readonly PlannedFault[];
   readonly seconds: number;
   /** Rows and documents of the run without faults that are missing. */
   readonly lost: number;
@@ -47,6 +61,8 @@ export interface ProvedRun {
   readonly doubled: number;
   /** The books balance and are those of the run without faults. */
   readonly balanced: boolean;
+  /** The job's own verification found nothing but what attempts that died had left, and its repair removed that. */
+  readonly verified: boolean;
   /** The job did not complete: why. */
   readonly problem?: string;
   /** One line each: what is different, and what is wrong with the books. */
@@ -59,6 +75,7 @@ export interface ProveReport {
   readonly lost: number;
   readonly doubled: number;
   readonly balanced: boolean;
+  readonly verified: boolean;
   /** Faults that happened, by place, of all places that the job passes. */
   readonly faultPoints: Readonly<Record<string, number>>;
   readonly failedSeeds: readonly number[];
@@ -103,6 +120,7 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
     client: new Client({ connection, namespace: temporal.namespace }),
     copies,
     job: options.job.name,
+    verifiable: Object.values(options.job.steps).some(({ kind }) => kind === 'verification'),
     input: options.input,
     instance,
     restartable: options.data.databaseUrl === undefined ? restarts : ['temporalRestarted'],
@@ -132,12 +150,12 @@ async function measure(bench: Bench, { onMeasured }: ProveOptions): Promise<Stan
     bench,
     'without_faults',
     [],
-    async ({ databaseUrl, mongo, books }) => {
+    async ({ databaseUrl, mongo, books, unverified }) => {
       const ignored = await ignoredColumns(databaseUrl, since);
-      return { ignored, books, effects: await readEffects(databaseUrl, mongo, ignored, since) };
+      return { ignored, books, unverified, effects: await readEffects(databaseUrl, mongo, ignored, since) };
     },
   );
-  const wrong = problem ?? judgement.books.problems[0];
+  const wrong = problem ?? judgement.books.problems[0] ?? judgement.unverified[0];
   if (wrong !== undefined)
     throw new PartError({
       what: `without any fault ${wrong}`,
@@ -151,54 +169,62 @@ async function measure(bench: Bench, { onMeasured }: ProveOptions): Promise<Stan
 async function runAll(bench: Bench, options: ProveOptions, standard: Standard): Promise<ProveReport> {
   const happened = new Map<FaultPlace, number>(placesOf(standard.passes).map((place) => [place, 0]));
   const done: ProvedRun[] = [];
-  const restarting = (seed: number) =>
-    planFaults(seed, standard.passes).some(({ place }) => isRestart(place));
-  const perform = async (seed: number) => {
-    const run = await runWithFaults(bench, standard, seed, happened);
-    done.push(run);
-    options.onRun(run);
+  const fresh = options.seeds.map((seed) => ({ seed, faults: planFaults(seed, standard.passes) }));
+  const runs = [...(options.kept ?? []), ...fresh].map((run, index) => ({ ...run, index }));
+  const restarting = ({ faults }: KeptRun) => faults.some(({ place }) => isRestart(place));
+  const perform = async (run: KeptRun & { readonly index: number }) => {
+    const proved = await runWithFaults(bench, standard, run, happened);
+    done.push(proved);
+    options.onRun(proved);
   };
   await eachOf(
-    options.seeds.filter((seed) => !restarting(seed)),
+    runs.filter((run) => !restarting(run)),
     options.parallel,
     perform,
   );
-  await eachOf(options.seeds.filter(restarting), 1, perform);
+  await eachOf(runs.filter(restarting), 1, perform);
   return reportOf(done, happened);
 }
 
 async function runWithFaults(
   bench: Bench,
   standard: Standard,
-  seed: number,
+  { seed, faults, index }: KeptRun & { readonly index: number },
   happened: Map<FaultPlace, number>,
 ): Promise<ProvedRun> {
-  const faults = planFaults(seed, standard.passes);
-  const judge = async (left: RunLeft): Promise<Comparison & { books: readonly string[] }> => ({
+  const judge = async (left: RunLeft): Promise<Judgement> => ({
     ...compareEffects(
       standard.effects,
       await readEffects(left.databaseUrl, left.mongo, standard.ignored, standard.since),
     ),
     books: bookProblems(standard.books, left.books),
+    unverified: left.unverified,
   });
-  const story = await runOnce(bench, `seed_${seed}`, faults, judge);
+  const story = await runOnce(bench, `run_${index}_seed_${seed}`, faults, judge);
   for (const [place, count] of story.happened) happened.set(place, (happened.get(place) ?? 0) + count);
-  const { lost, doubled, differences, books } = story.judgement;
+  const { lost, doubled, differences, books, unverified } = story.judgement;
   return {
     seed,
     faults: faults.map(faultText),
+    plan: faults,
     seconds: story.seconds,
     lost,
     doubled,
     balanced: books.length === 0,
+    verified: unverified.length === 0,
     ...(story.problem !== undefined && { problem: story.problem }),
-    findings: [...differences, ...books],
+    findings: [...differences, ...books, ...unverified],
   };
 }
 
+interface Judgement extends Comparison {
+  readonly books: readonly string[];
+  readonly unverified: readonly string[];
+}
+
 /** Whether a run did what the one without faults did. */
-export function hasFailed({ lost, doubled, balanced, problem }: ProvedRun): boolean {
-  return lost > 0 || doubled > 0 || !balanced || problem !== undefined;
+export function hasFailed({ lost, doubled, balanced, verified, problem }: ProvedRun): boolean {
+  return lost > 0 || doubled > 0 || !balanced || !verified || problem !== undefined;
 }
 
 function reportOf(runs: readonly ProvedRun[], happened: ReadonlyMap<FaultPlace, number>): ProveReport {
@@ -207,6 +233,7 @@ function reportOf(runs: readonly ProvedRun[], happened: ReadonlyMap<FaultPlace, 
     lost: runs.reduce((sum, { lost }) => sum + lost, 0),
     doubled: runs.reduce((sum, { doubled }) => sum + doubled, 0),
     balanced: runs.every(({ balanced }) => balanced),
+    verified: runs.every(({ verified }) => verified),
     faultPoints: Object.fromEntries(happened),
     failedSeeds: runs
       .filter(hasFailed)
@@ -215,19 +242,19 @@ function reportOf(runs: readonly ProvedRun[], happened: ReadonlyMap<FaultPlace, 
   };
 }
 
-/** Does something for each seed, so many at a time. When it fails for one, no more are begun, and the others end. */
-async function eachOf(
-  seeds: readonly number[],
+/** Does something for each run, so many at a time. When it fails for one, no more are begun, and the others end. */
+async function eachOf<Run>(
+  runs: readonly Run[],
   atATime: number,
-  work: (seed: number) => Promise<void>,
+  work: (run: Run) => Promise<void>,
 ): Promise<void> {
-  const left = [...seeds];
+  const left = [...runs];
   const worker = async () => {
-    for (let seed = left.shift(); seed !== undefined; seed = left.shift()) await work(seed);
+    for (let run = left.shift(); run !== undefined; run = left.shift()) await work(run);
   };
   // Whoever stops the stack must find nobody at work on it: a run that is left to itself keeps the process alive.
   const ends = await Promise.allSettled(
-    Array.from({ length: Math.min(atATime, seeds.length) }, () =>
+    Array.from({ length: Math.min(atATime, runs.length) }, () =>
       worker().catch((error: unknown) => {
         left.length = 0;
         throw error;

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, WorkflowExecutionStatusName } from '@temporalio/client';
 import { MongoClient, type Db } from 'mongodb';
 import { describeError } from '../contract/errors.ts';
+import type { VerificationReport } from '../contract/verification.ts';
 import type { Stack } from '../dev/stack.ts';
 import {
   faultPoints,
@@ -24,6 +25,8 @@ export interface Bench {
   readonly client: Client;
   readonly copies: Copies;
   readonly job: string;
+  /** Whether the job can verify what it has left. */
+  readonly verifiable: boolean;
   readonly input: Readonly<Record<string, unknown>>;
   readonly instance: string;
   /** The servers that may be restarted. */
@@ -37,6 +40,8 @@ export interface RunLeft {
   readonly databaseUrl: string;
   readonly mongo: Db;
   readonly books: Books;
+  /** What its verification said, and then its repair of what attempts that died had left: one line each, none when right. */
+  readonly unverified: readonly string[];
 }
 
 /** How a run went. */
@@ -49,6 +54,12 @@ export interface RunStory<Judgement> {
   readonly problem: string | undefined;
   readonly judgement: Judgement;
 }
+
+/** Bytes above which a document goes to a file: a fifth of the demo documents, so that every run has files. */
+const largestDocument = '16KiB';
+
+/** How long a verification may take. */
+const verificationTimeout = '60s';
 
 /** Worker processes of a run: one goes on while the other is dead or frozen. */
 const workersPerRun = 2;
@@ -70,9 +81,9 @@ export async function runOnce<Judgement>(
   mongoUrl.pathname = `/keystride_prove_${name}`;
   const mongo = new MongoClient(mongoUrl.href);
   try {
-    const ran = await perform(bench, name, faults, databaseUrl, mongoUrl.href);
+    const { unverified, ...ran } = await perform(bench, name, faults, databaseUrl, mongoUrl.href);
     const books = await readBooks(databaseUrl, bench.instance);
-    const judgement = await judge({ databaseUrl, mongo: mongo.db(), books });
+    const judgement = await judge({ databaseUrl, mongo: mongo.db(), books, unverified });
     return { ...ran, seconds: (performance.now() - begun) / 1000, judgement };
   } finally {
     await mongo.db().dropDatabase();
@@ -87,7 +98,7 @@ async function perform(
   faults: readonly PlannedFault[],
   databaseUrl: string,
   mongodbUrl: string,
-): Promise<Omit<RunStory<unknown>, 'seconds' | 'judgement'>> {
+): Promise<Omit<RunStory<unknown>, 'seconds' | 'judgement'> & Pick<RunLeft, 'unverified'>> {
   const happened = new Map<FaultPlace, number>();
   const note = (place: FaultPlace) => void happened.set(place, (happened.get(place) ?? 0) + 1);
   const schedule = scheduleOf(path.join(bench.stack.info.home, 'faults', name), faults);
@@ -105,6 +116,7 @@ async function perform(
     MONGODB_URL: mongodbUrl,
     KEYSTRIDE_TASK_QUEUE: workflowId,
     KEYSTRIDE_FAULTS: JSON.stringify(schedule),
+    KEYSTRIDE_LARGEST_DOCUMENT: largestDocument,
     LOG_LEVEL: 'warn',
   };
   const started = await Promise.all(
@@ -125,14 +137,48 @@ async function perform(
     const problem = await untilClosed(bench, workflowId, () => workers.tend());
     ended.abort();
     await restarting;
-    await workers.end();
+    await workers.haunt();
+    const unverified =
+      problem === undefined && bench.verifiable ? await verifyAndRepair(bench, name, workers) : [];
+    await workers.kill();
     for (const { id, point } of schedule.faults)
       if (victimOf(schedule.directory, id) !== undefined) note(point);
-    return { happened, problem, passes: passesOf(bench, schedule.directory, proxy) };
+    return { happened, problem, unverified, passes: passesOf(bench, schedule.directory, proxy) };
   } finally {
     ended.abort();
     await workers.kill();
     await proxy.stop();
+  }
+}
+
+/**
+ * Verifies what a run has left, which may only be leftovers of attempts that died, and has these removed.
+ *
+ * @returns what was not as it should be.
+ */
+async function verifyAndRepair(
+  { client, job, input }: Bench,
+  name: string,
+  workers: TendedWorkers,
+): Promise<string[]> {
+  const tending = setInterval(() => workers.tend(), 100);
+  const verify = (repair: boolean): Promise<VerificationReport> =>
+    client.workflow.execute('verification', {
+      workflowId: `prove-${name}-${repair ? 'repair' : 'verify'}`,
+      taskQueue: `prove-${name}`,
+      workflowExecutionTimeout: verificationTimeout,
+      args: [{ job, parameters: input, repair }],
+    });
+  try {
+    const { differences, leftovers = 0, examples } = await verify(false);
+    const wrong = differences > leftovers ? [`${differences} differences: ${examples.join('; ')}`] : [];
+    if (leftovers === 0) return wrong;
+    const repaired = await verify(true);
+    return repaired.verified ? wrong : [...wrong, `not repaired: ${repaired.examples.join('; ')}`];
+  } catch (error) {
+    return [`the verification failed: ${describeError(error)}`];
+  } finally {
+    clearInterval(tending);
   }
 }
 

@@ -40,16 +40,12 @@ export class TendedWorkers {
     this.#wakeFrozen();
   }
 
-  /**
-   * Wakes every worker that is still frozen and lets it do what harm it can: what a ghost does belongs to a run. Then
-   * ends all of them.
-   */
-  async end(): Promise<void> {
+  /** Wakes every worker that is still frozen and lets it do what harm it can: what a ghost does belongs to a run. */
+  async haunt(): Promise<void> {
     this.#ended = true;
     this.#wakeFrozen();
     await Promise.all(this.#wakes);
     if (this.#wakes.length > 0) await delay(hauntingMs);
-    await this.kill();
   }
 
   /** Ends all of them at once. */

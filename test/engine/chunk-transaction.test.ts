@@ -8,6 +8,7 @@ import { chunks, PartialWrite, SkipItem } from '../../src/engine/activity/chunks
 import { type ChunkCommitter, commitChunk } from '../../src/engine/activity/commit-chunk.ts';
 import { type Committer, commitOnce, makeDurable } from '../../src/engine/activity/commit-once.ts';
 import { Decisions } from '../../src/engine/activity/decisions.ts';
+import { Fence } from '../../src/engine/activity/fence.ts';
 import { classifyWith } from '../../src/engine/activity/item-errors.ts';
 import {
   advanceCheckpoint,
@@ -203,6 +204,7 @@ async function runPage(key: PartitionKey, items: number, chunkSize: number, work
   const policy = { chunkSize, concurrency: 8, pageSeconds: 60, retry, skipLimit: 10 };
   const size = new ChunkSize(chunkSize, undefined, new Decisions(0));
   const committer: ChunkCommitter = { pool, key, holder: 'mine', policy, work, classify, chunkSize: size };
+  const fence = new Fence(pool, { epoch: 1, fence: 1 }, () => Promise.resolve());
   let seq = 0;
   const pipeline = new Pipeline({
     ...{ work, policy, range: { lower: null, upper: null }, after: null },
@@ -210,7 +212,7 @@ async function runPage(key: PartitionKey, items: number, chunkSize: number, work
       ...{ processor: work.processor, classify, retry, signal: abort.signal },
       budget: new ByteBudget(items * 1_000),
     },
-    prepare: (chunk) => prepareChunk(committer, chunk),
+    prepare: (chunk) => prepareChunk({ ...committer, fence }, chunk),
     commit: async (chunk) => void (await commitChunk(committer, seq++, chunk)),
     abort: () => abort.abort(),
   });

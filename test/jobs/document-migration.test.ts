@@ -149,3 +149,29 @@ async function callsOf(_number: number): Promise<number> {
   expect(keysCalledMoreThanOnce).toBe(1);
   return repeatedCalls + 1;
 }
+
+test.for([
+  ['whose clock goes on', 0],
+  ['whose clock is behind the one that was lost', 1e12],
+])(
+  'a ledger that was restored, %s, finds what a lost run has written, and writes above it',
+  async ([, ahead]) => {
+    await addTargets(stores, 60);
+    await run(world, 'documentMigration');
+    // The store keeps what the ledger has forgotten: another content, of a later epoch, under higher numbers.
+    const lost = await stores.mongo
+      .collection('sentence_extract')
+      .updateMany(
+        {},
+        { $set: { epoch: 9, sha256: 'of-the-lost-run', sentences: [] }, $inc: { fence: Number(ahead) } },
+      );
+    expect(lost.modifiedCount).toBe(60);
+    await stores.migration.query(
+      `UPDATE migration_target SET migrated = false, preprocess_id = NULL;
+       TRUNCATE preprocess_job, keystride.instance CASCADE`,
+    );
+    expect(await run(world, 'documentMigration')).toMatchObject({ status: 'completed' });
+    await expectMigrated(stores, { documents: 60 });
+    await stores.migration.query('TRUNCATE keystride.fence');
+  },
+);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { preprocessIdOf } from '../../src/activities/document-migration/document.ts';
 import { FileStore } from '../../src/stores/mongo/files.ts';
 import { addTargets, openStores, ticketKey, type Stores } from '../support/migration.ts';
-import { failureOf, run, startVerification, verify } from '../support/runs.ts';
+import { failureOf, run, startVerification, stepOf, verify } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
@@ -22,6 +22,7 @@ afterAll(async () => {
 });
 
 const stranger = '7d444840-9dc0-51d1-b245-5ffdce74fad2';
+const unfinished = `${stranger}/1.2.0123abcd`;
 
 interface Damage {
   readonly what: string;
@@ -139,17 +140,17 @@ const damages: Damage[] = [
     what: 'a file that no document leads to',
     said: new RegExp(`^file ${stranger}: no document leads to it$`),
     plant: () =>
-      new FileStore(stores.mongo, 'sentences').replace(stranger, 'stranger.json', Buffer.from('[]'), {}),
+      new FileStore(stores.mongo, 'sentences').store(stranger, 'stranger.json', Buffer.from('[]'), {}),
     repair: () => new FileStore(stores.mongo, 'sentences').remove([stranger]),
   },
   {
     what: 'chunks of a file that was never finished',
-    said: new RegExp(`^file ${stranger}: chunks without a file$`),
+    said: new RegExp(`^file ${unfinished}: chunks without a file$`),
     plant: () =>
       stores.mongo
         .collection('sentences.chunks')
-        .insertOne({ files_id: stranger, n: 0, data: Buffer.from('[') }),
-    repair: () => stores.mongo.collection('sentences.chunks').deleteMany({ files_id: stranger }),
+        .insertOne({ files_id: unfinished, n: 0, data: Buffer.from('[') }),
+    repair: () => stores.mongo.collection('sentences.chunks').deleteMany({ files_id: unfinished }),
   },
 ];
 
@@ -188,11 +189,62 @@ test('asked to repair, it runs the targets again that differ, and finds them rig
   expect(await verify(world)).toMatchObject(clean);
 });
 
-test('what no target leads to is told, and not repaired', async () => {
-  await extracts().insertOne({ _id: stranger });
+const orphans = damages.filter(({ said }) => /^\^(document|file) /.test(said.source));
+
+test('asked to repair, it removes documents and files that nothing leads to, and says how many', async () => {
+  expect(orphans).toHaveLength(3);
+  for (const { plant } of orphans) await plant();
+  expect(await (await startVerification(world, { repair: true })).result()).toMatchObject({
+    ...clean,
+    repaired: orphans.length,
+    examples: expect.arrayContaining([expect.stringMatching(/no preprocess job leads to it/)]) as unknown,
+  });
+  expect(await verify(world)).toMatchObject(clean);
+});
+
+test('a job that no target leads to is told, and not removed', async () => {
+  const job = damages.find(({ what }) => what === 'a job that no target leads to');
+  await job?.plant();
   const report: unknown = await (await startVerification(world, { repair: true })).result();
-  await extracts().deleteOne({ _id: stranger });
+  await job?.repair();
   expect(report).toMatchObject({ verified: false, differences: 1, repaired: 0 });
+});
+
+test('a file of an attempt that began after the repair is left alone', async () => {
+  const later = `${idOf(5)}/9.${Date.now() + 1_000_000}.0123abcd`;
+  const files = new FileStore(stores.mongo, 'sentences');
+  await files.store(later, 'later.json', Buffer.from('[]'), {});
+  const report: unknown = await (await startVerification(world, { repair: true })).result();
+  expect(report).toMatchObject({ verified: false, differences: 1, leftovers: 1, repaired: 0 });
+  expect(await files.read(later)).toEqual(Buffer.from('[]'));
+  await files.remove([later]);
+});
+
+test('a document that release 0.1.0 has written, with its file, is verified and replaced', async () => {
+  const files = new FileStore(stores.mongo, 'sentences');
+  const { sentences } = (await extracts().findOne({ _id: idOf(11) })) ?? {};
+  // The file had the id of its document, the document an epoch and no fence.
+  await files.store(idOf(11), 'old.json', Buffer.from(JSON.stringify(sentences)), {});
+  await extracts().updateOne(
+    { _id: idOf(11) },
+    { $set: { fileId: idOf(11), epoch: 9 }, $unset: { sentences: '', fence: '' } },
+  );
+  expect(await verify(world)).toMatchObject(clean);
+  // Made to differ, so that the repair fetches it again.
+  await query(`UPDATE preprocess_job SET sha256 = reverse(sha256) WHERE id = $1`, [idOf(11)]);
+  const report: unknown = await (await startVerification(world, { repair: true })).result();
+  expect(report).toMatchObject({ verified: true, repaired: 1 });
+  expect(await extracts().findOne({ _id: idOf(11) })).toMatchObject({ epoch: 1, sentences });
+  expect(await files.idsAbove('', 10)).toEqual([]);
+  expect(await verify(world)).toMatchObject(clean);
+});
+
+test('a page that was thought dead commits nothing after a repair', async () => {
+  await query(`UPDATE keystride.checkpoint SET holder = 'a ghost', done = false`);
+  await (await startVerification(world, { repair: true })).result();
+  const { rows } = await query('SELECT holder FROM keystride.checkpoint');
+  await query(`UPDATE keystride.checkpoint SET done = true`);
+  expect(rows).toEqual([{ holder: null }]);
 });
 
 test('nothing is repaired while the instance runs', async () => {
@@ -215,6 +267,19 @@ test('a document lost behind an extra one is not covered up by the count', async
   await extracts().deleteOne({ _id: stranger });
   expect(report).toMatchObject({ verified: false, differences: 2 });
   expect(report.examples.join()).toMatch(/target 5: no document.*no preprocess job leads to it/);
+});
+
+test('a run that finds a file which an attempt has left completes, and says so', async () => {
+  const file = damages.find(({ what }) => what === 'a file that no document leads to');
+  await file?.plant();
+  const report = await run(world, 'documentMigration', { run: 3 });
+  await file?.repair();
+  expect(report).toMatchObject({ status: 'completed' });
+  expect(stepOf(report, 'verify').result).toMatchObject({
+    differences: 0,
+    leftovers: 1,
+    examples: [`file ${stranger}: no document leads to it`],
+  });
 });
 
 test('a job whose verification finds a difference fails, and completes after the repair', async () => {

@@ -1,5 +1,6 @@
 import { adaptivity } from './adaptivity.ts';
 import { cursors } from './cursors.ts';
+import { fences } from './fences.ts';
 import { gates } from './gates.ts';
 import { items } from './items.ts';
 import type { Mutation } from './mutation.ts';
@@ -10,6 +11,7 @@ import { workerEnds } from './worker-ends.ts';
 /** One for each rule and trap. */
 export const mutations: readonly Mutation[] = [
   ...transactions,
+  ...fences,
   ...items,
   ...cursors,
   ...adaptivity,

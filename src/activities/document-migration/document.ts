@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { BSON } from 'mongodb';
 import { v5 as uuidv5 } from 'uuid';
 import { MalformedBody } from '../../stores/http/errors.ts';
-import type { KeyedDocument } from '../../stores/mongo/bulk.ts';
+import type { KeyedDocument, Unmarked } from '../../stores/mongo/bulk.ts';
 
 /** A row of `migration_target` that is to be migrated. */
 export interface Target {
@@ -27,13 +27,17 @@ export interface SentenceExtract extends KeyedDocument {
 /** A document on its way to the stores. */
 export interface MigratedDocument {
   readonly target: Target;
-  readonly extract: SentenceExtract;
+  /** Without the file's id: every attempt to store the document gives its file another. */
+  readonly extract: Unmarked<SentenceExtract>;
   /** The compact JSON of the sentences, where they are too large for one MongoDB document. */
   readonly file: Buffer | undefined;
 }
 
 /** MongoDB's limit for one document. */
 const largestDocument = 16 * 1024 * 1024;
+
+/** As long as the marks of any attempt. */
+const anyMarks = { epoch: Number.MAX_SAFE_INTEGER, fence: Number.MAX_SAFE_INTEGER };
 
 /** The key of a document in every store: the same on every attempt. */
 export function preprocessIdOf(ticketKey: string): string {
@@ -68,23 +72,25 @@ export function hashOfSentences(sentences: readonly Sentence[], onPart?: (json: 
 /**
  * Makes the document of an answer of the legacy API.
  *
+ * @param bytes that a document may have; the sentences of a larger one go to a file.
  * @throws MalformedBody when it is not the JSON that was agreed.
  */
-export function documentOf(target: Target, body: Buffer, epoch: number): MigratedDocument {
+export function documentOf(target: Target, body: Buffer, bytes = largestDocument): MigratedDocument {
+  const most = Math.min(bytes, largestDocument);
   const sentences = parseSentences(target.ticket_key, body);
   const id = preprocessIdOf(target.ticket_key);
-  const head = { _id: id, epoch, ticketKey: target.ticket_key };
+  const head = { _id: id, ticketKey: target.ticket_key };
   const sentenceCount = sentences.length;
   // A sentence takes at most twice as many bytes in BSON as in JSON, so most bodies need no measuring.
-  const surelyFits = 2 * body.length < largestDocument;
+  const surelyFits = 2 * body.length < most;
   const parts: string[] = [];
   const sha256 = hashOfSentences(sentences, surelyFits ? undefined : (json) => parts.push(json));
   const whole = { ...head, sentences, sentenceCount, sha256 };
-  if (surelyFits || BSON.calculateObjectSize(whole) <= largestDocument)
+  if (surelyFits || BSON.calculateObjectSize({ ...whole, ...anyMarks }) <= most)
     return { target, extract: whole, file: undefined };
   return {
     target,
-    extract: { ...head, fileId: id, sentenceCount, sha256 },
+    extract: { ...head, sentenceCount, sha256 },
     file: Buffer.from(parts.join('')),
   };
 }

@@ -10,7 +10,7 @@ import { recordExpected, recordMigrated, storeExtracts } from './store.ts';
 import { compareDocuments } from './verify.ts';
 
 export const documentMigrationSteps = (resources: Resources): StepsOf<typeof documentMigration> => ({
-  fetchAndStore: ({ epoch }) =>
+  fetchAndStore: () =>
     chunks<Target, MigratedDocument>({
       reader: keysetReader({
         pool: resources.migration,
@@ -25,14 +25,15 @@ export const documentMigrationSteps = (resources: Resources): StepsOf<typeof doc
       }),
       processor: async (target, context) => {
         try {
-          return documentOf(target, await resources.legacyApi.sentences(target.ticket_key, context), epoch);
+          const body = await resources.legacyApi.sentences(target.ticket_key, context);
+          return documentOf(target, body, resources.largestDocument);
         } catch (error) {
           throw expectedFault(error) ?? error;
         }
       },
       calls: () => resources.legacyApi.calls,
       writer: {
-        prepare: (documents) => storeExtracts(resources.mongo, documents),
+        prepare: (documents, attempt) => storeExtracts(resources.mongo, documents, attempt),
         write: recordMigrated,
       },
       onSkip: recordExpected,

@@ -1,6 +1,9 @@
 import type { Collection, Db } from 'mongodb';
+import { OvertakenWrite, type WriteAttempt } from '../../contract/write-attempt.ts';
+import { faultPoint } from '../../engine/activity/fault-points.ts';
 import type { Skip } from '../../engine/activity/ledger/skips.ts';
-import { upsertDocuments } from '../../stores/mongo/bulk.ts';
+import { type Unmarked, upsertDocuments } from '../../stores/mongo/bulk.ts';
+import { documentOfFile, fileIdFor } from '../../stores/mongo/file-ids.ts';
 import { FileStore } from '../../stores/mongo/files.ts';
 import { bulkUpsert } from '../../stores/postgres/bulk.ts';
 import type { MigrationDatabase } from '../../stores/postgres/schema.ts';
@@ -20,29 +23,68 @@ export function filesOf(mongo: Db): FileStore {
   return new FileStore(mongo, 'sentences');
 }
 
-/** Writes documents to MongoDB: files first, so that a document that names a file always finds it. */
-export async function storeExtracts(mongo: Db, documents: readonly MigratedDocument[]): Promise<void> {
+/**
+ * Writes documents to MongoDB: files first, each under an id of its attempt's own, so that a document that names a file
+ * always finds it, whoever else writes that document. The file that one has replaced is removed once the chunk has
+ * committed; what is left of an attempt that died before is found by verification.
+ *
+ * @throws OvertakenWrite when a document is there that a later attempt has written.
+ */
+export async function storeExtracts(
+  mongo: Db,
+  documents: readonly MigratedDocument[],
+  attempt: WriteAttempt,
+): Promise<void> {
   const files = filesOf(mongo);
-  for (const { extract, file } of documents) {
-    if (!file) continue;
-    await files.replace(extract._id, `sentences_${extract._id}.json`, file, {
-      preprocessId: extract._id,
-      ticketKey: extract.ticketKey,
-      contentType: 'application/json',
-    });
+  const extracts: Unmarked<SentenceExtract>[] = [];
+  const stored: string[] = [];
+  try {
+    for (const document of documents) {
+      const fileId = document.file && fileIdFor(document.extract._id, attempt);
+      if (fileId !== undefined) stored.push(fileId);
+      extracts.push(fileId === undefined ? document.extract : { ...document.extract, fileId });
+      if (document.file && fileId !== undefined)
+        await storeFile(files, fileId, document.extract, document.file);
+    }
+    faultPoint('afterFiles');
+    const former = await upsertDocuments(extractsOf(mongo), extracts, attempt, ['fileId']);
+    const replaced = former.flatMap(({ fileId }) => fileId ?? []);
+    if (replaced.length > 0) attempt.afterCommit(() => files.remove(replaced));
+  } catch (error) {
+    const removeOwn = () => removeUnnamed(mongo, stored);
+    // Everything was answered, so nothing is on its way any more that could name one of them.
+    if (error instanceof OvertakenWrite) await removeOwn().catch(() => undefined);
+    else attempt.afterCommit(removeOwn);
+    throw error;
   }
-  const replaced = new Set(
-    await upsertDocuments(
-      extractsOf(mongo),
-      documents.map(({ extract }) => extract),
-    ),
-  );
-  // A document that was large when an earlier attempt stored it, and is not any more, leaves no file behind.
-  await files.remove(
-    documents
-      .filter(({ extract, file }) => !file && replaced.has(extract._id))
-      .map(({ extract }) => extract._id),
-  );
+}
+
+/**
+ * Removes those of these files that no document names. Nobody may be about to write a document that names one: the
+ * attempts that wrote them have been overtaken.
+ */
+export async function removeUnnamed(mongo: Db, fileIds: readonly string[]): Promise<void> {
+  if (fileIds.length === 0) return;
+  const named = await namedFiles(mongo, fileIds);
+  await filesOf(mongo).remove(fileIds.filter((id) => !named.has(id)));
+}
+
+/** Those of these files that the document they were written for names. */
+export async function namedFiles(mongo: Db, fileIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const owners = await extractsOf(mongo)
+    .find({ _id: { $in: fileIds.map(documentOfFile) } }, { projection: { fileId: 1 } })
+    .toArray();
+  return new Set(owners.flatMap(({ fileId }) => fileId ?? []));
+}
+
+async function storeFile(
+  files: FileStore,
+  id: string,
+  { _id, ticketKey }: Unmarked<SentenceExtract>,
+  content: Buffer,
+): Promise<void> {
+  const metadata = { preprocessId: _id, ticketKey, contentType: 'application/json' };
+  await files.store(id, `sentences_${_id}.json`, content, metadata, () => faultPoint('withinFile'));
 }
 
 /** Records documents as stored, in the chunk's transaction. */

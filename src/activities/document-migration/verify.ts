@@ -5,7 +5,8 @@ import type { ComparedPage, Difference } from '../../contract/verification.ts';
 import type { VerificationWork } from '../../engine/activity/registry.ts';
 import type { Resources } from '../resources.ts';
 import { hashOfFile, hashOfSentences, type SentenceExtract } from './document.ts';
-import { extractsOf, filesOf } from './store.ts';
+import { orphans, removeOrphans } from './orphans.ts';
+import { extractsOf, filesOf, namedFiles } from './store.ts';
 
 /** Where the comparison goes on: first over the targets, then over what has no target. */
 interface Position {
@@ -43,8 +44,11 @@ const start: Position = { phase: 'targets', after: '0', clean: true, jobsFound: 
  */
 export function compareDocuments(resources: Resources): VerificationWork {
   return {
-    // What no target leads to is told alone: nobody knows where it came from.
-    repair: { step: 'fetchAndStore' },
+    repair: {
+      step: 'fetchAndStore',
+      // A job that no target leads to is told alone: nobody knows where it came from.
+      clear: (keys, fence) => removeOrphans(resources, keys, fence),
+    },
     comparePage: async (position, limit) => {
       const at = (position ?? start) as Position;
       if (at.phase === 'targets') return compareTargets(resources, at, limit);
@@ -184,14 +188,17 @@ async function findOrphanExtracts(resources: Resources, at: Position, limit: num
     [ids.filter((id) => isUuid(id))],
   );
   const led = new Set(rows.map(({ id }) => id));
-  const orphans = ids
+  const unled = ids
     .filter((id) => !led.has(id))
-    .map((id) => ({ told: `document ${id}: no preprocess job leads to it` }));
+    .map((id) => ({
+      told: `document ${id}: no preprocess job leads to it`,
+      remove: cursorOf([orphans.document, id]),
+    }));
   const last = ids.at(-1);
-  const clean = at.clean && orphans.length === 0;
+  const clean = at.clean && unled.length === 0;
   const position: Position =
     ids.length < limit || !last ? { ...at, phase: 'files', after: '', clean } : { ...at, after: last, clean };
-  return { position, compared: 0, differences: orphans };
+  return { position, compared: 0, differences: unled };
 }
 
 async function asManyExtractsAsJobs({ migration, mongo }: Resources): Promise<boolean> {
@@ -201,16 +208,16 @@ async function asManyExtractsAsJobs({ migration, mongo }: Resources): Promise<bo
 async function findOrphanFiles({ mongo }: Resources, at: Position, limit: number): Promise<ComparedPage> {
   const files = filesOf(mongo);
   const ids = await files.idsAbove(at.after, limit);
-  const owners = await extractsOf(mongo)
-    .find({ _id: { $in: ids } }, { projection: { _id: 1, fileId: 1 } })
-    .toArray();
-  const owned = new Set(owners.map(({ fileId }) => fileId));
-  const orphans = ids
-    .filter((id) => !owned.has(id))
-    .map((id) => ({ told: `file ${id}: no document leads to it` }));
+  const named = await namedFiles(mongo, ids);
+  const unnamed = ids.filter((id) => !named.has(id)).map((id) => leftFile(id, 'no document leads to it'));
   const last = ids.at(-1);
   if (ids.length === limit && last)
-    return { position: { ...at, after: last }, compared: 0, differences: orphans };
-  const unfinished = (await files.unfinished()).map((id) => ({ told: `file ${id}: chunks without a file` }));
-  return { position: null, compared: 0, differences: [...orphans, ...unfinished] };
+    return { position: { ...at, after: last }, compared: 0, differences: unnamed };
+  const unfinished = (await files.unfinished()).map((id) => leftFile(id, 'chunks without a file'));
+  return { position: null, compared: 0, differences: [...unnamed, ...unfinished] };
+}
+
+/** A file that an attempt has left which died, or was overtaken: nothing that has committed depends on it. */
+function leftFile(id: string, told: string): Difference {
+  return { told: `file ${id}: ${told}`, leftover: true, remove: cursorOf([orphans.file, id]) };
 }

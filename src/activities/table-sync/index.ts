@@ -53,7 +53,7 @@ async function describeSync({ service, migration }: Resources, given: Parameters
       sink: { pool: migration, table: to },
       columns: columns
         .filter((column) => sinkColumns.some(({ name }) => name === column.to))
-        .map(({ from: name, to: written, how }) => ({ from: name, to: written, how })),
+        .map((column) => ({ from: column.from, to: column.to, how: column.how })),
     },
     compared: compareTables(
       { ...rows, key },

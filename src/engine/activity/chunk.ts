@@ -12,6 +12,8 @@ export interface Chunk {
   readonly filtered: number;
   /** Outputs that the writer has found to be written already, and has counted. */
   readonly unwritten?: number;
+  /** What is to be done in other stores once it has committed. */
+  readonly afterCommit?: readonly (() => Promise<void>)[];
   /** The key of its first item; null for a chunk without items. */
   readonly first: Cursor | null;
   /** The key of its last item; null for a chunk without items, which only marks the end. */

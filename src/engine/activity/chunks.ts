@@ -2,6 +2,7 @@ import type { Logger } from '@temporalio/common';
 import type { Classifier } from '../../contract/classification.ts';
 import type { Counters } from '../../contract/progress.ts';
 import type { RangeReader, Reader, RowRange } from '../../contract/reader.ts';
+import type { WriteAttempt } from '../../contract/write-attempt.ts';
 import type { CallLimiter } from '../../stores/http/call-limiter.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { Skip } from './ledger/skips.ts';
@@ -11,7 +12,7 @@ export interface StepContext<Parameters = Readonly<Record<string, unknown>>> {
   readonly parameters: Parameters;
   /** In a redrive of its skips too. */
   readonly instance: string;
-  /** Rises with every execution of the instance: what a store compares to refuse a ghost's write. */
+  /** Rises with every execution of the instance. Stores that are to refuse a ghost's write need the attempt's fence. */
   readonly epoch: number;
   readonly log: Logger;
 }
@@ -48,8 +49,11 @@ export interface Writer<Output> {
    * Writes to stores outside of the chunk's transaction. It must be idempotent and return only when they have
    * acknowledged: the transaction begins after that. Chunks may be prepared side by side. It throws `PartialWrite`
    * when it knows which items failed.
+   *
+   * @param attempt what the writes carry, so that those of an earlier attempt, which may still be alive, change nothing
+   *   of them: see `upsertDocuments`. A store that refuses for it is an `OvertakenWrite`, never a write.
    */
-  prepare?(outputs: readonly Output[]): Promise<void>;
+  prepare?(outputs: readonly Output[], attempt: WriteAttempt): Promise<void>;
   /**
    * Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk, and on
    * halves of it when an item that may be skipped cannot be written, or when all of it takes a statement too long.

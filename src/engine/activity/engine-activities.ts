@@ -26,9 +26,10 @@ import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from './item-errors.ts';
-import { claimInstance, closeInstance, holdClaim, holdInstanceAtRest, type IsOpen } from './ledger/claim.ts';
+import { claimInstance, closeInstance, holdClaim, type IsOpen } from './ledger/claim.ts';
 import { alertedSteps } from './ledger/alerted-steps.ts';
 import { findInstance } from './ledger/instance.ts';
+import { claimRepair } from './ledger/repair-claim.ts';
 import {
   completeStep,
   completeTasklet,
@@ -231,11 +232,11 @@ async function compareAndRepair(
       'RepairRefused',
       `${job} step ${request.step} only tells differences: it cannot repair them.`,
     );
-  const epoch = await inTransaction(ledger, (transaction) => holdInstanceAtRest(transaction, instance));
-  const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch });
+  const claimed = await claimRepair(ledger, instance);
+  const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch: claimed.epoch });
   const { cancellationSignal: signal } = Context.current();
   return verifyPage(verification, request, mayGoOn, (differences) =>
-    repairDifferences({ ledger, budget, instance, signal, repair, work, policy }, differences),
+    repairDifferences({ ledger, budget, job, instance, claimed, signal, repair, work, policy }, differences),
   );
 }
 

@@ -4,6 +4,10 @@ import { z } from 'zod';
 
 /** The places of a chunk's way where `keystride prove` lets a worker die or freeze, in their order. */
 export const faultPoints = [
+  /** The content of a file is on its way, its entry is not written. */
+  'withinFile',
+  /** The files of a chunk are stored, no document names them. */
+  'afterFiles',
   /** Outside writes are acknowledged, the chunk's transaction has not begun. */
   'afterPrepare',
   /** It is the chunk's turn to commit. */

@@ -13,10 +13,16 @@ import { Decisions } from './decisions.ts';
 import { makeDurable } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
 import type { Gate, Verdict } from './gate.ts';
+import { Fence } from './fence.ts';
 import { classifyWith, framesOf, toFailure } from './item-errors.ts';
-import { type Checkpoint, type PartitionKey, takeCheckpoint } from './ledger/checkpoint.ts';
+import {
+  holdCheckpoint,
+  type PartitionKey,
+  type TakenCheckpoint,
+  takeCheckpoint,
+} from './ledger/checkpoint.ts';
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
-import { prepareChunk } from './prepare-chunk.ts';
+import { prepareChunk, tidyUp } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
 import { type AlertResources, buryItem } from './raise-alert.ts';
 import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
@@ -131,7 +137,7 @@ class Page {
     this.#chunkSize = new ChunkSize(chunkSize, chunkBounds, this.#decisions);
   }
 
-  async run({ range, cursor: after, counters, seq, done }: Checkpoint): Promise<PartitionState> {
+  async run({ range, cursor: after, counters, seq, done, fence }: TakenCheckpoint): Promise<PartitionState> {
     const { partition, policy } = this.#request;
     if (done) return { partition, done, counters };
     this.#counters = counters;
@@ -144,7 +150,7 @@ class Page {
     if (!('processor' in work)) return this.#answer(await this.#timed(this.#ranges(work, place)));
     const ignore = this.#watchCalls(work);
     try {
-      return await this.#answer(await this.#timed(this.#pipeline(work, place)));
+      return await this.#answer(await this.#timed(this.#pipeline(work, place, fence)));
     } finally {
       ignore();
     }
@@ -191,15 +197,28 @@ class Page {
     return throttled !== null;
   }
 
-  #pipeline(work: AnyChunkWork, place: Pick<PipelineRequest, 'range' | 'after' | 'policy'>): Moving {
+  #pipeline(
+    work: AnyChunkWork,
+    place: Pick<PipelineRequest, 'range' | 'after' | 'policy'>,
+    fence: number,
+  ): Moving {
     const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
+    const { pool, key, holder } = committer;
+    const token = { epoch: key.claim.epoch, fence };
+    const preparing = {
+      ...committer,
+      fence: new Fence(pool, token, (transaction) => holdCheckpoint(transaction, key, holder)),
+    };
     return new Pipeline({
       ...place,
       work,
       chunkSize: this.#chunkSize,
       processing: this.#processing(work),
-      prepare: (chunk) => prepareChunk(committer, chunk),
-      commit: (chunk) => this.#commit((next) => commitChunk(committer, next, chunk)),
+      prepare: (chunk) => prepareChunk(preparing, chunk),
+      commit: async (chunk) => {
+        await this.#commit((next) => commitChunk(committer, next, chunk));
+        await tidyUp(chunk);
+      },
       end: () => this.#ending.abort(),
       abort: () => this.#abort.abort(),
     });

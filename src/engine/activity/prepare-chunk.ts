@@ -1,34 +1,55 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
 import type { RetryPolicy } from '../../contract/policy.ts';
+import { OvertakenWrite } from '../../contract/write-attempt.ts';
 import { type Chunk, withSkips } from './chunk.ts';
 import { PartialWrite } from './chunks.ts';
 import { faultPoint } from './fault-points.ts';
+import type { Fence } from './fence.ts';
+import { safeMessage } from './item-errors.ts';
 import type { Skip } from './ledger/skips.ts';
 import { backoff } from './process-item.ts';
 import { type ChunkWriting, settlePartialWrite } from './write-chunk.ts';
 
+interface Preparing extends ChunkWriting {
+  readonly policy: { readonly retry: RetryPolicy };
+  readonly fence: Fence;
+}
+
 /**
  * Lets the writer write a chunk outside of its transaction, and tries again what may pass: the whole chunk, since such
- * writes are idempotent, or just the items that failed where the writer knows them.
+ * writes are idempotent, or just the items that failed where the writer knows them. Each try writes under a fence of
+ * its own, above those before it and above what it has met in the store.
  *
  * @returns the chunk with the items that cannot be written as skips.
- * @throws ItemFailed, or the writer's error when retries are used up.
+ * @throws Fenced, Superseded when a store has refused for a later attempt; ItemFailed, or the writer's error when retries
+ *   are used up.
  */
-export async function prepareChunk(
-  writing: ChunkWriting & { readonly policy: { readonly retry: RetryPolicy } },
-  chunk: Chunk,
-): Promise<Chunk> {
+export async function prepareChunk(writing: Preparing, chunk: Chunk): Promise<Chunk> {
   const { writer } = writing.work;
   const { retry } = writing.policy;
   if (!writer.prepare) return chunk;
   const skipped = new Map<number, Skip>();
+  const afterCommit: (() => Promise<void>)[] = [];
   let indexes = chunk.outputs.map((_, index) => index);
+  let above: number | undefined;
   for (let attempt = 1; indexes.length > 0; attempt++) {
     try {
-      await writer.prepare(indexes.map((index) => chunk.outputs[index]));
+      if (above !== undefined) await writing.fence.renew(above);
+      above = 0;
+      await writer.prepare(
+        indexes.map((index) => chunk.outputs[index]),
+        { ...writing.fence.token, afterCommit: (work) => void afterCommit.push(work) },
+      );
       break;
     } catch (error) {
       const mayRetry = attempt <= retry.retries;
+      if (error instanceof OvertakenWrite) {
+        // Nothing was wrong with the try: the ledger says now whether this attempt may go above.
+        above = error.fence;
+        attempt--;
+        continue;
+      }
       if (error instanceof PartialWrite) {
         const settled = settlePartialWrite(writing, chunk, indexes, error, attempt, mayRetry);
         for (const [index, skip] of settled.skipped) skipped.set(index, skip);
@@ -38,5 +59,18 @@ export async function prepareChunk(
     if (indexes.length > 0) await delay(backoff(retry, attempt));
   }
   faultPoint('afterPrepare');
-  return withSkips(chunk, skipped);
+  return withSkips(afterCommit.length > 0 ? { ...chunk, afterCommit } : chunk, skipped);
+}
+
+/** Does what a chunk's writer wanted done after the commit. The chunk has committed whatever becomes of it. */
+export async function tidyUp({ afterCommit = [] }: Chunk): Promise<void> {
+  for (const work of afterCommit) {
+    try {
+      await work();
+    } catch (error) {
+      Context.current().log.warn('something that a chunk has replaced in another store is left', {
+        reason: safeMessage(error),
+      });
+    }
+  }
 }

@@ -21,6 +21,11 @@ export interface VerificationWork extends Comparison {
     readonly work?: AnyChunkWork;
     /** Removes from the target what has no source. */
     remove?(keys: readonly Cursor[], transaction: Transaction): Promise<void>;
+    /**
+     * Removes from other stores what nothing leads to, and attempts before `fence` have written: they commit nothing more
+     * when it is called. It must leave what a later attempt has written.
+     */
+    clear?(keys: readonly Cursor[], fence: number): Promise<void>;
   };
 }
 

@@ -4,14 +4,16 @@ import { failure } from '../../contract/errors.ts';
 import type { ChunkPolicy } from '../../contract/policy.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { Difference } from '../../contract/verification.ts';
+import type { WriteToken } from '../../contract/write-attempt.ts';
 import { inTransaction, type Transaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Chunk } from './chunk.ts';
 import type { AnyChunkWork, AnySetWork } from './chunks.ts';
+import { Fence } from './fence.ts';
 import { classifyWith } from './item-errors.ts';
-import { holdInstanceAtRest } from './ledger/claim.ts';
+import { holdRepair, shutOutAttempts } from './ledger/repair-claim.ts';
 import { Pipeline } from './pipeline.ts';
-import { prepareChunk } from './prepare-chunk.ts';
+import { prepareChunk, tidyUp } from './prepare-chunk.ts';
 import { pageOfKeys } from './redriven-work.ts';
 import type { VerificationWork } from './registry.ts';
 import { writeOutputs } from './write-chunk.ts';
@@ -19,7 +21,10 @@ import { writeOutputs } from './write-chunk.ts';
 export interface Repairing {
   readonly ledger: pg.Pool;
   readonly budget: ByteBudget;
+  readonly job: string;
   readonly instance: string;
+  /** As `claimRepair` gave it. */
+  readonly claimed: WriteToken;
   readonly signal: AbortSignal;
   readonly repair: NonNullable<VerificationWork['repair']>;
   /** The step that runs items again. */
@@ -39,21 +44,27 @@ export async function repairDifferences(
   repairing: Repairing,
   differences: readonly Difference[],
 ): Promise<void> {
-  const { ledger, instance, repair } = repairing;
+  const { ledger, job, instance, claimed, repair } = repairing;
   const atRest = (body: (transaction: Transaction) => Promise<void>) =>
     inTransaction(ledger, async (transaction) => {
-      await holdInstanceAtRest(transaction, instance);
+      await holdRepair(transaction, instance, claimed);
       await body(transaction);
     });
   const removed = differences.flatMap(({ remove }) => (remove ? [remove] : []));
   if (removed.length > 0 && repair.remove)
     await atRest(async (transaction) => repair.remove?.(removed, transaction));
+  if (removed.length > 0 && repair.clear) {
+    await atRest(() => Promise.resolve());
+    // What nothing leads to may be what another instance of the job is about to commit.
+    await shutOutAttempts(ledger, job);
+    await repair.clear(removed, claimed.fence);
+  }
   const rerun = differences.flatMap((difference) => (difference.rerun ? [difference.rerun] : []));
   if (rerun.length > 0) await runAgain(repairing, rerun, atRest);
 }
 
 async function runAgain(
-  { repair, work, policy, budget, instance, signal }: Repairing,
+  { ledger, repair, work, policy, budget, instance, claimed, signal }: Repairing,
   keys: readonly Cursor[],
   atRest: (body: (transaction: Transaction) => Promise<void>) => Promise<void>,
 ): Promise<void> {
@@ -66,18 +77,21 @@ async function runAgain(
   const again: AnyChunkWork = { ...work, reader: readerOfKeys(work.reader, keys) };
   const classify = classifyWith(work.classifiers, policy);
   const abort = new AbortController();
+  const fence = new Fence(ledger, claimed, (transaction) => holdRepair(transaction, instance, claimed));
   const pipeline = new Pipeline({
     work: again,
     range: { lower: null, upper: null },
     after: null,
     policy,
     processing: { processor: again.processor, classify, retry: policy.retry, budget, signal: abort.signal },
-    prepare: (chunk) => prepareChunk({ work: again, classify, policy }, chunk),
-    commit: (chunk: Chunk) =>
-      atRest(async (transaction) => {
+    prepare: (chunk) => prepareChunk({ work: again, classify, policy, fence }, chunk),
+    commit: async (chunk: Chunk) => {
+      await atRest(async (transaction) => {
         await writeOutputs({ work: again, classify }, chunk, transaction);
         if (chunk.skips.length > 0) await again.onSkip?.(chunk.skips, transaction);
-      }),
+      });
+      await tidyUp(chunk);
+    },
     abort: () => abort.abort(),
   });
   const cancelled = () => pipeline.stop('cancelled');

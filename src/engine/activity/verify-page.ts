@@ -56,10 +56,13 @@ function addPage(
   repairing: boolean,
 ): VerificationState {
   const repaired = (state.repaired ?? 0) + Math.max(0, differences.length - left.length);
+  const fresh = left.filter(({ leftover }) => leftover).length;
+  const leftovers = (state.leftovers ?? 0) + fresh;
   return {
     position,
     compared: state.compared + compared,
-    differences: state.differences + left.length,
+    differences: state.differences + left.length - fresh,
+    ...(leftovers > 0 ? { leftovers } : {}),
     ...(repairing ? { repaired } : {}),
     examples: [...state.examples, ...differences.map(({ told }) => told)].slice(0, toldExamples),
   };

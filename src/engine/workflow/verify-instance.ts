@@ -67,6 +67,7 @@ async function compareInstance({
     throw failure('UnknownJob', `${job} has no verification step: there is nothing to compare.`);
   let compared = 0;
   let differences = 0;
+  let leftovers = 0;
   let repaired = 0;
   const examples: string[] = [];
   for (const { step, policy } of steps) {
@@ -77,9 +78,11 @@ async function compareInstance({
       whenLetIn,
     );
     compared += state.compared;
-    differences += state.differences;
+    differences += state.differences + (state.leftovers ?? 0);
+    leftovers += state.leftovers ?? 0;
     repaired += state.repaired ?? 0;
     examples.push(...state.examples);
   }
-  return { job, instance, verified: differences === 0, compared, differences, repaired, examples };
+  const report = { job, instance, verified: differences === 0, compared, differences, repaired, examples };
+  return leftovers > 0 ? { ...report, leftovers } : report;
 }

@@ -29,11 +29,6 @@ const transientCodes: readonly number[] = [
 /** The code of a write whose key is there already. */
 export const duplicateKey = 11000;
 
-/** Whether a write failed because its key is there already. */
-export function isDuplicateKey(error: unknown): boolean {
-  return error instanceof MongoServerError && error.code === duplicateKey;
-}
-
 /** A bulk write that ended with an error of the driver, not with an answer of the server: a connection lost, say. */
 function isBrokenOff(error: MongoError): boolean {
   return (

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { type Db, type Document, GridFSBucket } from 'mongodb';
-import { isDuplicateKey } from './errors.ts';
 
-/** A bucket of GridFS whose files have ids of our own, so that writing a file again replaces it. */
+/** Ids that are looked up at a time. */
+const lookedUpAtATime = 1000;
+
+/** A bucket of GridFS whose files have ids of our own: see `fileIdFor`. */
 export class FileStore {
   readonly #database: Db;
   readonly #bucket: GridFSBucket;
@@ -15,26 +18,33 @@ export class FileStore {
   }
 
   /**
-   * Stores a file under its id, in place of what an earlier attempt may have left, finished or not.
+   * Stores a file under an id that is used for nothing else. The file's entry is written after its last chunk, so a file
+   * that is there is whole.
    *
-   * The file's entry is written after its last chunk, so a file that is there is whole. Looking first for what may be
-   * there would cost every first attempt; the unique keys of GridFS say it for nothing.
+   * @param onContent called when the content has been handed over and the entry has not been written.
    */
-  async replace(id: string, name: string, content: Buffer, metadata: Document): Promise<void> {
-    try {
-      await this.#upload(id, name, content, metadata);
-    } catch (error) {
-      if (!isDuplicateKey(error)) throw error;
-      await this.remove([id]);
-      await this.#upload(id, name, content, metadata);
-    }
+  async store(
+    id: string,
+    name: string,
+    content: Buffer,
+    metadata: Document,
+    onContent?: () => void,
+  ): Promise<void> {
+    // The driver's types know ObjectId alone; the server takes any id.
+    const upload = this.#bucket.openUploadStreamWithId(id as unknown as FileId, name, { metadata });
+    const ended = finished(upload);
+    ended.catch(() => undefined);
+    if (!upload.write(content)) await Promise.race([once(upload, 'drain'), ended]);
+    onContent?.();
+    upload.end();
+    await ended;
   }
 
   /** Removes files with all their chunks; what is not there is no error. */
   async remove(ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return;
     await this.#files.deleteMany({ _id: { $in: [...ids] } });
-    await this.#database.collection(`${this.#name}.chunks`).deleteMany({ files_id: { $in: [...ids] } });
+    await this.#chunks.deleteMany({ files_id: { $in: [...ids] } });
   }
 
   /** The content of a file, or undefined when it is not there. */
@@ -54,22 +64,29 @@ export class FileStore {
 
   /** Ids that chunks belong to, of which no file is there: what a crash in the middle of an upload leaves. */
   async unfinished(): Promise<string[]> {
-    const chunks = this.#database.collection<{ _id: unknown; files_id: string }>(`${this.#name}.chunks`);
-    const owners: string[] = await chunks.distinct('files_id');
-    const whole = await this.#files.find({ _id: { $in: owners } }, { projection: { _id: 1 } }).toArray();
-    const known = new Set(whole.map(({ _id }) => _id));
-    return owners.filter((owner) => !known.has(owner));
-  }
-
-  async #upload(id: string, name: string, content: Buffer, metadata: Document): Promise<void> {
-    // The driver's types know ObjectId alone; the server takes any id.
-    const upload = this.#bucket.openUploadStreamWithId(id as unknown as FileId, name, { metadata });
-    upload.end(content);
-    await finished(upload);
+    const found: string[] = [];
+    let owners: string[] = [];
+    const look = async () => {
+      const whole = await this.#files.find({ _id: { $in: owners } }, { projection: { _id: 1 } }).toArray();
+      const known = new Set(whole.map(({ _id }) => _id));
+      found.push(...owners.filter((owner) => !known.has(owner)));
+      owners = [];
+    };
+    // Not by `distinct`: its answer is one document, and ends at 16 MB.
+    for await (const { _id } of this.#chunks.aggregate<{ _id: string }>([{ $group: { _id: '$files_id' } }])) {
+      owners.push(_id);
+      if (owners.length === lookedUpAtATime) await look();
+    }
+    if (owners.length > 0) await look();
+    return found;
   }
 
   get #files() {
     return this.#database.collection<{ _id: string }>(`${this.#name}.files`);
+  }
+
+  get #chunks() {
+    return this.#database.collection<{ files_id: string }>(`${this.#name}.chunks`);
   }
 }
 

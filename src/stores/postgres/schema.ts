@@ -229,6 +229,11 @@ export const migrationTables = {
     opened_at: defaulted(timestamp),
     closed_at: nullable(timestamp),
     redrives: nullable(text),
+    repair_fence: nullable(bigint),
+  },
+  'keystride.fence': {
+    one: defaulted(boolean),
+    last: bigint,
   },
   'keystride.step': {
     instance_key: text,

@@ -7,6 +7,7 @@ import type { Counters } from '../../../contract/progress.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
 import { fenced, reopenInstance } from './claim.ts';
+import { nextFence } from './fence.ts';
 
 /** One partition of one claim. */
 export interface PartitionKey {
@@ -22,6 +23,11 @@ export interface Checkpoint {
   readonly seq: number;
   readonly counters: Counters;
   readonly done: boolean;
+}
+
+/** A checkpoint that was taken, and the number under which its holder writes to other stores. */
+export interface TakenCheckpoint extends Checkpoint {
+  readonly fence: number;
 }
 
 /** What a chunk adds to a checkpoint. */
@@ -56,18 +62,37 @@ export const checkpointColumns = [
  *
  * @throws Fenced when the claim is lost.
  */
-export async function takeCheckpoint(pool: pg.Pool, key: PartitionKey, holder: string): Promise<Checkpoint> {
+export async function takeCheckpoint(
+  pool: pg.Pool,
+  key: PartitionKey,
+  holder: string,
+): Promise<TakenCheckpoint> {
   const query = where(migration.updateTable('keystride.checkpoint'), key)
     .set({ holder, updated_at: sql<string>`now()` })
     .where('epoch', '=', String(key.claim.epoch))
     .returning(checkpointColumns);
-  const [row] = await inTransaction(pool, async (transaction) => {
-    const taken = await transaction.run(query);
-    if (taken.length > 0) await reopenInstance(transaction, key.claim);
-    return taken;
+  return inTransaction(pool, async (transaction) => {
+    const [row] = await transaction.run(query);
+    if (!row) throw fenced(key.claim);
+    await reopenInstance(transaction, key.claim);
+    return { ...checkpointOf(row), fence: await nextFence(transaction) };
   });
-  if (!row) throw fenced(key.claim);
-  return checkpointOf(row);
+}
+
+/**
+ * Holds the row of a partition until the transaction ends, so that no later attempt can take it meanwhile.
+ *
+ * @throws Fenced, Superseded when one has taken it already.
+ */
+export async function holdCheckpoint(
+  transaction: Transaction,
+  key: PartitionKey,
+  holder: string,
+): Promise<void> {
+  const query = where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']);
+  const [row] = await transaction.run(query.forShare());
+  if (!row || Number(row.epoch) !== key.claim.epoch) throw fenced(key.claim);
+  if (row.holder !== holder) throw superseded(key);
 }
 
 /** The row of a partition, if it still stands where this attempt has left it: what `leftBy` gives are its values. */
