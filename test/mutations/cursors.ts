@@ -58,7 +58,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'an output column does not take the place of the key in ORDER BY',
-    edits: [[keyColumns, 'reference: sql.ref(`${table}.${name}`)', 'reference: sql.ref(name)']],
+    edits: [[keyColumns, 'reference: columnIn(table, name)', 'reference: sql.id(name)']],
     test: paging,
     named: 'numbers stay in the order of numbers',
   },
@@ -115,7 +115,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'a full page is not the end',
-    edits: [[pipeline, 'this.#readEnded = count < limit || ', 'this.#readEnded = count <= limit || ']],
+    edits: [[pipeline, 'this.#readEnded = (count < limit &&', 'this.#readEnded = (count <= limit &&']],
     test: 'test/engine/pipeline.test.ts',
     named: 'items in chunks of 3',
   },

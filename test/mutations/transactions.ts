@@ -183,16 +183,4 @@ export const transactions: readonly Mutation[] = [
     test: byItself,
     named: 'a page that does not wait for the disk',
   },
-  {
-    rule: 'a document of a later epoch is left alone',
-    edits: [
-      [
-        'src/stores/mongo/bulk.ts',
-        'filter: { _id: document._id, epoch: { $lte: document.epoch } }',
-        'filter: { _id: document._id }',
-      ],
-    ],
-    test: 'test/jobs/mongo-writes.test.ts',
-    named: 'a document of a later epoch is left alone',
-  },
 ];
