@@ -63,11 +63,11 @@ export function jsonText(value: unknown): string {
 const colour = new RegExp(String.raw`(\u001b\[\d{1,2}m)`, 'u');
 
 /** A text for the terminal: of all that a terminal obeys, ends of lines and colours of ours are left. */
-export function harmless(text: string): string {
+export function harmless(text: string, colours = pc.isColorSupported): string {
   return text
     .split(colour)
     .map((part, index) => {
-      if (index % 2 === 1) return pc.isColorSupported ? part : '';
+      if (index % 2 === 1) return colours ? part : '';
       return part.toWellFormed().replaceAll(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
     })
     .join('');

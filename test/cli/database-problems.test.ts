@@ -1,12 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import tls from 'node:tls';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
+import { selfSigned } from '../support/self-signed.ts';
 import { keystride } from './support.ts';
 
 /** A database that cannot be used: what every command says of it. */
@@ -96,26 +93,15 @@ test('TLS that the server does not have, or a certificate of its own', async () 
   expect(await told(changed({ host: without, search: verify }))).toMatch(
     /no encrypted connections.*sslmode=disable/su,
   );
-  const directory = mkdtempSync(path.join(tmpdir(), 'keystride-certificate-'));
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(directory, name)) as [string, string];
-  execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=127.0.0.1', '-keyout', key, '-out', cert],
-    { stdio: 'ignore' },
-  );
-  const context = tls.createSecureContext({
-    key: execFileSync('cat', [key]),
-    cert: execFileSync('cat', [cert]),
-  });
-  rmSync(directory, { recursive: true });
-  const selfSigned = await listening((socket) =>
+  const context = tls.createSecureContext(selfSigned);
+  const signedByItself = await listening((socket) =>
     socket.once('data', () => {
       socket.write('S');
       new tls.TLSSocket(socket, { isServer: true, secureContext: context }).on('error', () => undefined);
     }),
   );
   for (const mode of ['require', 'verify-full'])
-    expect(await told(changed({ host: selfSigned, search: `?sslmode=${mode}` }))).toMatch(
+    expect(await told(changed({ host: signedByItself, search: `?sslmode=${mode}` }))).toMatch(
       /trusts.*sslrootcert.*sslmode=no-verify.*uselibpqcompat=true/su,
     );
 }, 120_000);
