@@ -144,6 +144,48 @@ export const cursors: readonly Mutation[] = [
     named: 'a run that does not sweep',
   },
   {
+    rule: 'rows that come with a partition are read, whoever wrote them',
+    edits: [
+      ['src/stores/postgres/horizon.ts', 'if (joined.length === 0) return', 'if (joined.length >= 0) return'],
+    ],
+    test: 'test/jobs/sync-changes.test.ts',
+    named: 'a partition is attached',
+  },
+  {
+    rule: 'a column that comes about otherwise is copied again',
+    edits: [
+      ['src/activities/table-sync/shape.ts', 'if (before[name] === how) return', 'if (name !== "") return'],
+    ],
+    test: 'test/jobs/sync-changes.test.ts',
+    named: 'a column with a default is added',
+  },
+  {
+    rule: 'a sink that was emptied is filled again',
+    edits: [['src/stores/postgres/table-shape.ts', 'return rows[0]?.old !== true;', 'return false;']],
+    test: 'test/jobs/sync-changes.test.ts',
+    named: 'the sink is emptied',
+  },
+  {
+    rule: 'a NOT NULL that nobody has checked is none',
+    edits: [[keyColumns, 'if (column.unchecked !== null) {', 'if (column.name === "") {']],
+    test: 'test/jobs/sync-changes.test.ts',
+    named: 'a key that was never checked for null',
+  },
+  {
+    rule: 'the checkpoint follows what a sweep has looked through',
+    edits: [[pipeline, '    this.#markPassed();\n', '']],
+    test: 'test/jobs/sync-sweep.test.ts',
+    named: 'goes on where it was',
+  },
+  {
+    rule: 'a row whose parent comes later is written in the end',
+    edits: [
+      ['src/activities/table-sync/postponing.ts', 'left.length > 0 && left.length < before;', 'false;'],
+    ],
+    test: 'test/jobs/sync-references.test.ts',
+    named: 'a chain over many chunks, its end last',
+  },
+  {
     rule: 'a horizon of another database is none',
     edits: [['src/stores/postgres/horizon.ts', 'return back >= 0n && back < farthestBack;', 'return true;']],
     test: 'test/jobs/target-sync.test.ts',
