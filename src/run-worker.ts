@@ -3,6 +3,7 @@ import type { Resources } from './activities/resources.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { armFaultPoints } from './engine/activity/fault-points.ts';
 import type { RegisteredJob } from './engine/activity/registry.ts';
+import { framesOf, safeMessage } from './engine/activity/safe-message.ts';
 import { serve } from './engine/serve.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, UnreachablePart } from './resources.ts';
@@ -21,7 +22,8 @@ export async function runWorker(jobs: (resources: Resources) => readonly Registe
     await connectAndServe(jobs);
   } catch (error) {
     const explained = error instanceof ConfigError || error instanceof UnreachablePart;
-    console.error(explained ? error.message : error);
+    // A driver's error may hold an address with its password, or what a row holds.
+    console.error(explained ? error.message : `${safeMessage(error)}\n${framesOf(error)}`);
     process.exit(1);
   }
   // A parent's channel, if there is one, would keep the process alive.
