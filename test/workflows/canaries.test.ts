@@ -122,24 +122,6 @@ describe('a document', () => {
     expect(await left(workflowId)).not.toContain(canary);
   });
 
-  test('that MongoDB refuses fails by its key, and is the only one of its chunk that it keeps from being stored', async () => {
-    await addTarget();
-    const extracts = stores.mongo.collection('sentence_extract');
-    await extracts.createIndex({ 'sentences.text': 1 }, { unique: true });
-    try {
-      for (let number = 1; number <= 60; number++)
-        bodies[ticketKey(number)] = JSON.stringify({
-          ticketKey: ticketKey(number),
-          sentences: [{ no: 1, text: number === 17 || number === 31 ? canary : `text ${number}` }],
-        });
-      const { message, workflowId } = await ending('documentMigration', { inFlight: 1 });
-      expect(message).toMatch(/write of key (17|31) .*MONGO_11000/u);
-      expect(await left(workflowId)).not.toContain(canary);
-    } finally {
-      await extracts.dropIndexes();
-    }
-  });
-
   test.each([
     ['small numbers by the hundred thousand', () => `[${'1,'.repeat(2_500_000)}1]`],
     ['three hundred levels', () => '['.repeat(300) + ']'.repeat(300)],
