@@ -249,10 +249,25 @@ function givenTemporal(env: NodeJS.ProcessEnv, problems: ConfigProblem[]): Clien
   try {
     return loadClientConnectConfig({ overrideEnvVars });
   } catch (error) {
-    const problem = `or the file temporal.toml cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    const problem = `or the file temporal.toml cannot be read: ${tomlProblem(error)}`;
     problems.push({ variable: 'TEMPORAL_*', problem });
     return undefined;
   }
+}
+
+/** Messages about the settings of Temporal that name no value. */
+const harmless =
+  /^(Profile '[\w.-]{1,60}' not found in config data|Cannot specify both \w+ and \w+|Cannot disable both file and environment loading|Validation error: [a-z. ]*must be a table|Validation error: key\(s\) unrecognized( in profile\.[\w.-]{1,60})?: [a-z_]{1,30}(, [a-z_]{1,30})*)$/u;
+
+/** What is wrong with the settings of Temporal: where in the file, since its lines may hold an API key. */
+function tomlProblem(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  const { line, column, code } = error as Partial<Record<'line' | 'column' | 'code', unknown>>;
+  if (typeof line === 'number') return `line ${line}, column ${String(column)} is not TOML`;
+  if (harmless.test(error.message)) return error.message;
+  return typeof code === 'string' && /^E[A-Z]{2,20}$/u.test(code)
+    ? code
+    : `${error.name}, not shown for it may quote a key`;
 }
 
 interface StackOfHome {

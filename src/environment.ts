@@ -12,57 +12,69 @@ export interface ConfigProblem {
   problem: string;
 }
 
+/** Parameters of an address whose values are no secrets. */
+const shownParameters =
+  /^(sslmode|ssl|tls|replicaSet|application_name|appName|connect_timeout|authSource|w|retryWrites|directConnection|readPreference)=[\w.-]*$/;
+
 /**
- * An address as it may be shown: user, password and secret parameters taken out. Whatever does not look like a URL is
- * not shown at all, since a password may stand anywhere in it.
+ * An address as it may be shown: hosts, ports, the name of the database and harmless parameters. What cannot be told
+ * from a user, a password or a token is not shown, since a password that was not encoded may stand anywhere.
  */
 export function withoutCredentials(address: string): string {
   if (/^[\w.-]+:\d+$/.test(address)) return address;
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)(.*)$/is.exec(address) ?? [];
   if (scheme === undefined) return '(not shown: not a URL)';
-  const [place = '', ...query] = rest.split('?');
-  // Up to the last @, since a password that was not encoded may hold an @ or a slash of its own.
-  const shown = place.slice(place.lastIndexOf('@') + 1);
+  const at = rest.lastIndexOf('@');
+  const [, hosts = '', path = '', query = ''] = /^([^/?#]*)([^?#]*)(.*)$/s.exec(rest.slice(at + 1)) ?? [];
+  const asked = rest.search(/[?#]/);
+  if ((asked >= 0 && asked < at) || !hostList.test(hosts))
+    return `${scheme}(not shown: it may hold a password)`;
+  // The path of a web address may be what lets one in.
+  const shownPath = /^http/i.test(scheme) || !/^\/[\w.-]*$/.test(path) ? '' : path;
   const parameters = query
-    .join('?')
+    .replace(/^\?/, '')
     .split('&')
-    .filter(
-      (parameter) => parameter !== '' && !/pass|secret|token|key|user|auth.*properties/i.test(parameter),
-    );
-  return `${scheme}${shown}${parameters.length === 0 ? '' : `?${parameters.join('&')}`}`;
+    .filter((parameter) => shownParameters.test(parameter));
+  return `${scheme}${hosts}${shownPath}${parameters.length === 0 ? '' : `?${parameters.join('&')}`}`;
 }
+
+/** Names or numbers of hosts, each perhaps with its port. */
+const hostList = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?(,(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?)*$/i;
 
 /** A URL of one of these schemes; what is shown of a wrong one holds no credentials. */
 function url(pattern: RegExp, example: string) {
-  return z.string().refine((value) => pattern.test(value), {
-    error: ({ input }) => `is not like ${example}: ${withoutCredentials(String(input))}`,
+  return z.string().superRefine((text, context) => {
+    const shown = withoutCredentials(text);
+    const message = pattern.test(text) ? unreadable(text) : `is not like ${example}`;
+    if (message !== undefined) context.addIssue({ code: 'custom', message: `${message}: ${shown}` });
   });
 }
 
-const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database').superRefine(
-  (value, context) => {
-    const message = connectionProblem(value);
-    if (message !== undefined) context.addIssue({ code: 'custom', message });
-  },
-);
+/** Why an address that looks right cannot be read by whoever connects. */
+function unreadable(text: string): string | undefined {
+  try {
+    decodeURIComponent(text.replace(/[?#].*$/s, ''));
+  } catch {
+    return 'has a % that encodes nothing; write one that stands in a user or a password as %25';
+  }
+  // The driver of MongoDB has its own form, with several hosts.
+  if (text.startsWith('mongodb') || URL.canParse(text)) return undefined;
+  return /@[^/@]*,[^/@]*(\/|$)|^[^@]*,[^@]*$/.test(text)
+    ? 'names several hosts; give the address of one'
+    : 'cannot be read; in its user and password write / as %2F, ? as %3F, # as %23, @ as %40, and : as %3A';
+}
 
 const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
-/** What the driver would stumble over in words of its own, or pass over in silence. */
-function connectionProblem(address: string): string | undefined {
-  if (!/^postgres(ql)?:\/\/[^/]+\/[^/?]+/.test(address)) return undefined;
-  const parsed = URL.parse(address);
-  const [authority = ''] = address.replace(/^\w+:\/\//, '').split('/');
-  if (/,/.test(authority.slice(authority.lastIndexOf('@') + 1)))
-    return `names several hosts, and one is taken: give the address that leads to the primary: ${withoutCredentials(address)}`;
-  if (parsed === null)
-    return `cannot be read as a URL; special characters of user and password are to be percent-encoded: ${withoutCredentials(address)}`;
-  const mode = parsed.searchParams.get('sslmode');
-  if (mode !== null && !sslModes.includes(mode))
-    return `has an sslmode that is none of ${sslModes.join(', ')}`;
-  return undefined;
-}
-const httpUrl = url(/^https?:\/\/[^/:?#]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
+const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database').superRefine(
+  (text, context) => {
+    // The driver passes over one that it does not know.
+    const mode = URL.parse(text)?.searchParams.get('sslmode') ?? null;
+    if (mode === null || sslModes.includes(mode)) return;
+    context.addIssue({ code: 'custom', message: `has an sslmode that is none of ${sslModes.join(', ')}` });
+  },
+);
+const httpUrl = url(/^https?:\/\/[^/:?#@]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
 
 /** Temporal joins the two with a dot or a colon, and parts them at the first. */
 const deploymentName = z

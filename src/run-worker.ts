@@ -3,9 +3,9 @@ import type { Resources } from './activities/resources.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { armFaultPoints } from './engine/activity/fault-points.ts';
 import type { RegisteredJob } from './engine/activity/registry.ts';
+import { framesOf, safeMessage } from './engine/activity/safe-message.ts';
 import { serve } from './engine/serve.ts';
 import { createLogger, temporalLogger } from './logging.ts';
-import { framesOf, safeMessage } from './engine/activity/item-errors.ts';
 import { openResources } from './resources.ts';
 import { UnreachablePart } from './unreachable-part.ts';
 import { taskQueueOf } from './task-queues.ts';
@@ -23,6 +23,7 @@ export async function runWorker(jobs: (resources: Resources) => readonly Registe
     await connectAndServe(jobs);
   } catch (error) {
     const explained = error instanceof ConfigError || error instanceof UnreachablePart;
+    // A driver's error may hold an address with its password, or what a row holds.
     console.error(explained ? error.message : `${safeMessage(error)}\n${framesOf(error)}`);
     process.exit(1);
   }

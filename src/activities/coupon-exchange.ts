@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { couponExchange } from '../contract/coupon-exchange.ts';
-import { failure } from '../contract/errors.ts';
+import { failure, ToldError } from '../contract/errors.ts';
 import type { ParametersOf } from '../contract/job.ts';
 import { chunks, SkipItem } from '../engine/activity/chunks.ts';
 import type { StepsOf } from '../engine/activity/registry.ts';
@@ -121,7 +121,9 @@ async function findCreatedCoupon(transaction: Transaction, instance: string): Pr
     migration.selectFrom('coupon').select('id').where('created_by_instance', '=', instance),
   );
   if (coupon) return coupon.id;
-  throw new Error(`the coupon that ${instance} has created is gone; restore it, then start the job again`);
+  throw new ToldError(
+    `the coupon that ${instance} has created is gone; restore it, then start the job again`,
+  );
 }
 
 /**

@@ -48,9 +48,75 @@ export const failureTypes = [
 export type FailureType = (typeof failureTypes)[number];
 
 /**
+ * An error whose message was written for operators: it may be shown and kept wherever a run leaves something. It says
+ * what happened, where and what to do, by names and keys, and quotes no content of a row.
+ */
+export class ToldError extends Error {
+  override readonly name: string = 'ToldError';
+}
+
+/** Bytes of UTF-8 that a message may have where it is kept: in a history, the ledger, an alert. */
+export const longestMessage = 2048;
+
+/**
+ * A text that fits. Of one that is too long the beginning is kept, which says where, and the end, which says why: the
+ * innermost reason stands last. It is cut between characters, and says in its middle how much is missing.
+ *
+ * @param most in bytes of UTF-8.
+ */
+export function cutText(text: string, most = longestMessage): string {
+  const bytes = bytesOf(text);
+  if (bytes <= most) return text;
+  const note = ` … (${bytes} bytes, cut here) … `;
+  const half = Math.max(0, Math.floor((most - bytesOf(note)) / 2));
+  return `${startWithin(text, half)}${note}${endWithin(text, half)}`;
+}
+
+/** Of a text in UTF-8, where half of a surrogate pair becomes U+FFFD. */
+function bytesOf(text: string): number {
+  let bytes = 0;
+  for (const character of text) bytes += bytesOfCharacter(character);
+  return bytes;
+}
+
+function bytesOfCharacter(character: string): number {
+  const code = character.codePointAt(0) ?? 0;
+  if (code < 0x80) return 1;
+  if (code < 0x800) return 2;
+  return code < 0x1_00_00 ? 3 : 4;
+}
+
+function startWithin(text: string, most: number): string {
+  let bytes = 0;
+  let length = 0;
+  for (const character of text) {
+    bytes += bytesOfCharacter(character);
+    if (bytes > most) break;
+    length += character.length;
+  }
+  return text.slice(0, length);
+}
+
+/** No character takes more units of UTF-16 than bytes of UTF-8, so the end is among the last `most` units. */
+function endWithin(text: string, most: number): string {
+  const end = Array.from(text.slice(Math.max(0, text.length - most)));
+  let bytes = 0;
+  let first = end.length;
+  while (first > 0 && bytes + bytesOfCharacter(end[first - 1] as string) <= most) {
+    first -= 1;
+    bytes += bytesOfCharacter(end[first] as string);
+  }
+  return end
+    .slice(first)
+    .join('')
+    .replace(/^[\uDC00-\uDFFF]/u, '');
+}
+
+/**
  * A failure of one of our types. It is not retried by Temporal unless `retryable` says so.
  *
- * @param message what happened, where (job, step, partition, key), what to do. Never a row's content.
+ * @param message what happened, where (job, step, partition, key), what to do. Never a row's content. Cut at
+ *   {@link longestMessage}.
  * @param options `benign` is what belongs to the ordinary course of things: no warning in the worker's log.
  */
 export function failure(
@@ -60,8 +126,8 @@ export function failure(
 ): ApplicationFailure {
   return ApplicationFailure.create({
     type,
-    // Temporal takes no text with half of a surrogate pair: the failure would never arrive.
-    message: message.toWellFormed(),
+    // Temporal takes no text with half of a surrogate pair, and is brought down by one of megabytes.
+    message: cutText(message.toWellFormed()),
     nonRetryable: options.retryable !== true,
     ...(options.details?.length ? { details: [...options.details] } : {}),
     ...(options.cause instanceof Error ? { cause: options.cause } : {}),
@@ -81,7 +147,7 @@ export function failureTypeOf(error: unknown): FailureType | undefined {
 
 /**
  * An error's story in one line: the message of every cause that adds something, outermost first, without the
- * wrappers that Temporal puts around ("Activity task failed").
+ * wrappers that Temporal puts around ("Activity task failed"). Cut at {@link longestMessage}.
  */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
@@ -90,5 +156,5 @@ export function describeError(error: unknown): string {
     const message = at.message || at.name;
     if (!wrapper.test(message) && !messages.some((told) => told.includes(message))) messages.push(message);
   }
-  return messages.join(': ') || String(error);
+  return cutText(messages.join(': ') || String(error));
 }

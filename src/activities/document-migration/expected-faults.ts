@@ -1,3 +1,4 @@
+import { ToldError } from '../../contract/errors.ts';
 import { SkipItem } from '../../engine/activity/chunks.ts';
 import { HttpStatusError } from '../../stores/http/errors.ts';
 
@@ -30,7 +31,7 @@ export function expectedFault(error: unknown): SkipItem | undefined {
 /** The number under which an expected fault is kept. */
 export function faultNumber(code: string): number {
   const fault = expectedFaults[code];
-  if (!fault) throw new Error(`skip code ${code} is not in the table of expected faults`);
+  if (!fault) throw new ToldError(`skip code ${code} is not in the table of expected faults`);
   return fault.number;
 }
 

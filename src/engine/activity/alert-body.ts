@@ -1,13 +1,11 @@
 import type { Alert, AlertedStep, AlertFormat, DeadLetter, JobAlert } from '../../contract/alerts.ts';
+import { cutText } from '../../contract/errors.ts';
 
 /** An alert as a webhook takes it. */
 export function alertBody(alert: Alert, format: AlertFormat): unknown {
   if (format === 'json') return alert;
   return { text: (alert.kind === 'deadLetter' ? letterLines(alert) : alertLines(alert)).join('\n') };
 }
-
-/** Slack shows no more of a message; the end of a chain of causes is the least of it. */
-const longestReason = 2500;
 
 const verbs: Record<JobAlert['kind'], string> = {
   failed: ':red_circle: failed',
@@ -22,7 +20,7 @@ function alertLines(alert: JobAlert): string[] {
   ].filter(Boolean);
   return [
     `*${escaped(alert.instance)}* ${verbs[alert.kind]}${where.length > 0 ? ` in ${escaped(where.join(', '))}` : ''}`,
-    `> ${escaped(shortened(alert.reason))}`,
+    `> ${escaped(cutText(alert.reason))}`,
     ...alert.steps.map(stepLine),
     ...alert.next.map((line) => `• ${escaped(line)}`),
     ...linkLine(alert),
@@ -33,7 +31,7 @@ function letterLines(letter: DeadLetter): string[] {
   const { instance, step, partition, key, phase, code, attempts } = letter;
   return [
     `*${escaped(instance)}* :red_circle: item ${escaped(key)} failed`,
-    `> ${escaped(shortened(letter.message))}`,
+    `> ${escaped(cutText(letter.message))}`,
     `step ${escaped(step)}, partition ${partition}, ${phase}, ${escaped(code)}, attempt ${attempts}`,
     ...linkLine(letter),
   ];
@@ -52,10 +50,6 @@ function stepLine({ step, status, read, written, filtered, skipped, partitions }
 
 function linkLine({ uiUrl }: Alert): string[] {
   return uiUrl === null ? [] : [`<${uiUrl}|Temporal UI>`];
-}
-
-function shortened(text: string): string {
-  return text.length <= longestReason ? text : `${text.slice(0, longestReason - 1)}…`;
 }
 
 /** Keys and messages are anybody's text: it must neither mention people nor make links. */

@@ -1,4 +1,5 @@
 import type { Logger } from '@temporalio/common';
+import { ToldError } from '../../contract/errors.ts';
 import type { Classifier } from '../../contract/classification.ts';
 import type { Counters } from '../../contract/progress.ts';
 import type { RangeReader, Reader, RowRange } from '../../contract/reader.ts';
@@ -122,7 +123,7 @@ export function sets<Range extends RowRange>(work: SetWork<Range>): AnySetWork {
 }
 
 /** Thrown by `prepare` when some items failed and all others are written. */
-export class PartialWrite extends Error {
+export class PartialWrite extends ToldError {
   override readonly name = 'PartialWrite';
   /** The error of each item that failed, by its index in what was given to `prepare`. */
   readonly failed: ReadonlyMap<number, unknown>;
@@ -134,7 +135,7 @@ export class PartialWrite extends Error {
 }
 
 /** Thrown by a processor to set its item aside. */
-export class SkipItem extends Error {
+export class SkipItem extends ToldError {
   override readonly name = 'SkipItem';
   readonly code: string;
 

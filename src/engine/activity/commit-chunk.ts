@@ -141,5 +141,6 @@ function failedFor(
   const found = classify(error.cause);
   // What a store calls transient the page meets again; what the step's policy alone retries has had its retries.
   const settled: ErrorClass = found.exhausted === 'fail' ? { ...found, decision: 'fail' } : found;
-  return new ItemFailed(error.cause, settled, keys, attempts, 'write', others === 0);
+  const items = chunk.sources().map(({ item }) => item);
+  return new ItemFailed(error.cause, settled, keys, attempts, 'write', others === 0, items);
 }

@@ -4,6 +4,7 @@ import type { Alert, AlertDelivery, AlertSettings } from '../../contract/alerts.
 import { failure } from '../../contract/errors.ts';
 import { postToWebhook, WebhookRefused } from '../../stores/http/webhook.ts';
 import { alertBody } from './alert-body.ts';
+import { toFailure } from './item-errors.ts';
 
 /** What a webhook asks to wait is heeded up to here, in milliseconds. */
 const longestWait = 3_600_000;
@@ -25,7 +26,12 @@ export async function deliverAlert(settings: AlertSettings, alert: Alert): Promi
     const status = await postToWebhook(address, alertBody(alert, settings.format), cancellationSignal);
     return { host: new URL(address).host, status };
   } catch (error) {
-    if (!(error instanceof WebhookRefused)) throw error;
+    if (!(error instanceof WebhookRefused))
+      throw toFailure(
+        error,
+        { decision: 'retry', code: 'ALERT', unavailable: true },
+        'the alert could not be sent',
+      );
     const asked = error.retryAfterMs === undefined ? undefined : Math.min(error.retryAfterMs, longestWait);
     throw ApplicationFailure.create({
       type: 'Unavailable',

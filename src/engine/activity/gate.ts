@@ -1,6 +1,6 @@
 import type { Logger } from '@temporalio/common';
 import type { HoldableRequest, Throttled } from '../../contract/activities.ts';
-import { failure } from '../../contract/errors.ts';
+import { failure, ToldError } from '../../contract/errors.ts';
 import type { QuietHours } from '../../contract/policy.ts';
 import { quietNow } from '../../contract/quiet-hours.ts';
 import { safeMessage } from './item-errors.ts';
@@ -151,7 +151,7 @@ function verdictOf(looks: readonly Look[]): Verdict {
 async function inTime<Answer>(look: Promise<Answer>): Promise<Answer> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(new Error(`no answer within ${patienceMs / 1000} s`)),
+    () => late.reject(new ToldError(`no answer within ${patienceMs / 1000} s`)),
     patienceMs,
   );
   try {

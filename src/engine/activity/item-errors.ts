@@ -1,5 +1,4 @@
 import { ApplicationFailure } from '@temporalio/common';
-import pg from 'pg';
 import type { Classifier, ErrorClass } from '../../contract/classification.ts';
 import type { FailedItem } from '../../contract/activities.ts';
 import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
@@ -8,6 +7,9 @@ import { classifyPostgres } from '../../stores/postgres/errors.ts';
 import { classifyHttp } from '../../stores/http/errors.ts';
 import { classifyMongo } from '../../stores/mongo/errors.ts';
 import { SkipItem } from './chunks.ts';
+import { causesOf, framesOf, nameOf, safeMessage } from './safe-message.ts';
+
+export { framesOf, safeMessage } from './safe-message.ts';
 
 const classifySkip: Classifier = (error) =>
   error instanceof SkipItem ? { decision: 'skip', code: error.code } : undefined;
@@ -49,20 +51,8 @@ function firstKnown(classifiers: readonly Classifier[], error: unknown): ErrorCl
   return undefined;
 }
 
-function causesOf(error: unknown): unknown[] {
-  const chain: unknown[] = [];
-  for (
-    let at = error;
-    at !== undefined && at !== null && chain.length < 20;
-    at = at instanceof Error ? at.cause : null
-  ) {
-    chain.push(at);
-  }
-  return chain;
-}
-
 function withPolicy(error: unknown, known: ErrorClass | undefined, { retry, skip }: ErrorPolicy): Classified {
-  const found = known ?? { decision: 'fail', code: error instanceof Error ? error.name : 'UNKNOWN' };
+  const found = known ?? { decision: 'fail', code: error instanceof Error ? nameOf(error) : 'UNKNOWN' };
   const names = [found.code, ...classNamesOf(error)];
   const named = (codes: readonly string[] | undefined) =>
     codes?.some((code) => names.some((name) => matches(name, code)));
@@ -94,53 +84,51 @@ function classNamesOf(error: unknown): string[] {
 }
 
 /**
- * An error in words that may be shown and kept: never a row's content. PostgreSQL quotes the value it could not
- * take, and JSON.parse the text it could not read; of those only the kind is told.
- */
-export function safeMessage(error: unknown): string {
-  if (error instanceof pg.DatabaseError) return databaseMessage(error);
-  if (error instanceof SyntaxError) return 'malformed text (SyntaxError)';
-  if (error instanceof Error)
-    return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`;
-  return 'something that is not an Error was thrown';
-}
-
-function databaseMessage(error: pg.DatabaseError): string {
-  const state = error.code ?? '';
-  // Class 22 (data exception) and 23 (integrity violation) carry values.
-  if (!state.startsWith('22') && !state.startsWith('23')) return `${error.message} (SQLSTATE ${state})`;
-  const where = [
-    error.table && `table ${error.table}`,
-    error.column && `column ${error.column}`,
-    error.constraint && `constraint ${error.constraint}`,
-  ].filter(Boolean);
-  return `the database refused a value (SQLSTATE ${state})${where.length > 0 ? `: ${where.join(', ')}` : ''}`;
-}
-
-/** Where in the code an error was raised, its causes included: the frames alone, without the messages above them. */
-export function framesOf(error: unknown): string {
-  return causesOf(error)
-    .map((at) => (at instanceof Error ? (at.stack ?? '') : ''))
-    .flatMap((stack) => stack.split('\n').filter((line) => /^\s+at /u.test(line)))
-    .join('\n');
-}
-
-/**
- * An error as Temporal may keep it: our own failures as they are, others by their safe message alone.
+ * An error as Temporal may keep it: our own failures as they are, others by their safe message alone. None has causes or
+ * a stack that repeats a message.
  *
  * @param where job, step, partition and key, for the message.
  * @param failedKey the item that failed, where one item alone did.
+ * @param told what may be shown of the error.
  */
 export function toFailure(
   error: unknown,
   found: ErrorClass,
   where: string,
   failedKey?: string,
+  told = safeMessage(error),
 ): ApplicationFailure {
-  if (error instanceof ApplicationFailure) return error;
+  if (error instanceof ApplicationFailure) return cleaned(error);
   const away = found.decision === 'retry' && found.unavailable === true;
   const type: FailureType = away ? 'Unavailable' : 'ItemFailed';
   const details: FailedItem[] = failedKey === undefined ? [] : [{ failedKey }];
   const retryable = found.decision === 'retry';
-  return failure(type, `${where}: ${safeMessage(error)} [${found.code}]`, { retryable, details });
+  const failed = failure(type, `${where}: ${told} [${found.code}]`, { retryable, details });
+  failed.stack = framesOf(error);
+  return failed;
+}
+
+/**
+ * A failure that keeps its type and details, and shows of its message what may be shown. Its causes and its stack would
+ * be kept as they are: the first stand in the message, of the second only the frames stay.
+ */
+function cleaned(error: ApplicationFailure): ApplicationFailure {
+  const message = safeMessage(error);
+  const stack = framesOf(error);
+  const clean =
+    message === error.message && error.cause === undefined
+      ? error
+      : ApplicationFailure.create({ ...optionsOf(error), message });
+  clean.stack = stack;
+  return clean;
+}
+
+function optionsOf({ type, nonRetryable, details, nextRetryDelay, category }: ApplicationFailure) {
+  return {
+    nonRetryable: nonRetryable === true,
+    ...(type ? { type } : {}),
+    ...(details ? { details: [...details] } : {}),
+    ...(nextRetryDelay ? { nextRetryDelay } : {}),
+    ...(category ? { category } : {}),
+  };
 }

@@ -80,6 +80,7 @@ export async function processPage(
       found,
       `${place}, ${phase} of key ${item} (attempt ${attempts})`,
       error.single ? item : undefined,
+      error.message,
     );
   }
 }

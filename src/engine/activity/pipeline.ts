@@ -250,8 +250,14 @@ export class Pipeline {
     const error = page.errorAt?.(index);
     if (error === undefined) return undefined;
     const found = this.#request.processing.classify(error);
-    if (found.decision !== 'skip') throw new ItemFailed(error, found, page.keyAt(index), 1, 'read');
-    return new Skipped('read', found.code, safeMessage(error), 1);
+    if (found.decision !== 'skip')
+      throw new ItemFailed(error, found, page.keyAt(index), 1, 'read', true, [page.items[index]]);
+    return new Skipped(
+      'read',
+      found.code,
+      safeMessage(error, { items: [page.items[index]], key: page.keyAt(index) }),
+      1,
+    );
   }
 
   #formChunks(): void {

@@ -6,7 +6,7 @@ import { ByteBudget } from './byte-budget.ts';
 import type { Chunk } from './chunk.ts';
 import { countersOfChunk } from './chunk.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
-import { classifyWith } from './item-errors.ts';
+import { classifyWith, safeMessage } from './item-errors.ts';
 import { Pipeline } from './pipeline.ts';
 import type { JobRegistry } from './registry.ts';
 import { writeOutputs } from './write-chunk.ts';
@@ -114,7 +114,7 @@ async function problemOf(body: () => Promise<unknown>): Promise<string[]> {
     await body();
     return [];
   } catch (error) {
-    return [error instanceof Error ? error.message : String(error)];
+    return [safeMessage(error)];
   }
 }
 

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { ToldError } from '../../contract/errors.ts';
 import type { ErrorClass } from '../../contract/classification.ts';
 import type { RetryPolicy } from '../../contract/policy.ts';
 import { filteredOut, pending, Skipped } from './block.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { ItemContext, Processor } from './chunks.ts';
+import type { Subject } from './content.ts';
 import { safeMessage } from './item-errors.ts';
 import type { Place } from './item-queue.ts';
 
@@ -19,8 +21,8 @@ export interface Processing {
   onWait?(reason: string | null): void;
 }
 
-/** An item that failed for good; the step decides what that means. */
-export class ItemFailed extends Error {
+/** An item that failed for good; the step decides what that means. Its message may be shown: see `safeMessage`. */
+export class ItemFailed extends ToldError {
   override readonly name = 'ItemFailed';
   readonly found: ErrorClass;
   readonly key: string;
@@ -36,8 +38,9 @@ export class ItemFailed extends Error {
     attempts: number,
     phase: 'read' | 'process' | 'write' = 'process',
     single = true,
+    items: readonly unknown[] = [],
   ) {
-    super(safeMessage(cause), { cause });
+    super(safeMessage(cause, { items, key }), { cause });
     this.found = found;
     this.key = key;
     this.attempts = attempts;
@@ -80,9 +83,8 @@ async function finishItem(place: Place, processing: Processing, first: Promise<u
       if (found.decision === 'retry' && !found.busy) failures++;
       const exhausted = failures > processing.retry.retries;
       if (found.decision === 'skip' || (exhausted && found.exhausted === 'skip'))
-        return new Skipped('process', found.code, safeMessage(error), attempt);
-      if (found.decision === 'fail' || exhausted)
-        throw new ItemFailed(error, whenExhausted(found), block.page.keyAt(index), attempt);
+        return new Skipped('process', found.code, safeMessage(error, subjectOf(place)), attempt);
+      if (found.decision === 'fail' || exhausted) throw failedOf(error, whenExhausted(found), place, attempt);
       if (!(await waitForRetry(found, failures, processing))) return pending;
     }
   }
@@ -115,6 +117,15 @@ async function waitForRetry(found: ErrorClass, failures: number, processing: Pro
 /** The wait before retry number `failures`, in milliseconds: doubled each time, up to the policy's maximum. */
 export function backoff(retry: RetryPolicy, failures: number): number {
   return Math.min(retry.maximumMs, retry.initialMs * 2 ** (failures - 1));
+}
+
+function failedOf(error: unknown, found: ErrorClass, place: Place, attempt: number): ItemFailed {
+  const { items, key } = subjectOf(place);
+  return new ItemFailed(error, found, key, attempt, 'process', true, items);
+}
+
+function subjectOf(place: Place): Subject {
+  return { items: [itemAt(place)], key: place.block.page.keyAt(place.index) };
 }
 
 function itemAt({ block, index }: Place): unknown {

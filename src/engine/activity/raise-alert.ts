@@ -9,6 +9,7 @@ import type {
   JobAlert,
 } from '../../contract/alerts.ts';
 import type { Claim, CloseJobRequest, PageRequest } from '../../contract/activities.ts';
+import { cutText } from '../../contract/errors.ts';
 import { identifyingParameters, parameterToText } from '../../contract/parameters.ts';
 import { keystride, shellWord } from '../../contract/shell.ts';
 import { safeMessage } from './item-errors.ts';
@@ -89,7 +90,7 @@ export async function buryItem(
   const { attempt, retryPolicy } = Context.current().info;
   if (found.decision === 'retry' && attempt !== retryPolicy?.maximumAttempts) return;
   const { job, instance } = claim;
-  const told = message.slice(0, longestMessage);
+  const told = cutText(message, longestMessage);
   const letter: DeadLetter = {
     ...{ kind: 'deadLetter', job, instance, ...placeOf(alerts), step, partition, key, phase },
     ...{ code: found.code, fingerprint: fingerprint({ code: found.code, message }), message: told, attempts },

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PagePolicy } from '../../contract/activities.ts';
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
-import { failureTypeOf } from '../../contract/errors.ts';
+import { failureTypeOf, ToldError } from '../../contract/errors.ts';
 import { type Counters, noCounters } from '../../contract/progress.ts';
 import type { RowRange } from '../../contract/reader.ts';
 import type { ChunkSize } from './chunk-size.ts';
@@ -29,7 +29,7 @@ const secondsAtOnce = 0.5;
 const mostAfterPageMs = 1_000;
 
 /** The statements over a range were cancelled, and nothing of it has committed: a smaller one may come through. */
-class RangeTooLarge extends Error {
+class RangeTooLarge extends ToldError {
   override readonly name = 'RangeTooLarge';
 }
 

@@ -1,5 +1,5 @@
 import type { ErrorClass } from '../../contract/classification.ts';
-import { failure } from '../../contract/errors.ts';
+import { failure, ToldError } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { Item } from './block.ts';
 import { type Chunk, withSkips } from './chunk.ts';
@@ -10,14 +10,14 @@ import type { Skip } from './ledger/skips.ts';
 import { ItemFailed } from './process-item.ts';
 
 /** What a writer threw, as opposed to the ledger or the connection around it. */
-export class WriterFailed extends Error {
+export class WriterFailed extends ToldError {
   override readonly name = 'WriterFailed';
   /** Items that the writer was given. */
   readonly items: number;
 
-  constructor(cause: unknown, items: number) {
-    super(safeMessage(cause), { cause });
-    this.items = items;
+  constructor(cause: unknown, outputs: readonly unknown[]) {
+    super(safeMessage(cause, { items: outputs, key: '' }), { cause });
+    this.items = outputs.length;
   }
 }
 
@@ -35,7 +35,13 @@ export function isSkippable(found: ErrorClass): boolean {
 
 /** The skip of an item whose write failed. */
 export function writeSkip(item: Item, error: unknown, found: ErrorClass, attempts: number): Skip {
-  return { ...item, phase: 'write', code: found.code, message: safeMessage(error), attempts };
+  return {
+    ...item,
+    phase: 'write',
+    code: found.code,
+    message: safeMessage(error, { items: [item.item], key: item.key }),
+    attempts,
+  };
 }
 
 /**
@@ -56,7 +62,7 @@ export async function writeOutputs(
     try {
       count = await work.writer.write(part, transaction);
     } catch (error) {
-      throw new WriterFailed(error, part.length);
+      throw new WriterFailed(error, part);
     }
     unwritten += unwrittenOf(part.length, count);
   }
@@ -116,10 +122,12 @@ export async function writeBisecting(
       await transaction.query('RELEASE SAVEPOINT keystride_half');
     } catch (error) {
       const found = writing.classify(error);
-      if (found.decision === 'retry' && found.exhausted !== 'skip') throw new WriterFailed(error, to - from);
+      if (found.decision === 'retry' && found.exhausted !== 'skip')
+        throw new WriterFailed(error, chunk.outputs.slice(from, to));
       await transaction.query('ROLLBACK TO SAVEPOINT keystride_half');
       const item = sources[from] as Item;
-      if (!isSkippable(found)) throw new ItemFailed(error, found, item.key, attempts, 'write');
+      if (!isSkippable(found))
+        throw new ItemFailed(error, found, item.key, attempts, 'write', true, [item.item]);
       if (to - from === 1) skipped.set(from, writeSkip(item, error, found, attempts));
       // More than the step allows: the limit refuses the chunk, however many more there are.
       if (to - from === 1 || skipped.size > mostSkips) return;
@@ -156,7 +164,7 @@ export function settlePartialWrite(
     const found = classify(error);
     if (found.decision === 'retry' && mayRetry) again.push(index);
     else if (isSkippable(found)) skipped.set(index, writeSkip(item, error, found, attempts));
-    else throw new ItemFailed(error, found, item.key, attempts, 'write');
+    else throw new ItemFailed(error, found, item.key, attempts, 'write', true, [item.item]);
   }
   return { skipped, again };
 }

@@ -1,6 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import type { PartitionNews } from '../../contract/activities.ts';
-import { failure } from '../../contract/errors.ts';
+import { cutText, failure, longestMessage } from '../../contract/errors.ts';
 import { type ControlAnswer, type ControlRequest, messages, type Tuning } from '../../contract/messages.ts';
 import type { JobProgress } from '../../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../../contract/states.ts';
@@ -35,7 +35,10 @@ function setPause(run: JobRun): void {
     },
     {
       description: 'Lets the chunks in hand commit and waits. Input: {"reason": "…"}',
-      validator: (_: ControlRequest | undefined) => refuseUnless(run, 'pausing', 'pause'),
+      validator: (request: ControlRequest | undefined) => {
+        refuseUnless(run, 'pausing', 'pause');
+        refuseReason(request);
+      },
     },
   );
 }
@@ -64,7 +67,10 @@ function setStop(run: JobRun): void {
     {
       description:
         'Lets the chunks in hand commit and ends; a new start goes on from there. Input: {"reason": "…"}',
-      validator: (_: ControlRequest | undefined) => refuseUnless(run, 'stopping', 'stop'),
+      validator: (request: ControlRequest | undefined) => {
+        refuseUnless(run, 'stopping', 'stop');
+        refuseReason(request);
+      },
     },
   );
 }
@@ -78,7 +84,8 @@ function setSkip(run: JobRun): void {
     },
     {
       description: 'Sets the items aside that the job holds for, and goes on. Input: {"reason": "…"}',
-      validator: (_: ControlRequest | undefined) => {
+      validator: (request: ControlRequest | undefined) => {
+        refuseReason(request);
         if (run.heldItems.length > 0) return;
         throw failure('ControlRefused', `${run.job} is ${run.status}: there is no single item to skip.`);
       },
@@ -108,6 +115,16 @@ function setTune(run: JobRun): void {
 
 function refuseUnless(run: JobRun, next: JobStatus, control: string): void {
   if (!mayBecome(run.status, next)) refuse(run, control);
+}
+
+/** A reason is kept and shown wherever the state is. */
+function refuseReason(request: ControlRequest | undefined): void {
+  const reason: unknown = request?.reason ?? '';
+  if (typeof reason === 'string' && cutText(reason) === reason) return;
+  throw failure(
+    'ControlRefused',
+    `the reason must be a text of at most ${longestMessage} bytes. Nothing has changed.`,
+  );
 }
 
 function refuse(run: JobRun, control: string): never {

@@ -8,7 +8,7 @@ import {
   type Workflow,
 } from '@temporalio/workflow';
 import type { Claim } from '../../contract/activities.ts';
-import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
+import { cutText, describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import { carriedMemo } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
@@ -184,7 +184,7 @@ function withOthers(
     .filter(({ step, status }) => inHand.includes(step) || status !== 'completed')
     .filter(({ step }) => !message.includes(failedStep(instance, step)))
     .map(({ step, status, reason }) => `step ${step} ${status}${reason ? ` (${reason})` : ''}`);
-  return others.length > 0 ? `${message} Meanwhile: ${others.join(', ')}.` : message;
+  return others.length > 0 ? cutText(`${message} Meanwhile: ${others.join(', ')}.`) : message;
 }
 
 function continueRun(run: JobRun, parameters: unknown): Promise<never> {

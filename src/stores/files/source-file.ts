@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 
 /** A file that is not the one that was planned, or cannot be read at all. */
-export class UnusableFile extends Error {
+export class UnusableFile extends ToldError {
   override readonly name = 'UnusableFile';
 }
 
 /** A record that is not what its file's format asks for. Tells where, never what it holds. */
-export class MalformedRecord extends Error {
+export class MalformedRecord extends ToldError {
   override readonly name = 'MalformedRecord';
 }
 

@@ -1,11 +1,14 @@
 import { Agent, type Dispatcher } from 'undici';
-import { HttpStatusError, retryAfter } from './errors.ts';
+import { HttpStatusError, retryAfter, Unacceptable } from './errors.ts';
 
 /** One call, from the request to the last byte. In milliseconds. */
 const callTimeout = 30_000;
 
-/** Error bodies are read for their code alone. */
+/** Error bodies are read for their code alone, and no further. In bytes. */
 const longestErrorBody = 64 * 1024;
+
+/** Of an address, in bytes: many servers take no more. */
+const longestAddress = 8 * 1024;
 
 /** An answer whose body has not been read yet. */
 export type Response = Dispatcher.ResponseData;
@@ -63,13 +66,61 @@ export async function statusError(response: Response): Promise<HttpStatusError> 
 
 async function errorCode({ body }: Response): Promise<string | undefined> {
   try {
-    const text = await body.text();
-    const parsed: unknown = text.length > longestErrorBody ? undefined : JSON.parse(text);
+    const text = await bodyWithin(body, longestErrorBody);
+    const parsed: unknown = text === undefined ? undefined : JSON.parse(text);
     const code = typeof parsed === 'object' && parsed !== null && 'code' in parsed ? parsed.code : undefined;
     return typeof code === 'string' && /^[A-Z0-9_]{1,60}$/u.test(code) ? code : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** A body as text; undefined, and its connection closed, when it has more bytes. */
+async function bodyWithin(body: Response['body'], most: number): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  // Whoever leaves the loop early closes the connection.
+  for await (const part of body as AsyncIterable<Buffer>) {
+    length += part.length;
+    if (length > most) return undefined;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
+}
+
+/**
+ * A key as one segment of a path.
+ *
+ * @throws Unacceptable for one that would ask for another address, or that no address can hold.
+ */
+export function pathSegment(key: string): string {
+  const problem = problemOf(key);
+  if (problem === undefined) return encodeURIComponent(key);
+  throw new Unacceptable(
+    `this key cannot be asked for: ${problem}. Correct it in the source, or set it aside`,
+  );
+}
+
+function problemOf(key: string): string | undefined {
+  if (key === '') return 'it is empty';
+  if (/^\.\.?$/u.test(key)) return 'in an address it would name another one';
+  if (!key.isWellFormed()) return 'it holds half of a surrogate pair';
+  if (/\p{Cc}/u.test(key)) return 'it holds a control character';
+  return encodeURIComponent(key).length > longestAddress ? 'it is too long for an address' : undefined;
+}
+
+/**
+ * The address of a path below an API's own.
+ *
+ * @throws Unacceptable where the path would lead elsewhere: by dots, by a host of its own, or by what is no path at all.
+ */
+export function addressOf(base: string, path: string): string {
+  const url = URL.parse(`${base}${path}`);
+  const [own = ''] = path.split(/[?#]/u);
+  const root = new URL(base).pathname.replace(/\/+$/u, '');
+  if (path.startsWith('/') && url?.pathname === `${root}${own}` && url.origin === new URL(base).origin)
+    return `${base}${path}`;
+  throw new Unacceptable('a path of this API would lead to another address; encode what it is made of');
 }
 
 function timedOut(): Error {

@@ -1,7 +1,8 @@
+import { ToldError } from '../../contract/errors.ts';
 import type { ErrorClass } from '../../contract/classification.ts';
 
 /** An answer with a status that is not a success. */
-export class HttpStatusError extends Error {
+export class HttpStatusError extends ToldError {
   override readonly name = 'HttpStatusError';
   readonly status: number;
   /** From Retry-After, in milliseconds; undefined when the header is missing or unreadable. */
@@ -21,8 +22,13 @@ export class HttpStatusError extends Error {
 }
 
 /** An answer that is not what was agreed: broken off, not JSON, of another shape. Tells where, never what it held. */
-export class MalformedBody extends Error {
+export class MalformedBody extends ToldError {
   override readonly name = 'MalformedBody';
+}
+
+/** An answer that is whole and cannot be kept as it is, or a key that cannot be asked for. Trying again changes nothing. */
+export class Unacceptable extends ToldError {
+  override readonly name = 'Unacceptable';
 }
 
 /** Codes of undici and of Node's sockets that say the API or the way to it is away. */
@@ -44,12 +50,29 @@ const timeoutCodes: readonly string[] = ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BOD
 /** Classifies what an HTTP call has raised. What a 4xx means is for the job to say; here it fails. */
 export function classifyHttp(error: unknown): ErrorClass | undefined {
   if (error instanceof HttpStatusError) return classifyStatus(error);
+  if (error instanceof Unacceptable) return { decision: 'fail', code: 'UNACCEPTABLE' };
   // Perhaps cut off on the way: tried again, and when it stays so, the item is at fault and the step fails.
   if (error instanceof MalformedBody) return { decision: 'retry', code: 'MALFORMED_BODY' };
   if (!(error instanceof Error)) return undefined;
   if (isTimeout(error)) return { decision: 'retry', code: 'TIMEOUT', unavailable: true };
   const code = codeOf(error);
   return awayCodes.includes(code) ? { decision: 'retry', code, unavailable: true } : undefined;
+}
+
+/**
+ * An error of an HTTP client in words that may be shown: its code. The message of undici may quote an address, a header
+ * or the beginning of an answer.
+ *
+ * @returns undefined for what is no error of an HTTP client.
+ */
+export function httpMessage(error: Error): string | undefined {
+  const code = codeOf(error);
+  if (/^(UND_ERR|HPE)_[A-Z_]{1,60}$/u.test(code)) return `the HTTP call failed (${code})`;
+  // What `fetch` wraps says it.
+  if (error instanceof TypeError && error.message === 'fetch failed') return 'fetch failed';
+  return error.name === 'TimeoutError' || error.name === 'AbortError'
+    ? `the call was given up (${error.name})`
+    : undefined;
 }
 
 /** Whether a call has ended because it took too long. */

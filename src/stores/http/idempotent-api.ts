@@ -1,8 +1,8 @@
 import { request } from 'undici';
 import type { Classifier } from '../../contract/classification.ts';
 import { CallLimiter, type CallTurn } from './call-limiter.ts';
-import { baseOf, boundedCall, createAgent, statusError } from './calls.ts';
-import { HttpStatusError } from './errors.ts';
+import { addressOf, baseOf, boundedCall, createAgent, statusError } from './calls.ts';
+import { HttpStatusError, Unacceptable } from './errors.ts';
 
 /** What is posted, and what makes posting it again harmless. */
 export interface IdempotentPost extends CallTurn {
@@ -39,14 +39,17 @@ export class IdempotentApi {
   /**
    * Posts, and returns when the API has accepted: any answer from 200 to 299.
    *
-   * @throws HttpStatusError, or the network's error.
+   * @throws HttpStatusError, Unacceptable (a path or key that cannot be sent as it is), or the network's error.
    */
   async post(post: IdempotentPost): Promise<void> {
     await this.calls.run(post, () => boundedCall(post.signal, ({ signal }) => this.#send(post, signal)));
   }
 
   async #send({ path, idempotencyKey, body }: IdempotentPost, signal: AbortSignal): Promise<void> {
-    const response = await request(`${this.#base}${path}`, {
+    // Other characters are changed on the way, and two keys may become one.
+    if (!/^[\x21-\x7E]{1,255}$/u.test(idempotencyKey))
+      throw new Unacceptable('an idempotency key must be 1 to 255 visible ASCII characters');
+    const response = await request(addressOf(this.#base, path), {
       method: 'POST',
       dispatcher: this.#agent,
       headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },

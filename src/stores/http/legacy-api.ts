@@ -1,10 +1,14 @@
 import { request } from 'undici';
-import { baseOf, boundedCall, createAgent, type Response, statusError } from './calls.ts';
+import { asUtf8 } from './charset.ts';
+import { baseOf, boundedCall, createAgent, pathSegment, type Response, statusError } from './calls.ts';
 import { CallLimiter, type CallTurn } from './call-limiter.ts';
-import { MalformedBody } from './errors.ts';
+import { MalformedBody, Unacceptable } from './errors.ts';
 
 /** What a byte of an answer takes in memory: as text, as objects, and as BSON while it is written. Measured. */
 const heldPerByte = 3;
+
+/** An answer that goes on beyond this has no end that is worth waiting for. In bytes. */
+const longestAnswer = 128 * 1024 * 1024;
 
 export interface CallContext extends CallTurn {
   readonly signal: AbortSignal;
@@ -25,16 +29,18 @@ export class LegacyApi {
   }
 
   /**
-   * The body of a document's sentences, as it came.
+   * The body of a document's sentences, in UTF-8 whatever it came in.
    *
    * Its bytes are reserved before they are read, so that however many calls are in flight, what they hold is bounded.
    *
-   * @throws HttpStatusError, MalformedBody (broken off), or the network's error.
+   * @throws HttpStatusError, MalformedBody (broken off, or not in its charset), Unacceptable (a key that names another
+   *   address, an answer of more than 128 MiB), or the network's error.
    */
   async sentences(ticketKey: string, context: CallContext): Promise<Buffer> {
+    const segment = pathSegment(ticketKey);
     return this.calls.run(context, (answered) =>
       boundedCall(context.signal, async (bounds) => {
-        const response = await request(`${this.#base}/documents/${encodeURIComponent(ticketKey)}/sentences`, {
+        const response = await request(`${this.#base}/documents/${segment}/sentences`, {
           dispatcher: this.#agent,
           headers: { accept: 'application/json' },
           signal: bounds.signal,
@@ -42,12 +48,13 @@ export class LegacyApi {
         answered();
         if (response.statusCode !== 200) throw await statusError(response);
         const announced = Number(response.headers['content-length'] ?? 0);
+        if (announced > longestAnswer) throw tooLong(response.body);
         if (announced > 0) {
           await context.reserve(announced * heldPerByte);
           // Waiting for memory is not the API's fault.
           bounds.refresh();
         }
-        return readBody(response.body, announced, context.reserve);
+        return asUtf8(await readBody(response.body, announced, context.reserve), response.headers);
       }),
     );
   }
@@ -67,6 +74,7 @@ async function readBody(
   let received = 0;
   try {
     for await (const part of body as AsyncIterable<Buffer>) {
+      if (received + part.length > longestAnswer) throw tooLong(body);
       if (received + part.length > buffer.length)
         buffer = await enlarge(buffer, received + part.length, reserve);
       received += part.copy(buffer, received);
@@ -81,6 +89,12 @@ async function readBody(
     throw new MalformedBody(`the answer has ${received} bytes where ${announced} were announced`);
   }
   return buffer.subarray(0, received);
+}
+
+/** Closes the connection: what is still to come would be read by whoever uses it next. */
+function tooLong(body: Response['body']): Unacceptable {
+  body.destroy();
+  return new Unacceptable(`the answer has more than ${longestAnswer} bytes`);
 }
 
 /** Makes room for an answer whose size was not announced. */

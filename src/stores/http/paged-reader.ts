@@ -1,3 +1,4 @@
+import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, Reader } from '../../contract/reader.ts';
 
@@ -22,7 +23,7 @@ export interface PagedSource<Item> {
 }
 
 /** An API whose pages do not stay as they were. */
-export class PagesMoved extends Error {
+export class PagesMoved extends ToldError {
   override readonly name = 'PagesMoved';
 }
 

@@ -1,10 +1,11 @@
+import { ToldError } from '../../contract/errors.ts';
 import { retryAfter } from './errors.ts';
 
 /** One call, from the request to the answer. In milliseconds. */
 const callTimeout = 10_000;
 
 /** A webhook that did not take what it was sent. The message names its host alone: the path may hold a token. */
-export class WebhookRefused extends Error {
+export class WebhookRefused extends ToldError {
   override readonly name = 'WebhookRefused';
   /** How long it asked to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined;

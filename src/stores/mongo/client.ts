@@ -17,6 +17,7 @@ export function createMongoClient(url: string): MongoClient {
 
 /** The database that a URL names, else `keystride`. */
 export function databaseOf(client: MongoClient, url: string) {
-  const named = new URL(url.replace(/^mongodb(\+srv)?:/u, 'http:').replace(/,[^/]*/u, '')).pathname.slice(1);
-  return client.db(named || defaultDatabase);
+  // The driver has read the URL, so that no password holds a slash of its own; hosts may be several.
+  const [, named] = /^[^:]+:\/\/[^/?]*\/([^?]+)/u.exec(url) ?? [];
+  return client.db(named === undefined ? defaultDatabase : decodeURIComponent(named));
 }

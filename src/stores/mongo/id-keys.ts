@@ -1,8 +1,9 @@
 import { Binary, BSON, Decimal128, Double, Int32, Long, ObjectId, UUID } from 'mongodb';
+import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 
 /** An `_id` that cannot order a job's pages. */
-export class UnusableId extends Error {
+export class UnusableId extends ToldError {
   override readonly name = 'UnusableId';
 }
 

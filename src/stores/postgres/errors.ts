@@ -30,7 +30,7 @@ const networkCodes: readonly string[] = [
 ];
 
 /** The messages that `pg` gives, without a code, when a connection is lost or none can be had. */
-const connectionLost =
+export const connectionLost =
   /connection terminated|connection ended|client has encountered a connection error|timeout exceeded when trying to connect|query read timeout/i;
 
 /** Classifies what PostgreSQL or the way to it has raised. */

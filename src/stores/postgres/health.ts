@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
 import { inTransaction, type Transaction } from './transaction.ts';
 import { WalAge } from './wal-age.ts';
 
@@ -87,7 +88,7 @@ async function replicasBehind(
   const [found] = rows;
   if (!found) return null;
   if (Number(found.hidden) > 0)
-    throw new Error('the delay of the replicas is not shown to this role: grant it pg_monitor');
+    throw new ToldError('the delay of the replicas is not shown to this role: grant it pg_monitor');
   const end = BigInt(found.position);
   const now = performance.now();
   written.note(end, now);
@@ -133,7 +134,7 @@ async function refusedByQuery(transaction: Transaction, { query }: HealthLimits)
   );
   const [verdict, reason] = fields.map(({ name }) => rows[0]?.[name] as unknown);
   if (typeof verdict !== 'boolean')
-    throw new Error('the health query must answer a row that begins with a boolean');
+    throw new ToldError('the health query must answer a row that begins with a boolean');
   if (verdict) return null;
   return typeof reason === 'string' ? reason.slice(0, 200) : 'the health query says no';
 }

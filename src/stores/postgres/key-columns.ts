@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { type RawBuilder, type SelectQueryBuilder, sql, type SqlBool } from 'kysely';
+import { ToldError } from '../../contract/errors.ts';
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import { columnIn, tableParts } from './sql.ts';
 
@@ -17,7 +18,7 @@ export interface KeyColumn {
 }
 
 /** A key that cannot order a job's pages. */
-export class UnusableKey extends Error {
+export class UnusableKey extends ToldError {
   override readonly name = 'UnusableKey';
 }
 

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Compilable, InferResult } from 'kysely';
+import { ToldError } from '../../contract/errors.ts';
 import { isConnectionLost } from './errors.ts';
 
 /** The statements of one transaction. It begins and ends outside of whoever holds it. */
@@ -11,12 +12,12 @@ export interface Transaction {
 }
 
 /** Nobody knows whether the transaction committed: the connection was lost while COMMIT was under way. */
-export class CommitUnknown extends Error {
+export class CommitUnknown extends ToldError {
   override readonly name = 'CommitUnknown';
 }
 
 /** COMMIT was answered with ROLLBACK: an error inside the transaction had gone unnoticed. */
-export class CommitRefused extends Error {
+export class CommitRefused extends ToldError {
   override readonly name = 'CommitRefused';
 }
 

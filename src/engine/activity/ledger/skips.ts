@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { type Cursor, encodeCursor } from '../../../contract/cursor.ts';
-import { failure } from '../../../contract/errors.ts';
+import { cutText, failure } from '../../../contract/errors.ts';
 import type { SkipPolicy } from '../../../contract/policy.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { storableText } from '../../../stores/postgres/storable-text.ts';
@@ -56,7 +56,7 @@ export async function recordSkips(
     phase: skip.phase,
     code: storableText(skip.code),
     fingerprint: storableText(fingerprint(skip)),
-    message: storableText(skip.message.slice(0, longestMessage)),
+    message: storableText(cutText(skip.message, longestMessage)),
     attempts: skip.attempts,
   }));
   if (key.claim.redrives) return keepRedrivenOpen(transaction, key, rows);
