@@ -56,6 +56,9 @@ const todos: Partial<Record<FailureType, string>> = {
   NothingToRedrive: 'See which skips are open: keystride skips ID list.',
   RepairRefused: 'See its state: keystride status ID.',
   RedriveRefused: 'They can be waived: keystride skips ID waive --reason "…"',
+  LedgerBehind:
+    'Start it again: it goes on from what the ledger has. docs/operations.md, Failover and restore.',
+  OtherLedger: 'Correct DATABASE_URL of the worker. docs/operations.md, Failover and restore.',
   UnknownJob: 'Start workers of this release: keystride worker.',
 };
 

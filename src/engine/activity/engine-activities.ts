@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type pg from 'pg';
 import type {
   Claim,
+  ClosedJob,
   CloseJobRequest,
   CloseStepRequest,
   DescribedInstance,
@@ -25,7 +26,14 @@ import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from './item-errors.ts';
-import { claimInstance, closeInstance, holdClaim, holdInstanceAtRest, type IsOpen } from './ledger/claim.ts';
+import {
+  claimInstance,
+  closeInstance,
+  completeInstance,
+  holdInstanceAtRest,
+  type IsOpen,
+} from './ledger/claim.ts';
+import { holdClaim } from './ledger/hold-claim.ts';
 import { findInstance } from './ledger/instance.ts';
 import {
   completeStep,
@@ -140,10 +148,13 @@ async function openJob(resources: EngineResources, request: OpenJobRequest): Pro
   const { instance, parameters, policies } = describeInstance(resources.registry, request);
   const definition = resources.registry.definition(request.job);
   const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
-  const claiming = { ...request, instance, parameters, preventRestart };
+  const context = { parameters, instance, epoch: 0, log: Context.current().log };
+  const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
+  const claiming = { ...request, instance, parameters, preventRestart, seenElsewhere };
   const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
   const searchAttributes = await resources.hasSearchAttributes();
-  return { claim, parameters, policies, onFailure, onBranchFailure, searchAttributes };
+  const prevented = preventRestart ? { preventRestart } : {};
+  return { claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes };
 }
 
 function describeInstance(
@@ -172,7 +183,7 @@ async function openStep(
     startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
     beforeStep: work?.beforeStep?.bind(work),
   };
-  const found = await findStep(ledger, request);
+  const found = await findStep(ledger, request, request.saw);
   if (found && !startsOver(found, policy, claim)) {
     if (!found.completed) await reopenStep(ledger, request, opening, found);
     return openedStep(found);
@@ -255,9 +266,19 @@ async function closeStep(
 }
 
 /** Calls the job's own hook and raises the alert, neither of which must keep the instance from being released. */
-async function closeJob(resources: EngineResources, request: CloseJobRequest, context: StepContext) {
+async function closeJob(
+  resources: EngineResources,
+  request: CloseJobRequest,
+  context: StepContext,
+): Promise<ClosedJob | undefined> {
   const { ledger, registry } = resources;
-  const { claim, outcome, reason } = request;
+  const { claim, outcome, reason, saw = [] } = request;
+  if (outcome === 'completed') {
+    const behind = await completeInstance(ledger, claim, saw);
+    if (behind.length === 0) return undefined;
+    context.log.warn('the ledger is behind the history', { instance: claim.instance, behind });
+    return { behind };
+  }
   if (outcome === 'failed') {
     try {
       await registry.hooks(claim.job).onFailure?.(context, reason ?? '');
@@ -270,4 +291,5 @@ async function closeJob(resources: EngineResources, request: CloseJobRequest, co
   }
   await closeInstance(ledger, claim, outcome);
   if (outcome === 'failed') await alertFailure(resources, request);
+  return undefined;
 }

@@ -125,6 +125,25 @@ export function framesOf(error: unknown): string {
     .join('\n');
 }
 
+/** Whether a table of the ledger itself was not there. */
+function lacksLedger(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    ['42P01', '3F000'].includes(error.code ?? '') &&
+    error.message.includes('keystride.')
+  );
+}
+
+/** Another worker may be set up rightly, and a restore may be under way. */
+function withoutLedger(where: string): ApplicationFailure {
+  return failure(
+    'OtherLedger',
+    `${where}: the database that DATABASE_URL of this worker leads to has no ledger, or one of an older release. ` +
+      'Correct DATABASE_URL, or make its tables: keystride migrate',
+    { retryable: true },
+  );
+}
+
 /**
  * An error as Temporal may keep it: our own failures as they are, others by their safe message alone.
  *
@@ -138,6 +157,7 @@ export function toFailure(
   failedKey?: string,
 ): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
+  if (lacksLedger(error)) return withoutLedger(where);
   const away = found.decision === 'retry' && found.unavailable === true;
   const type: FailureType = away ? 'Unavailable' : 'ItemFailed';
   const details: FailedItem[] = failedKey === undefined ? [] : [{ failedKey }];
