@@ -8,6 +8,7 @@ import {
   takeCheckpoint,
 } from '../../src/engine/activity/ledger/checkpoint.ts';
 import { claimInstance, closeInstance, completeInstance } from '../../src/engine/activity/ledger/claim.ts';
+import { closeRedriven } from '../../src/engine/activity/ledger/redriven-skips.ts';
 import { splitCheckpoint } from '../../src/engine/activity/ledger/split.ts';
 import {
   completeStep,
@@ -354,6 +355,62 @@ describe('a run that is continued in a ledger that went back', () => {
       type: 'LedgerBehind',
       message: expect.stringContaining('skips "once" redrive'),
     });
+  });
+});
+
+describe('what commits once', () => {
+  test('a tasklet whose answer was lost is not run again', async () => {
+    const claimed = await claim('answer lost');
+    const begin = { claim: claimed, step: 'begin' };
+    await recordStep(pool, begin, tasks, opening, undefined);
+    let runs = 0;
+    const attempt = () => completeTasklet(pool, begin, 5, () => Promise.resolve((runs += 1)));
+    expect([await attempt(), await attempt()]).toEqual([1, 1]);
+  });
+
+  test('a partition is not cut where a chunk has committed since it was looked at', async () => {
+    const claimed = await claim('cut late');
+    await recordStep(pool, key(claimed), whole, opening, undefined);
+    const taken = await takeCheckpoint(pool, key(claimed), 'mine');
+    await inTransaction(pool, (transaction) =>
+      advanceCheckpoint(transaction, key(claimed), 'mine', 0, {
+        ...{ cursor: cursorOf(['10']), counters: ten, done: false },
+      }),
+    );
+    await expect(
+      splitCheckpoint(pool, key(claimed), 'mine', taken, cursorOf(['5']), 1),
+    ).rejects.toMatchObject({ type: 'Superseded' });
+  });
+
+  test('a commit of another attempt is not taken for that of this one', async () => {
+    const claimed = await claim('of another');
+    await recordStep(pool, key(claimed), whole, opening, undefined);
+    await takeCheckpoint(pool, key(claimed), 'mine');
+    await takeCheckpoint(pool, key(claimed), 'another');
+    await inTransaction(pool, (transaction) =>
+      advanceCheckpoint(transaction, key(claimed), 'another', 0, {
+        ...{ cursor: null, counters: ten, done: false },
+      }),
+    );
+    await expect(hasCommitted(pool, key(claimed), 'mine', 0)).rejects.toMatchObject({ type: 'Superseded' });
+    expect(await hasCommitted(pool, key(claimed), 'another', 0)).toBe(true);
+  });
+
+  test('skips that another redrive has taken are not closed by the one before', async () => {
+    const claimed = await claim('redriven');
+    await recordStep(pool, key(claimed), whole, opening, undefined);
+    await pool.query(
+      `INSERT INTO keystride.skip (instance_key, step, item_key, phase, code, fingerprint, message, partition, redrive, place)
+       VALUES ('redriven', 'copy', '1', 'process', 'C', 'C', 'm', 0, 'redriven/redrive-2', 0)`,
+    );
+    const first: Claim = {
+      ...{ job: 'noted', instance: 'redriven/redrive-1', epoch: 2 },
+      redrives: { instance: 'redriven', parameters: {} },
+    };
+    const chunk = { first: cursorOf(['0']), cursor: cursorOf(['0']), skips: [] };
+    await expect(
+      inTransaction(pool, (transaction) => closeRedriven(transaction, { claim: first, step: 'copy' }, chunk)),
+    ).rejects.toMatchObject({ type: 'Fenced' });
   });
 });
 

@@ -2,6 +2,7 @@ import { adaptivity } from './adaptivity.ts';
 import { cursors } from './cursors.ts';
 import { gates } from './gates.ts';
 import { items } from './items.ts';
+import { ledger } from './ledger.ts';
 import type { Mutation } from './mutation.ts';
 import { scaleOut } from './scale-out.ts';
 import { transactions } from './transactions.ts';
@@ -10,6 +11,7 @@ import { workerEnds } from './worker-ends.ts';
 /** One for each rule and trap. */
 export const mutations: readonly Mutation[] = [
   ...transactions,
+  ...ledger,
   ...items,
   ...cursors,
   ...adaptivity,
