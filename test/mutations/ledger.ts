@@ -16,12 +16,6 @@ export const ledger: readonly Mutation[] = [
     named: 'a tasklet whose answer was lost is not run again',
   },
   {
-    rule: 'a tasklet whose step is gone does not run',
-    edits: [[step, `      if (!step) throw stepLost(key);\n      if (step.status`, `      if (step?.status`]],
-    test,
-    named: 'nothing happens when a tasklet runs',
-  },
-  {
     rule: 'an execution that was shut out closes nothing (epoch)',
     edits: [[hold, 'holder.epoch === claim.epoch &&', 'holder.epoch > 0 &&']],
     test,
