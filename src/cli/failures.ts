@@ -74,6 +74,9 @@ const todos: Partial<Record<FailureType, string>> = {
   RepairRefused: `See its state: ${keystride} status ID`,
   RedriveRefused: `They can be waived: ${keystride} skips ID waive --reason "…"`,
   UnknownJob: `Start workers of this release: ${keystride} worker`,
+  LedgerBehind:
+    'Start it again: it goes on from what the ledger has. docs/operations.md, Failover and restore.',
+  OtherLedger: 'Correct DATABASE_URL of the worker. docs/operations.md, Failover and restore.',
 };
 
 /** PostgreSQL could not be used: says why, where, without the password, and what helps. */

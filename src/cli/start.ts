@@ -9,6 +9,7 @@ import { messages } from '../contract/messages.ts';
 import { instanceKey, parametersFromText, parseParameters } from '../contract/parameters.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
+import { migration } from '../stores/postgres/sql.ts';
 import { taskQueueOf } from '../task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
@@ -16,6 +17,7 @@ import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
 import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
+import { run as runQuery, withLedger } from './skips-ledger.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
 import { keystride } from './called-as.ts';
@@ -166,13 +168,29 @@ async function refuseSecondStart(client: Session['client'], request: StartReques
   if (latest?.status.name === 'RUNNING') throw alreadyRunning(request, latest.runId);
   if (latest?.status.name !== 'COMPLETED') return;
   const report = (await handle.result()) as Partial<JobProgress> | null;
-  if (report?.status === 'completed' || report?.status === 'completedWithSkips')
+  const said = report?.status === 'completed' || report?.status === 'completedWithSkips';
+  if (said && (await completedInLedger(request.instance)))
     throw refusal(
       'JobInstanceAlreadyComplete',
       `${request.instance} has completed (${report.status}, ${report.finishedAt ?? latest.closeTime?.toISOString()}).`,
       request,
       latest.runId,
     );
+}
+
+/**
+ * Whether the ledger too has an instance completed: after a restore or a failover it may have lost that, and the start is
+ * to do it again. From where the ledger cannot be asked the run that is started asks it, and is refused where it has.
+ */
+async function completedInLedger(instance: string): Promise<boolean> {
+  const ask = withLedger((client) =>
+    runQuery(
+      client,
+      migration.selectFrom('keystride.instance').select('status').where('instance_key', '=', instance),
+    ),
+  );
+  const [row] = await ask.catch(() => []);
+  return row?.status === 'completed';
 }
 
 function alreadyRunning(request: StartRequest, runId: string, cause?: unknown): CommandError {

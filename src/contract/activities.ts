@@ -8,7 +8,7 @@ import type {
   SkipPolicy,
   StepPolicy,
 } from './policy.ts';
-import type { Counters, Decision } from './progress.ts';
+import type { Counters, Decision, StepProgress } from './progress.ts';
 import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
 /** The claim that an execution holds on its instance; every write to the ledger names it. */
@@ -16,6 +16,10 @@ export interface Claim {
   readonly job: string;
   readonly instance: string;
   readonly epoch: number;
+  /** The workflow that claimed it; undefined from a build that did not say. */
+  readonly owner?: string;
+  /** The ledger that it was claimed in; undefined from a build that did not say. */
+  readonly ledger?: string;
   /** What a redrive runs again; undefined for a job's own execution. */
   readonly redrives?: RedrivenInstance;
 }
@@ -42,6 +46,8 @@ export interface OpenedJob {
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly policies: Readonly<Record<string, StepPolicy>>;
   readonly onFailure: 'fail' | 'hold';
+  /** The job must not be run again: not even what a ledger that went back has lost. */
+  readonly preventRestart?: true;
   /** Undefined for `stop`. */
   readonly onBranchFailure?: BranchPolicy;
   /** Whether the namespace has our search attributes. A server without them must not keep a job from starting. */
@@ -57,6 +63,20 @@ export interface StepRequest {
 
 export interface OpenStepRequest extends StepRequest {
   readonly policy: StepPolicy;
+  /** Steps that were seen completed since another was opened: what comes next may need them. */
+  readonly saw?: readonly SeenStep[];
+}
+
+/** A step that a run has seen completed: what the ledger must still hold when the job closes. */
+export interface SeenStep {
+  readonly step: string;
+  readonly kind: StepProgress['kind'];
+  /** Completed by this run; else found completed. */
+  readonly own: boolean;
+  /** What was answered of a chunk step. */
+  readonly counters?: Counters;
+  /** The instance of a nested job. */
+  readonly instance?: string;
 }
 
 export interface OpenedStep {
@@ -227,11 +247,15 @@ export interface CloseJobRequest {
   readonly outcome: JobOutcome;
   /** Why it failed or was stopped. */
   readonly reason?: string;
+  /** Where it has completed: the steps that the run saw completed. Undefined from a build that did not say. */
+  readonly saw?: readonly SeenStep[];
 }
 
-/** What the ledger says of an execution that it has closed. */
+/** What became of a closing. */
 export interface ClosedJob {
-  /** The steps that have begun, of one that has not completed; undefined where they could not be read. */
+  /** What is to be done again first, in words: the ledger has lost it, and the instance is not closed. */
+  readonly behind?: readonly string[];
+  /** The steps that have begun, of an execution that has not completed; undefined where they could not be read. */
   readonly steps?: readonly AlertedStep[];
 }
 
@@ -268,7 +292,10 @@ export interface EngineActivities {
   splitPartition(request: SplitPartitionRequest): Promise<boolean>;
   /** Completes a chunk step whose books balance, or says which partitions of it are not done. */
   closeStep(request: CloseStepRequest): Promise<StepState>;
-  /** Releases the instance, and raises the alert of one that has failed. */
+  /**
+   * Releases the instance, and raises the alert of one that has failed. One that has completed is compared with what
+   * its run saw first. @throws Fenced, LedgerBehind, OtherLedger
+   */
   closeJob(request: CloseJobRequest): Promise<ClosedJob>;
   /** Tells the operators, where they want to be told. */
   raiseAlert(request: AlertRequest): Promise<void>;

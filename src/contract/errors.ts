@@ -23,6 +23,10 @@ export const failureTypes = [
   'ItemFailed',
   /** An execution that has lost its instance to a later one tried to commit. */
   'Fenced',
+  /** The ledger has lost what it had acknowledged: a failover, or a restore to an earlier moment. */
+  'LedgerBehind',
+  /** A run that was claimed in one ledger has met another: the database address of a worker leads elsewhere. */
+  'OtherLedger',
   /** A page attempt that has lost its partition to a later attempt tried to commit. */
   'Superseded',
   /** A database, an API or a network that is away for now. */

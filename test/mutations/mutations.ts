@@ -3,6 +3,7 @@ import { cursors } from './cursors.ts';
 import { fences } from './fences.ts';
 import { gates } from './gates.ts';
 import { items } from './items.ts';
+import { ledger } from './ledger.ts';
 import type { Mutation } from './mutation.ts';
 import { scaleOut } from './scale-out.ts';
 import { transactions } from './transactions.ts';
@@ -12,6 +13,7 @@ import { workerEnds } from './worker-ends.ts';
 export const mutations: readonly Mutation[] = [
   ...transactions,
   ...fences,
+  ...ledger,
   ...items,
   ...cursors,
   ...adaptivity,

@@ -129,9 +129,7 @@ export const transactions: readonly Mutation[] = [
   },
   {
     rule: 'a continued run whose instance was claimed is fenced',
-    edits: [
-      [claim, 'if (carried.epoch === owner.epoch) return carried;', 'if (owner.epoch > 0) return carried;'],
-    ],
+    edits: [[claim, 'if (owner && isHeldBy(carried, owner)) return true;', 'if (owner) return true;']],
     test: byItself,
     named: 'carried into a continued run',
   },

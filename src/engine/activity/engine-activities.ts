@@ -26,7 +26,8 @@ import type { ByteBudget } from './byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from './item-errors.ts';
-import { claimInstance, closeInstance, holdClaim, type IsOpen } from './ledger/claim.ts';
+import { claimInstance, closeInstance, completeInstance, type IsOpen } from './ledger/claim.ts';
+import { holdClaim } from './ledger/hold-claim.ts';
 import { alertedSteps } from './ledger/alerted-steps.ts';
 import { findInstance } from './ledger/instance.ts';
 import { claimRepair } from './ledger/repair-claim.ts';
@@ -143,10 +144,13 @@ async function openJob(resources: EngineResources, request: OpenJobRequest): Pro
   const { instance, parameters, policies } = describeInstance(resources.registry, request);
   const definition = resources.registry.definition(request.job);
   const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
-  const claiming = { ...request, instance, parameters, preventRestart };
+  const context = { parameters, instance, epoch: 0, log: Context.current().log };
+  const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
+  const claiming = { ...request, instance, parameters, preventRestart, seenElsewhere };
   const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
   const searchAttributes = await resources.hasSearchAttributes();
-  return { claim, parameters, policies, onFailure, onBranchFailure, searchAttributes };
+  const prevented = preventRestart ? { preventRestart } : {};
+  return { claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes };
 }
 
 function describeInstance(
@@ -175,7 +179,7 @@ async function openStep(
     startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
     beforeStep: work?.beforeStep?.bind(work),
   };
-  const found = await findStep(ledger, request);
+  const found = await findStep(ledger, request, request.saw);
   if (found && !startsOver(found, policy, claim)) {
     if (!found.completed) await reopenStep(ledger, request, opening, found);
     return openedStep(found);
@@ -264,7 +268,13 @@ async function closeJob(
   context: StepContext,
 ): Promise<ClosedJob> {
   const { ledger, registry } = resources;
-  const { claim, outcome, reason } = request;
+  const { claim, outcome, reason, saw = [] } = request;
+  if (outcome === 'completed') {
+    const behind = await completeInstance(ledger, claim, saw);
+    if (behind.length === 0) return {};
+    context.log.warn('the ledger is behind the history', { instance: claim.instance, behind });
+    return { behind };
+  }
   if (outcome === 'failed') {
     try {
       await registry.hooks(claim.job).onFailure?.(context, reason ?? '');
@@ -277,7 +287,6 @@ async function closeJob(
   }
   await closeInstance(ledger, claim, outcome);
   if (outcome === 'failed') await alertFailure(resources, request);
-  if (outcome === 'completed') return {};
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
   const steps = await alertedSteps(ledger, claim.instance).catch(() => undefined);
   return steps ? { steps } : {};

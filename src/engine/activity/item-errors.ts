@@ -1,8 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common';
+import pg from 'pg';
 import type { Classifier, ErrorClass } from '../../contract/classification.ts';
 import type { FailedItem } from '../../contract/activities.ts';
 import type { RetryPolicy, SkipPolicy } from '../../contract/policy.ts';
 import { type FailureType, failure } from '../../contract/errors.ts';
+import { keystride } from '../../contract/shell.ts';
 import { classifyPostgres } from '../../stores/postgres/errors.ts';
 import { classifyHttp } from '../../stores/http/errors.ts';
 import { classifyMongo } from '../../stores/mongo/errors.ts';
@@ -83,6 +85,25 @@ function classNamesOf(error: unknown): string[] {
   return names.filter((name) => name !== 'Error');
 }
 
+/** Whether a table of the ledger itself was not there. */
+function lacksLedger(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    ['42P01', '3F000'].includes(error.code ?? '') &&
+    error.message.includes('keystride.')
+  );
+}
+
+/** Another worker may be set up rightly, and a restore may be under way. */
+function withoutLedger(where: string): ApplicationFailure {
+  return failure(
+    'OtherLedger',
+    `${where}: the database that DATABASE_URL of this worker leads to has no ledger, or one of an older release. ` +
+      `Correct DATABASE_URL, or make its tables: ${keystride} migrate`,
+    { retryable: true },
+  );
+}
+
 /**
  * An error as Temporal may keep it: our own failures as they are, others by their safe message alone. None has causes or
  * a stack that repeats a message.
@@ -99,6 +120,7 @@ export function toFailure(
   told = safeMessage(error),
 ): ApplicationFailure {
   if (error instanceof ApplicationFailure) return cleaned(error);
+  if (lacksLedger(error)) return withoutLedger(where);
   const away = found.decision === 'retry' && found.unavailable === true;
   const type: FailureType = away ? 'Unavailable' : 'ItemFailed';
   const details: FailedItem[] = failedKey === undefined ? [] : [{ failedKey }];

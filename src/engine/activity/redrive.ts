@@ -12,9 +12,11 @@ import type { ParametersOf } from '../../contract/job.ts';
 import { parseParameters } from '../../contract/parameters.ts';
 import type { ChunkPolicy, StepPolicy } from '../../contract/policy.ts';
 import { redrive } from '../../contract/redrive.ts';
+import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { StepContext } from './chunks.ts';
 import { claimInstance, type IsOpen } from './ledger/claim.ts';
 import { claimRedrive, findOriginal, stepsWithSkips } from './ledger/redrive-claim.ts';
+import { readLedger } from './ledger/hold-claim.ts';
 import { countHeld } from './ledger/redriven-skips.ts';
 import type { JobRegistry } from './registry.ts';
 import { keystride, shellWord } from '../../contract/shell.ts';
@@ -83,9 +85,12 @@ async function newClaim(
 ): Promise<Claim> {
   const context = { ...redrives, epoch, log: Context.current().log };
   for (const step of await stepsWithSkips(ledger, selection)) refuseWithoutKeys(registry, job, step, context);
-  const claiming = { selection, parameters: selection, workflowId, runId };
+  const seenElsewhere = (await registry.hooks(job).highestEpoch?.(context)) ?? 0;
+  const claiming = { selection, parameters: selection, workflowId, runId, seenElsewhere };
   const { instance, epoch: raised } = await claimRedrive(ledger, claiming, isOpen);
-  return { job, instance, epoch: raised, redrives };
+  const identity = await inTransaction(ledger, readLedger);
+  const place = identity === null ? {} : { ledger: identity };
+  return { job, instance, epoch: raised, owner: workflowId, ...place, redrives };
 }
 
 function refuseWithoutKeys(registry: JobRegistry, job: string, step: string, context: StepContext): void {

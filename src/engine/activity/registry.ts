@@ -46,6 +46,11 @@ export type StepsOf<Job extends JobDefinition> = {
 export interface JobHooks {
   /** The execution has failed. It may be called again when the answer was lost; what it throws is logged. */
   onFailure?(context: StepContext, reason: string): Promise<void>;
+  /**
+   * The highest epoch that stores outside the ledger have seen of the instance; 0 for none. An execution that claims it
+   * goes on above that, also in a ledger that was restored to below it. Called before each claim.
+   */
+  highestEpoch?(context: Pick<StepContext, 'parameters' | 'instance' | 'log'>): Promise<number>;
 }
 
 /** A job with the work behind its steps. */

@@ -16,7 +16,8 @@ import type { StepReporter } from './step-reporter.ts';
  * the chunk it has in hand and comes back, and `ready` decides whether another window is opened over what is left. A step
  * that is held back comes to rest the same way, and waits for the gate to open.
  *
- * @throws PartitionsFailed after the other partitions have finished; JobStopped, JobYielded between windows.
+ * @throws PartitionsFailed after the other partitions have finished; LedgerBehind when they have come to rest; JobStopped,
+ * JobYielded between windows.
  */
 export async function runChunkStep(
   run: JobRun,
@@ -32,6 +33,7 @@ export async function runChunkStep(
       await run.ready();
       const window = new PartitionWindow(run, request, policy, partitions, reporter);
       await window.run();
+      if (window.behind) throw window.behind;
       if (window.failures.length > 0)
         throw new PartitionsFailed(window.failures.join(' | '), window.failedItems, window.away);
       if (window.throttled) await gate.untilOpen(window.throttled);

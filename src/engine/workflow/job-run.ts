@@ -7,6 +7,7 @@ import { isFinal, type JobStatus, mayBecome } from '../../contract/states.ts';
 import { Adaptation, type Adapted } from './adaptation.ts';
 import { detailsOf } from './details.ts';
 import { HeldBack } from './held-back.ts';
+import { SeenSteps } from './seen-steps.ts';
 import { publishStatus } from './search-attributes.ts';
 
 /** Thrown through a job's flow when an operator has stopped it; `runJob` turns it into a stopped execution. */
@@ -26,9 +27,14 @@ export interface CarriedState {
   readonly paused: string | null;
   readonly tuning: Tuning;
   readonly setAside: Readonly<Record<string, readonly string[]>>;
+  /** How often the ledger was found behind the history; undefined for never. */
+  readonly rewinds?: number;
   /** Undefined from a build that learned nothing. */
   readonly adapted?: Readonly<Record<string, Adapted>>;
 }
+
+/** How often a run goes through its flow again because the ledger has gone back, before it takes that for a fault. */
+const mostRewinds = 10;
 
 /**
  * One execution of a job: its state, its progress, and what operators want of it.
@@ -60,6 +66,9 @@ export class JobRun {
   readonly #adaptation: Adaptation;
   /** Steps that wait for a gate to open: however many there are, the job is throttled once. */
   readonly heldBack = new HeldBack(() => this.#settle());
+  /** What this run has seen completed. */
+  readonly seen = new SeenSteps();
+  #rewinds: number;
   /** What has been thrown through the flow, which may have caught it. */
   #interruption: JobStopped | JobYielded | undefined;
   /** What an operator may decide about while the job holds. */
@@ -73,6 +82,7 @@ export class JobRun {
     this.#tuning = carried?.tuning ?? {};
     this.#setAside = { ...carried?.setAside };
     this.#adaptation = new Adaptation(carried?.adapted);
+    this.#rewinds = carried?.rewinds ?? 0;
   }
 
   get opened(): OpenedJob {
@@ -93,6 +103,7 @@ export class JobRun {
       tuning: this.#tuning,
       setAside: this.#setAside,
       adapted: this.#adaptation.carried,
+      ...(this.#rewinds > 0 ? { rewinds: this.#rewinds } : {}),
     };
   }
 
@@ -233,6 +244,23 @@ export class JobRun {
     this.#become('holding', reason);
     await condition(() => this.#held !== held || ending());
     if (this.#held === held) this.#held = undefined;
+  }
+
+  /**
+   * The ledger is behind what this run believes: brings the work to rest, so that a run which believes nothing goes
+   * through the flow again and does what the ledger has lost, as a start after a crash would.
+   *
+   * @returns what is to be thrown through the flow; undefined where it may not be done again: the job must not be
+   * restarted, has failed, or has been here too often.
+   */
+  rewind(): JobYielded | undefined {
+    if (this.#opened?.preventRestart || this.#halted || this.#rewinds >= mostRewinds) return undefined;
+    // Branches meet the same loss one after another: it is one.
+    if (!this.#yieldWanted) this.#rewinds++;
+    this.requestYield();
+    const yielded = new JobYielded('the ledger is behind the history');
+    this.#interruption = yielded;
+    return yielded;
   }
 
   /** Brings the work to rest so that the run can continue with a new history. */

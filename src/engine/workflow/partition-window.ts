@@ -1,4 +1,11 @@
-import { CancellationScope, executeChild, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  type ApplicationFailure,
+  CancellationScope,
+  executeChild,
+  isCancellation,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type {
   PagePolicy,
   PageRequest,
@@ -6,7 +13,7 @@ import type {
   StepRequest,
   Throttled,
 } from '../../contract/activities.ts';
-import { describeError, failureTypeOf } from '../../contract/errors.ts';
+import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { Tuning } from '../../contract/messages.ts';
 import { chunkBoundsOf, type ChunkPolicy } from '../../contract/policy.ts';
 import { addCounters, noCounters } from '../../contract/progress.ts';
@@ -53,6 +60,8 @@ export class PartitionWindow {
   away = true;
   /** A page was held back, and the others have come to rest for it; undefined when none was. */
   throttled: Throttled | undefined;
+  /** The ledger has lost the claim or a partition, and the others have come to rest for it. */
+  behind: ApplicationFailure | undefined;
   readonly #run: JobRun;
   readonly #request: StepRequest;
   readonly #policy: ChunkPolicy;
@@ -227,6 +236,11 @@ export class PartitionWindow {
   }
 
   #fail(partition: number, error: unknown): void {
+    if (failureTypeOf(error) === 'LedgerBehind') {
+      this.behind ??= failure('LedgerBehind', describeError(error));
+      this.#scope.cancel();
+      return;
+    }
     // Named by its type: that is what people look for, and the step's own failure says only that it failed.
     const told = [failureTypeOf(error), describeError(error)].filter(Boolean).join(': ');
     this.failures.push(`partition ${partition}: ${told}`);

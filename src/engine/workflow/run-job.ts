@@ -8,9 +8,10 @@ import {
   type Workflow,
 } from '@temporalio/workflow';
 import type { Claim } from '../../contract/activities.ts';
-import { cutText, describeError, failure, failureTypeOf } from '../../contract/errors.ts';
+import { cutText, describeError, failure, failureTypeOf, type FailureType } from '../../contract/errors.ts';
 import { carriedMemo } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
+import { keystride } from '../../contract/shell.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
 import { awayDetails, wasAway } from './away.ts';
 import { setControls } from './controls.ts';
@@ -94,11 +95,13 @@ export async function runJob(
     } catch (error) {
       return await endEarly(run, parameters, interruptionIn(error) ?? error);
     }
-    await ledgerWork.closeJob({
-      claim: run.opened.claim,
-      parameters: run.opened.parameters,
-      outcome: 'completed',
-    });
+    try {
+      await close(run);
+    } catch (error) {
+      // A closing that fails for another reason fails the run as it is.
+      if (!(error instanceof JobYielded) && !ofTheRun.includes(failureTypeOf(error))) throw error;
+      return await endEarly(run, parameters, error);
+    }
     return run.finish('completed', null);
   });
   if (report.status === 'stopped' && root.consideredCancelled)
@@ -113,6 +116,37 @@ function outlive(run: JobRun, error: unknown): void {
   if (workflowInfo().continueAsNewSuggested) run.requestYield();
 }
 
+/** Failures of a closing that are about the run itself. */
+const ofTheRun: readonly (FailureType | undefined)[] = [
+  'Fenced',
+  'LedgerBehind',
+  'OtherLedger',
+  'BooksDoNotBalance',
+];
+
+/**
+ * Closes a run whose flow has ended, if the ledger holds what it has seen.
+ *
+ * @throws JobYielded when what the ledger has lost is to be done again; LedgerBehind when it may not be.
+ */
+async function close(run: JobRun): Promise<void> {
+  const { claim, parameters } = run.opened;
+  const saw = run.seen.all;
+  let lost: unknown;
+  try {
+    const closed = await ledgerWork.closeJob({ claim, parameters, outcome: 'completed', saw });
+    if (!closed?.behind) return;
+    lost = failure(
+      'LedgerBehind',
+      `${claim.instance}: the ledger is behind the history: ${closed.behind.join('; ')}. A start of the same instance goes on from what is there: ${keystride} start`,
+    );
+  } catch (error) {
+    if (failureTypeOf(error) !== 'LedgerBehind') throw error;
+    lost = error;
+  }
+  throw run.rewind() ?? lost;
+}
+
 async function open(run: JobRun, job: string, parameters: unknown, carried: Carried | null): Promise<void> {
   const { workflowId, runId } = workflowInfo();
   try {
@@ -120,15 +154,15 @@ async function open(run: JobRun, job: string, parameters: unknown, carried: Carr
       await ledgerWork.openJob({ job, parameters, workflowId, runId, carried: carried?.claim ?? null }),
     );
   } catch (error) {
-    await tellIfAway(job, error);
+    await tellIfAway(job, error, carried !== null);
     await run.finish('failed', describeError(error));
     throw refused(job, error);
   }
 }
 
-/** A start that was refused has told whoever asked; one that could not be answered for an hour, nobody. */
-async function tellIfAway(job: string, error: unknown): Promise<void> {
-  const away = ['Unavailable', 'UnknownJob'].includes(failureTypeOf(error) ?? '');
+/** A start that was refused has told whoever asked; one that could not be answered for an hour, or a run under way, nobody. */
+async function tellIfAway(job: string, error: unknown, underWay: boolean): Promise<void> {
+  const away = underWay || ['Unavailable', 'UnknownJob', 'OtherLedger'].includes(failureTypeOf(error) ?? '');
   // A run that failed so before there were alerts has no such activity in its history.
   if (!away || !patched('alert-when-away')) return;
   const reason = describeError(error);

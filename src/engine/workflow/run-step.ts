@@ -24,9 +24,15 @@ export function runStep(run: JobRun, step: string): Promise<StepProgress> {
       throw failure('UnknownJob', `${claim.job} has no step ${step}; its contract names ${known}.`);
     }
     const request: StepRequest = { claim, step, parameters };
-    const opened = await ledgerWork.openStep({ ...request, policy });
+    const saw = run.seen.fresh;
+    const opened = await ledgerWork.openStep({ ...request, policy, ...(saw.length > 0 ? { saw } : {}) });
+    run.seen.confirm(saw);
     const reporter = new StepReporter(run, progressOf(step, policy, opened));
-    return { reporter, work: () => runOpened(run, request, policy, opened, reporter) };
+    return {
+      found: opened.completed,
+      reporter,
+      work: () => runOpened(run, request, policy, opened, reporter),
+    };
   });
 }
 

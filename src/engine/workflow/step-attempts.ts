@@ -1,4 +1,4 @@
-import { patched } from '@temporalio/workflow';
+import { ChildWorkflowFailure, patched } from '@temporalio/workflow';
 import { describeError, failure, failureTypeOf } from '../../contract/errors.ts';
 import type { StepProgress } from '../../contract/progress.ts';
 import { raiseAlert, readStep } from './activities.ts';
@@ -9,6 +9,8 @@ import type { StepReporter } from './step-reporter.ts';
 
 /** A step that has been opened: where its progress goes, and what is left to do. */
 export interface BegunStep {
+  /** It was found completed. @default false */
+  readonly found?: boolean;
   readonly reporter: StepReporter;
   /** Does it. @returns what its report says besides that it has completed. */
   work(): Promise<Partial<StepProgress>>;
@@ -19,7 +21,7 @@ export interface BegunStep {
  *
  * When it fails under `onFailure: 'hold'` it waits for an operator and begins again, with what is left of it.
  *
- * @throws StepFailed or what failed it; JobStopped, JobYielded.
+ * @throws StepFailed or what failed it; JobStopped, JobYielded, also when the ledger has gone back.
  */
 export async function completeStep(
   run: JobRun,
@@ -28,7 +30,7 @@ export async function completeStep(
 ): Promise<StepProgress> {
   for (;;) {
     await run.mayBegin();
-    const { completed, error, begun } = await run.whileInHand(step, () => attempt(begin));
+    const { completed, error, begun } = await run.whileInHand(step, () => attempt(run, begin));
     if (completed) return completed;
     const failed = stepFailure(run.opened.claim.instance, step, error);
     if (run.opened.onFailure !== 'hold') throw failed;
@@ -65,18 +67,23 @@ interface Attempt {
   readonly error?: unknown;
 }
 
-async function attempt(begin: () => Promise<BegunStep>): Promise<Attempt> {
+async function attempt(run: JobRun, begin: () => Promise<BegunStep>): Promise<Attempt> {
   let begun: BegunStep;
   try {
     begun = await begin();
   } catch (error) {
+    const rewound = rewindFor(run, error);
+    if (rewound) throw rewound;
     if (!mayPass(error)) throw error;
     return { begun: false, error };
   }
-  const { reporter, work } = begun;
+  const { found = false, reporter, work } = begun;
   try {
-    return { begun: true, completed: reporter.end('completed', await work()) };
-  } catch (error) {
+    const completed = reporter.end('completed', await work());
+    run.seen.note(completed, !found);
+    return { begun: true, completed };
+  } catch (failed) {
+    const error = rewindFor(run, failed) ?? failed;
     if (error instanceof JobStopped || error instanceof JobYielded) {
       reporter.end('stopped');
       throw error;
@@ -84,6 +91,12 @@ async function attempt(begin: () => Promise<BegunStep>): Promise<Attempt> {
     reporter.end('failed', { reason: describeError(error) });
     return { begun: true, error };
   }
+}
+
+/** What is thrown where the ledger has gone back, not that of a nested job, which has ended for it. */
+function rewindFor(run: JobRun, error: unknown): JobYielded | undefined {
+  const behind = failureTypeOf(error) === 'LedgerBehind' && !(error instanceof ChildWorkflowFailure);
+  return behind ? run.rewind() : undefined;
 }
 
 /** What made a step impossible to begin, and may be gone when it is tried again. A verdict of ours stays one. */

@@ -286,6 +286,10 @@ export const migrationTables = {
     settled_by: nullable(text),
     reason: nullable(text),
   },
+  'keystride.ledger': {
+    id: defaulted(uuid),
+    singleton: defaulted(boolean),
+  },
   'keystride.dead_letter': {
     instance_key: text,
     epoch: bigint,

@@ -6,8 +6,8 @@ import { failure } from '../../../contract/errors.ts';
 import type { Counters } from '../../../contract/progress.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
-import { fenced, reopenInstance } from './claim.ts';
 import { nextFence } from './fence.ts';
+import { holdClaim, ledgerBehind } from './hold-claim.ts';
 
 /** One partition of one claim. */
 export interface PartitionKey {
@@ -60,7 +60,7 @@ export const checkpointColumns = [
  * An attempt that lost its heartbeat may still be alive, even frozen with a commit in hand: from here on its
  * compare-and-set finds another holder, and nothing it does commits.
  *
- * @throws Fenced when the claim is lost.
+ * @throws Fenced when the claim is lost; LedgerBehind when the ledger has lost it, or the partition; OtherLedger.
  */
 export async function takeCheckpoint(
   pool: pg.Pool,
@@ -72,9 +72,9 @@ export async function takeCheckpoint(
     .where('epoch', '=', String(key.claim.epoch))
     .returning(checkpointColumns);
   return inTransaction(pool, async (transaction) => {
+    await holdClaim(transaction, key.claim);
     const [row] = await transaction.run(query);
-    if (!row) throw fenced(key.claim);
-    await reopenInstance(transaction, key.claim);
+    if (!row) throw partitionLost(key);
     return { ...checkpointOf(row), fence: await nextFence(transaction) };
   });
 }
@@ -91,7 +91,7 @@ export async function holdCheckpoint(
 ): Promise<void> {
   const query = where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']);
   const [row] = await transaction.run(query.forShare());
-  if (!row || Number(row.epoch) !== key.claim.epoch) throw fenced(key.claim);
+  if (!row || Number(row.epoch) !== key.claim.epoch) throw await lost(transaction, key);
   if (row.holder !== holder) throw superseded(key);
 }
 
@@ -186,7 +186,7 @@ export async function hasCommitted(
     const [row] = await transaction.run(
       where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder', 'seq']).forUpdate(),
     );
-    if (!row || Number(row.epoch) !== key.claim.epoch) throw fenced(key.claim);
+    if (!row || Number(row.epoch) !== key.claim.epoch) throw await lost(transaction, key);
     if (row.holder !== holder) throw superseded(key);
     return Number(row.seq) === seq + 1;
   });
@@ -197,7 +197,17 @@ export async function whyNotMoved(transaction: Transaction, key: PartitionKey): 
   const [row] = await transaction.run(
     where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
   );
-  return row && Number(row.epoch) === key.claim.epoch ? superseded(key) : fenced(key.claim);
+  return row && Number(row.epoch) === key.claim.epoch ? superseded(key) : lost(transaction, key);
+}
+
+/** The failure of an attempt that finds no checkpoint of its execution. @throws Fenced, LedgerBehind, OtherLedger. */
+async function lost(transaction: Transaction, key: PartitionKey): Promise<Error> {
+  await holdClaim(transaction, key.claim);
+  return partitionLost(key);
+}
+
+function partitionLost({ claim, step, partition }: PartitionKey): Error {
+  return ledgerBehind(claim.instance, `it has no partition ${partition} of step ${step}`);
 }
 
 /**

@@ -1,10 +1,22 @@
 import type pg from 'pg';
 import { sql } from 'kysely';
-import type { Claim, JobOutcome, OpenJobRequest } from '../../../contract/activities.ts';
+import type { Claim, JobOutcome, OpenJobRequest, SeenStep } from '../../../contract/activities.ts';
 import { failure } from '../../../contract/errors.ts';
+import { redrive } from '../../../contract/redrive.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
 import { keystride, shellWord } from '../../../contract/shell.ts';
+import {
+  claimLost,
+  fenced,
+  type Holder,
+  holderOf,
+  isHeldBy,
+  ledgerBehind,
+  ledgerIdentity,
+  refuseOther,
+} from './hold-claim.ts';
+import { lostSteps } from './seen-steps.ts';
 
 /** Whether Temporal has an open run under that workflow id. It throws when Temporal cannot be asked. */
 export type IsOpen = (workflowId: string) => Promise<boolean>;
@@ -14,11 +26,11 @@ interface ClaimRequest extends Pick<OpenJobRequest, 'job' | 'workflowId' | 'runI
   /** Refuses an instance that an earlier execution has left unfinished. */
   readonly preventRestart: boolean;
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** The highest epoch that other stores have seen of the instance: a new one is above it. @default 0 */
+  readonly seenElsewhere?: number;
 }
 
-interface Owner {
-  readonly epoch: number;
-  readonly workflowId: string;
+interface Owner extends Holder {
   readonly runId: string;
   readonly status: string;
 }
@@ -28,57 +40,92 @@ interface Owner {
  *
  * The claim is decided by a compare-and-set on the epoch that was read, so of any number of executions that start
  * at once exactly one wins; the others read again and find it running. Asked again by the same run (an activity
- * retried) it answers the same; a run that was continued as new keeps the claim it carries.
+ * retried) it answers the same; a run that was continued as new keeps the claim it carries, or claims anew, above it,
+ * in a ledger that has gone back behind it.
  *
- * @throws JobExecutionAlreadyRunning, JobInstanceAlreadyComplete, JobRestartRefused, Fenced (a carried claim that was lost).
+ * @throws JobExecutionAlreadyRunning, JobInstanceAlreadyComplete, JobRestartRefused, Fenced (a carried claim that was
+ * lost), LedgerBehind, OtherLedger.
  */
 export async function claimInstance(pool: pg.Pool, request: ClaimRequest, isOpen: IsOpen): Promise<Claim> {
-  const claim = (epoch: number): Claim => ({ job: request.job, instance: request.instance, epoch });
+  const { job, instance, carried, workflowId, seenElsewhere = 0 } = request;
+  const least = Math.max(carried?.epoch ?? 0, seenElsewhere) + 1;
   for (;;) {
-    const owner = await readOwner(pool, request.instance);
+    const { owner, ledger } = await readOwner(pool, instance);
+    const claim = (epoch: number): Claim => ({
+      ...(carried ?? { job, instance }),
+      ...{ epoch, owner: workflowId, ledger },
+    });
+    if (owner && owner.workflowId === workflowId && owner.runId === request.runId) return claim(owner.epoch);
+    if (carried) {
+      if (holdsStill(carried, owner, ledger)) return carried;
+      refuseAgain(request, carried, owner);
+    }
     if (owner === undefined) {
-      if (await insertInstance(pool, request)) return claim(1);
+      if (await insertInstance(pool, request, least)) return claim(least);
       continue;
     }
-    if (request.carried) return carriedClaim(request.carried, owner);
-    if (owner.workflowId === request.workflowId && owner.runId === request.runId) return claim(owner.epoch);
-    if (owner.status === 'completed') throw alreadyComplete(request.instance);
-    if (
-      owner.workflowId !== request.workflowId &&
-      owner.status === 'running' &&
-      (await isOpen(owner.workflowId))
-    ) {
-      throw alreadyRunning(request.instance, owner.workflowId);
+    if (owner.status === 'completed') throw alreadyComplete(instance);
+    if (owner.workflowId !== workflowId && owner.status === 'running' && (await isOpen(owner.workflowId))) {
+      throw alreadyRunning(instance, owner.workflowId);
     }
-    if (request.preventRestart) throw restartRefused(request.instance, owner.status);
-    if (await takeOver(pool, request, owner.epoch)) return claim(owner.epoch + 1);
+    if (request.preventRestart) throw restartRefused(instance, owner.status);
+    const next = Math.max(owner.epoch + 1, least);
+    if (await takeOver(pool, request, owner.epoch, next)) return claim(next);
   }
 }
 
-async function readOwner(pool: pg.Pool, instance: string): Promise<Owner | undefined> {
-  const query = migration
-    .selectFrom('keystride.instance')
-    .select(['epoch', 'owner_workflow_id', 'owner_run_id', 'status'])
-    .where('instance_key', '=', instance);
-  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
-  return (
-    row && {
-      epoch: Number(row.epoch),
-      workflowId: row.owner_workflow_id,
-      runId: row.owner_run_id,
-      status: row.status,
-    }
-  );
+/**
+ * Whether a continued run has its claim still; false in a ledger that has gone back behind it.
+ *
+ * @throws Fenced, OtherLedger.
+ */
+function holdsStill(carried: Claim, owner: Owner | undefined, ledger: string): boolean {
+  const other = refuseOther(carried, ledger);
+  if (other) throw other;
+  if (owner && isHeldBy(carried, owner)) return true;
+  if (owner && owner.epoch >= carried.epoch) throw fenced(carried, owner.workflowId);
+  return false;
 }
 
-async function insertInstance(pool: pg.Pool, request: ClaimRequest): Promise<boolean> {
+/** What may not be run again is not claimed again either; and a redrive is nothing without the skips it has in hand. */
+function refuseAgain({ job, preventRestart }: ClaimRequest, carried: Claim, owner: Owner | undefined): void {
+  if (!preventRestart && job !== redrive.name) return;
+  const what = owner ? `it stands at epoch ${owner.epoch} there` : 'it knows nothing of it';
+  const told = carried.redrives
+    ? `Redrive again: keystride skips "${carried.redrives.instance}" redrive.`
+    : 'Its job must not be restarted: look at what it has done.';
+  throw ledgerBehind(carried.instance, `${what}, though epoch ${carried.epoch} has claimed it. ${told}`);
+}
+
+async function readOwner(
+  pool: pg.Pool,
+  instance: string,
+): Promise<{ readonly owner: Owner | undefined; readonly ledger: string }> {
+  const query = migration
+    .selectFrom('keystride.ledger')
+    .leftJoin('keystride.instance', (join) => join.on('instance_key', '=', instance))
+    .select(['epoch', 'owner_workflow_id', 'owner_run_id', 'status', ledgerIdentity.as('ledger')]);
+  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
+  const ledger = row?.ledger ?? '';
+  if (!row || row.epoch === null) return { owner: undefined, ledger };
+  const owner: Owner = {
+    epoch: Number(row.epoch),
+    workflowId: row.owner_workflow_id ?? '',
+    runId: row.owner_run_id ?? '',
+    status: row.status ?? '',
+    ledger,
+  };
+  return { owner, ledger };
+}
+
+async function insertInstance(pool: pg.Pool, request: ClaimRequest, epoch: number): Promise<boolean> {
   const query = migration
     .insertInto('keystride.instance')
     .values({
       instance_key: request.instance,
       job: request.job,
       params: JSON.stringify(request.parameters),
-      epoch: 1,
+      epoch,
       owner_workflow_id: request.workflowId,
       owner_run_id: request.runId,
       status: 'running',
@@ -89,13 +136,13 @@ async function insertInstance(pool: pg.Pool, request: ClaimRequest): Promise<boo
 }
 
 /** Raises the epoch from the one that was read, on the instance and on all its checkpoints, or does nothing. */
-function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number): Promise<boolean> {
+function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: number): Promise<boolean> {
   return inTransaction(pool, async (transaction) => {
     const raised = await transaction.run(
       migration
         .updateTable('keystride.instance')
         .set({
-          epoch: epoch + 1,
+          epoch: next,
           params: JSON.stringify(request.parameters),
           owner_workflow_id: request.workflowId,
           owner_run_id: request.runId,
@@ -111,49 +158,11 @@ function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number): Promise<
     await transaction.run(
       migration
         .updateTable('keystride.checkpoint')
-        .set({ epoch: epoch + 1 })
+        .set({ epoch: next })
         .where('instance_key', '=', request.instance),
     );
     return true;
   });
-}
-
-function carriedClaim(carried: Claim, owner: Owner): Claim {
-  if (carried.epoch === owner.epoch) return carried;
-  throw fenced(carried);
-}
-
-/**
- * Holds the instance's row until the transaction ends, so that it cannot be claimed meanwhile.
- *
- * @throws Fenced when a later execution has claimed it already.
- */
-export async function holdClaim(transaction: Transaction, claim: Claim): Promise<void> {
-  const [held] = await transaction.run(
-    migration
-      .selectFrom('keystride.instance')
-      .select('status')
-      .where('instance_key', '=', claim.instance)
-      .where('epoch', '=', String(claim.epoch))
-      .forShare(),
-  );
-  if (!held) throw fenced(claim);
-  if (held.status !== 'running') await reopenInstance(transaction, claim);
-}
-
-/**
- * Notes that an execution which has failed or was stopped goes on under the claim it had: its history was reset to a
- * moment after the claim. From here on it runs for everybody, as after a claim.
- */
-export async function reopenInstance(transaction: Transaction, claim: Claim): Promise<void> {
-  await transaction.run(
-    migration
-      .updateTable('keystride.instance')
-      .set({ status: 'running', closed_at: null })
-      .where('instance_key', '=', claim.instance)
-      .where('epoch', '=', String(claim.epoch))
-      .where('status', 'in', ['failed', 'stopped']),
-  );
 }
 
 /**
@@ -184,20 +193,50 @@ export async function holdInstanceAtRest(transaction: Transaction, instance: str
  * instance has completed. A run that was reset after it had failed may end otherwise the second time.
  */
 export async function closeInstance(pool: pg.Pool, claim: Claim, outcome: JobOutcome): Promise<void> {
-  const query = migration
-    .updateTable('keystride.instance')
-    .set({ status: outcome, closed_at: sql<string>`now()` })
-    .where('instance_key', '=', claim.instance)
-    .where('epoch', '=', String(claim.epoch))
-    .where('status', 'not in', ['completed', outcome]);
-  await inTransaction(pool, (transaction) => transaction.run(query));
+  await inTransaction(pool, async (transaction) => {
+    const holder = await lockInstance(transaction, claim.instance);
+    if (holder && isHeldBy(claim, holder)) await setOutcome(transaction, claim, outcome);
+  });
 }
 
-/** The failure of an execution whose instance a later one has claimed. */
-export function fenced(claim: Claim) {
-  return failure(
-    'Fenced',
-    `${claim.instance} has been claimed by a later execution; this one (epoch ${claim.epoch}) commits nothing more.`,
+/**
+ * Records that the execution has completed, if the ledger holds what its run saw completed.
+ *
+ * @returns what the ledger has lost and can be done again, in words; empty when the instance is closed.
+ * @throws Fenced, LedgerBehind (the claim is lost, or what is there differs), OtherLedger.
+ */
+export async function completeInstance(
+  pool: pg.Pool,
+  claim: Claim,
+  saw: readonly SeenStep[],
+): Promise<readonly string[]> {
+  return inTransaction(pool, async (transaction) => {
+    const holder = await lockInstance(transaction, claim.instance);
+    if (!holder || !isHeldBy(claim, holder)) throw await claimLost(transaction, claim);
+    const behind = await lostSteps(transaction, claim, saw);
+    if (behind.length === 0) await setOutcome(transaction, claim, 'completed');
+    return behind;
+  });
+}
+
+async function lockInstance(transaction: Transaction, instance: string): Promise<Holder | undefined> {
+  const [row] = await transaction.run(
+    migration
+      .selectFrom('keystride.instance')
+      .select(['epoch', 'owner_workflow_id', ledgerIdentity.as('ledger')])
+      .where('instance_key', '=', instance)
+      .forUpdate(),
+  );
+  return row && holderOf(row);
+}
+
+async function setOutcome(transaction: Transaction, claim: Claim, outcome: JobOutcome): Promise<void> {
+  await transaction.run(
+    migration
+      .updateTable('keystride.instance')
+      .set({ status: outcome, closed_at: sql<string>`now()` })
+      .where('instance_key', '=', claim.instance)
+      .where('status', 'not in', ['completed', outcome]),
   );
 }
 

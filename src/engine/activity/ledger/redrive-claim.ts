@@ -21,6 +21,8 @@ export interface RedriveRequest {
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly workflowId: string;
   readonly runId: string;
+  /** The highest epoch that other stores have seen of the instance. @default 0 */
+  readonly seenElsewhere?: number;
 }
 
 /** An instance in the ledger. */
@@ -149,7 +151,8 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
     if (status === 'running') await shutOut(transaction, instance);
   const family = await readFamily(transaction, selection.instance);
   const instance = redriveKey(selection.instance, family.redrives.length + 1);
-  const epoch = 1 + Math.max(family.original.epoch, ...family.redrives.map((member) => member.epoch));
+  const epochs = [family.original, ...family.redrives].map((member) => member.epoch);
+  const epoch = 1 + Math.max(request.seenElsewhere ?? 0, ...epochs);
   await transaction.run(
     migration.insertInto('keystride.instance').values({
       instance_key: instance,

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { failure } from '../../../contract/errors.ts';
+import { keystride, shellWord } from '../../../contract/shell.ts';
 import type { WriteToken } from '../../../contract/write-attempt.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
@@ -57,7 +58,7 @@ export async function holdRepair(
   if (epoch === claimed.epoch && Number(row?.repair_fence) === claimed.fence) return;
   throw failure(
     'RepairRefused',
-    `${instance} has been run or repaired by another since this repair began. Verify it again: keystride verify "${instance}"`,
+    `${instance} has been run or repaired by another since this repair began. Verify it again: ${keystride} verify ${shellWord(instance)}`,
   );
 }
 

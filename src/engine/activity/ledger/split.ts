@@ -11,7 +11,7 @@ import {
   where,
   whyNotMoved,
 } from './checkpoint.ts';
-import { holdClaim } from './claim.ts';
+import { holdClaim } from './hold-claim.ts';
 
 /** Where partitions of a step stand, without taking any of them; those of another claim are left out. */
 export async function readCheckpoints(

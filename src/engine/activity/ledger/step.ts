@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { sql } from 'kysely';
-import type { Claim, OpenedStep, StepState } from '../../../contract/activities.ts';
+import type { Claim, OpenedStep, SeenStep, StepState } from '../../../contract/activities.ts';
 import { encodeCursor } from '../../../contract/cursor.ts';
 import { failure } from '../../../contract/errors.ts';
 import { addCounters, booksBalance, type Counters, noCounters } from '../../../contract/progress.ts';
@@ -8,8 +8,9 @@ import type { ReadPlan } from '../../../contract/reader.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import { type Transaction, inTransaction } from '../../../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
-import { holdClaim } from './claim.ts';
+import { holdClaim, ledgerBehind } from './hold-claim.ts';
 import { countLeftOpen } from './redriven-skips.ts';
+import { lostSteps } from './seen-steps.ts';
 
 export interface StepKey {
   readonly claim: Claim;
@@ -24,9 +25,21 @@ export interface FoundStep extends OpenedStep {
   readonly starts: number;
 }
 
-/** What the ledger knows of a step, or undefined when no execution has opened it yet. */
-export async function findStep(pool: pg.Pool, key: StepKey): Promise<FoundStep | undefined> {
+/**
+ * What the ledger knows of a step, or undefined when no execution has opened it yet.
+ *
+ * @param saw steps that were seen completed, and may be needed by this one.
+ * @throws Fenced; LedgerBehind when one of them is no longer completed; OtherLedger.
+ */
+export async function findStep(
+  pool: pg.Pool,
+  key: StepKey,
+  saw: readonly SeenStep[] = [],
+): Promise<FoundStep | undefined> {
   return inTransaction(pool, async (transaction) => {
+    await holdClaim(transaction, key.claim);
+    const lost = await lostSteps(transaction, key.claim, saw);
+    if (lost.length > 0) throw ledgerBehind(key.claim.instance, lost.join('; '));
     const [step] = await transaction.run(
       whereStep(migration.selectFrom('keystride.step'), key).select([
         'status',
@@ -165,7 +178,7 @@ export async function readStepState(pool: pg.Pool, key: StepKey): Promise<StepSt
  * row for each skip counted. While partitions are not done it says which, and completes nothing.
  *
  * @param afterStep runs in the transaction that completes it.
- * @throws BooksDoNotBalance with the figures.
+ * @throws BooksDoNotBalance with the figures; LedgerBehind when the ledger has lost the step.
  */
 export async function completeStep(
   pool: pg.Pool,
@@ -178,11 +191,13 @@ export async function completeStep(
     const state = stateOf(partitions);
     const unfinished = partitions.filter(({ done }) => !done).map(({ partition }) => partition);
     if (unfinished.length > 0) return { ...state, unfinished };
+    // A step that is gone has no partition that is not done, and no row that could be missing.
+    const completed = await isCompleted(transaction, key);
     const skipRows = await countSkips(transaction, key);
     if (!booksBalance(state.counters) || skipRows !== state.counters.skipped) {
       throw unbalanced(key, state, partitions.length, skipRows);
     }
-    if (await isCompleted(transaction, key)) return state;
+    if (completed) return state;
     await afterStep?.(transaction, state.counters);
     await setCompleted(transaction, key, null);
     // What the step does last may be in its books.
@@ -193,6 +208,8 @@ export async function completeStep(
 /**
  * Runs a tasklet and completes its step in one transaction, once: an attempt whose answer was lost is not repeated, its
  * recorded result is returned.
+ *
+ * @throws LedgerBehind when the ledger has lost the step: nothing is run.
  */
 export async function completeTasklet(
   pool: pg.Pool,
@@ -208,7 +225,8 @@ export async function completeTasklet(
       const [step] = await transaction.run(
         whereStep(migration.selectFrom('keystride.step'), key).select(['status', 'result']).forUpdate(),
       );
-      if (step?.status === 'completed') return step.result;
+      if (!step) throw stepLost(key);
+      if (step.status === 'completed') return step.result;
       const result = (await run(transaction)) ?? null;
       await setCompleted(transaction, key, result);
       return result;
@@ -221,19 +239,27 @@ async function isCompleted(transaction: Transaction, key: StepKey): Promise<bool
   const [step] = await transaction.run(
     whereStep(migration.selectFrom('keystride.step'), key).select('status').forUpdate(),
   );
-  return step?.status === 'completed';
+  if (!step) throw stepLost(key);
+  return step.status === 'completed';
 }
 
-/** Completes a step. Null as a result is recorded as such. */
+function stepLost({ claim, step }: StepKey): Error {
+  return ledgerBehind(claim.instance, `it has no record of step ${step}`);
+}
+
+/** Completes a step. Null as a result is recorded as such. @throws LedgerBehind when the ledger has lost it. */
 export async function setCompleted(transaction: Transaction, key: StepKey, result: unknown): Promise<void> {
-  await transaction.run(
-    whereStep(migration.updateTable('keystride.step'), key).set({
-      status: 'completed',
-      epoch: key.claim.epoch,
-      result: JSON.stringify(result ?? null),
-      closed_at: sql<string>`now()`,
-    }),
+  const completed = await transaction.run(
+    whereStep(migration.updateTable('keystride.step'), key)
+      .set({
+        status: 'completed',
+        epoch: key.claim.epoch,
+        result: JSON.stringify(result ?? null),
+        closed_at: sql<string>`now()`,
+      })
+      .returning('step'),
   );
+  if (completed.length === 0) throw stepLost(key);
 }
 
 interface PartitionRow extends Counters {

@@ -1,0 +1,96 @@
+import type { Mutation } from './mutation.ts';
+
+const claim = 'src/engine/activity/ledger/claim.ts';
+const checkpoint = 'src/engine/activity/ledger/checkpoint.ts';
+const hold = 'src/engine/activity/ledger/hold-claim.ts';
+const seen = 'src/engine/activity/ledger/seen-steps.ts';
+const step = 'src/engine/activity/ledger/step.ts';
+const test = 'test/engine/ledger-behind.test.ts';
+
+/** What an execution finds in the ledger, and what it may do there. */
+export const ledger: readonly Mutation[] = [
+  {
+    rule: 'a tasklet that has committed does not run again',
+    edits: [[step, `if (step.status === 'completed') return`, `if (step.status === '') return`]],
+    test,
+    named: 'a tasklet whose answer was lost is not run again',
+  },
+  {
+    rule: 'an execution that was shut out closes nothing (epoch)',
+    edits: [[hold, 'holder.epoch === claim.epoch &&', 'holder.epoch > 0 &&']],
+    test,
+    named: 'nothing happens when the job is completed',
+  },
+  {
+    rule: 'an epoch that was given out twice is one claim alone (owner)',
+    edits: [[hold, 'claim.owner === holder.workflowId)', 'holder.workflowId !== null)']],
+    test,
+    named: 'the steps are gone and another has the same epoch',
+  },
+  {
+    rule: 'a run claimed in one ledger does nothing in another',
+    edits: [[hold, 'claim.ledger === holder.ledger)', 'holder.ledger !== null)']],
+    test,
+    named: 'in another ledger',
+  },
+  {
+    rule: 'a run does not complete over steps that the ledger has lost',
+    edits: [
+      [
+        claim,
+        'const behind = await lostSteps(transaction, claim, saw);',
+        'const behind = saw.slice(0, 0).map(String);',
+      ],
+    ],
+    test,
+    named: 'is not completed where the ledger has lost',
+  },
+  {
+    rule: 'a step does not begin where the ledger has lost one before it',
+    edits: [[step, 'if (lost.length > 0) throw', 'if (lost.length < 0) throw']],
+    test,
+    named: 'is not completed where the ledger has lost',
+  },
+  {
+    rule: 'figures that were answered are those of the ledger',
+    edits: [[seen, 'found[name] === counters[name]', 'found[name] >= 0']],
+    test,
+    named: 'fails where a completed step has other figures',
+  },
+  {
+    rule: 'a partition is not cut under a chunk that commits (seq)',
+    edits: [['src/engine/activity/ledger/split.ts', `\n        .where('seq', '=', String(taken.seq))`, '']],
+    test,
+    named: 'a partition is not cut where a chunk has committed since',
+  },
+  {
+    rule: 'a commit that was not answered is asked about by its own attempt (holder)',
+    edits: [[checkpoint, 'if (row.holder !== holder) throw', 'if (row.holder === null) throw']],
+    test,
+    named: 'a commit of another attempt is not taken for that of this one',
+  },
+  {
+    rule: 'a step is recorded under the claim alone',
+    edits: [
+      [
+        step,
+        `    await holdClaim(transaction, key.claim);\n    // Its checkpoints`,
+        `    // Its checkpoints`,
+      ],
+    ],
+    test,
+    named: 'nothing happens when a step is recorded',
+  },
+  {
+    rule: 'a redrive closes only the skips that it has in hand',
+    edits: [
+      [
+        'src/engine/activity/ledger/redriven-skips.ts',
+        'if (found === wanted) return;',
+        'if (found !== null) return;',
+      ],
+    ],
+    test,
+    named: 'skips that another redrive has taken are not closed',
+  },
+];
