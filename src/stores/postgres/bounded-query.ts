@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { bytesOf } from '../../contract/bytes.ts';
 import { isConnectionLost } from './errors.ts';
+import { type MostRows, rowsByBytes, type SizedRows } from './rows-by-bytes.ts';
 
 /** What a read may take. */
 export interface ReadBounds {
@@ -24,6 +26,8 @@ export type Ask = <Row extends pg.QueryResultRow>(
   text: string,
   values: unknown[],
 ) => Promise<pg.QueryResult<Row>>;
+
+type AskRows = (text: string, values: unknown[], most: MostRows) => Promise<SizedRows>;
 
 /** A statement with a time of its own for the waiting: what the pool says of it is for short ones. */
 interface TimedQuery extends pg.QueryConfig {
@@ -49,14 +53,24 @@ export async function boundedQuery<Row extends pg.QueryResultRow>(
   return boundedRead(pool, bounds, (ask) => ask<Row>(text, [...values]));
 }
 
+/** The same for rows that may be large: it ends when they take so many bytes together, with one row at least. */
+export async function boundedRows(
+  pool: pg.Pool,
+  text: string,
+  values: readonly unknown[],
+  bounds: ReadBounds & MostRows,
+): Promise<SizedRows> {
+  return boundedRead(pool, bounds, (_, askRows) => askRows(text, [...values], bounds));
+}
+
 /** The same for several statements, in one transaction; the time is that of each. */
-export async function boundedRead<Result>(
+async function boundedRead<Result>(
   pool: pg.Pool,
   { signal, timeoutMs = readTimeoutMs }: ReadBounds,
-  body: (ask: Ask) => Promise<Result>,
+  body: (ask: Ask, askRows: AskRows) => Promise<Result>,
 ): Promise<Result> {
   signal?.throwIfAborted();
-  if (!isPool(pool)) return body((text, values) => pool.query(text, values));
+  if (!keepsWhatItDoes(pool)) return body((text, values) => pool.query(text, values), rowsOfOneSession(pool));
   const client = await pool.connect();
   // A connection that has failed in any way is not given to anyone else.
   let broken: Error | undefined;
@@ -67,19 +81,24 @@ export async function boundedRead<Result>(
   const unending = Promise.withResolvers<never>();
   unending.promise.catch(() => undefined);
   const cancel = () => {
-    cancelling = cancelStatement(pool, session);
+    cancelling ??= cancelStatement(pool, session);
     void giveUpAfter(cancelling);
   };
   const giveUpAfter = async (cancelled: Promise<boolean>) => {
     await cancelled;
     await delay(endsWithinMs, undefined, { ref: false });
-    broken ??= new Error('a cancelled statement goes on');
+    broken ??= new Error('connection ended: a cancelled statement went on');
     unending.reject(broken);
   };
   const ask: Ask = async <Row extends pg.QueryResultRow>(text: string, values: unknown[]) => {
     signal?.throwIfAborted();
     const query: TimedQuery = { text, values, query_timeout: timeoutMs + graceMs };
     return Promise.race([client.query<Row>(query), unending.promise]);
+  };
+  const askRows: AskRows = async (text, values, most) => {
+    signal?.throwIfAborted();
+    const query = { text, values, types: pool.options.types ?? pg.types, timeoutMs: timeoutMs + graceMs };
+    return Promise.race([rowsByBytes(client, query, most, cancel), unending.promise]);
   };
   let ended = false;
   const giveBack = async () => {
@@ -90,7 +109,7 @@ export async function boundedRead<Result>(
   try {
     session = await begin(client, timeoutMs);
     signal?.addEventListener('abort', cancel, { once: true });
-    const result = await body(ask);
+    const result = await body(ask, askRows);
     ended = true;
     return result;
   } catch (error) {
@@ -106,9 +125,16 @@ export async function boundedRead<Result>(
   }
 }
 
-/** One that keeps nothing has a single session, whose transactions must not overlap. */
-function isPool(pool: object): boolean {
+/** One that keeps nothing has a single session, whose transactions must not overlap: see `rolledBackPool`. */
+export function keepsWhatItDoes(pool: object): boolean {
   return pool instanceof pg.Pool;
+}
+
+function rowsOfOneSession(pool: pg.Pool): AskRows {
+  return async (text, values) => {
+    const { rows } = await pool.query<pg.QueryResultRow>(text, values);
+    return { rows, sizes: rows.map(bytesOf), cut: false };
+  };
 }
 
 /** @returns the process of the server that works for us, which behind a pooler is not the one that we connected to. */
