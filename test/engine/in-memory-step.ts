@@ -158,11 +158,8 @@ export class InMemoryStep {
         const first = after === null ? 0 : Number(after[0]) + 1;
         const found: number[] = [];
         let held = 0;
-        for (
-          let index = first;
-          index < items.length && found.length < limit && !(sized && held >= bytes);
-          index++
-        ) {
+        const most = sized ? bytes : Infinity;
+        for (let index = first; index < items.length && found.length < limit && held < most; index++) {
           found.push(index);
           held += items[index]?.bytes ?? 0;
         }
