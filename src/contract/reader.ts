@@ -17,9 +17,12 @@ export interface ReadPage<Item> {
   keyAt(index: number): string;
   /** The error that reading item `index` alone raised, if it did. */
   errorAt?(index: number): unknown;
+  /** Bytes that item `index` takes in memory, about. Left out where the items are small. */
+  bytesAt?(index: number): number;
   /**
    * How far the reader has looked, where that is not told by its last item: it found no more up to here, and the range
    * may go on. The checkpoint follows, so that a range with little in it is not looked through again from its beginning.
+   * Also of a page that has ended because its items are large: then it is the key of its last one.
    */
   readonly passed?: Cursor;
 }
@@ -28,8 +31,13 @@ export interface ReadRequest {
   readonly range: KeyRange;
   /** The last key that is done; null at the start of the range. */
   readonly after: Cursor | null;
-  /** Items wanted; fewer in answer means that the range has ended. */
+  /** Items wanted; fewer in answer means that the range has ended, unless the page says how far it has `passed`. */
   readonly limit: number;
+  /**
+   * Bytes wanted at most, about: a reader ends its page where its items take so many together, and says how far it has
+   * `passed`. One item always comes, however large it is. @default no bound
+   */
+  readonly bytes?: number;
   readonly signal: AbortSignal;
 }
 

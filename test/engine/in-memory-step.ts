@@ -24,6 +24,8 @@ export interface PageScript {
   readonly reason: 'pageOver' | 'cancelled';
   /** The page's time; 0 has passed when it begins. */
   readonly pageSeconds: number;
+  /** The page is stopped while it reads for the first time. */
+  readonly stopWhileReading?: boolean;
   /** The number of the commit that fails without effect, from 1; null lets all through. */
   readonly failingCommit: number | null;
 }
@@ -34,6 +36,8 @@ export interface StepScript {
   readonly concurrency: number;
   readonly commitTurns: number;
   readonly readTurns: number;
+  /** Whether the reader says how large its items are, and ends its pages by their bytes. */
+  readonly sized?: boolean;
   /** Whether the range names its last key, or is open. */
   readonly bounded: boolean;
 }
@@ -88,6 +92,7 @@ export class InMemoryStep {
     reason,
     pageSeconds,
     failingCommit,
+    stopWhileReading = false,
   }: PageScript): Promise<boolean | undefined> {
     const { chunkSize, concurrency, items, bounded } = this.#script;
     const retry = { retries: 5, initialMs: 1, maximumMs: 2 };
@@ -99,6 +104,7 @@ export class InMemoryStep {
       // As a timer or a cancellation does: never in the middle of something.
       if (starts === stopAfterStarts) setImmediate(() => pipeline.stop(reason));
     });
+    if (stopWhileReading) setImmediate(() => pipeline.stop(reason));
     const pipeline = new Pipeline({
       work,
       range: { lower: null, upper: bounded && items.length > 0 ? cursorAt(items.length - 1) : null },
@@ -144,14 +150,23 @@ export class InMemoryStep {
   }
 
   #reader(): Reader<number> {
-    const { items, readTurns } = this.#script;
+    const { items, readTurns, sized = false } = this.#script;
     return {
       plan: () => Promise.resolve({ ranges: [], expected: null }),
-      read: async ({ after, limit }: ReadRequest) => {
+      read: async ({ after, limit, bytes = Infinity }: ReadRequest) => {
         await turns(readTurns);
         const first = after === null ? 0 : Number(after[0]) + 1;
-        const found = items.slice(first, first + limit).map((_, offset) => first + offset);
+        const found: number[] = [];
+        let held = 0;
+        const most = sized ? bytes : Infinity;
+        for (let index = first; index < items.length && found.length < limit && held < most; index++) {
+          found.push(index);
+          held += items[index]?.bytes ?? 0;
+        }
+        const cut = found.length < limit && first + found.length < items.length;
         return {
+          ...(sized && held > 0 ? { bytesAt: (index: number) => items[first + index]?.bytes ?? 0 } : {}),
+          ...(cut ? { passed: cursorAt(first + found.length - 1) } : {}),
           items: found,
           cursorAt: (index) => cursorAt(first + index),
           keyAt: (index) => String(first + index),

@@ -19,11 +19,16 @@ const step: fc.Arbitrary<StepScript> = fc.record({
   commitTurns: fc.nat(6),
   readTurns: fc.nat(4),
   bounded: fc.boolean(),
+  sized: fc.boolean(),
 });
 
 const page: fc.Arbitrary<PageScript> = fc.record({
   stopAfterStarts: fc.option(fc.nat(40)),
   reason: fc.constantFrom('pageOver', 'cancelled'),
+  stopWhileReading: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(false) },
+    { weight: 1, arbitrary: fc.boolean() },
+  ),
   pageSeconds: fc.constantFrom(60, 60, 0.002, 0),
   failingCommit: fc.option(fc.integer({ min: 1, max: 6 }), { freq: 4 }),
 });
@@ -168,3 +173,17 @@ async function ends<Result>(work: Promise<Result>): Promise<Result> {
     clearTimeout(timer);
   }
 }
+
+test('a read that takes longer than a page comes to a chunk all the same, and a cancelled one is given up', async () => {
+  const items = Array.from(
+    { length: 30 },
+    () => ({ fate: 'write', turns: 0, failures: 0, bytes: 0 }) as const,
+  );
+  const script = { items, chunkSize: 10, concurrency: 4, commitTurns: 1, readTurns: 50, bounded: true };
+  const late = new InMemoryStep(script, new ByteBudget(100));
+  await late.page({ ...undisturbed, stopWhileReading: true });
+  expect(late.effects).toHaveLength(10);
+  const cancelled = new InMemoryStep(script, new ByteBudget(100));
+  await cancelled.page({ ...undisturbed, reason: 'cancelled', stopWhileReading: true });
+  expect(cancelled.effects).toEqual([]);
+});

@@ -73,9 +73,9 @@ export const cursors: readonly Mutation[] = [
     edits: [
       [
         keysetReader,
-        'return pageOf(rows, rows as Row[], places);',
-        `rows.sort((a, b) => (String(a[places[0] ?? '']) < String(b[places[0] ?? '']) ? -1 : 1));
-         return pageOf(rows, rows as Row[], places);`,
+        'return pageOf(found, found.rows as Row[], places, more);',
+        `found.rows.sort((a, b) => (String(a[places[0] ?? '']) < String(b[places[0] ?? '']) ? -1 : 1));
+         return pageOf(found, found.rows as Row[], places, more);`,
       ],
     ],
     test: paging,

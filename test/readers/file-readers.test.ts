@@ -1,3 +1,4 @@
+import { utimesSync, writeFileSync } from 'node:fs';
 import { appendFile, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -5,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Cursor } from '../../src/contract/cursor.ts';
 import type { Reader } from '../../src/contract/reader.ts';
 import { csvReader, type CsvSource } from '../../src/stores/files/csv-reader.ts';
 import { ndjsonReader } from '../../src/stores/files/ndjson-reader.ts';
@@ -191,6 +193,72 @@ describe('CSV', () => {
   test('a header that names a column twice is the error of the file', async () => {
     await writeFile(file, 'a,a\n1,2\n');
     await expect(csv()().plan({ partitions: 1, signal })).rejects.toThrow(/names a column twice/);
+  });
+
+  test.each([
+    ['carriage returns as line ends', 'id,name\r1,a\r2,b\r', /carriage return/],
+    ['carriage returns, one column', 'id\r1\r2\r', /carriage return/],
+    ['a carriage return in the header, in quotes it would be one', 'id,na\rme\n1,a\n', /carriage return/],
+    ['a column without a name', 'id,,name\n1,2,a\n', /without a name/],
+    ['a delimiter at the end of the header', 'id,name,\n1,a,\n', /without a name/],
+    ['another delimiter', 'id;name\n1;a\n', /one column.*";"/],
+    ['tabs', 'id\tname\n1\ta\n', /one column/],
+  ])('a header that is none is the error of the file: %s', async (_, content, message) => {
+    await writeFile(file, content);
+    for (const quote of ['"', null]) {
+      const error: unknown = await readAll(() => csvReader({ path: file, quote }), 10).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(UnusableFile);
+      expect(String(error)).toMatch(message);
+    }
+  });
+
+  test('with names given, carriage returns as line ends are an error of the record that they make', async () => {
+    await writeFile(file, '1\r2\r3\r');
+    for (const quote of ['"', null])
+      expect(outcomes(await readAll(() => csvReader({ path: file, quote, columns: ['id'] }), 10))).toEqual([
+        'malformed',
+      ]);
+    await writeFile(file, '1\n2\r\n"3\r4"\n5\r');
+    expect(outcomes(await readAll(() => csvReader({ path: file, columns: ['id'] }), 1))).toEqual([
+      { id: '1' },
+      { id: '2' },
+      { id: '3\r4' },
+      { id: '5' },
+    ]);
+  });
+
+  test('a page of large records ends by their bytes, and says that there may be more', async () => {
+    const lines = Array.from({ length: 40 }, (_, index) => `${index},${'x'.repeat(100_000)}`);
+    await writeFile(file, lines.join('\n'));
+    const reader = csvReader({ path: file, columns: ['id', 'text'] });
+    const { ranges } = await reader.plan({ partitions: 1, signal });
+    const range = ranges[0] ?? { lower: null, upper: null };
+    const ids: string[] = [];
+    for (let after: Cursor | null = null; ;) {
+      const page = await reader.read({ range, after, limit: 1000, bytes: 1_000_000, signal });
+      expect(page.items.length).toBeLessThanOrEqual(10);
+      ids.push(...page.items.map(({ id }) => id ?? ''));
+      if (!page.passed) break;
+      after = page.passed;
+    }
+    expect(ids).toEqual(lines.map((_, index) => String(index)));
+  });
+
+  test('a file that is written over while it is read is told', async () => {
+    await writeFile(file, 'id\n1\n2\n');
+    const reader = csvReader({
+      path: file,
+      parse: ({ id }) => {
+        writeFileSync(file, 'id\n3\n4\n');
+        utimesSync(file, 0, 1);
+        return id;
+      },
+    });
+    const { ranges } = await reader.plan({ partitions: 1, signal });
+    const range = ranges[0] ?? { lower: null, upper: null };
+    await expect(reader.read({ range, after: null, limit: 10, signal })).rejects.toThrow(/written to while/);
   });
 
   test('any records, written as RFC 4180 says, are read as they were, with malformed ones between', async () => {

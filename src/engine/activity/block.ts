@@ -46,9 +46,12 @@ export class Block {
   readonly outcomes: unknown[];
   #held: Map<number, Held> | undefined;
   #first = -1;
+  #pageBytes: Reservation | undefined;
 
-  constructor(page: ReadPage<unknown>) {
+  /** @param pageBytes what the page's items take as they were read, until the last of them has committed. */
+  constructor(page: ReadPage<unknown>, pageBytes?: Reservation) {
     this.page = page;
+    this.#pageBytes = pageBytes;
     this.outcomes = page.items.map(() => pending);
   }
 
@@ -61,9 +64,14 @@ export class Block {
     return { item: page.items[index], key: page.keyAt(index), cursor: page.cursorAt(index) };
   }
 
-  /** Bytes that an item holds or waits for. */
+  /** Whether the page's items are large, and some of them have not committed. */
+  get holdsPage(): boolean {
+    return this.#pageBytes !== undefined;
+  }
+
+  /** Bytes of an item as it was read, and what it holds or waits for. */
   heldBytes(index: number): number {
-    return this.#held?.get(index)?.bytes ?? 0;
+    return (this.page.bytesAt?.(index) ?? 0) + (this.#held?.get(index)?.bytes ?? 0);
   }
 
   /**
@@ -97,14 +105,26 @@ export class Block {
     for (const reservation of this.#held?.get(index)?.reservations ?? []) reservation.force();
   }
 
+  /** Gives back what an item has asked for, which is to ask again. */
+  releaseItem(index: number): void {
+    for (const reservation of this.#held?.get(index)?.reservations ?? []) reservation.release();
+    this.#held?.delete(index);
+  }
+
   /** Gives back what the items hold, from one index to before another. */
   release(from = 0, to = this.size): void {
+    if (to === this.size) this.#releasePage();
     if (!this.#held) return;
     for (const [index, held] of this.#held) {
       if (index < from || index >= to) continue;
       for (const reservation of held.reservations) reservation.release();
       this.#held.delete(index);
     }
+  }
+
+  #releasePage(): void {
+    this.#pageBytes?.release();
+    this.#pageBytes = undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ReadPage } from '../../contract/reader.ts';
+import type { Reservation } from './byte-budget.ts';
 import { Block, pending, Skipped, type Slice } from './block.ts';
 
 /** Where an item is. */
@@ -35,10 +36,13 @@ export class ItemQueue {
     return this.#startBlock < this.#blocks.length;
   }
 
-  push(page: ReadPage<unknown>): void {
-    if (page.items.length === 0) return;
-    this.#blocks.push(new Block(page));
+  /** @returns where the page's items are; undefined when it has none. */
+  push(page: ReadPage<unknown>, pageBytes?: Reservation): Block | undefined {
+    if (page.items.length === 0) return undefined;
+    const block = new Block(page, pageBytes);
+    this.#blocks.push(block);
     this.#length += page.items.length;
+    return block;
   }
 
   /** The next item to start, which counts as started; call it while it `hasNext`. */
@@ -70,8 +74,11 @@ export class ItemQueue {
       for (let index = place === 0 ? this.#taken : 0; index < block.size; index++) {
         const outcome = block.outcomes[index];
         if (outcome === pending) return { length, stop: 'pending' };
+        const held = block.heldBytes(index);
+        // One that fills a chunk by itself is alone in it: a statement has its bounds.
+        if (length > 0 && held >= limits.bytes) return { length, stop: 'full' };
         length++;
-        bytes += block.heldBytes(index);
+        bytes += held;
         if (!(outcome instanceof Skipped) || outcome.phase !== 'read') readable++;
         if (readable === limits.items || bytes >= limits.bytes) return { length, stop: 'full' };
       }

@@ -47,6 +47,11 @@ export class PageTime {
     return performance.now() + needed >= this.#endsAt;
   }
 
+  /** Whether a chunk has committed. */
+  get hasDoneOne(): boolean {
+    return this.#chunks > 0;
+  }
+
   /** Whether another chunk may begin to commit. */
   get allowsChunk(): boolean {
     return this.#chunks === 0 || performance.now() <= this.#endsAt + this.#itemMs;

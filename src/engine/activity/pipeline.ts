@@ -1,11 +1,13 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import type { PagePolicy } from '../../contract/activities.ts';
+import type { ReadPage } from '../../contract/reader.ts';
 import { forget, lengthOf, release, Skipped, type Slice } from './block.ts';
 import { type Chunk, chunkOf } from './chunk.ts';
 import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from './chunks.ts';
 import { safeMessage } from './item-errors.ts';
 import { ItemQueue, type Place } from './item-queue.ts';
+import { LargePages } from './large-pages.ts';
 import { Pace } from './pace.ts';
 import { PageTime } from './page-time.ts';
 import { ItemFailed, type Processing, processItem } from './process-item.ts';
@@ -66,6 +68,8 @@ export class Pipeline {
   #readAfter: Cursor | null;
   /** How far the reader has looked without finding more, while no chunk has committed that. */
   #passed: Cursor | undefined;
+  readonly #reads = new AbortController();
+  readonly #pages: LargePages;
   #chunks: PreparedChunk[] = [];
   #committing = false;
   #endCommitted = false;
@@ -76,6 +80,8 @@ export class Pipeline {
   /** Chunks that are left to the next page, and whose outside writes have not ended. */
   #leaving = 0;
   readonly #time: PageTime;
+  /** The page's time is over, and it has nothing yet but a read under way. */
+  #late = false;
   #drainTimer: NodeJS.Timeout | undefined;
   #paceTimer: NodeJS.Timeout | undefined;
   readonly #pace: Pace;
@@ -88,6 +94,7 @@ export class Pipeline {
     this.#pace = new Pace(request.policy.itemsPerSecond);
     this.#time = new PageTime(request.policy.pageSeconds);
     this.#setAside = new Set(request.policy.setAside);
+    this.#pages = new LargePages(request.processing.budget);
   }
 
   /** Items being processed at this moment. */
@@ -119,16 +126,22 @@ export class Pipeline {
   /** Starts nothing new; what is in flight may finish and commit, for a bounded time. */
   stop(reason: 'pageOver' | 'cancelled' | 'failed'): void {
     if (this.#stopping === reason || this.#stopping === 'failed') return;
+    // A read that takes longer than a page would else be given up by this page, and by the next one again.
+    const hasNothing = this.#reading && this.#uncommitted() === 0 && !this.#time.hasDoneOne;
+    if (reason === 'pageOver' && hasNothing) return void (this.#late = true);
     this.#stopping = reason;
     this.#request.end?.();
+    this.#pages.stopWaiting();
+    // Nobody is going to use what is being read.
+    if (reason !== 'pageOver') this.#reads.abort();
     clearTimeout(this.#drainTimer);
     this.#drainTimer = setTimeout(() => this.#request.abort(), drainMs[reason]);
     this.#advance();
   }
 
   #advance(): void {
-    if (!this.#stopping && this.#time.isEnding(this.#uncommitted() / this.#chunkSize()))
-      return this.stop('pageOver');
+    if (!this.#stopping && this.#isOver()) return this.stop('pageOver');
+    if (this.#isStuck()) this.#pages.stopWaiting();
     if (this.#stopping === 'pageOver' && !this.#time.allowsChunk) this.#leaveWaiting();
     this.#startItems();
     this.#formChunks();
@@ -138,11 +151,19 @@ export class Pipeline {
     if (this.#isIdle()) this.#finish();
   }
 
+  #isOver(): boolean {
+    if (this.#late && this.#time.hasDoneOne) return true;
+    return this.#time.isEnding(this.#uncommitted() / this.#chunkSize());
+  }
+
   #wantsMore(): boolean {
     if (this.#reading || this.#readEnded || this.#stopping) return false;
-    // However many unreadable rows the queue holds, they make no chunk: then only reading on helps.
-    const stuck = this.#inFlight === 0 && this.#chunks.length === 0 && !this.#queue.hasNext;
-    return stuck || this.#uncommitted() < this.#window();
+    return this.#isStuck() || (this.#uncommitted() < this.#window() && this.#pages.mayReadOn);
+  }
+
+  /** However many unreadable rows the queue holds, they make no chunk: then only reading on helps. */
+  #isStuck(): boolean {
+    return this.#inFlight === 0 && this.#chunks.length === 0 && !this.#queue.hasNext;
   }
 
   #uncommitted(): number {
@@ -158,6 +179,10 @@ export class Pipeline {
 
   #chunkSize(): number {
     return this.#request.chunkSize?.present ?? this.#request.policy.chunkSize;
+  }
+
+  #chunkBytes(): number {
+    return this.#request.processing.budget.limit * chunkShareOfBytes;
   }
 
   #isIdle(): boolean {
@@ -179,26 +204,47 @@ export class Pipeline {
   async #readMore(): Promise<void> {
     this.#reading = true;
     try {
-      const { work, range, processing } = this.#request;
       const limit = Math.min(this.#chunkSize(), 10_000);
-      const page = await work.reader.read({
-        range,
-        after: this.#readAfter,
-        limit,
-        signal: processing.signal,
-      });
-      const count = page.items.length;
-      this.#queue.push(page);
-      this.#passed = page.passed;
-      if (page.passed) this.#readAfter = page.passed;
-      else if (count > 0) this.#readAfter = page.cursorAt(count - 1);
-      this.#readEnded = (count < limit && !page.passed) || sameCursor(this.#readAfter, range.upper);
+      const page = await this.#readPage(limit);
+      if (page) this.#pageRead(page, limit);
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
     } finally {
       this.#reading = false;
+      this.#pages.releaseRoom();
     }
+    if (this.#late && !this.#stopping) this.#stopLater();
     this.#advance();
+  }
+
+  /** What was read late has a page's time from now on, for one chunk. */
+  #stopLater(): void {
+    const milliseconds = this.#request.policy.pageSeconds * 1000;
+    this.#drainTimer ??= setTimeout(() => this.stop('pageOver'), milliseconds);
+  }
+
+  /** @returns undefined when there is to be no more reading. */
+  async #readPage(limit: number): Promise<ReadPage<unknown> | undefined> {
+    const { work, range, processing } = this.#request;
+    await this.#pages.roomForNext();
+    if (this.#stopping) return undefined;
+    return work.reader.read({
+      range,
+      after: this.#readAfter,
+      limit,
+      bytes: this.#chunkBytes(),
+      signal: AbortSignal.any([processing.signal, this.#reads.signal]),
+    });
+  }
+
+  #pageRead(page: ReadPage<unknown>, limit: number): void {
+    const count = page.items.length;
+    const last = count > 0 ? page.cursorAt(count - 1) : this.#readAfter;
+    this.#pages.push(this.#queue.push(page, this.#pages.hold(page)));
+    this.#readAfter = page.passed ?? last;
+    this.#passed = page.passed && !sameCursor(page.passed, last) ? page.passed : undefined;
+    const full = count >= limit || page.passed !== undefined;
+    this.#readEnded = !full || sameCursor(this.#readAfter, this.#request.range.upper);
   }
 
   #startItems(): void {
@@ -298,8 +344,7 @@ export class Pipeline {
 
   /** Items at the front of the queue that commit together now; undefined when more must happen first. */
   #nextChunkLength(): number | undefined {
-    const { budget } = this.#request.processing;
-    const limits = { items: this.#chunkSize(), bytes: budget.limit * chunkShareOfBytes };
+    const limits = { items: this.#chunkSize(), bytes: this.#chunkBytes() };
     const { length, stop } = this.#queue.ready(limits);
     const whole = stop === 'full' || (stop === 'end' && this.#readEnded && !this.#stopping);
     return whole || (length > 0 && this.#mayCommitEarly()) ? length : undefined;

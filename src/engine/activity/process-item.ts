@@ -77,7 +77,7 @@ async function finishItem(place: Place, processing: Processing, first: Promise<u
         attempt === 1 ? first : processing.processor(itemAt(place), contextOf(place, processing, attempt));
       return outcomeOf(await processed);
     } catch (error) {
-      block.release(index, index + 1);
+      block.releaseItem(index);
       if (processing.signal.aborted || wasNotToBegin(error, processing)) return pending;
       const found = processing.classify(error);
       if (found.decision === 'retry' && !found.busy) failures++;

@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import type { Claim } from '../../contract/activities.ts';
-import { cursorOf } from '../../contract/cursor.ts';
-import type { ItemRead, ReadPage, Reader } from '../../contract/reader.ts';
+import { bytesOf } from '../../contract/bytes.ts';
+import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import type { ItemRead, ReadPage, Reader, ReadRequest } from '../../contract/reader.ts';
 import { failure } from '../../contract/errors.ts';
 import { listReader } from '../../stores/list/list-reader.ts';
 import { type AnyChunkWork, SkipItem } from './chunks.ts';
@@ -48,19 +49,44 @@ function redriveReader(
       const held = await readHeld(ledger, { claim, step }, request);
       if (held.length === 0) return pageOfKeys([], []);
       const keys = held.map(({ cursor }) => cursor);
-      return pageOfKeys(held, await reader.readKeys({ keys, signal: request.signal }));
+      return pageOfKeys(held, await readWithin(reader, keys, request));
     },
   };
 }
 
-/** Items that were read by their keys, each at its place; one that is gone is a failed read. */
+/** Items that are read by their keys at a time: nobody knows how large they are. */
+const readAtATime = 64;
+
+/** Reads items by their keys, in their order, until they take so many bytes together. */
+export async function readWithin(
+  reader: Reader<unknown>,
+  keys: readonly Cursor[],
+  { bytes = Infinity, signal }: Pick<ReadRequest, 'bytes' | 'signal'>,
+): Promise<(ItemRead<unknown> | undefined)[]> {
+  const found: (ItemRead<unknown> | undefined)[] = [];
+  for (let held = 0; found.length < keys.length && held < bytes;) {
+    const asked = keys.slice(found.length, found.length + readAtATime);
+    const read = (await reader.readKeys?.({ keys: asked, signal })) ?? [];
+    if (read.length < asked.length) throw new Error('readKeys must answer for each key');
+    found.push(...read);
+    held += bytesOf(read);
+  }
+  return found;
+}
+
+/**
+ * Items that were read by their keys, each at its place; one that is gone is a failed read. With fewer than there are
+ * keys the page says how far it has come.
+ */
 export function pageOfKeys(
   held: readonly HeldSkip[],
   found: readonly (ItemRead<unknown> | undefined)[],
 ): ReadPage<unknown> {
+  const cursorAt = (index: number) => cursorOf([String(held[index]?.place)]);
   return {
     items: found.map((read) => (read && 'item' in read ? read.item : undefined)),
-    cursorAt: (index) => cursorOf([String(held[index]?.place)]),
+    cursorAt,
+    ...(found.length < held.length ? { passed: cursorAt(found.length - 1) } : {}),
     keyAt: (index) => held[index]?.key ?? '',
     errorAt: (index) => {
       const read = found[index];

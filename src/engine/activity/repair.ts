@@ -14,7 +14,7 @@ import { classifyWith } from './item-errors.ts';
 import { holdRepair, shutOutAttempts } from './ledger/repair-claim.ts';
 import { Pipeline } from './pipeline.ts';
 import { prepareChunk, tidyUp } from './prepare-chunk.ts';
-import { pageOfKeys } from './redriven-work.ts';
+import { pageOfKeys, readWithin } from './redriven-work.ts';
 import type { VerificationWork } from './registry.ts';
 import { writeOutputs } from './write-chunk.ts';
 
@@ -107,12 +107,11 @@ async function runAgain(
 function readerOfKeys(reader: Reader<unknown>, keys: readonly Cursor[]): Reader<unknown> {
   return {
     plan: () => Promise.resolve({ ranges: [{ lower: null, upper: null }], expected: keys.length }),
-    read: async ({ after, limit, signal }) => {
+    read: async ({ after, limit, bytes, signal }) => {
       const first = after ? Number(after[0]) + 1 : 0;
       const wanted = keys.slice(first, first + limit);
       const places = wanted.map((key, index) => ({ place: first + index, key: key.join(','), cursor: key }));
-      const found = wanted.length > 0 ? await reader.readKeys?.({ keys: wanted, signal }) : [];
-      return pageOfKeys(places, found ?? []);
+      return pageOfKeys(places, await readWithin(reader, wanted, { ...(bytes ? { bytes } : {}), signal }));
     },
   };
 }

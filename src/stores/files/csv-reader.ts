@@ -79,13 +79,27 @@ async function readHeader(
   const [header] = await readRecords(file, format, { from, end: file.size, limit: 1 });
   if (!header) return { columns: [], first: file.size };
   const [read] = header.problem === undefined ? fieldsOf([header], dialect) : [];
-  const columns = read && 'item' in read ? read.item : undefined;
-  if (!columns || new Set(columns).size < columns.length) {
-    throw new UnusableFile(
-      `${file.path}: the header ${columns ? 'names a column twice' : 'cannot be read'}; correct it, or give the columns.`,
-    );
-  }
+  const columns = read && 'item' in read ? read.item : [];
+  const problem =
+    read && 'item' in read ? headerProblem(columns, dialect) : (header.problem ?? 'cannot be read');
+  if (problem !== undefined)
+    throw new UnusableFile(`${file.path}: the header ${problem}; correct it, or give the columns.`);
   return { columns, first: header.end };
+}
+
+/** Characters that files of values are usually separated by. */
+const usualDelimiters = [',', ';', '\t', '|'];
+
+function headerProblem(columns: readonly string[], { delimiter }: Dialect): string | undefined {
+  if (new Set(columns).size < columns.length) return 'names a column twice';
+  if (columns.some((column) => column.trim() === '')) return 'has a column without a name';
+  const [only, ...others] = columns;
+  if (only === undefined || others.length > 0) return undefined;
+  const other = usualDelimiters.find((usual) => usual !== delimiter && only.includes(usual));
+  return (
+    other &&
+    `has one column, with ${JSON.stringify(other)} in its name (the delimiter is ${JSON.stringify(delimiter)})`
+  );
 }
 
 function parseAll<Item>(

@@ -14,13 +14,17 @@ const carriageReturn = 13;
  */
 export function csvSplitter(delimiter: string, quote: string | null): Splitter {
   const separator = asciiCode('delimiter', delimiter);
-  if (quote === null) return splitLine;
+  if (quote === null) return splitUnquoted;
   const mark = asciiCode('quote', quote);
   return (bytes, atEnd) => {
     let fieldBegins = true;
     for (let at = 0; at < bytes.length; at++) {
       const byte = bytes[at];
       if (byte === lineFeed) return lineOf(bytes, at, at + 1);
+      if (byte === carriageReturn && bytes[at + 1] !== lineFeed) {
+        if (at + 1 < bytes.length) return malformed(bytes, atEnd, loneReturn);
+        if (!atEnd) return undefined;
+      }
       if (byte === mark && fieldBegins) {
         const closing = closingQuote(bytes, at + 1, mark, atEnd);
         if (closing === undefined)
@@ -33,6 +37,16 @@ export function csvSplitter(delimiter: string, quote: string | null): Splitter {
     }
     return atEnd ? lineOf(bytes, bytes.length, bytes.length) : undefined;
   };
+}
+
+/** Whoever wrote it may have meant line ends; then all of the file is one record. */
+const loneReturn =
+  'has a carriage return that is no line end (lines end with \\n or \\r\\n; convert the file, or quote the field)';
+
+function splitUnquoted(bytes: Buffer, atEnd: boolean): Extent | undefined {
+  const line = splitLine(bytes, atEnd);
+  if (!line || !bytes.subarray(0, line.content).includes(carriageReturn)) return line;
+  return { ...line, problem: loneReturn };
 }
 
 /** The place of the quote that closes a field; undefined when there is none, or more bytes must tell. */

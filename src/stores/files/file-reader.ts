@@ -27,12 +27,13 @@ export function fileReader<Item>({ path, open, cuts }: FileSource<Item>): Reader
         }));
         return { ranges, expected: null };
       }),
-    read: ({ range, after, limit, signal }) =>
+    read: ({ range, after, limit, bytes, signal }) =>
       SourceFile.with(path, range.upper, async (file) => {
         const { first, format } = await open(file);
         const from = Number((after ?? range.lower)?.[0] ?? first);
         const end = Number(range.upper?.[0] ?? file.size);
-        return pageOfRecords(file, await readRecords(file, format, { from, end, limit, signal }), format);
+        const records = await readRecords(file, format, { from, end, limit, bytes, signal });
+        return pageOfRecords(file, records, format, bytes);
       }),
     readKeys: async ({ keys }) => (keys.length === 0 ? [] : readAgain(path, open, keys)),
   };

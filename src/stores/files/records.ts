@@ -1,3 +1,4 @@
+import { small } from '../../contract/bytes.ts';
 import type { ItemRead, ReadPage } from '../../contract/reader.ts';
 import { MalformedRecord, type SourceFile, UnusableFile } from './source-file.ts';
 
@@ -45,16 +46,27 @@ export const defaultLongestRecord = 1024 * 1024;
 const lineFeed = 10;
 const carriageReturn = 13;
 
+/** What records are wanted. */
+interface RecordsRequest {
+  readonly from: number;
+  readonly end: number;
+  readonly limit: number;
+  /** Of their contents together, about. @default no bound */
+  readonly bytes?: number | undefined;
+  readonly signal?: AbortSignal;
+}
+
 /** Records between two offsets, at most so many; empty lines are none. Holds no more than they and a block. */
 export async function readRecords(
   file: SourceFile,
   { split, longestRecord }: Pick<RecordFormat<unknown>, 'split' | 'longestRecord'>,
-  { from, end, limit, signal }: { from: number; end: number; limit: number; signal?: AbortSignal },
+  { from, end, limit, bytes: most = Infinity, signal }: RecordsRequest,
 ): Promise<RawRecord[]> {
   const records: RawRecord[] = [];
   let start = from;
   let bytes: Buffer = Buffer.alloc(0);
-  while (records.length < limit && start < end) {
+  let taken = 0;
+  while (records.length < limit && start < end && taken < most) {
     const extent = split(bytes, start + bytes.length >= end);
     // Whatever happens to be in memory: a record that is too long is so for every reader.
     const tooLong = (extent?.length ?? bytes.length) > longestRecord;
@@ -67,6 +79,7 @@ export async function readRecords(
         ? { start, end: start + extent.length, ...contentOf(bytes, extent) }
         : { start, end: await nextLine(file, start, end), ...overlong(longestRecord) };
     if (record.problem !== undefined || record.content.length > 0) records.push(record);
+    taken += record.content.length;
     bytes = bytes.subarray(record.end - start);
     start = record.end;
     signal?.throwIfAborted();
@@ -122,7 +135,11 @@ export function pageOfRecords<Item>(
   file: SourceFile,
   records: readonly RawRecord[],
   format: RecordFormat<Item>,
+  mostBytes = Infinity,
 ): ReadPage<Item> {
+  const sizes = records.map(({ content }) => content.length);
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const last = records.at(-1);
   const read = parseRecords(file, records, format);
   return {
     // An item that cannot be read keeps the places of the others; whoever reads asks for its error first.
@@ -136,6 +153,8 @@ export function pageOfRecords<Item>(
       const found = read[index];
       return found && 'error' in found ? found.error : undefined;
     },
+    ...(bytes > small ? { bytesAt: (index: number) => sizes[index] ?? 0 } : {}),
+    ...(last && bytes >= mostBytes ? { passed: file.place(last.end, String(last.start)) } : {}),
   };
 }
 

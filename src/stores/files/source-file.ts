@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
@@ -54,7 +55,10 @@ export class SourceFile {
       );
     });
     try {
-      return await work(await SourceFile.#of(path, handle, planned));
+      const before = await handle.stat();
+      const result = await work(await SourceFile.#of(path, handle, planned));
+      refuseChanged(path, before, await handle.stat());
+      return result;
     } finally {
       await handle.close();
     }
@@ -80,6 +84,15 @@ export class SourceFile {
   async bytes(offset: number, length: number): Promise<Buffer> {
     return readBytes(this.#handle, offset, Math.min(length, this.size - offset));
   }
+}
+
+/** What is appended is another run's; anything else that is written makes what was read of one file and of another. */
+function refuseChanged(path: string, before: Stats, after: Stats): void {
+  const grown = after.size > before.size;
+  if (grown || (after.size === before.size && after.mtimeMs === before.mtimeMs)) return;
+  throw new UnusableFile(
+    `${path} was written to while it was being read; put a whole file there, and start again.`,
+  );
 }
 
 async function hashOfEnds(handle: FileHandle, size: number): Promise<string> {

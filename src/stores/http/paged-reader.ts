@@ -1,3 +1,4 @@
+import { bytesOf } from '../../contract/bytes.ts';
 import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, Reader } from '../../contract/reader.ts';
@@ -51,16 +52,24 @@ export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
       ranges: [{ lower: null, upper: null }],
       expected: (await source.count?.({ signal })) ?? null,
     }),
-    read: async ({ range, after, limit, signal }) => {
+    read: async ({ range, after, limit, bytes = Infinity, signal }) => {
       const from = after ?? range.lower;
       const found: ItemAt<Item>[] = [];
       let page = await fetchPage(from?.[0] ?? '', signal);
       found.push(...(from ? page.items.slice(placeAfter(page, from)) : page.items).slice(0, limit));
-      while (found.length < limit && page.next !== '') {
+      // A page of the API is there as a whole in any case; no other is fetched where it is large.
+      let held = bytesOf(found);
+      while (found.length < limit && page.next !== '' && held < bytes) {
         page = await fetchPage(page.next, signal);
-        found.push(...page.items.slice(0, limit - found.length));
+        const more = page.items.slice(0, limit - found.length);
+        found.push(...more);
+        held += bytesOf(more);
       }
-      return pageOf(found);
+      const end = found.at(-1);
+      return {
+        ...pageOf(found),
+        ...(end && held >= bytes && found.length < limit ? { passed: end.cursor } : {}),
+      };
     },
     readKeys: async ({ keys, signal }) => {
       const reads = [];

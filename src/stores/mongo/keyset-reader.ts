@@ -1,4 +1,5 @@
 import type { Collection, Document, Filter, WithId } from 'mongodb';
+import { bytesOf, small } from '../../contract/bytes.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead, ReadPage, ReadRequest, Reader } from '../../contract/reader.ts';
 import { cursorOfId, idOfCursor } from './id-keys.ts';
@@ -42,20 +43,33 @@ async function readPage<Item>(
   collection: Collection,
   filter: Filter<Document>,
   fields: Fields,
-  { range, after, limit, signal }: ReadRequest,
+  { range, after, limit, bytes: most = Infinity, signal }: ReadRequest,
 ): Promise<ReadPage<Item>> {
   const found: WithId<Document>[] = [];
+  const sizes: number[] = [];
+  let bytes = 0;
   for (const { condition } of spansOf(range, after)) {
-    if (found.length >= limit) break;
+    if (found.length >= limit || bytes >= most) break;
     const inSpan = { $and: [filter, { _id: condition }] } as Filter<Document>;
     const options = { ...fields, sort: { _id: 1 }, limit: limit - found.length, signal } as const;
-    found.push(...(await collection.find(inSpan, options).toArray()));
+    const cursor = collection.find(inSpan, options);
+    // The server gives a batch of 16 MB at most; whoever wants no more does not ask for the next.
+    while (bytes < most && (await cursor.hasNext())) {
+      for (const document of cursor.readBufferedDocuments()) {
+        found.push(document);
+        sizes.push(bytesOf(document));
+        bytes += sizes.at(-1) ?? 0;
+      }
+    }
+    await cursor.close();
   }
   const cursorAt = (index: number) => cursorOfId(found[index]?._id);
   return {
     items: found as unknown as Item[],
     cursorAt,
     keyAt: (index) => cursorAt(index).join(':'),
+    ...(bytes > small ? { bytesAt: (index: number) => sizes[index] ?? 0 } : {}),
+    ...(bytes >= most && found.length < limit ? { passed: cursorAt(found.length - 1) } : {}),
   };
 }
 

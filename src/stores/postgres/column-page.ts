@@ -11,6 +11,9 @@ const { INT2, INT4, INT8, BOOL, DATE } = pg.types.builtins;
 /** Types of short values whose texts are neither empty nor have a comma in them. */
 const shortTypes: readonly number[] = [INT2, INT4, INT8, BOOL, DATE];
 
+/** Of so many columns a page is small, however many rows it has; nobody counts its bytes. */
+const mostColumns = 64;
+
 /** A column of a query's result. */
 export interface ResultColumn {
   readonly name: string;
@@ -20,7 +23,8 @@ export interface ResultColumn {
 /** The columns of a query's result if they may be read so; undefined if not. */
 export function readableAsColumns(fields: readonly pg.FieldDef[]): readonly ResultColumn[] | undefined {
   const names = new Set(fields.map(({ name }) => name));
-  const readable = fields.every(({ dataTypeID }) => shortTypes.includes(dataTypeID));
+  const readable =
+    fields.length <= mostColumns && fields.every(({ dataTypeID }) => shortTypes.includes(dataTypeID));
   if (!readable || names.size < fields.length) return undefined;
   return fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }));
 }

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import { boundedQuery } from './bounded-query.ts';
 import { keyAlias, type KeyColumn, quotedTable } from './key-columns.ts';
 import { columnIn } from './sql.ts';
 import type { TableFigures } from './table-figures.ts';
@@ -20,6 +21,7 @@ export interface CutRequest<Database, Table extends keyof Database & string, Row
   /** Rows that `bounded` matches, about. */
   readonly expected: number;
   readonly figures: TableFigures;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -64,7 +66,7 @@ export async function cutKeys<Database, Table extends keyof Database & string, R
 
 /** By the rank of each key that the query matches. Reads them all. */
 export async function rankedCuts<Database, Table extends keyof Database & string, Row>(
-  request: Pick<CutRequest<Database, Table, Row>, 'pool' | 'columns' | 'bounded' | 'partitions'>,
+  request: Pick<CutRequest<Database, Table, Row>, 'pool' | 'columns' | 'bounded' | 'partitions' | 'signal'>,
 ): Promise<Cursor[]> {
   const { sql: text, parameters } = keysOf(request.bounded, request.columns).compile();
   return (await quantiles(request, text, parameters)).cuts;
@@ -137,18 +139,25 @@ function keysOf<Database, Table extends keyof Database & string, Row>(
  * @returns the cuts, and how many keys there were (0 when no cut was found).
  */
 async function quantiles(
-  { pool, columns, partitions }: Pick<CutRequest<never, never, unknown>, 'pool' | 'columns' | 'partitions'>,
+  {
+    pool,
+    columns,
+    partitions,
+    signal,
+  }: Pick<CutRequest<never, never, unknown>, 'pool' | 'columns' | 'partitions' | 'signal'>,
   candidates: string,
   parameters: readonly unknown[],
 ): Promise<{ readonly cuts: Cursor[]; readonly total: number }> {
   const names = columns.map((_, index) => keyAlias(index));
-  const { rows } = await pool.query<{ key: string[]; total: string }>(
+  const { rows } = await boundedQuery<{ key: string[]; total: string }>(
+    pool,
     `SELECT array[${names.map((name) => `${name}::text`).join(', ')}] AS key, total
        FROM (SELECT *, row_number() OVER (ORDER BY ${names.join(', ')}) AS rank, count(*) OVER () AS total
                FROM (${candidates}) AS candidate) AS ranked
       WHERE rank < total AND rank * ${partitions} / total > (rank - 1) * ${partitions} / total
       ORDER BY rank`,
-    [...parameters],
+    parameters,
+    { signal },
   );
   return { cuts: rows.map(({ key }) => cursorOf(key)), total: Number(rows[0]?.total ?? 0) };
 }

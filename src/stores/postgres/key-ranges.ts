@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
 import type { ReadPlan } from '../../contract/reader.ts';
+import { boundedQuery } from './bounded-query.ts';
 import { cutKeys, rankedCuts } from './key-cuts.ts';
 import { type KeyColumn, inRange } from './key-columns.ts';
 import { estimate, tableFigures } from './table-figures.ts';
@@ -13,6 +14,7 @@ interface RangeRequest<Database, Table extends keyof Database & string, Row> {
   readonly columns: readonly KeyColumn[];
   readonly above: Cursor | null;
   readonly partitions: number;
+  readonly signal?: AbortSignal | undefined;
   onFrozen?(): Promise<void>;
 }
 
@@ -37,16 +39,16 @@ export const rankedUpTo = 20_000;
 export async function planRanges<Database, Table extends keyof Database & string, Row>(
   request: RangeRequest<Database, Table, Row>,
 ): Promise<ReadPlan> {
-  const { pool, columns, above, partitions } = request;
+  const { pool, columns, above, partitions, signal } = request;
   const upper = await highestKey(request);
   await request.onFrozen?.();
   if (upper === null) return { ranges: [], expected: 0 };
   const bounded = inRange(request.query, columns, { lower: above, upper });
-  const { rows: expected, exact } = await expectedRows(pool, bounded);
+  const { rows: expected, exact } = await expectedRows(pool, bounded, signal);
   if (partitions < 2) return { ranges: rangesBetween(above, [], upper), expected };
   const cuts =
     exact && expected <= rankedUpTo
-      ? await rankedCuts({ pool, columns, bounded, partitions })
+      ? await rankedCuts({ pool, columns, bounded, partitions, signal })
       : await cutKeys({
           ...request,
           bounded,
@@ -62,6 +64,7 @@ async function highestKey<Database, Table extends keyof Database & string, Row>(
   query,
   columns,
   above,
+  signal,
 }: RangeRequest<Database, Table, Row>): Promise<Cursor | null> {
   const texts = sql.join(columns.map(({ reference }) => sql`${reference}::text`));
   const ordered = inRange(query, columns, { lower: above, upper: null })
@@ -70,7 +73,7 @@ async function highestKey<Database, Table extends keyof Database & string, Row>(
     .orderBy(sql.join(columns.map(({ reference }) => sql`${reference} desc`)))
     .limit(1);
   const { sql: text, parameters } = ordered.compile();
-  const { rows } = await pool.query<{ key: string[] }>(text, [...parameters]);
+  const { rows } = await boundedQuery<{ key: string[] }>(pool, text, parameters, { signal });
   return rows[0] ? cursorOf(rows[0].key) : null;
 }
 
@@ -78,14 +81,17 @@ async function highestKey<Database, Table extends keyof Database & string, Row>(
 export async function expectedRows<Database, Table extends keyof Database & string, Row>(
   pool: pg.Pool,
   query: SelectQueryBuilder<Database, Table, Row>,
+  signal?: AbortSignal,
 ): Promise<{ readonly rows: number; readonly exact: boolean }> {
   const { sql: text, parameters } = query.compile();
   const estimated = await estimate(pool, text, parameters);
   if (estimated.rows > countedUpTo || estimated.cost > countedUpToCost)
     return { rows: estimated.rows, exact: false };
-  const limited = await pool.query<{ rows: string }>(
+  const limited = await boundedQuery<{ rows: string }>(
+    pool,
     `SELECT count(*) AS rows FROM (SELECT FROM (${text}) AS matched LIMIT ${countedUpTo + 1}) AS counted`,
-    [...parameters],
+    parameters,
+    { signal },
   );
   const counted = Number(limited.rows[0]?.rows ?? 0);
   return counted > countedUpTo

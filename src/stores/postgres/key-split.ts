@@ -14,13 +14,13 @@ import { tableFigures } from './table-figures.ts';
 export async function splitRange<Database, Table extends keyof Database & string, Row>(
   rows: KeyedRows<Database, Table, Row>,
   columns: readonly KeyColumn[],
-  { range, after, fewest }: SplitRequest,
+  { range, after, fewest, signal }: SplitRequest,
 ): Promise<RangeSplit | null> {
   const { pool, query, table } = rows;
   const bounded = inRange(query, columns, { lower: after ?? range.lower, upper: range.upper });
-  const { rows: expected, exact } = await expectedRows(pool, bounded);
+  const { rows: expected, exact } = await expectedRows(pool, bounded, signal);
   if (expected < Math.max(2, fewest)) return null;
-  const cutting = { pool, table, columns, bounded, expected, partitions: 2 };
+  const cutting = { pool, table, columns, bounded, expected, partitions: 2, signal };
   const sampled =
     exact && expected <= rankedUpTo
       ? undefined

@@ -1,6 +1,7 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { cursorOf } from '../../contract/cursor.ts';
 import type { RangeReader, ReadRequest, RowRange } from '../../contract/reader.ts';
+import { boundedQuery } from './bounded-query.ts';
 import { inRange, keyAlias, type KeyColumn, keyOf, keyProblems, within } from './key-columns.ts';
 import { splitRange } from './key-split.ts';
 import { describedOnce, type KeyedRows, planRows } from './keyset-reader.ts';
@@ -30,7 +31,7 @@ export function keysetRanges<Database, Table extends keyof Database & string, Ro
 async function nextRange<Database, Table extends keyof Database & string, Row>(
   { pool, query }: KeyedRows<Database, Table, Row>,
   columns: readonly KeyColumn[],
-  { range, after, limit }: ReadRequest,
+  { range, after, limit, signal }: ReadRequest,
 ): Promise<KeysetRange | null> {
   const lower = after ?? range.lower;
   const page = inRange(query, columns, { lower, upper: range.upper })
@@ -40,11 +41,13 @@ async function nextRange<Database, Table extends keyof Database & string, Row>(
     .limit(limit)
     .compile();
   const names = columns.map((_, index) => keyAlias(index));
-  const { rows } = await pool.query<{ upper: string[]; rows: number }>(
+  const { rows } = await boundedQuery<{ upper: string[]; rows: number }>(
+    pool,
     `WITH page AS MATERIALIZED (${page.sql})
      SELECT array[${names.map((name) => `${name}::text`).join(', ')}] AS upper, (SELECT count(*)::int FROM page) AS rows
        FROM page ORDER BY ${names.map((name) => `${name} DESC`).join(', ')} LIMIT 1`,
-    [...page.parameters],
+    page.parameters,
+    { signal },
   );
   const [last] = rows;
   if (!last) return null;

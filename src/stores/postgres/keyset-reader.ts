@@ -19,8 +19,14 @@ import {
   rowsOf,
 } from './column-page.ts';
 import { planRanges } from './key-ranges.ts';
+import { boundedQuery, boundedRows } from './bounded-query.ts';
+import { areLarge, RowSize } from './row-size.ts';
+import type { MostRows, SizedRows } from './rows-by-bytes.ts';
+import { refuseRepeated, refuseRepeatedFirst } from './repeated-keys.ts';
+import { fixedColumns, mayMultiply, refuseUnpageable } from './query-shape.ts';
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
+import { requireUniqueKey } from './unique-key.ts';
 
 /** The rows of a table that a step is about. */
 export interface KeyedRows<Database, Table extends keyof Database & string, Row> {
@@ -57,23 +63,34 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
 ): Reader<Row> {
   const keyColumns = describedOnce(source);
   const readable = answeredOnce((query: SelectedPage) => describeResult(source.pool, query));
+  const size = new RowSize(source.pool);
   return {
     plan: (request) => planRows(source, keyColumns, request),
     problems: () => keyProblems(source.pool, source.table, source.key),
-    read: async (request) => readPage(source, await keyColumns(), request, readable),
+    read: async (request) => readPage({ source, columns: await keyColumns(), readable, size }, request),
     split: async (request) => splitRange(source, await keyColumns(), request),
-    readKeys: async ({ keys }) =>
-      readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys),
+    readKeys: async ({ keys, signal }) =>
+      readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys, signal),
   };
 }
 
-/** The key's columns, looked up when they are first asked for. */
+/**
+ * The key's columns, looked up when they are first asked for.
+ *
+ * @throws UnusableQuery at once, for a query that cannot be paged; UnusableKey when they are looked up.
+ */
 export function describedOnce<Database, Table extends keyof Database & string, Row>({
   pool,
+  query,
   table,
   key,
 }: KeyedRows<Database, Table, Row>): () => Promise<readonly KeyColumn[]> {
-  return answeredOnce(() => describeKey(pool, table, key));
+  refuseUnpageable(query, table);
+  return answeredOnce(async () => {
+    const columns = await describeKey(pool, table, key);
+    await requireUniqueKey(pool, table, key, fixedColumns(query, table));
+    return columns;
+  });
 }
 
 function answeredOnce<Question extends unknown[], Answer>(
@@ -94,17 +111,23 @@ function answeredOnce<Question extends unknown[], Answer>(
 export async function planRows<Database, Table extends keyof Database & string, Row>(
   rows: KeyedRows<Database, Table, Row>,
   keyColumns: () => Promise<readonly KeyColumn[]>,
-  { partitions }: { readonly partitions: number },
+  { partitions, signal }: { readonly partitions: number; readonly signal?: AbortSignal },
 ): Promise<ReadPlan> {
   const above = (await rows.above?.()) ?? null;
-  return planRanges({ ...rows, columns: await keyColumns(), above, partitions });
+  return planRanges({ ...rows, columns: await keyColumns(), above, partitions, signal });
+}
+
+/** What reading a page has told for the next one. */
+interface PageReading<Database, Table extends keyof Database & string, Row> {
+  readonly source: KeysetSource<Database, Table, Row>;
+  readonly columns: readonly KeyColumn[];
+  readable(query: SelectedPage): Promise<readonly ResultColumn[] | undefined>;
+  readonly size: RowSize;
 }
 
 async function readPage<Database, Table extends keyof Database & string, Row>(
-  source: KeysetSource<Database, Table, Row>,
-  columns: readonly KeyColumn[],
-  { range, after, limit }: ReadRequest,
-  readable: (query: SelectedPage) => Promise<readonly ResultColumn[] | undefined>,
+  { source, columns, readable, size }: PageReading<Database, Table, Row>,
+  { range, after, limit, bytes, signal }: ReadRequest,
 ): Promise<ReadPage<Row>> {
   // Where each text stands in a row: in the column itself if that is text as it comes, else in one beside it.
   const places = columns.map((column, index) =>
@@ -113,13 +136,30 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   const beside = columns.flatMap((column, index) =>
     places[index] === column.name ? [] : [sql<string>`${column.reference}::text`.as(keyAlias(index))],
   );
-  const ordered = inRange(source.query, columns, { lower: after ?? range.lower, upper: range.upper })
+  const wanted = size.rowsIn(bytes, limit);
+  // Of rows with one key those behind a page's end would be lost, so the row behind it is looked at.
+  const repeats = mayMultiply(source.query, source.table);
+  const asked = repeats ? wanted + 1 : wanted;
+  const lower = after ?? range.lower;
+  const { sql: text, parameters } = inRange(source.query, columns, { lower, upper: range.upper })
     .$if(beside.length > 0, (query) => query.select(beside))
     .orderBy(keyOf(columns))
-    .limit(limit);
-  const { sql: text, parameters } = ordered.compile();
-  const rows = await rowsOfQuery(source.pool, { text, values: [...parameters] }, readable);
-  return pageOf(rows, rows as Row[], places);
+    .limit(asked)
+    .compile();
+  const page = { text, values: [...parameters] };
+  const found = await rowsOfQuery(source.pool, page, readable, {
+    signal,
+    bytes: bytes ?? Infinity,
+    rows: asked,
+  });
+  size.measured(found);
+  const more = found.cut || (found.rows.length === asked && wanted < limit);
+  if (!repeats) return pageOf(found, found.rows as Row[], places, more);
+  refuseRepeated(found.rows, places, source.table);
+  if (found.cut && found.rows.length === 1)
+    await refuseRepeatedFirst({ source, columns }, { lower, signal, range });
+  const kept = found.rows.slice(0, Math.max(1, found.cut ? found.rows.length - 1 : wanted));
+  return pageOf({ ...found, rows: kept }, kept as Row[], places, more);
 }
 
 interface SelectedPage {
@@ -131,12 +171,14 @@ async function rowsOfQuery(
   pool: pg.Pool,
   query: SelectedPage,
   readable: (query: SelectedPage) => Promise<readonly ResultColumn[] | undefined>,
-): Promise<pg.QueryResultRow[]> {
+  bounds: MostRows & { readonly signal: AbortSignal },
+): Promise<SizedRows> {
   const columns = await readable(query);
   const { text, values } = query;
-  if (!columns) return (await pool.query<pg.QueryResultRow>(text, values)).rows;
-  const { rows } = await pool.query<ColumnsRow>(columnsQuery(text, columns), values);
-  return rows.flatMap((row) => rowsOf(row, columns, pool.options.types ?? pg.types));
+  if (!columns) return boundedRows(pool, text, values, bounds);
+  const { rows } = await boundedQuery<ColumnsRow>(pool, columnsQuery(text, columns), values, bounds);
+  const all = rows.flatMap((row) => rowsOf(row, columns, pool.options.types ?? pg.types));
+  return { rows: all, sizes: [], cut: false };
 }
 
 /** The columns of a query's result, where they may be read as texts. Nothing is run for it: the server only plans. */
@@ -149,10 +191,21 @@ async function describeResult(
 }
 
 /** The keys are taken out before anybody has the rows: a processor may change them. */
-function pageOf<Row>(rows: pg.QueryResultRow[], items: Row[], places: readonly string[]): ReadPage<Row> {
+function pageOf<Row>(
+  { rows, sizes }: SizedRows,
+  items: Row[],
+  places: readonly string[],
+  more: boolean,
+): ReadPage<Row> {
   const texts = places.map((place) => rows.map((row): string => row[place]));
   const cursorAt = (index: number) => cursorOf(texts.map((column) => column[index] ?? ''));
-  return { items, cursorAt, keyAt: (index) => cursorAt(index).join(',') };
+  return {
+    items,
+    cursorAt,
+    keyAt: (index) => cursorAt(index).join(','),
+    ...(areLarge(sizes) ? { bytesAt: (index: number) => sizes[index] ?? 0 } : {}),
+    ...(more ? { passed: cursorAt(rows.length - 1) } : {}),
+  };
 }
 
 /** Types whose values are read as the very text that a cast to text gives, by example. */

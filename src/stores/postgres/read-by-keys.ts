@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead } from '../../contract/reader.ts';
+import { boundedQuery } from './bounded-query.ts';
 import { type KeyColumn, keyAlias, keyOf, UnusableKey } from './key-columns.ts';
 import { migration } from './sql.ts';
 
@@ -18,6 +19,7 @@ export async function readByKeys<Database, Table extends keyof Database & string
   query: SelectQueryBuilder<Database, Table, Row>,
   columns: readonly KeyColumn[],
   keys: readonly Cursor[],
+  signal?: AbortSignal,
 ): Promise<readonly (ItemRead<Row> | undefined)[]> {
   if (keys.some((key) => key.length !== columns.length)) {
     const names = columns.map(({ name }) => name).join(', ');
@@ -26,7 +28,7 @@ export async function readByKeys<Database, Table extends keyof Database & string
     );
   }
   const [rows, wanted] = await Promise.all([
-    readRows(pool, query, columns, keys),
+    readRows(pool, query, columns, keys, signal),
     renderedNow(pool, columns, keys),
   ]);
   const byKey = new Map(
@@ -43,6 +45,7 @@ async function readRows<Database, Table extends keyof Database & string, Row>(
   query: SelectQueryBuilder<Database, Table, Row>,
   columns: readonly KeyColumn[],
   keys: readonly Cursor[],
+  signal: AbortSignal | undefined,
 ): Promise<Record<string, unknown>[]> {
   const values = sql.join(columns.map((column, index) => valueOf(column, index)));
   const texts = columns.map((column, index) => sql<string>`${column.reference}::text`.as(keyAlias(index)));
@@ -53,7 +56,7 @@ async function readRows<Database, Table extends keyof Database & string, Row>(
     )
     .select(texts)
     .compile();
-  return (await pool.query<Record<string, unknown>>(text, [...parameters])).rows;
+  return (await boundedQuery<Record<string, unknown>>(pool, text, parameters, { signal })).rows;
 }
 
 /** The keys as the database renders them now, in their order. */

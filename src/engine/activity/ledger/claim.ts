@@ -92,7 +92,7 @@ function refuseAgain({ job, preventRestart }: ClaimRequest, carried: Claim, owne
   if (!preventRestart && job !== redrive.name) return;
   const what = owner ? `it stands at epoch ${owner.epoch} there` : 'it knows nothing of it';
   const told = carried.redrives
-    ? `Redrive again: keystride skips "${carried.redrives.instance}" redrive.`
+    ? `Redrive again: ${keystride} skips ${shellWord(carried.redrives.instance)} redrive.`
     : 'Its job must not be restarted: look at what it has done.';
   throw ledgerBehind(carried.instance, `${what}, though epoch ${carried.epoch} has claimed it. ${told}`);
 }

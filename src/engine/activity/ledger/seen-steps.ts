@@ -1,6 +1,7 @@
 import type { Claim, SeenStep } from '../../../contract/activities.ts';
 import { failure } from '../../../contract/errors.ts';
 import { addCounters, type Counters, noCounters } from '../../../contract/progress.ts';
+import { keystride, shellWord } from '../../../contract/shell.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import type { Transaction } from '../../../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
@@ -105,7 +106,7 @@ function refuseOtherFigures(claim: Claim, { step, counters }: SeenStep, partitio
   throw failure(
     'BooksDoNotBalance',
     `${claim.instance}: the ledger is behind the history, or was changed: step ${step} was seen completed with ${figuresOf(counters)}, and stands there completed with ${figuresOf(found)}. ` +
-      `Compare source and target: keystride verify "${claim.instance}"`,
+      `Compare source and target: ${keystride} verify ${shellWord(claim.instance)}`,
   );
 }
 

@@ -1,0 +1,118 @@
+import {
+  AggregateFunctionNode,
+  AliasNode,
+  AndNode,
+  BinaryOperationNode,
+  ColumnNode,
+  IdentifierNode,
+  type OperationNode,
+  OperatorNode,
+  ParensNode,
+  RawNode,
+  ReferenceNode,
+  SelectQueryNode,
+  TableNode,
+  ValueNode,
+} from 'kysely';
+
+/** A query that cannot be read page by page. */
+export class UnusableQuery extends Error {
+  override readonly name = 'UnusableQuery';
+}
+
+interface Compiled {
+  toOperationNode(): OperationNode;
+}
+
+/** What makes a query more, less or something else than the rows of its tables that match. */
+const unpageable: readonly (readonly [keyof SelectQueryNode, string])[] = [
+  ['orderBy', 'an order of its own (orderBy)'],
+  ['limit', 'a limit of its own'],
+  ['offset', 'an offset of its own'],
+  ['fetch', 'a limit of its own (fetch)'],
+  ['top', 'a limit of its own (top)'],
+  ['endModifiers', 'a lock, or another modifier at its end'],
+  ['distinctOn', 'DISTINCT ON'],
+  ['frontModifiers', 'DISTINCT, or another modifier'],
+  ['setOperations', 'a set operation (union, intersect, except)'],
+  ['having', 'HAVING'],
+  ['groupBy', 'GROUP BY'],
+];
+
+/**
+ * Refuses a query that a reader cannot page: it orders and limits the query itself, and adds its conditions to the rows
+ * before they are grouped, combined or counted.
+ *
+ * @param table whose key the pages follow.
+ * @throws UnusableQuery
+ */
+export function refuseUnpageable(query: Compiled, table: string): void {
+  const node = selectOf(query, table);
+  for (const [part, what] of unpageable) if (node[part] !== undefined) throw refused(table, what);
+  if ((node.selections ?? []).some(({ selection }) => isAggregate(selection)))
+    throw refused(table, 'an aggregate or a window function among what it selects');
+  for (const join of node.joins ?? []) {
+    const nullable =
+      /Right|Full/u.test(join.joinType) ||
+      (/Left|Outer/u.test(join.joinType) && nameOf(join.table) === table);
+    if (nullable) throw refused(table, `an outer join in which the key of ${table} may be null`);
+  }
+}
+
+function refused(table: string, what: string): UnusableQuery {
+  return new UnusableQuery(
+    `the query of the reader of ${table} has ${what}. A reader orders, limits and restricts the query itself, page by page: ` +
+      'let it give the rows of the table, each once, and put the rest into a view, a subquery (EXISTS, a scalar one), the processor or a statement of the writer.',
+  );
+}
+
+function selectOf(query: Compiled, table: string): SelectQueryNode {
+  const node = query.toOperationNode();
+  if (SelectQueryNode.is(node)) return node;
+  throw refused(table, `no SELECT of its own (${node.kind})`);
+}
+
+function isAggregate(selection: OperationNode): boolean {
+  const node = AliasNode.is(selection) ? selection.node : selection;
+  return AggregateFunctionNode.is(node);
+}
+
+/** Whether a query reads more than one table, so that it may give a row of the key's table more than once. */
+export function mayMultiply(query: Compiled, table: string): boolean {
+  const { from, joins = [] } = selectOf(query, table);
+  const froms = from?.froms ?? [];
+  return joins.length > 0 || froms.length !== 1 || froms.some((item) => nameOf(item) !== table);
+}
+
+/** The name of a table that a query selects from; undefined for anything else, or under another name. */
+function nameOf(node: OperationNode): string | undefined {
+  if (!TableNode.is(node)) return undefined;
+  const { schema, identifier } = node.table;
+  return [schema?.name, identifier.name].filter((part) => part !== undefined).join('.');
+}
+
+/** Columns of a table that a query fixes to one value each: `where('day', '=', day)`. */
+export function fixedColumns(query: Compiled, table: string): readonly string[] {
+  const { where } = selectOf(query, table);
+  return where ? fixedIn(where.where, table) : [];
+}
+
+function fixedIn(node: OperationNode, table: string): string[] {
+  if (ParensNode.is(node)) return fixedIn(node.node, table);
+  if (AndNode.is(node)) return [...fixedIn(node.left, table), ...fixedIn(node.right, table)];
+  if (!BinaryOperationNode.is(node)) return [];
+  const { leftOperand, operator, rightOperand } = node;
+  if (!OperatorNode.is(operator) || operator.operator !== '=' || !isValue(rightOperand)) return [];
+  if (!ReferenceNode.is(leftOperand) || !ColumnNode.is(leftOperand.column)) return [];
+  if (leftOperand.table && nameOf(leftOperand.table) !== table) return [];
+  return IdentifierNode.is(leftOperand.column.column) ? [leftOperand.column.column.name] : [];
+}
+
+/** One value for all rows: a parameter, as it is or cast to a type. */
+function isValue(node: OperationNode): boolean {
+  if (ValueNode.is(node)) return true;
+  if (!RawNode.is(node)) return false;
+  const [before = '', after = '', ...more] = node.sqlFragments;
+  const [only] = node.parameters;
+  return before === '' && more.length === 0 && /^(::[\w ]+)?$/u.test(after) && !!only && ValueNode.is(only);
+}

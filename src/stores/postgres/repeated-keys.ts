@@ -1,0 +1,53 @@
+import type pg from 'pg';
+import { type SelectQueryBuilder, sql } from 'kysely';
+import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import { boundedQuery } from './bounded-query.ts';
+import { inRange, keyAlias, type KeyColumn, keyOf, UnusableKey } from './key-columns.ts';
+
+/**
+ * Refuses rows of which two that follow one another have the same key: joins that multiply the rows of a table.
+ *
+ * @param places where a row has the texts of its key.
+ * @throws UnusableKey
+ */
+export function refuseRepeated(
+  rows: readonly Readonly<Record<string, unknown>>[],
+  places: readonly string[],
+  table: string,
+): void {
+  for (let index = 1; index < rows.length; index++) {
+    const [before, row] = [rows[index - 1], rows[index]];
+    if (!places.every((place) => before?.[place] === row?.[place])) continue;
+    const key = places.map((place) => String(row?.[place])).join(',');
+    throw new UnusableKey(
+      `the query gives the row of ${table} with key ${key} more than once, so its key does not tell its rows apart, and ` +
+        'those behind the end of a page would be lost. Join so that each row comes once: by EXISTS, or by a subquery that gives one row.',
+    );
+  }
+}
+
+/** The same for the first row of a range alone and the one behind it, whose keys are all that is read. */
+export async function refuseRepeatedFirst<Database, Table extends keyof Database & string, Row>(
+  rows: {
+    readonly source: {
+      readonly pool: pg.Pool;
+      readonly query: SelectQueryBuilder<Database, Table, Row>;
+      readonly table: Table;
+    };
+    readonly columns: readonly KeyColumn[];
+  },
+  { lower, range, signal }: { lower: Cursor | null; range: KeyRange; signal: AbortSignal },
+): Promise<void> {
+  const { source, columns } = rows;
+  const places = columns.map((_, index) => keyAlias(index));
+  const { sql: text, parameters } = inRange(source.query, columns, { lower, upper: range.upper })
+    .clearSelect()
+    .select(columns.map(({ reference }, index) => sql<string>`${reference}::text`.as(keyAlias(index))))
+    .orderBy(keyOf(columns))
+    .limit(2)
+    .compile();
+  const { rows: found } = await boundedQuery<Record<string, string>>(source.pool, text, parameters, {
+    signal,
+  });
+  refuseRepeated(found, places, source.table);
+}
