@@ -130,14 +130,18 @@ function detached(verificationId: string): void {
   process.exitCode = exitCodes.detached;
 }
 
-function show({ instance, verified, compared, differences, repaired, examples }: VerificationReport): void {
+function show(report: VerificationReport): void {
+  const { instance, verified, compared, differences, repaired, removed, removable, examples } = report;
   const told = [
     `${count(differences)} differences`,
     ...(repaired > 0 ? [`${count(repaired)} repaired`] : []),
+    ...(removed > 0 ? [`${count(removed)} removed from the target`] : []),
   ];
   const verdict = verified ? pc.green('verified') : pc.red('not verified');
   printLine(`${instance}  ${verdict}: ${count(compared)} compared, ${told.join(', ')}`);
   for (const example of examples) printLine(`  ${plain(example, 500)}`);
   const more = differences + repaired - examples.length;
   if (more > 0) printLine(`  … and ${count(more)} more`);
+  if (removable > 0)
+    printLine(`  ${count(removable)} of them have no source: --repair removes them where the job can`);
 }

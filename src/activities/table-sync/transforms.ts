@@ -2,6 +2,7 @@ import pg from 'pg';
 import { type RawBuilder, sql } from 'kysely';
 import type { ParametersOf } from '../../contract/job.ts';
 import type { tableSync } from '../../contract/table-sync.ts';
+import { columnOfTable } from '../../stores/postgres/key-columns.ts';
 import { columnOf, invalid, type TableDescription } from './tables.ts';
 
 type Transforms = Pick<
@@ -70,7 +71,7 @@ function textOf(
   name: string,
   mask: string | undefined,
 ): RawBuilder<string | null> {
-  const column = sql.ref(`${table}.${name}`);
+  const column = columnOfTable(table, name);
   if (mask === undefined) return sql<string | null>`${column}::text`;
   if (mask === 'hash') return sql`encode(sha256(convert_to(${column}::text, 'UTF8')), 'hex')`;
   if (!mask.startsWith('fixed:')) throw invalid(`${name}:${mask} is no mask: hash, or fixed:text`);

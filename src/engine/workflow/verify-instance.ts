@@ -68,6 +68,8 @@ async function compareInstance({
   let compared = 0;
   let differences = 0;
   let repaired = 0;
+  let removed = 0;
+  let removable = 0;
   const examples: string[] = [];
   for (const { step, policy } of steps) {
     const claim = { job, instance, epoch: 0 };
@@ -79,7 +81,10 @@ async function compareInstance({
     compared += state.compared;
     differences += state.differences;
     repaired += state.repaired ?? 0;
+    removed += state.removed ?? 0;
+    removable += state.removable ?? 0;
     examples.push(...state.examples);
   }
-  return { job, instance, verified: differences === 0, compared, differences, repaired, examples };
+  const verified = differences === 0;
+  return { job, instance, verified, compared, differences, repaired, removed, removable, examples };
 }

@@ -62,7 +62,7 @@ function keyColumn(table: string, name: string, attributes: readonly Attribute[]
   }
   return {
     name,
-    reference: sql.ref(`${table}.${name}`),
+    reference: columnOfTable(table, name),
     type: sql.raw(column.type),
     typeName: column.type,
     collate: column.collation === null ? '' : ` COLLATE ${column.collation}`,
@@ -95,6 +95,11 @@ export async function keyProblems(
   return [
     `no index of ${table} has the columns (${columns}) in this order: each page sorts the table. Create one: CREATE INDEX CONCURRENTLY ON ${table} (${columns})`,
   ];
+}
+
+/** A column qualified by its table, whatever it is called: a dot in its name is part of it. */
+export function columnOfTable(table: string, name: string): RawBuilder<unknown> {
+  return sql`${sql.table(table)}.${sql.id(name)}`;
 }
 
 /** A table's name, `schema.table` or `table`, as `to_regclass` and a FROM clause take it. */

@@ -8,7 +8,7 @@ import {
   type SelectQueryBuilder,
   sql,
 } from 'kysely';
-import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
 import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
 import {
@@ -76,7 +76,8 @@ export function describedOnce<Database, Table extends keyof Database & string, R
   return answeredOnce(() => describeKey(pool, table, key));
 }
 
-function answeredOnce<Question extends unknown[], Answer>(
+/** Asks when it is first asked, and answers the same from then on. */
+export function answeredOnce<Question extends unknown[], Answer>(
   ask: (...question: Question) => Promise<Answer>,
 ): (...question: Question) => Promise<Answer> {
   let answer: Promise<Answer> | undefined;
@@ -152,7 +153,7 @@ async function describeResult(
 function pageOf<Row>(rows: pg.QueryResultRow[], items: Row[], places: readonly string[]): ReadPage<Row> {
   const texts = places.map((place) => rows.map((row): string => row[place]));
   const cursorAt = (index: number) => cursorOf(texts.map((column) => column[index] ?? ''));
-  return { items, cursorAt, keyAt: (index) => cursorAt(index).join(',') };
+  return { items, cursorAt, keyAt: (index) => nameOfKey(cursorAt(index)) };
 }
 
 /** Types whose values are read as the very text that a cast to text gives, by example. */
