@@ -16,7 +16,8 @@ import { canBeVerified } from './status.ts';
 const help = `
 Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ, 2 when the job
 has no verification step. With --repair, items that are missing or different run again and what has no source is
-removed, where the job can; that is refused while it runs.
+removed, where the job can, whoever has put it there: look without --repair first, which says how much that is. It is
+refused while the job runs.
 
 Examples:
   $ keystride verify documentMigration:run=2

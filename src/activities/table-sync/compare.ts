@@ -104,7 +104,15 @@ function sentAs(
   checks: boolean,
 ): RawBuilder<string | null> {
   const plain = sql<string | null>`(${text} COLLATE "C")`;
-  const sent = via === undefined ? plain : sql<string | null>`(${plain}::${sql.raw(via)}::text COLLATE "C")`;
+  const valid = (of: RawBuilder<unknown>, type: string) =>
+    checks ? sql`pg_input_is_valid(${of}, ${sql.lit(type)})` : sql`true`;
+  const sent =
+    via === undefined
+      ? plain
+      : sql<
+          string | null
+        >`(CASE WHEN ${plain} IS NULL OR ${valid(plain, via)} THEN ${plain}::${sql.raw(via)}::text
+          ELSE 'no value ' || ${plain} END COLLATE "C")`;
   if (sink.base === 'text') return sent;
   // Converted without its length, nothing is cut; with it, it is written as the sink does: 1.0 in an array of
   // numeric(10,2) as 1.00.
@@ -115,8 +123,6 @@ function sentAs(
   // A day of a timestamp is not that timestamp: it must be what was sent when it is read back.
   const back = via === undefined && source && source.base !== sink.base ? source.exact : 'text';
   const readBack = sql`${kept}::text::${sql.raw(back)} = ${sent}::${sql.raw(back)}`;
-  const valid = (of: RawBuilder<unknown>, type: string) =>
-    checks ? sql`pg_input_is_valid(${of}, ${sql.lit(type)})` : sql`true`;
   const isWhole =
     back === 'text'
       ? isKept
