@@ -1,9 +1,8 @@
 import { sql } from 'kysely';
 import type { SyncMode } from '../contract/sync.ts';
-import type { Comparison } from '../contract/verification.ts';
 import type { targetSync } from '../contract/target-sync.ts';
 import type { StepsOf } from '../engine/activity/registry.ts';
-import { hashComparison } from '../stores/postgres/hash-comparison.ts';
+import { hashComparison, type TableComparison } from '../stores/postgres/hash-comparison.ts';
 import { migration, service } from '../stores/postgres/sql.ts';
 import type { Resources } from './resources.ts';
 import { comparable } from './table-sync/compare.ts';
@@ -70,7 +69,7 @@ export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync
   });
 
 /** A target whose document has been preprocessed since is no target any more, and stays. */
-function compareTargets({ service: from, migration: to }: Resources): Comparison {
+function compareTargets({ service: from, migration: to }: Resources): TableComparison {
   return hashComparison(
     {
       pool: from,

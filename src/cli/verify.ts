@@ -20,7 +20,8 @@ import { temporalCommand } from './temporal-command.ts';
 const help = `
 Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ, 2 when the job
 has no verification step. With --repair, items that are missing or different run again and what has no source is
-removed, where the job can; that is refused while it runs.
+removed, where the job can, whoever has put it there: look without --repair first, which says how much that is. It is
+refused while the job runs.
 
 Examples:
   $ keystride verify documentMigration:run=2
@@ -136,15 +137,28 @@ function detached(config: Session['config'], workflowId: string, output: 'text' 
 }
 
 function show(report: VerificationReport): void {
-  const { instance, verified, compared, differences, leftovers = 0, repaired, examples } = report;
+  const {
+    instance,
+    verified,
+    compared,
+    differences,
+    leftovers = 0,
+    repaired,
+    removed,
+    removable,
+    examples,
+  } = report;
   const told = [
     `${count(differences)} differences`,
     ...(leftovers > 0 ? [`${count(leftovers)} of them left by attempts that died`] : []),
     ...(repaired > 0 ? [`${count(repaired)} repaired`] : []),
+    ...(removed > 0 ? [`${count(removed)} removed from the target`] : []),
   ];
   const verdict = verified ? pc.green('verified') : pc.red('not verified');
   printLine(`${instance}  ${verdict}: ${count(compared)} compared, ${told.join(', ')}`);
   for (const example of examples) printLine(`  ${plain(example, 500)}`);
   const more = differences + repaired - examples.length;
   if (more > 0) printLine(`  … and ${count(more)} more`);
+  if (removable > 0)
+    printLine(`  ${count(removable)} of them have no source: --repair removes them where the job can`);
 }

@@ -200,6 +200,9 @@ export interface VerificationState {
   readonly leftovers?: number;
   /** Those that are no more; undefined where nothing was to be repaired. */
   readonly repaired?: number;
+  /** What a repair has removed from the target, and what one would remove of what is left. Undefined for none. */
+  readonly removed?: number;
+  readonly removable?: number;
   /** The first differences, by key: what is missing, extra or different. */
   readonly examples: readonly string[];
 }

@@ -12,6 +12,16 @@ export function cursorOf(texts: readonly string[]): Cursor {
   return texts as Cursor;
 }
 
+/**
+ * What names a key to people, and to `--key`: its columns with commas between them. A comma or a backslash in one of
+ * several columns has a backslash before it, so that no two keys of a table are called the same.
+ */
+export function nameOfKey(key: readonly string[]): string {
+  const [only, ...others] = key;
+  if (only !== undefined && others.length === 0) return only;
+  return key.map((text) => text.replaceAll(/[\\,]/gu, '\\$&')).join(',');
+}
+
 /** A cursor as the ledger stores it. */
 export function encodeCursor(cursor: Cursor | null): string | null {
   return cursor === null ? null : JSON.stringify(cursor);

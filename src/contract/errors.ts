@@ -35,6 +35,8 @@ export const failureTypes = [
   'BooksDoNotBalance',
   /** Source and target differ. */
   'VerificationFailed',
+  /** Two sides of which nobody can say whether they differ. */
+  'Incomparable',
   /** A step has failed; the message names it and its cause. */
   'StepFailed',
   /** An instance has no open skip that a redrive was asked for. */

@@ -21,6 +21,9 @@ export interface VerificationReport {
   readonly leftovers?: number;
   /** Differences that are no more. */
   readonly repaired: number;
+  /** Rows of the target that have no source: those that a repair has removed, or would remove. */
+  readonly removed: number;
+  readonly removable: number;
   /** The first differences, by key; those that were repaired among them. */
   readonly examples: readonly string[];
 }
@@ -50,4 +53,9 @@ export interface ComparedPage {
 /** The work of a verification: compares a part of source and target at a time, and changes nothing. */
 export interface Comparison {
   comparePage(position: unknown, limit: number, signal: AbortSignal): Promise<ComparedPage>;
+  /**
+   * Which keys of the target the source does not have, asked anew and by key. A repair removes no other; without it, what
+   * `comparePage` found is removed.
+   */
+  lacking?(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly Cursor[]>;
 }

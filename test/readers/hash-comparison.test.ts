@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Difference } from '../../src/contract/verification.ts';
@@ -112,4 +112,52 @@ test('whatever differs is found, and nothing else', { timeout: 120_000 }, async 
     }),
     { numRuns: 40 },
   );
+});
+
+test('rows of one key are told when there are more of them on one side, or others', async () => {
+  await pool.query(`CREATE TABLE twin (part int NOT NULL, id bigint NOT NULL, content text); CREATE TABLE twins (LIKE twin);
+    INSERT INTO twin VALUES (0, 1, 'a'), (0, 2, 'a'), (0, 2, 'b'), (0, 3, 'a'), (0, 3, 'a');
+    INSERT INTO twins VALUES (0, 1, 'a'), (0, 1, 'a'), (0, 2, 'b'), (0, 2, 'a'), (0, 3, 'a'), (0, 3, 'c')`);
+  const named = service as unknown as Kysely<{ twin: Row; twins: Row }>;
+  const side = (table: 'twin' | 'twins') => ({
+    pool,
+    query: named.selectFrom(table).select([`${table}.id`, `${table}.content`]),
+    table,
+    key: ['part', 'id'] as const,
+  });
+  const page = await hashComparison(side('twin'), side('twins')).comparePage(null, 500, signal);
+  expect(told(page.differences)).toEqual(['key 0,1: different', 'key 0,3: different']);
+});
+
+test('hashes that differ, of rows that do not, are an error', async () => {
+  await pool.query(`CREATE TABLE settled (id bigint PRIMARY KEY, content text); CREATE TABLE unsettled (LIKE settled INCLUDING ALL);
+    INSERT INTO settled SELECT n, 'same' FROM generate_series(1, 150) AS n; INSERT INTO unsettled SELECT * FROM settled;
+    CREATE FUNCTION never_alike(content text) RETURNS text LANGUAGE sql VOLATILE AS
+      $$ SELECT CASE WHEN current_query() LIKE 'SELECT count(%' THEN random()::text ELSE content END $$`);
+  const named = service as unknown as Kysely<{ settled: Row; unsettled: Row }>;
+  const key = ['id'] as const;
+  const comparison = hashComparison(
+    { pool, query: named.selectFrom('settled').select(['id', 'content']), table: 'settled', key },
+    {
+      pool,
+      query: named
+        .selectFrom('unsettled')
+        .select(['unsettled.id', sql<string>`never_alike(unsettled.content)`.as('content')]),
+      table: 'unsettled',
+      key,
+    },
+  );
+  await expect(comparison.comparePage(null, 500, signal)).rejects.toMatchObject({ type: 'Incomparable' });
+});
+
+test('one of two rows whose columns are the same but for where they are parted is told', async () => {
+  await pool.query(`CREATE TABLE va (a text, b text, v text, PRIMARY KEY (a, b)); CREATE TABLE vb (LIKE va INCLUDING ALL);
+    INSERT INTO va VALUES ('x', 'y,z', 'right'), ('x,y', 'z', 'same'); INSERT INTO vb VALUES ('x', 'y,z', 'wrong'), ('x,y', 'z', 'same')`);
+  const named = service as unknown as Kysely<Record<'va' | 'vb', Record<'a' | 'b' | 'v', string>>>;
+  const side = (table: 'va' | 'vb') => ({
+    ...{ pool, table, key: ['a', 'b'] as const },
+    query: named.selectFrom(table).selectAll(),
+  });
+  const page = await hashComparison(side('va'), side('vb')).comparePage(null, 500, signal);
+  expect(told(page.differences)).toEqual(['key x,y\\,z: different']);
 });

@@ -41,7 +41,7 @@ async function describeSync({ service, migration }: Resources, given: Parameters
   const types = { source: await describeTypes(service, from), sink: await describeTypes(migration, to) };
   const sinkColumns = typedColumns(written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
-  const textOf = (name: string) => columns.find((column) => column.to === name)?.text ?? lacking(name);
+  const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
   const references = await referencesOf(migration, to, sinkColumns);
   return {
     references,
@@ -58,11 +58,10 @@ async function describeSync({ service, migration }: Resources, given: Parameters
     compared: compareTables(
       { ...rows, key },
       { pool: migration, table: to, key: sinkKey },
-      sinkColumns.map((column) => ({
-        ...column,
-        text: textOf(column.name),
-        declared: columnOf(sink, column.name).declared,
-      })),
+      sinkColumns.map((column) => {
+        const { from: sent, text, masked } = travellerTo(column.name);
+        return { ...column, from: sent, text, masked };
+      }),
     ),
   };
 }

@@ -2,7 +2,6 @@ import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../../contract/sync.ts';
-import type { Comparison } from '../../contract/verification.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../../engine/activity/chunks.ts';
 import {
   moveOffset,
@@ -19,6 +18,7 @@ import {
   type Since,
   takeMoment,
 } from '../../stores/postgres/horizon.ts';
+import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
 import { type KeyedRows, keysetReader } from '../../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../../stores/postgres/late-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
@@ -46,11 +46,11 @@ export interface Sync {
 
 /** How the two sides are compared, and what differs is put right. */
 export interface ComparedSync {
-  readonly comparison: Comparison;
+  readonly comparison: TableComparison;
   /** Reads rows again by the key that they are compared by. */
   readonly reader: Reader<SyncRow>;
   /** Removes rows that the source does not have; left out where the sink keeps them. */
-  remove?(keys: readonly Cursor[], transaction: Transaction): Promise<void>;
+  remove?(keys: readonly Cursor[], transaction: Transaction): Promise<number>;
 }
 
 interface SyncSource {
@@ -169,11 +169,13 @@ export function syncSteps<Parameters extends SyncParameters>(
       const sync = once(() => describe(parameters));
       return {
         comparePage: async (...page) => (await sync()).compared.comparison.comparePage(...page),
+        lacking: async (...keys) => (await sync()).compared.comparison.lacking(...keys),
         repair: {
           step: 'copy',
           // By the key that is compared: the copy may be reading in the order of a timestamp.
           work: writing(sync, async () => (await sync()).compared.reader),
-          remove: async (keys, transaction) => (await sync()).compared.remove?.(keys, transaction),
+          remove: async (keys, transaction) =>
+            (await (await sync()).compared.remove?.(keys, transaction)) ?? 0,
         },
       };
     },

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PagePolicy } from '../../contract/activities.ts';
-import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import { type Cursor, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { failureTypeOf, ToldError } from '../../contract/errors.ts';
 import { type Counters, noCounters } from '../../contract/progress.ts';
 import type { RowRange } from '../../contract/reader.ts';
@@ -162,7 +162,14 @@ export async function commitRange(
       if (isCancelled(found) && committer.chunkSize.wasCancelled(range?.rows ?? 0, safeMessage(error)))
         throw new RangeTooLarge(undefined, { cause: error });
       if (found.decision !== 'retry' || attempt > policy.retry.retries)
-        throw new ItemFailed(error, found, `range up to ${range?.upper.join(',')}`, attempt, 'write', false);
+        throw new ItemFailed(
+          error,
+          found,
+          `range up to ${nameOfKey(range?.upper ?? [])}`,
+          attempt,
+          'write',
+          false,
+        );
     }
     await delay(backoff(policy.retry, attempt));
   }

@@ -19,8 +19,8 @@ export interface VerificationWork extends Comparison {
     readonly step: string;
     /** What runs it, where that is not the work of the step itself: a set step runs no single item. */
     readonly work?: AnyChunkWork;
-    /** Removes from the target what has no source. */
-    remove?(keys: readonly Cursor[], transaction: Transaction): Promise<void>;
+    /** Removes from the target what has no source. @returns how many rows, for the report */
+    remove?(keys: readonly Cursor[], transaction: Transaction): Promise<number>;
     /**
      * Removes from other stores what nothing leads to, and attempts before `fence` have written: they commit nothing more
      * when it is called. It must leave what a later attempt has written.

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Cursor } from '../../contract/cursor.ts';
+import { type Cursor, nameOfKey } from '../../contract/cursor.ts';
 import { failure } from '../../contract/errors.ts';
 import type { ChunkPolicy } from '../../contract/policy.ts';
 import type { Reader } from '../../contract/reader.ts';
@@ -38,12 +38,13 @@ export interface Repairing {
  *
  * Each of its transactions holds the instance at rest, so that it never writes beside a run.
  *
+ * @returns how many rows were removed.
  * @throws RepairRefused while the instance runs; what the step throws for an item that fails for good.
  */
 export async function repairDifferences(
   repairing: Repairing,
   differences: readonly Difference[],
-): Promise<void> {
+): Promise<number> {
   const { ledger, job, instance, claimed, repair } = repairing;
   const atRest = (body: (transaction: Transaction) => Promise<void>) =>
     inTransaction(ledger, async (transaction) => {
@@ -51,8 +52,11 @@ export async function repairDifferences(
       await body(transaction);
     });
   const removed = differences.flatMap(({ remove }) => (remove ? [remove] : []));
+  let gone = 0;
   if (removed.length > 0 && repair.remove)
-    await atRest(async (transaction) => repair.remove?.(removed, transaction));
+    await atRest(async (transaction) => {
+      gone = (await repair.remove?.(removed, transaction)) ?? 0;
+    });
   if (removed.length > 0 && repair.clear) {
     await atRest(() => Promise.resolve());
     // What nothing leads to may be what another instance of the job is about to commit.
@@ -61,6 +65,7 @@ export async function repairDifferences(
   }
   const rerun = differences.flatMap((difference) => (difference.rerun ? [difference.rerun] : []));
   if (rerun.length > 0) await runAgain(repairing, rerun, atRest);
+  return gone;
 }
 
 async function runAgain(
@@ -110,7 +115,7 @@ function readerOfKeys(reader: Reader<unknown>, keys: readonly Cursor[]): Reader<
     read: async ({ after, limit, bytes, signal }) => {
       const first = after ? Number(after[0]) + 1 : 0;
       const wanted = keys.slice(first, first + limit);
-      const places = wanted.map((key, index) => ({ place: first + index, key: key.join(','), cursor: key }));
+      const places = wanted.map((key, index) => ({ place: first + index, key: nameOfKey(key), cursor: key }));
       return pageOfKeys(places, await readWithin(reader, wanted, { ...(bytes ? { bytes } : {}), signal }));
     },
   };

@@ -69,6 +69,8 @@ async function compareInstance({
   let differences = 0;
   let leftovers = 0;
   let repaired = 0;
+  let removed = 0;
+  let removable = 0;
   const examples: string[] = [];
   for (const { step, policy } of steps) {
     const claim = { job, instance, epoch: 0 };
@@ -81,8 +83,11 @@ async function compareInstance({
     differences += state.differences + (state.leftovers ?? 0);
     leftovers += state.leftovers ?? 0;
     repaired += state.repaired ?? 0;
+    removed += state.removed ?? 0;
+    removable += state.removable ?? 0;
     examples.push(...state.examples);
   }
-  const report = { job, instance, verified: differences === 0, compared, differences, repaired, examples };
+  const verified = differences === 0;
+  const report = { job, instance, verified, compared, differences, repaired, removed, removable, examples };
   return leftovers > 0 ? { ...report, leftovers } : report;
 }

@@ -1,23 +1,10 @@
-import type pg from 'pg';
-import { type SelectQueryBuilder, sql } from 'kysely';
-import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
-import type { ComparedPage, Comparison, Difference } from '../../contract/verification.ts';
-import { inRange, keyAlias, type KeyColumn } from './key-columns.ts';
-import { keysetRanges } from './keyset-ranges.ts';
-import { describedOnce } from './keyset-reader.ts';
-
-/** One side of a comparison. */
-export interface ComparedRows<Database, Table extends keyof Database & string, Row> {
-  readonly pool: pg.Pool;
-  /**
-   * What is compared: the same columns in the same order, of the same types, on both sides. Selected as text, they are
-   * compared as the database writes them.
-   */
-  readonly query: SelectQueryBuilder<Database, Table, Row>;
-  readonly table: Table;
-  /** A unique, not nullable key in the order of an index; of the same types and collations on both sides. */
-  readonly key: readonly (keyof Database[Table] & string)[];
-}
+import type { Cursor } from '../../contract/cursor.ts';
+import type { Comparison } from '../../contract/verification.ts';
+import { compareByKey, type PlaceByKey } from './compare-by-key.ts';
+import { compareByRange } from './compare-by-range.ts';
+import { sortAlike } from './compared-key.ts';
+import { comparedSide, type ComparedRows } from './compared-side.ts';
+import { answeredOnce } from './keyset-reader.ts';
 
 interface ComparisonOptions {
   /**
@@ -27,36 +14,26 @@ interface ComparisonOptions {
   readonly extra?: 'told' | 'ignored';
 }
 
-/** A side whose types are known to itself alone. */
-interface Side {
-  digest(range: KeyRange): Promise<Digest>;
-  /** The hash of each row, by its key. */
-  hashes(range: KeyRange): Promise<ReadonlyMap<string, Hashed>>;
-  /** The key that so many rows of the range end with; null when it has fewer. */
-  cut(range: KeyRange, rows: number): Promise<Cursor | null>;
+/** Two tables that are compared. */
+export interface TableComparison extends Comparison {
+  /**
+   * Which keys of the target the source does not have, asked anew and by key. What the source takes for equal is there:
+   * where it takes `A` for `a`, neither is lacking when it has one of them.
+   */
+  lacking(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly Cursor[]>;
 }
-
-interface Digest {
-  readonly rows: number;
-  readonly hash: string;
-}
-
-interface Hashed {
-  readonly key: Cursor;
-  readonly hash: string;
-}
-
-/** A range that differs is cut into so many parts, until it is small. */
-const partsOfRange = 16;
-
-/** A range of so many rows or fewer is compared row by row: no more than their keys and hashes leave the databases. */
-const comparedByRow = 100;
 
 /**
- * Compares two tables by hashes that their databases make of key ranges. It descends only into ranges that differ, down
- * to the rows, and names the keys that are missing, extra or different.
+ * Compares two tables by hashes that their databases make of rows, and names the keys that are missing, extra or
+ * different.
  *
- * A page is the next `limit` rows of the source, and whatever the target has between their keys.
+ * Where both keys sort alike for certain, both make a hash of each range of the key, and only ranges that differ are
+ * looked into: a page is the next `limit` rows of the source, and whatever the target has between their keys. Elsewhere
+ * (texts under a collation, and most other types) each side is read in its own order, and the other is asked by key: a
+ * page is `limit` rows of one side, first of the target for what is extra, then of the source. Keys and hashes of all
+ * rows leave the databases then.
+ *
+ * @throws Incomparable where hashes differ and no row does.
  */
 export function hashComparison<
   SourceDatabase,
@@ -69,111 +46,21 @@ export function hashComparison<
   source: ComparedRows<SourceDatabase, SourceTable, SourceRow>,
   target: ComparedRows<TargetDatabase, TargetTable, TargetRow>,
   { extra = 'told' }: ComparisonOptions = {},
-): Comparison {
-  const comparison = new HashComparison(sideOf(source), sideOf(target), extra);
-  return { comparePage: (position, limit) => comparison.page(position as Cursor | null, limit) };
-}
-
-class HashComparison {
-  readonly #source: Side;
-  readonly #target: Side;
-  readonly #extra: 'told' | 'ignored';
-
-  constructor(source: Side, target: Side, extra: 'told' | 'ignored') {
-    this.#source = source;
-    this.#target = target;
-    this.#extra = extra;
-  }
-
-  async page(lower: Cursor | null, limit: number): Promise<ComparedPage> {
-    const upper = await this.#source.cut({ lower, upper: null }, limit);
-    const { compared, differences } = await this.#compare({ lower, upper });
-    return { position: upper, compared, differences };
-  }
-
-  async #compare(range: KeyRange): Promise<{ compared: number; differences: readonly Difference[] }> {
-    const [source, target] = await Promise.all([this.#source.digest(range), this.#target.digest(range)]);
-    const compared = source.rows;
-    if (source.rows === target.rows && source.hash === target.hash) return { compared, differences: [] };
-    const [larger, rows] =
-      source.rows > target.rows ? [this.#source, source.rows] : [this.#target, target.rows];
-    if (rows <= comparedByRow) return { compared, differences: await this.#differentRows(range) };
-    const differences: Difference[] = [];
-    // The side that has more is cut, so that each round makes it smaller.
-    for (const part of await partsOf(larger, range, Math.ceil(rows / partsOfRange)))
-      differences.push(...(await this.#compare(part)).differences);
-    return { compared, differences };
-  }
-
-  async #differentRows(range: KeyRange): Promise<Difference[]> {
-    const [source, target] = await Promise.all([this.#source.hashes(range), this.#target.hashes(range)]);
-    const differences: Difference[] = [];
-    for (const [name, { key, hash }] of source) {
-      const found = target.get(name);
-      if (!found) differences.push({ told: `key ${name}: missing`, rerun: key });
-      else if (found.hash !== hash) differences.push({ told: `key ${name}: different`, rerun: key });
-    }
-    if (this.#extra === 'ignored') return differences;
-    for (const [name, { key }] of target)
-      if (!source.has(name)) differences.push({ told: `key ${name}: extra`, remove: key });
-    return differences;
-  }
-}
-
-/** Cuts a range into parts of so many rows of a side. */
-async function partsOf(side: Side, { lower, upper }: KeyRange, rows: number): Promise<KeyRange[]> {
-  const parts: KeyRange[] = [];
-  for (let from = lower; ;) {
-    const end = await side.cut({ lower: from, upper }, rows);
-    parts.push({ lower: from, upper: end ?? upper });
-    if (end === null) return parts;
-    from = end;
-  }
-}
-
-function sideOf<Database, Table extends keyof Database & string, Row>(
-  side: ComparedRows<Database, Table, Row>,
-): Side {
-  const keyColumns = describedOnce(side);
-  const ranges = keysetRanges(side);
+): TableComparison {
+  const sides = { source: comparedSide(source), target: comparedSide(target), extra };
+  const isTranslated = sides.source.isTranslated || sides.target.isTranslated;
+  const alike = answeredOnce(async () => {
+    const [from, to] = await Promise.all([sides.source.columns(), sides.target.columns()]);
+    return !isTranslated && sortAlike(from, to);
+  });
   return {
-    digest: async (range) => digest(side, await keyColumns(), range),
-    hashes: async (range) => hashes(side, await keyColumns(), range),
-    cut: async (range, limit) => {
-      const next = await ranges.next({ range, after: null, limit, signal: new AbortController().signal });
-      return next && next.rows === limit ? next.upper : null;
+    comparePage: async (position, limit, signal) =>
+      (await alike())
+        ? compareByRange(sides, position as Cursor | null, limit, signal)
+        : compareByKey(sides, position as PlaceByKey, limit, signal),
+    lacking: async (keys, signal) => {
+      const found = new Set((await sides.source.find(keys, signal)).map(({ place }) => place));
+      return keys.filter((_, index) => !found.has(index + 1));
     },
   };
-}
-
-/** Half of an MD5 as a number: these add up to the same whatever order rows come in. Sums need no sort. */
-const rowHash = `('x' || left(md5(compared::text), 16))::bit(64)::bigint`;
-
-async function digest<Database, Table extends keyof Database & string, Row>(
-  { pool, query }: ComparedRows<Database, Table, Row>,
-  columns: readonly KeyColumn[],
-  range: KeyRange,
-): Promise<Digest> {
-  const compared = inRange(query, columns, range).compile();
-  const { rows } = await pool.query<{ rows: number; hash: string }>(
-    `SELECT count(*)::int AS rows, coalesce(sum(${rowHash}), 0)::text AS hash FROM (${compared.sql}) AS compared`,
-    [...compared.parameters],
-  );
-  return rows[0] ?? { rows: 0, hash: '0' };
-}
-
-async function hashes<Database, Table extends keyof Database & string, Row>(
-  { pool, query }: ComparedRows<Database, Table, Row>,
-  columns: readonly KeyColumn[],
-  range: KeyRange,
-): Promise<ReadonlyMap<string, Hashed>> {
-  const names = columns.map((_, index) => keyAlias(index));
-  const { sql: text, parameters } = inRange(query, columns, range)
-    .select(columns.map(({ reference }, index) => sql<string>`${reference}::text`.as(keyAlias(index))))
-    .compile();
-  const { rows } = await pool.query<{ key: string[]; hash: string }>(
-    `SELECT array[${names.join(', ')}] AS key, (${rowHash})::text AS hash FROM (${text}) AS compared`,
-    [...parameters],
-  );
-  return new Map(rows.map(({ key, hash }) => [key.join(','), { key: cursorOf(key), hash }]));
 }

@@ -8,7 +8,7 @@ import {
   type SelectQueryBuilder,
   sql,
 } from 'kysely';
-import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
 import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
 import {
@@ -93,7 +93,8 @@ export function describedOnce<Database, Table extends keyof Database & string, R
   });
 }
 
-function answeredOnce<Question extends unknown[], Answer>(
+/** Asks when it is first asked, and answers the same from then on. */
+export function answeredOnce<Question extends unknown[], Answer>(
   ask: (...question: Question) => Promise<Answer>,
 ): (...question: Question) => Promise<Answer> {
   let answer: Promise<Answer> | undefined;
@@ -202,7 +203,7 @@ function pageOf<Row>(
   return {
     items,
     cursorAt,
-    keyAt: (index) => cursorAt(index).join(','),
+    keyAt: (index) => nameOfKey(cursorAt(index)),
     ...(areLarge(sizes) ? { bytesAt: (index: number) => sizes[index] ?? 0 } : {}),
     ...(more ? { passed: cursorAt(rows.length - 1) } : {}),
   };

@@ -49,8 +49,9 @@ export function lateRows<Database, Table extends keyof Database & string, Row>(
           : await nextWindow(from, request);
       const range: KeyRange = { lower: window.start, upper: window.end };
       const page = window.arrived > 0 ? await late.read({ ...request, range, after: null }) : nothing<Row>();
-      const full = page.items.length === request.limit;
-      rest = full ? { after: JSON.stringify(page.cursorAt(request.limit - 1)), window } : undefined;
+      // A page of large rows ends before it has as many as were asked for, and says how far it has come.
+      const full = page.items.length === request.limit || page.passed !== undefined;
+      rest = full ? { after: JSON.stringify(page.cursorAt(page.items.length - 1)), window } : undefined;
       return full ? page : { ...page, passed: window.end };
     },
   };
