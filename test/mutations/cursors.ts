@@ -115,7 +115,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'a full page is not the end',
-    edits: [[pipeline, 'this.#readEnded = (count < limit &&', 'this.#readEnded = (count <= limit &&']],
+    edits: [[pipeline, 'const full = count >= limit ||', 'const full = count > limit ||']],
     test: 'test/engine/pipeline.test.ts',
     named: 'items in chunks of 3',
   },
@@ -193,7 +193,9 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'MongoDB: a range goes through the types of _id, one after another',
-    edits: [[mongoReader, 'if (found.length >= limit) break;', 'if (found.length > 0) break;']],
+    edits: [
+      [mongoReader, 'if (found.length >= limit || bytes >= most) break;', 'if (found.length > 0) break;'],
+    ],
     test: 'test/readers/mongo-reader.test.ts',
     named: 'is read once, in pages of 7',
   },

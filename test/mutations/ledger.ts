@@ -65,7 +65,13 @@ export const ledger: readonly Mutation[] = [
   },
   {
     rule: 'a commit that was not answered is asked about by its own attempt (holder)',
-    edits: [[checkpoint, 'if (row.holder !== holder) throw', 'if (row.holder === null) throw']],
+    edits: [
+      [
+        checkpoint,
+        'if (row.holder !== holder) throw superseded(key);\n    return Number',
+        'if (row.holder === null) throw superseded(key);\n    return Number',
+      ],
+    ],
     test,
     named: 'a commit of another attempt is not taken for that of this one',
   },
