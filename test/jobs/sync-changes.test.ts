@@ -430,7 +430,7 @@ test.for<[string, { source: string; sink: string; parameters?: object; message: 
     {
       source: 'CREATE TABLE shop.t (id int PRIMARY KEY); CREATE VIEW shop.k AS SELECT * FROM shop.t',
       sink: plain,
-      message: /shop\.k of the source is a view/u,
+      message: /the source shop\.k is a view/u,
     },
   ],
 ])('refused by name: %s', async ([, { source, sink, parameters, message }]) => {
