@@ -71,3 +71,17 @@ test('small rows, then large ones, then one that fills several chunks', async ()
   expect(stepOf(report, 'copy')).toMatchObject({ read: 11_860, written: 11_860, skipped: 0 });
   await sameOnBothSides();
 }, 400_000);
+
+test('large rows that have changed below the offset are all swept', async () => {
+  await stores.service.query(`INSERT INTO shop.item SELECT n, 'small' FROM generate_series(1, 100) AS n`);
+  const incrementing = { mode: 'incrementing', source: 'shop.item', partitions: 1 };
+  await world.startWorker();
+  await run(world, 'tableSync', { ...incrementing, run: 4 });
+  await stores.service.query(
+    `UPDATE shop.item SET body = (SELECT ${megabytes(1)} FROM (SELECT id) AS one (n))`,
+  );
+  const report = await run(world, 'tableSync', { ...incrementing, run: 5 });
+  // More than fit a page by their bytes, and fewer than a page has rows.
+  expect(stepOf(report, 'sweep')).toMatchObject({ read: 100, written: 100, skipped: 0 });
+  await sameOnBothSides();
+}, 400_000);

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { StepContext } from '../../engine/activity/chunks.ts';
 import { safeMessage } from '../../engine/activity/item-errors.ts';
@@ -170,7 +170,7 @@ function skipOf(item: SyncRow, { cursor }: Postponed, error: unknown): Skip {
   const code = `SQLSTATE_${foreignKeyViolation}`;
   return {
     item,
-    key: cursor.join(','),
+    key: nameOfKey(cursor),
     cursor,
     phase: 'write',
     code,

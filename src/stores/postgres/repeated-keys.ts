@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
-import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import { type Cursor, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { boundedQuery } from './bounded-query.ts';
 import { inRange, keyAlias, type KeyColumn, keyOf, UnusableKey } from './key-columns.ts';
 
@@ -18,7 +18,7 @@ export function refuseRepeated(
   for (let index = 1; index < rows.length; index++) {
     const [before, row] = [rows[index - 1], rows[index]];
     if (!places.every((place) => before?.[place] === row?.[place])) continue;
-    const key = places.map((place) => String(row?.[place])).join(',');
+    const key = nameOfKey(places.map((place) => String(row?.[place])));
     throw new UnusableKey(
       `the query gives the row of ${table} with key ${key} more than once, so its key does not tell its rows apart, and ` +
         'those behind the end of a page would be lost. Join so that each row comes once: by EXISTS, or by a subquery that gives one row.',
