@@ -52,7 +52,7 @@ export async function until(
   world: World,
   workflowId: string,
   status: JobProgress['status'],
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<JobProgress> {
   return waitFor(
     async () => {

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { belowDomains } from '../../stores/postgres/compared-key.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import { invalid } from './tables.ts';
 
@@ -33,12 +34,7 @@ export async function describeTypes(pool: pg.Pool, table: string): Promise<reado
               AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = attrelid AND NOT tgisinternal AND tgtype & 7 = 7)
               AS "mustBeGiven"
        FROM pg_attribute
-       CROSS JOIN LATERAL (
-         WITH RECURSIVE below (id, typmod) AS (
-           SELECT atttypid, atttypmod
-           UNION ALL
-           SELECT typbasetype, typtypmod FROM below JOIN pg_type ON pg_type.oid = id WHERE typtype = 'd')
-         SELECT id, typmod FROM below JOIN pg_type ON pg_type.oid = id WHERE typtype <> 'd') AS base
+       CROSS JOIN LATERAL (${belowDomains}) AS base
        JOIN pg_type ON pg_type.oid = base.id
       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
     [quotedTable(table)],
