@@ -88,8 +88,9 @@ function withResults(job: RegisteredJob): RegisteredJob {
       const work = make(context);
       if (!('run' in work)) return work;
       const run = async (transaction: Transaction) => {
+        await knowInstance(transaction, name, context.instance);
         const result = await work.run(transaction);
-        await keepResult(transaction, { job: name, instance: context.instance, step, result });
+        await keepResult(transaction, { instance: context.instance, step, result });
         return result;
       };
       return { ...work, run };
@@ -99,18 +100,24 @@ function withResults(job: RegisteredJob): RegisteredJob {
 }
 
 interface TaskletResult {
-  readonly job: string;
   readonly instance: string;
   readonly step: string;
   readonly result: unknown;
 }
 
-async function keepResult(transaction: Transaction, { job, instance, step, result }: TaskletResult) {
+/** Lets a tasklet find its instance, as in a run. */
+async function knowInstance(transaction: Transaction, job: string, instance: string): Promise<void> {
   await transaction.query(
     `INSERT INTO keystride.instance (instance_key, job, params, epoch, owner_workflow_id, owner_run_id, status)
      VALUES ($1, $2, '{}', 1, 'plan', 'plan', 'stopped') ON CONFLICT DO NOTHING`,
     [instance, job],
   );
+}
+
+async function keepResult(
+  transaction: Transaction,
+  { instance, step, result }: TaskletResult,
+): Promise<void> {
   await transaction.query(
     `INSERT INTO keystride.step (instance_key, step, status, epoch, result) VALUES ($1, $2, 'completed', 1, $3)
      ON CONFLICT (instance_key, step) DO UPDATE SET status = 'completed', result = excluded.result`,

@@ -9,7 +9,7 @@ let world: World;
 const migration = 'documentMigration:run=1';
 
 beforeAll(async () => {
-  world = await createWorld({ legacyApi: ['--latency=300', '--override=T-0000007=404'] });
+  world = await createWorld({ legacyApi: ['--latency=1500', '--override=T-0000007=404'] });
   await world.startWorker();
 });
 
