@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { arbitraryValues, quoted } from '../support/arbitrary-values.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { setOtherwise } from '../support/odd-settings.ts';
-import { run, stepOf } from '../support/runs.ts';
+import { run, startVerification, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 import { TransactionPooler } from '../support/transaction-pooler.ts';
 
@@ -71,7 +71,7 @@ async function bytesOf(pool: pg.Pool): Promise<unknown[]> {
   return (await pool.query(`SELECT ${values.join(', ')} FROM shop.everything ORDER BY id`)).rows;
 }
 
-test('every value of every type arrives to the bit, whatever both databases have set', async () => {
+test('every value of every type arrives to the bit, and is found equal, whatever both databases have set', async () => {
   const row = fc.tuple(...types.map(([, values]) => fc.option(values, { freq: 9 })));
   await onBoth(`${ownTypes}; CREATE TABLE shop.everything (id int PRIMARY KEY,
     ${types.map(([type], index) => `c${index} ${type}`).join(', ')})`);
@@ -81,9 +81,16 @@ test('every value of every type arrives to the bit, whatever both databases have
     fc.asyncProperty(fc.array(row, { minLength: 40, maxLength: 40 }), async (rows) => {
       await onBoth('TRUNCATE shop.everything');
       for (const [id, values] of rows.entries()) await stores.service.query(insert, [id, ...values]);
-      const report = await sync({ source: 'shop.everything' });
+      const parameters = { run: (runs += 1), source: 'shop.everything' };
+      const report = await run(world, 'tableSync', parameters);
       expect(stepOf(report, 'copy')).toMatchObject({ read: rows.length, written: rows.length });
       expect(await bytesOf(stores.migration)).toEqual(await bytesOf(stores.service));
+      const verification = await startVerification(world, { job: 'tableSync', parameters });
+      expect(await verification.result()).toMatchObject({
+        compared: rows.length,
+        differences: 0,
+        examples: [],
+      });
     }),
     { numRuns: 3, endOnFailure: true },
   );
