@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
+import { safeMessage } from '../safe-message.ts';
 import { SessionClient } from './session.ts';
 
 /** Which database a migration file is for: the service's (source) or the migration's (target, with the ledger). */
@@ -35,7 +37,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
  * are left alone, so that old and new workers can run side by side during a deployment.
  *
  * @returns the names of the files applied by this call, in order; empty when the database was up to date
- * @throws Error when an applied file has changed since, when the role lacks a right (the message names the
+ * @throws ToldError when an applied file has changed since, when the role lacks a right (the message names the
  *   database, never the credentials, and the grant that helps), or when a statement fails
  */
 export async function migrate(connectionString: string, set: MigrationSet): Promise<string[]> {
@@ -118,12 +120,12 @@ async function readHistory(client: pg.Client, set: MigrationSet): Promise<Map<st
   return new Map(rows.map((row) => [row.name, row.checksum]));
 }
 
-/** The files that the history does not have. @throws Error when one that it has was changed since */
+/** The files that the history does not have. @throws ToldError when one that it has was changed since */
 function missingOf(files: MigrationFile[], applied: Map<string, string>): MigrationFile[] {
   for (const { name, checksum } of files) {
     const recorded = applied.get(name);
     if (recorded === undefined || recorded === checksum) continue;
-    throw new Error(
+    throw new ToldError(
       `${name} was applied with another content (sha256 ${recorded.slice(0, 12)}…, the file has ` +
         `${checksum.slice(0, 12)}…): restore the file and put the change into a new one with the next number`,
     );
@@ -145,21 +147,34 @@ async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFi
       return true;
     });
   } catch (error) {
-    throw new MigrationFileError(file.name, error);
+    throw new MigrationFileError(file, error);
   }
 }
 
 /** Carries the file's name up to the place that knows the database's. */
-class MigrationFileError extends Error {
-  constructor(name: string, cause: unknown) {
-    super(`${name}: ${messageOf(cause)}`, { cause });
+class MigrationFileError extends ToldError {
+  constructor({ name, text }: MigrationFile, cause: unknown) {
+    super(`${name}${lineOf(text, cause)}: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** Where in a file a statement was refused: what it says itself is not shown, for it may quote a row. */
+function lineOf(text: string, error: unknown): string {
+  const position = error instanceof pg.DatabaseError ? Number(error.position ?? 0) : 0;
+  if (!(position > 0)) return '';
+  return ` line ${
+    Array.from(text)
+      .slice(0, position)
+      .filter((character) => character === '\n').length + 1
+  }`;
 }
 
 function explain(error: unknown, place: string, database: string, user: string): Error {
   const failure = error instanceof MigrationFileError ? error.cause : error;
   const advice = adviceFor(failure, database, user);
-  return new Error(`Cannot migrate the database ${place}: ${messageOf(error)}${advice}`, { cause: error });
+  return new ToldError(`Cannot migrate the database ${place}: ${messageOf(error)}${advice}`, {
+    cause: error,
+  });
 }
 
 function adviceFor(failure: unknown, database: string, user: string): string {
@@ -179,7 +194,5 @@ function adviceFor(failure: unknown, database: string, user: string): string {
 }
 
 function messageOf(error: unknown): string {
-  // pg reports a refused connection to several addresses as an AggregateError with an empty message.
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof ToldError ? error.message : safeMessage(error);
 }
