@@ -73,8 +73,8 @@ export function jobFailure(
 
 const todos: Partial<Record<FailureType, string>> = {
   JobExecutionAlreadyRunning: `Watch it: ${keystride} status ID --watch\nEnd it: ${keystride} stop ID`,
-  JobInstanceAlreadyComplete: `To run the job again, give another identifying parameter; ${keystride} jobs names them.`,
-  JobParametersInvalid: `${keystride} jobs shows the parameters of each job.`,
+  JobInstanceAlreadyComplete: `To run the job again, give another identifying parameter. See which: ${keystride} jobs`,
+  JobParametersInvalid: `See the parameters of each job: ${keystride} jobs`,
   ControlRefused: `See its state: ${keystride} status ID`,
   NothingToRedrive: `See which skips are open: ${keystride} skips ID list`,
   RepairRefused: `See its state: ${keystride} status ID`,

@@ -46,7 +46,9 @@ function toldMessage(error: unknown, subject?: Subject): string | undefined {
   if (!ours && !isOfTheJob(error)) return undefined;
   const message = ours || !subject ? error.message : withoutContent(error.message, subject);
   const name = nameOf(error);
-  return name === 'Error' || error instanceof TemporalFailure ? message : `${name}: ${message}`;
+  return name === 'Error' || name === 'ToldError' || error instanceof TemporalFailure
+    ? message
+    : `${name}: ${message}`;
 }
 
 function withheldMessage(error: unknown): string {

@@ -147,26 +147,15 @@ async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFi
       return true;
     });
   } catch (error) {
-    throw new MigrationFileError(file, error);
+    throw new MigrationFileError(file.name, error);
   }
 }
 
 /** Carries the file's name up to the place that knows the database's. */
 class MigrationFileError extends ToldError {
-  constructor({ name, text }: MigrationFile, cause: unknown) {
-    super(`${name}${lineOf(text, cause)}: ${messageOf(cause)}`, { cause });
+  constructor(name: string, cause: unknown) {
+    super(`${name}: ${messageOf(cause)}`, { cause });
   }
-}
-
-/** Where in a file a statement was refused: what it says itself is not shown, for it may quote a row. */
-function lineOf(text: string, error: unknown): string {
-  const position = error instanceof pg.DatabaseError ? Number(error.position ?? 0) : 0;
-  if (!(position > 0)) return '';
-  return ` line ${
-    Array.from(text)
-      .slice(0, position)
-      .filter((character) => character === '\n').length + 1
-  }`;
 }
 
 function explain(error: unknown, place: string, database: string, user: string): Error {
