@@ -165,6 +165,12 @@ test('a migration that the database refuses names its file and the SQLSTATE', as
   await printed(words, 0);
 });
 
+test('demo data that a trigger refuses', async () => {
+  await refuseOn('orders', 'INSERT');
+  for (const more of [[], ['-o', 'json'], ['--debug']])
+    expect(await printed(['demo-data', 'orders', '--count', '10', ...more], 1)).toMatch(/SQLSTATE P0001/u);
+});
+
 test.each([
   ['a row that a trigger refuses', "RAISE '%', OLD.status || '" + canary + "';"],
   ['a cast', `PERFORM '${canary}'::text::int;`],
