@@ -1,6 +1,7 @@
+import { isGrpcServiceError } from '@temporalio/client';
 import pc from 'picocolors';
 import { ToldError } from '../contract/errors.ts';
-import { framesOf, safeMessage } from '../stores/safe-message.ts';
+import { causesOf, framesOf, safeMessage } from '../stores/safe-message.ts';
 
 /** The exit codes of every command. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, completedWithSkips: 3, detached: 130 } as const;
@@ -99,8 +100,14 @@ export function printError(error: unknown, options: { debug?: boolean } = {}): v
     if (!options.debug) progressLine('  to do: this is a defect of keystride; --debug shows where');
   }
   if (!options.debug || !(error instanceof Error)) return;
-  if (error.cause !== undefined) progressLine(pc.dim(`caused by ${safeMessage(error.cause)}`));
+  if (error.cause !== undefined) progressLine(pc.dim(`caused by ${causeOf(error.cause)}`));
   progressLine(pc.dim(framesOf(error)));
+}
+
+/** Temporal's own answer is told: it knows no rows. */
+function causeOf(cause: unknown): string {
+  const answer = causesOf(cause).find((at) => isGrpcServiceError(at));
+  return answer ? `${safeMessage(cause)}: ${answer.details} (gRPC ${answer.code})` : safeMessage(cause);
 }
 
 /** What `-o json` prints of an error. */
