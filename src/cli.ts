@@ -93,7 +93,7 @@ function usageProblem(error: CommanderError): CommandError | undefined {
   const what = error.message.replace(/^error: /, '');
   const asked = error.code === 'commander.help' || error.code === 'commander.helpDisplayed';
   return new CommandError(
-    { what: asked ? 'no command was given' : what, todo: `${keystride} --help shows the commands.` },
+    { what: asked ? 'no command was given' : what, todo: `See the commands: ${keystride} --help` },
     { cause: error, exitCode: exitCodes.usage, type: 'Usage' },
   );
 }

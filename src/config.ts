@@ -15,6 +15,7 @@ import {
 import type { HealthLimits } from './stores/postgres/health.ts';
 import type { TaskQueues } from './task-queues.ts';
 import { type LoadTarget, queuesOf, targetOf } from './worker-settings.ts';
+import { ToldError } from './contract/errors.ts';
 
 /** How to reach Temporal: the options go to `Connection.connect` and `NativeConnection.connect` as they are. */
 export interface TemporalConfig {
@@ -102,7 +103,7 @@ export interface WorkerBuild {
 export type Config<N extends Need = never> = BaseConfig & Partial<Addresses> & Pick<Addresses, N>;
 
 /** Settings are missing or malformed: all of them at once, secrets left out. */
-export class ConfigError extends Error {
+export class ConfigError extends ToldError {
   override readonly name = 'ConfigError';
   readonly problems: readonly ConfigProblem[];
   /** What to do about all of it. */

@@ -58,11 +58,15 @@ function unreadable(text: string): string | undefined {
     return 'has a % that encodes nothing; write one that stands in a user or a password as %25';
   }
   // The driver of MongoDB has its own form, with several hosts.
-  if (text.startsWith('mongodb') || URL.canParse(text)) return undefined;
+  if (text.startsWith('mongodb')) return undefined;
+  const parsed = URL.parse(text);
+  if (parsed) return parsed.hostname.includes(',') ? severalHosts : undefined;
   return /@[^/@]*,[^/@]*(\/|$)|^[^@]*,[^@]*$/.test(text)
-    ? 'names several hosts; give the address of one'
+    ? severalHosts
     : 'cannot be read; in its user and password write / as %2F, ? as %3F, # as %23, @ as %40, and : as %3A';
 }
+
+const severalHosts = 'names several hosts; give the address of one';
 
 const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
+import type { MongoClient } from 'mongodb';
 import pg from 'pg';
 import type { Resources } from './activities/resources.ts';
 import type { Config } from './config.ts';
@@ -35,7 +36,7 @@ const patience = 15_000;
 export async function openResources(config: WorkerConfig): Promise<OpenResources> {
   const migration = createPool(config.databaseUrl, 'keystride');
   const service = createPool(config.sourceDatabaseUrl, 'keystride');
-  const mongoClient = createMongoClient(config.mongodbUrl);
+  const mongoClient = mongoClientOf(config);
   const mongo = databaseOf(mongoClient, config.mongodbUrl);
   const legacyApi = new LegacyApi(config.legacyApiUrl);
   const messages = config.messageProviderUrl
@@ -77,6 +78,17 @@ export async function openResources(config: WorkerConfig): Promise<OpenResources
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** @throws UnreachablePart for an address that the driver does not take: it may name an option that is a piece of a password. */
+function mongoClientOf({ mongodbUrl }: WorkerConfig): MongoClient {
+  try {
+    return createMongoClient(mongodbUrl);
+  } catch (error) {
+    const what = `MONGODB_URL is not what the driver takes: ${safeMessage(error)}`;
+    const todo = 'Correct its options and hosts; a password with special characters must be percent-encoded.';
+    throw new UnreachablePart({ message: `${what}. ${todo}`, what, todo }, { cause: error });
   }
 }
 

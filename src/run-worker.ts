@@ -3,7 +3,7 @@ import type { Resources } from './activities/resources.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { armFaultPoints } from './engine/activity/fault-points.ts';
 import type { RegisteredJob } from './engine/activity/registry.ts';
-import { framesOf, safeMessage } from './engine/activity/safe-message.ts';
+import { framesOf, safeMessage } from './stores/safe-message.ts';
 import { serve } from './engine/serve.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources } from './resources.ts';

@@ -1,3 +1,5 @@
+import { ToldError } from './contract/errors.ts';
+
 /** What is to be said of a part that is needed and cannot be had. */
 interface Parts {
   /** All of it in one line, for the log of a worker. */
@@ -11,7 +13,7 @@ interface Parts {
 }
 
 /** A part that a worker, or a plan, needs and cannot reach. The message says which, where, and what to do. */
-export class UnreachablePart extends Error {
+export class UnreachablePart extends ToldError {
   override readonly name = 'UnreachablePart';
   readonly what: string;
   readonly where: string | undefined;

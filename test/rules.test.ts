@@ -75,6 +75,7 @@ const allowed: [room: string, code: string][] = [
   ['activities/document-migration', `import '../resources.ts';\nimport '../../contract/index.ts';`],
   ['stores/postgres', `import '../../contract/cursor.ts';\nimport 'pg';`],
   ['cli', `import '../stores/postgres/migrate.ts';\nimport '../dev/stack.ts';\nimport './worker.ts';`],
+  ['cli', `import '../stores/safe-message.ts';`],
   ['.', `import './cli/worker.ts';`],
 ];
 

@@ -5,9 +5,10 @@ import { ConfigError, loadConfig } from '../config.ts';
 import { oneLine } from '../contract/inert.ts';
 import { UnreachablePart } from '../unreachable-part.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
+import { safeMessage } from '../stores/safe-message.ts';
 import { temporalCommand } from './temporal-command.ts';
 import { withoutCredentials } from '../environment.ts';
-import { failureTypeOf, type FailureType } from '../contract/errors.ts';
+import { failureTypeOf, type FailureType, ToldError } from '../contract/errors.ts';
 import { PartError } from '../dev/part.ts';
 import { shellWord } from '../contract/shell.ts';
 import { CommandError, exitCodes } from './output.ts';
@@ -27,6 +28,11 @@ export function explain(error: unknown): unknown {
       { cause: error, type: 'Unreachable' },
     );
   if (error instanceof pg.DatabaseError) return unplaced(error);
+  if (error instanceof ToldError)
+    return new CommandError(
+      { what: oneLine(error.message), todo: 'Do what the message says; --debug shows where it came up.' },
+      { cause: error, type: error.name },
+    );
   return temporalProblem(error) ?? error;
 }
 
@@ -67,8 +73,8 @@ export function jobFailure(
 
 const todos: Partial<Record<FailureType, string>> = {
   JobExecutionAlreadyRunning: `Watch it: ${keystride} status ID --watch\nEnd it: ${keystride} stop ID`,
-  JobInstanceAlreadyComplete: `To run the job again, give another identifying parameter; ${keystride} jobs names them.`,
-  JobParametersInvalid: `${keystride} jobs shows the parameters of each job.`,
+  JobInstanceAlreadyComplete: `To run the job again, give another identifying parameter. See which: ${keystride} jobs`,
+  JobParametersInvalid: `See the parameters of each job: ${keystride} jobs`,
   ControlRefused: `See its state: ${keystride} status ID`,
   NothingToRedrive: `See which skips are open: ${keystride} skips ID list`,
   RepairRefused: `See its state: ${keystride} status ID`,
@@ -88,10 +94,9 @@ export function databaseProblem(error: unknown, url: string, variable: string): 
   return new CommandError({ what, where: withoutCredentials(url), todo }, { cause: error, type: 'Database' });
 }
 
-/** The reason in an error, also in one that holds several, as for a name with two addresses. */
+/** The reason in an error, as far as it may be shown, in one line. What we say ourselves stands as it is. */
 export function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
-  return oneLine(error instanceof Error ? error.message : String(error));
+  return oneLine(error instanceof ToldError ? error.message : safeMessage(error));
 }
 
 function configurationProblem(error: ConfigError): CommandError {

@@ -32,6 +32,12 @@ export function timeSpan(text: string): number {
   throw new InvalidArgumentError('A span of time is wanted, such as 90s, 10m, 12h or 7d.');
 }
 
+/** A parser for an id that somebody chooses, and that commands and hints are to name. */
+export function chosenId(text: string): string {
+  if (/^[^-\s]/u.test(text)) return text;
+  throw new InvalidArgumentError('An id is wanted that begins with neither a dash nor a blank.');
+}
+
 /** A parser for options that may be given several times. */
 export function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, text];

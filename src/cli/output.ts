@@ -1,4 +1,7 @@
+import { isGrpcServiceError } from '@temporalio/client';
 import pc from 'picocolors';
+import { ToldError } from '../contract/errors.ts';
+import { causesOf, framesOf, safeMessage } from '../stores/safe-message.ts';
 
 /** The exit codes of every command. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, completedWithSkips: 3, detached: 130 } as const;
@@ -24,7 +27,7 @@ interface CommandErrorOptions extends ErrorOptions {
 }
 
 /** A failure that a command explains to its user; anything else that is thrown is a defect of ours. */
-export class CommandError extends Error {
+export class CommandError extends ToldError {
   override readonly name = 'CommandError';
   readonly what: string;
   readonly where: string | undefined;
@@ -83,28 +86,33 @@ export function progressLine(text: string): void {
   process.stderr.write(`${harmless(text)}\n`);
 }
 
-/** Explains an error on stderr: what, where, what to do. The stack only when asked for. */
+/**
+ * Explains an error on stderr: what, where, what to do. When asked for, also what it was caused by, as far as that may be
+ * told, and the frames: a driver's message may quote a row.
+ */
 export function printError(error: unknown, options: { debug?: boolean } = {}): void {
   if (error instanceof CommandError) {
     progressLine(pc.red(error.what));
     if (error.where !== undefined) progressLine(`  where: ${error.where}`);
     progressLine(`  to do: ${error.todo.replaceAll('\n', '\n         ')}`);
   } else {
-    progressLine(pc.red(error instanceof Error ? error.message : String(error)));
+    progressLine(pc.red(safeMessage(error)));
     if (!options.debug) progressLine('  to do: this is a defect of keystride; --debug shows where');
   }
-  if (options.debug && error instanceof Error) progressLine(pc.dim(stacksOf(error)));
+  if (!options.debug || !(error instanceof Error)) return;
+  if (error.cause !== undefined) progressLine(pc.dim(`caused by ${causeOf(error.cause)}`));
+  progressLine(pc.dim(framesOf(error)));
+}
+
+/** Temporal's own answer is told: it knows no rows. */
+function causeOf(cause: unknown): string {
+  const answer = causesOf(cause).find((at) => isGrpcServiceError(at));
+  return answer ? `${safeMessage(cause)}: ${answer.details} (gRPC ${answer.code})` : safeMessage(cause);
 }
 
 /** What `-o json` prints of an error. */
 export function errorJson(error: unknown): Record<string, unknown> {
-  if (!(error instanceof CommandError))
-    return { error: { type: 'Defect', message: error instanceof Error ? error.message : String(error) } };
+  if (!(error instanceof CommandError)) return { error: { type: 'Defect', message: safeMessage(error) } };
   const { type, what, where, todo, details } = error;
   return { error: { type, message: what, ...(where !== undefined && { where }), todo }, ...details };
-}
-
-function stacksOf(error: Error): string {
-  const cause = error.cause instanceof Error ? `\ncaused by ${stacksOf(error.cause)}` : '';
-  return `${error.stack ?? error.message}${cause}`;
 }

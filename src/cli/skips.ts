@@ -83,7 +83,7 @@ function refuseOtherOptions(id: string, name: string, { takes }: Action, command
   throw new CommandError(
     {
       what: `skips ${name} takes no --${wrong}`,
-      todo: `${keystride} skips --help shows what ${name} takes for ${shellWord(id)}.`,
+      todo: `See what ${name} takes for ${shellWord(id)}: ${keystride} skips --help`,
     },
     { exitCode: exitCodes.usage, type: 'Usage' },
   );

@@ -15,7 +15,7 @@ import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
 import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
-import { collect, outputOption, type OutputOptions } from './options.ts';
+import { chosenId, collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
 import { run as runQuery, withLedger } from './skips-ledger.ts';
 import { reportEnd } from './status.ts';
@@ -69,7 +69,7 @@ export function startCommand(): Command {
     .argument('<job>', 'its name, see `keystride jobs`')
     .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
     .option('-w, --watch', 'show the progress until the run ends')
-    .option('--id <id>', 'another workflow id than the instance key')
+    .option('--id <id>', 'another workflow id than the instance key', chosenId)
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(start);
@@ -109,7 +109,7 @@ export function jobNamed(name: string, todo: string): JobDefinition {
   throw new CommandError(
     {
       what: `there is no job ${plain(name)}`,
-      todo: `${todo} one of: ${known}. ${keystride} jobs describes them.`,
+      todo: `${todo} one of: ${known}.\nSee what they are: ${keystride} jobs`,
     },
     { exitCode: exitCodes.usage, type: 'UnknownJob' },
   );
@@ -209,7 +209,7 @@ function refusal(
   const todo =
     type === 'JobExecutionAlreadyRunning'
       ? `Watch it: ${keystride} status ${id} --watch\nEnd it: ${keystride} stop ${id}`
-      : `To run ${job.name} again, give another identifying parameter; ${keystride} jobs names them.`;
+      : `To run ${job.name} again, give another identifying parameter. See which: ${keystride} jobs`;
   return new CommandError({ what, todo }, { cause, type, details: { workflowId, runId } });
 }
 

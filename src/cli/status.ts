@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { findJob } from '../contract/index.ts';
 import { parameterToText } from '../contract/parameters.ts';
+import { unreadText } from '../contract/progress.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import { withSession } from './connection.ts';
 import { readExecution } from './execution.ts';
@@ -71,6 +72,10 @@ function showProgress(progress: LiveProgress): void {
   printLine(`  started ${time(startedAt)}${finishedAt === null ? '' : `, ended ${time(finishedAt)}`}`);
   if (reason) printLine(`  ${plain(reason, 2000)}`);
   if (progress.steps.length > 0) for (const line of stepTable(progress)) printLine(`  ${line}`);
+  for (const step of progress.steps) {
+    const told = unreadText(step);
+    if (told) printLine(`  ${plain(told, 500)}`);
+  }
   for (const line of figuresLine(progress)) printLine(`  ${line}`);
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
   for (const line of decisionLines(progress, decisionsShown)) printLine(`  ${line}`);

@@ -45,7 +45,7 @@ export function verifyCommand(): Command {
 async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
   await withSession(async (session) => {
     const input = await inputOf(session.client, workflowId);
-    if (!canBeVerified(input.job)) throw nothingToCompare(input.job);
+    if (!canBeVerified(input.job)) throw nothingToCompare(input.job, workflowId);
     const verificationId = `verification/${workflowId}/${new Date().toISOString()}`;
     const report = await runVerification(session, workflowId, verificationId, {
       ...input,
@@ -70,12 +70,12 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
   );
 }
 
-function nothingToCompare(job: string): CommandError {
+function nothingToCompare(job: string, workflowId: string): CommandError {
   const others = catalogue.filter(({ name }) => canBeVerified(name)).map(({ name }) => name);
   return new CommandError(
     {
       what: `${plain(job)} has no verification step: there is nothing to compare`,
-      todo: `${keystride} status shows its books. Jobs that compare: ${others.join(', ')}.`,
+      todo: `Jobs that compare: ${others.join(', ')}.\nSee its books: ${keystride} status ${shellWord(workflowId)}`,
     },
     { exitCode: exitCodes.usage, type: 'NothingToCompare' },
   );

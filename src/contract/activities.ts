@@ -86,6 +86,8 @@ export interface OpenedStep {
   readonly expected: number | null;
   readonly counters: Counters;
   readonly partitions: readonly { readonly partition: number; readonly done: boolean }[];
+  /** See `StepState`; of a step that has completed. */
+  readonly unread?: number;
 }
 
 export interface PageRequest extends StepRequest {
@@ -152,6 +154,8 @@ export interface StepState {
   readonly partitionsDone: number;
   /** Partitions that are not done, where the step was to be completed and is not for their sake. */
   readonly unfinished?: readonly number[];
+  /** Rows that were counted when the step was planned and were not read; undefined for none, and where it was not counted. */
+  readonly unread?: number;
 }
 
 /** Asks whether a step that is held back may go on. */

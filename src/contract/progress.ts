@@ -81,6 +81,8 @@ export interface StepProgress extends Counters {
   readonly reason?: string;
   /** Rows that the step is expected to read, by the planner's estimate; null when nobody knows. */
   readonly expected: number | null;
+  /** Rows that were counted when it was planned and that it has completed without; undefined for none. */
+  readonly unread?: number;
   readonly partitions: { readonly total: number; readonly done: number; readonly failed: number };
   /** ISO times of this execution's work on the step; null where the ledger alone knows of it. */
   readonly startedAt: string | null;
@@ -89,6 +91,18 @@ export interface StepProgress extends Counters {
   readonly decisions?: readonly Decision[];
   /** What a tasklet or a verification returned; where the run of a nested job is found, a `NestedRun`. */
   readonly result?: unknown;
+}
+
+/** What is to be said of a step that has completed without rows that were counted; undefined for nothing. */
+export function unreadText(
+  step: Pick<StepProgress, 'step' | 'read' | 'readSkipped' | 'unread'>,
+): string | undefined {
+  if (!step.unread) return undefined;
+  const reached = step.read + step.readSkipped;
+  return (
+    `${step.step} read ${reached} of the ${reached + step.unread} rows that were counted: the others were deleted or ` +
+    'changed meanwhile, or its reader has missed them'
+  );
 }
 
 /** The result of a step that is another job: the execution that ran it last, an ordinary one. */

@@ -6,6 +6,8 @@ export interface ReadPlan {
   readonly ranges: readonly KeyRange[];
   /** Rows expected, by count or by the planner's estimate; null when nobody knows. */
   readonly expected: number | null;
+  /** Whether `expected` was counted, over these ranges; undefined for an estimate. */
+  readonly counted?: boolean;
 }
 
 /** Consecutive items of a range, in key order. */

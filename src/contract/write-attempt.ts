@@ -1,3 +1,5 @@
+import { ToldError } from './errors.ts';
+
 /** What tells the writes of one attempt from those of every other, in a store that no transaction of ours reaches. */
 export interface WriteToken {
   /** Of the execution. */
@@ -19,7 +21,7 @@ export interface WriteAttempt extends WriteToken {
  * Thrown by `prepare` when a store holds what an attempt with a higher number has written, and so has refused a write.
  * Who still holds his place in the ledger tries again above it, and who does not has been overtaken.
  */
-export class OvertakenWrite extends Error {
+export class OvertakenWrite extends ToldError {
   override readonly name = 'OvertakenWrite';
   /** The highest number that was met. */
   readonly fence: number;

@@ -1,3 +1,5 @@
+import { ToldError } from '../contract/errors.ts';
+
 /** The parts of a development stack. */
 export const partNames = ['temporal', 'postgres', 'mongodb', 'legacyApi', 'messageProvider'] as const;
 
@@ -28,7 +30,7 @@ export interface Part {
 }
 
 /** A part that cannot be had or does not answer: what, where (no credentials), what to do. */
-export class PartError extends Error {
+export class PartError extends ToldError {
   override readonly name = 'PartError';
   readonly what: string;
   readonly where: string;

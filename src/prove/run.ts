@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client, WorkflowExecutionStatusName } from '@temporalio/client';
+import { WorkflowFailedError, type Client, type WorkflowExecutionStatusName } from '@temporalio/client';
 import { MongoClient, type Db } from 'mongodb';
 import { describeError } from '../contract/errors.ts';
 import type { VerificationReport } from '../contract/verification.ts';
@@ -13,6 +13,7 @@ import {
   type FaultSchedule,
   type WorkerFault,
 } from '../engine/activity/fault-points.ts';
+import { safeMessage } from '../stores/safe-message.ts';
 import { readBooks, type Books } from './books.ts';
 import { connectionFaults, DatabaseProxy, type ConnectionFault } from './database-proxy.ts';
 import type { Copies } from './copies.ts';
@@ -176,7 +177,8 @@ async function verifyAndRepair(
     const repaired = await verify(true);
     return repaired.verified ? wrong : [...wrong, `not repaired: ${repaired.examples.join('; ')}`];
   } catch (error) {
-    return [`the verification failed: ${describeError(error)}`];
+    const told = error instanceof WorkflowFailedError ? describeError(error) : safeMessage(error);
+    return [`the verification failed: ${told}`];
   } finally {
     clearInterval(tending);
   }

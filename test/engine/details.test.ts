@@ -52,6 +52,13 @@ test('show no percentage where nobody knows the total, or where it is nothing', 
   expect(shown({ expected: 0, read: 0 })).not.toMatch(/%|NaN|Infinity/);
 });
 
+test('say that rows were counted and not read', () => {
+  expect(shown({ status: 'completed', read: 1500, unread: 500 })).toContain(
+    'copy read 1500 of the 2000 rows that were counted',
+  );
+  expect(shown({ status: 'completed', read: 2000 })).not.toContain('counted');
+});
+
 test('say what was expected where there is more', () => {
   expect(shown({ read: 2500 })).toContain('(2,500, expected 2,000)');
   expect(shown({ read: 2500 })).not.toContain('%');

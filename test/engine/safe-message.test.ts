@@ -110,7 +110,7 @@ describe('what is told', () => {
 
   test.each([
     [new SkipItem('ODD', 'it is odd'), 'SkipItem: it is odd'],
-    [new ToldError('for you'), 'ToldError: for you'],
+    [new ToldError('for you'), 'for you'],
     [new InvoiceUnpaid('it is due since Monday'), 'InvoiceUnpaid: it is due since Monday'],
     [new Error('the totals differ'), 'the totals differ'],
     [failure('UnknownJob', 'there is no such job'), 'there is no such job'],

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
-import { safeMessage } from '../../src/engine/activity/safe-message.ts';
+import { safeMessage } from '../../src/stores/safe-message.ts';
 import { IdempotentApi } from '../../src/stores/http/idempotent-api.ts';
 import { LegacyApi } from '../../src/stores/http/legacy-api.ts';
 import { postToWebhook } from '../../src/stores/http/webhook.ts';

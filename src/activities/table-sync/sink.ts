@@ -2,6 +2,7 @@ import pg from 'pg';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SyncRow } from './steps.ts';
+import { ToldError } from '../../contract/errors.ts';
 
 /** A column of the sink. */
 export interface SinkColumn {
@@ -33,7 +34,7 @@ export interface Sink {
 }
 
 /** The sink took a row without a word, and does not have it. */
-export class RowNotKept extends Error {
+export class RowNotKept extends ToldError {
   override readonly name = 'RowNotKept';
 }
 

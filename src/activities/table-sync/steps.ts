@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../../contract/sync.ts';
@@ -247,7 +248,7 @@ async function longTransaction(pool: pg.Pool, moment: Moment, before: string | n
 
 async function startOf(ledger: pg.Pool, instance: string): Promise<SyncStart> {
   const start = await readResult(ledger, { instance, step: 'begin' });
-  if (start === null) throw new Error(`${instance} has not begun: its step begin has no result`);
+  if (start === null) throw new ToldError(`${instance} has not begun: its step begin has no result`);
   return start as SyncStart;
 }
 
@@ -284,5 +285,5 @@ function later<Item>(reader: () => Promise<Reader<Item>>): Reader<Item> {
 
 const nothing: Reader<SyncRow> = {
   plan: () => Promise.resolve({ ranges: [], expected: 0 }),
-  read: () => Promise.reject(new Error('there is nothing to read')),
+  read: () => Promise.reject(new ToldError('there is nothing to read')),
 };

@@ -9,7 +9,7 @@ import { taskQueueOf } from '../../task-queues.ts';
 import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { plain } from '../format.ts';
-import { collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
+import { chosenId, collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
 import { jobNamed } from '../start.ts';
 import { lostToClocks } from './clocks.ts';
@@ -75,7 +75,7 @@ export function scheduleCreateCommand(): Command {
     )
     .option('--timezone <zone>', 'in which times and dates are meant, an IANA name', 'UTC')
     .option('-p, --param <name=value>', 'a parameter, which may hold date expressions; repeatable', collect)
-    .option('--id <id>', "the schedule's id; otherwise the job's name")
+    .option('--id <id>', "the schedule's id; otherwise the job's name", chosenId)
     .addOption(overlapOption().default('skip'))
     .option(
       '--catchup-window <span>',
@@ -178,7 +178,7 @@ function explained(error: unknown, scheduleId: string): unknown {
   return new CommandError(
     {
       what: `Temporal refuses the schedule: ${plain(error.message)}`,
-      todo: `Correct --cron or --timezone; ${keystride} schedule create --help shows examples.`,
+      todo: `Correct --cron or --timezone. See examples: ${keystride} schedule create --help`,
     },
     { cause: error, exitCode: exitCodes.usage, type: 'ScheduleInvalid' },
   );

@@ -1,4 +1,6 @@
 import pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
+import { safeMessage } from '../../stores/safe-message.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
 
 /** What every kind of demo data can be asked for. */
@@ -62,17 +64,16 @@ export async function inBatches(
   }
 }
 
-/** @throws Error unless it is a positive whole number */
+/** @throws ToldError unless it is a positive whole number */
 export function refuseImpossibleCount(count: number, of: string): void {
   if (!(Number.isSafeInteger(count) && count > 0))
-    throw new Error(`The number of ${of} must be a positive whole number, not ${count}`);
+    throw new ToldError(`The number of ${of} must be a positive whole number, not ${count}`);
 }
 
 function explain(error: unknown, place: string): Error {
-  const reason = error instanceof AggregateError ? error.errors.map(String).join('; ') : String(error);
   const advice =
     error instanceof pg.DatabaseError && error.code === undefinedTable
       ? ': its tables are missing, run `npx keystride migrate` first'
       : '';
-  return new Error(`Cannot fill ${place}${advice} (${reason})`, { cause: error });
+  return new ToldError(`Cannot fill ${place}${advice} (${safeMessage(error)})`, { cause: error });
 }

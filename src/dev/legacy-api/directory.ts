@@ -1,4 +1,5 @@
 import { open, readdir, readFile } from 'node:fs/promises';
+import { ToldError } from '../../contract/errors.ts';
 import { join, relative, sep } from 'node:path';
 import type { Sentence } from './documents.ts';
 
@@ -23,7 +24,7 @@ export async function listTicketKeys(directory: string): Promise<string[]> {
     keys.push(...batch.filter((_, index) => text[index]).map((path) => ticketKeyOf(directory, path)));
   }
   if (keys.length === 0)
-    throw new Error(`There is no text file below ${directory}: name a directory with some`);
+    throw new ToldError(`There is no text file below ${directory}: name a directory with some`);
   return keys.toSorted((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
 }
 
@@ -33,7 +34,7 @@ async function listFiles(directory: string): Promise<string[]> {
     return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot list the documents below ${directory}: ${reason}`, { cause: error });
+    throw new ToldError(`Cannot list the documents below ${directory}: ${reason}`, { cause: error });
   }
 }
 

@@ -20,6 +20,7 @@ import { failure } from '../../contract/errors.ts';
 import { instanceKey, parseParameters } from '../../contract/parameters.ts';
 import { policiesOf } from '../../contract/policies.ts';
 import type { StepPolicy } from '../../contract/policy.ts';
+import { unreadText } from '../../contract/progress.ts';
 import { redrive } from '../../contract/redrive.ts';
 import { inTransaction } from '../../stores/postgres/transaction.ts';
 import type { ByteBudget } from './byte-budget.ts';
@@ -199,8 +200,8 @@ function startsOver(found: FoundStep, policy: StepPolicy, claim: Claim): boolean
   return found.completed && found.epoch < claim.epoch;
 }
 
-function openedStep({ completed, result, expected, counters, partitions }: FoundStep): OpenedStep {
-  return { completed, result, expected, counters, partitions };
+function openedStep({ epoch: _epoch, starts: _starts, ...opened }: FoundStep): OpenedStep {
+  return opened;
 }
 
 async function runTasklet(
@@ -252,7 +253,10 @@ async function closeStep(
   const { ledger } = resources;
   if (request.result === undefined) {
     const work = chunkWork(resources, request, context);
-    return completeStep(ledger, request, work.afterStep?.bind(work));
+    const state = await completeStep(ledger, request, work.afterStep?.bind(work));
+    const told = unreadText({ step: request.step, ...state.counters, ...state });
+    if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
+    return state;
   }
   await inTransaction(ledger, async (transaction) => {
     await holdClaim(transaction, request.claim);

@@ -9,9 +9,9 @@ import { classifyPostgres } from '../../stores/postgres/errors.ts';
 import { classifyHttp } from '../../stores/http/errors.ts';
 import { classifyMongo } from '../../stores/mongo/errors.ts';
 import { SkipItem } from './chunks.ts';
-import { causesOf, framesOf, nameOf, safeMessage } from './safe-message.ts';
+import { causesOf, framesOf, nameOf, safeMessage } from '../../stores/safe-message.ts';
 
-export { framesOf, safeMessage } from './safe-message.ts';
+export { framesOf, safeMessage } from '../../stores/safe-message.ts';
 
 const classifySkip: Classifier = (error) =>
   error instanceof SkipItem ? { decision: 'skip', code: error.code } : undefined;

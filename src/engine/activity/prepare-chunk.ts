@@ -6,7 +6,7 @@ import { type Chunk, withSkips } from './chunk.ts';
 import { PartialWrite } from './chunks.ts';
 import { faultPoint } from './fault-points.ts';
 import type { Fence } from './fence.ts';
-import { safeMessage } from './safe-message.ts';
+import { safeMessage } from '../../stores/safe-message.ts';
 import type { Skip } from './ledger/skips.ts';
 import { backoff } from './process-item.ts';
 import { separateItems } from './separate-items.ts';

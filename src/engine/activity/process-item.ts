@@ -5,7 +5,7 @@ import type { RetryPolicy } from '../../contract/policy.ts';
 import { filteredOut, pending, Skipped } from './block.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { ItemContext, Processor } from './chunks.ts';
-import type { Subject } from './content.ts';
+import type { Subject } from '../../stores/content.ts';
 import { safeMessage } from './item-errors.ts';
 import type { Place } from './item-queue.ts';
 

@@ -130,8 +130,7 @@ function nextSteps(
   if (kind === 'notStarted')
     return [
       `See what ${job} takes: ${keystride} jobs`,
-      `Where a schedule is to start it, see that and correct it: ${keystride} schedule list`,
-      `When the cause is gone, start it with its parameters: ${keystride} start ${job}`,
+      `Correct the schedule that is to start it, and trigger it when the cause is gone: ${keystride} schedule list`,
     ];
   if (kind === 'holding')
     return [

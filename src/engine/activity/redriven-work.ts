@@ -3,7 +3,7 @@ import type { Claim } from '../../contract/activities.ts';
 import { bytesOf } from '../../contract/bytes.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ItemRead, ReadPage, Reader, ReadRequest } from '../../contract/reader.ts';
-import { failure } from '../../contract/errors.ts';
+import { failure, ToldError } from '../../contract/errors.ts';
 import { listReader } from '../../stores/list/list-reader.ts';
 import { type AnyChunkWork, SkipItem } from './chunks.ts';
 import { countHeld, type HeldSkip, readHeld } from './ledger/redriven-skips.ts';
@@ -67,7 +67,7 @@ export async function readWithin(
   for (let held = 0; found.length < keys.length && held < bytes;) {
     const asked = keys.slice(found.length, found.length + readAtATime);
     const read = (await reader.readKeys?.({ keys: asked, signal })) ?? [];
-    if (read.length < asked.length) throw new Error('readKeys must answer for each key');
+    if (read.length < asked.length) throw new ToldError('readKeys must answer for each key');
     found.push(...read);
     held += bytesOf(read);
   }

@@ -1,6 +1,6 @@
 import type { OpenedStep, StepRequest } from '../../contract/activities.ts';
 import type { ChunkPolicy } from '../../contract/policy.ts';
-import type { Counters } from '../../contract/progress.ts';
+import type { StepProgress } from '../../contract/progress.ts';
 import { ledgerWork } from './activities.ts';
 import { PartitionsFailed } from './failed-items.ts';
 import { GateWait } from './gate-wait.ts';
@@ -25,7 +25,7 @@ export async function runChunkStep(
   policy: ChunkPolicy,
   opened: OpenedStep,
   reporter: StepReporter,
-): Promise<Counters> {
+): Promise<Partial<StepProgress>> {
   const partitions = new StepPartitions(opened.partitions);
   const gate = new GateWait(run, request, policy.quietHours);
   for (;;) {
@@ -38,8 +38,8 @@ export async function runChunkStep(
         throw new PartitionsFailed(window.failures.join(' | '), window.failedItems, window.away);
       if (window.throttled) await gate.untilOpen(window.throttled);
     }
-    const { counters, unfinished = [] } = await ledgerWork.closeStep(request);
-    if (unfinished.length === 0) return counters;
+    const { counters, unread, unfinished = [] } = await ledgerWork.closeStep(request);
+    if (unfinished.length === 0) return { ...counters, ...(unread === undefined ? {} : { unread }) };
     // The history was reset to a moment before these were cut off from others: the ledger knows them, it did not.
     reporter.partitionsAdded(partitions.add(unfinished));
   }

@@ -4,6 +4,7 @@ import {
   type JobProgress,
   type NestedRun,
   type StepProgress,
+  unreadText,
 } from '../../contract/progress.ts';
 import { keystride, shellWord } from '../../contract/shell.ts';
 
@@ -49,9 +50,11 @@ function stepLines(step: StepProgress): string[] {
   const decided = (step.decisions ?? [])
     .slice(-decisionsShown)
     .map((decision) => `- ${inMarkdown(decisionText(decision))}`);
+  const unread = unreadText(step);
   return [
     `**${inMarkdown(step.step)}** ${step.status}${bar(done, step.expected)}`,
     `${counts}${partitions}${run}`,
+    ...(unread === undefined ? [] : ['', inMarkdown(unread)]),
     ...(decided.length > 0 ? ['', ...decided] : []),
   ];
 }

@@ -11,7 +11,6 @@ import type { Claim } from '../../contract/activities.ts';
 import { cutText, describeError, failure, failureTypeOf, type FailureType } from '../../contract/errors.ts';
 import { carriedMemo } from '../../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../contract/progress.ts';
-import { keystride } from '../../contract/shell.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
 import { awayDetails, wasAway } from './away.ts';
 import { setControls } from './controls.ts';
@@ -138,7 +137,7 @@ async function close(run: JobRun): Promise<void> {
     if (!closed?.behind) return;
     lost = failure(
       'LedgerBehind',
-      `${claim.instance}: the ledger is behind the history: ${closed.behind.join('; ')}. A start of the same instance goes on from what is there: ${keystride} start`,
+      `${claim.instance}: the ledger is behind the history: ${closed.behind.join('; ')}. Start it again with the same parameters: it goes on from what is there.`,
     );
   } catch (error) {
     if (failureTypeOf(error) !== 'LedgerBehind') throw error;

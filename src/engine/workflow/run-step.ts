@@ -39,7 +39,7 @@ export function runStep(run: JobRun, step: string): Promise<StepProgress> {
 function progressOf(
   step: string,
   { kind }: StepPolicy,
-  { expected, counters, partitions }: OpenedStep,
+  { expected, counters, partitions, unread }: OpenedStep,
 ): StepProgress {
   return {
     step,
@@ -47,6 +47,7 @@ function progressOf(
     status: 'running',
     expected,
     ...counters,
+    ...(unread === undefined ? {} : { unread }),
     partitions: { total: partitions.length, done: partitions.filter(({ done }) => done).length, failed: 0 },
     startedAt: new Date().toISOString(),
     finishedAt: null,

@@ -47,7 +47,7 @@ export async function planIdRanges(request: RangeRequest): Promise<ReadPlan> {
   const { expected, exact } = await expectedDocuments(request);
   const cutRequest = { ...request, highest, expected };
   const cuts = request.partitions < 2 ? [] : await cutIds(cutRequest, exact);
-  return { ranges: rangesBetween(cuts, highest), expected };
+  return { ranges: rangesBetween(cuts, highest), expected, counted: exact };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { type RawBuilder, sql, type SqlBool } from 'kysely';
+import { ToldError } from '../../contract/errors.ts';
 import type { HeldBackBy } from '../../contract/sync.ts';
 import { quotedTable } from './key-columns.ts';
 import { columnIn } from './sql.ts';
@@ -41,7 +42,7 @@ export async function takeMoment(pool: pg.Pool, table: string): Promise<Moment> 
       WHERE datname = current_database()`,
     [quotedTable(table)],
   );
-  if (!rows[0]) throw new Error(`the source does not tell its transactions`);
+  if (!rows[0]) throw new ToldError(`the source does not tell its transactions`);
   return rows[0];
 }
 

@@ -45,7 +45,7 @@ export async function planRanges<Database, Table extends keyof Database & string
   if (upper === null) return { ranges: [], expected: 0 };
   const bounded = inRange(request.query, columns, { lower: above, upper });
   const { rows: expected, exact } = await expectedRows(pool, bounded, signal);
-  if (partitions < 2) return { ranges: rangesBetween(above, [], upper), expected };
+  if (partitions < 2) return { ranges: rangesBetween(above, [], upper), expected, counted: exact };
   const cuts =
     exact && expected <= rankedUpTo
       ? await rankedCuts({ pool, columns, bounded, partitions, signal })
@@ -56,7 +56,7 @@ export async function planRanges<Database, Table extends keyof Database & string
           expected,
           figures: await tableFigures(pool, request.table),
         });
-  return { ranges: rangesBetween(above, cuts, upper), expected };
+  return { ranges: rangesBetween(above, cuts, upper), expected, counted: exact };
 }
 
 async function highestKey<Database, Table extends keyof Database & string, Row>({

@@ -1,4 +1,5 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
+import { ToldError } from '../../contract/errors.ts';
 import type { ReadPage, ReadPlan, Reader, ReadRequest } from '../../contract/reader.ts';
 import { arrivedSince, type Since } from './horizon.ts';
 import type { KeyColumn } from './key-columns.ts';
@@ -79,7 +80,7 @@ async function planLate<Database, Table extends keyof Database & string, Row>(
 
 function nothing<Row>(): ReadPage<Row> {
   const none = () => {
-    throw new Error('a page without items has no keys');
+    throw new ToldError('a page without items has no keys');
   };
   return { items: [], cursorAt: none, keyAt: none };
 }

@@ -18,6 +18,8 @@ const fixed: readonly RegExp[] = [
 /** Messages about what a statement names. They are told of our statements, and not of one that a function has put together. */
 const naming: readonly RegExp[] = [
   /^(relation|schema|type|role|database|sequence|extension|collation|server) "[^"\n]{1,200}" does not exist$/u,
+  /^(relation|schema|type|role|database|extension|collation) "[^"\n]{1,200}" already exists$/u,
+  /^(column|constraint|trigger|policy|rule) "[^"\n]{1,200}" (of|for) relation "[^"\n]{1,200}" already exists$/u,
   /^column "?[^"\n]{1,200}"? (of relation "[^"\n]{1,200}" )?does not exist$/u,
   /^(function|operator) [^\n'"]{1,200} does not exist$/u,
   /^permission denied for (table|schema|sequence|database|function|view|column|type|language) [^\n'"]{1,200}$/u,

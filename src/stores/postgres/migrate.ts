@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
+import { safeMessage } from '../safe-message.ts';
 import { SessionClient } from './session.ts';
 
 /** Which database a migration file is for: the service's (source) or the migration's (target, with the ledger). */
@@ -35,7 +37,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
  * are left alone, so that old and new workers can run side by side during a deployment.
  *
  * @returns the names of the files applied by this call, in order; empty when the database was up to date
- * @throws Error when an applied file has changed since, when the role lacks a right (the message names the
+ * @throws ToldError when an applied file has changed since, when the role lacks a right (the message names the
  *   database, never the credentials, and the grant that helps), or when a statement fails
  */
 export async function migrate(connectionString: string, set: MigrationSet): Promise<string[]> {
@@ -118,12 +120,12 @@ async function readHistory(client: pg.Client, set: MigrationSet): Promise<Map<st
   return new Map(rows.map((row) => [row.name, row.checksum]));
 }
 
-/** The files that the history does not have. @throws Error when one that it has was changed since */
+/** The files that the history does not have. @throws ToldError when one that it has was changed since */
 function missingOf(files: MigrationFile[], applied: Map<string, string>): MigrationFile[] {
   for (const { name, checksum } of files) {
     const recorded = applied.get(name);
     if (recorded === undefined || recorded === checksum) continue;
-    throw new Error(
+    throw new ToldError(
       `${name} was applied with another content (sha256 ${recorded.slice(0, 12)}…, the file has ` +
         `${checksum.slice(0, 12)}…): restore the file and put the change into a new one with the next number`,
     );
@@ -150,7 +152,7 @@ async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFi
 }
 
 /** Carries the file's name up to the place that knows the database's. */
-class MigrationFileError extends Error {
+class MigrationFileError extends ToldError {
   constructor(name: string, cause: unknown) {
     super(`${name}: ${messageOf(cause)}`, { cause });
   }
@@ -159,7 +161,9 @@ class MigrationFileError extends Error {
 function explain(error: unknown, place: string, database: string, user: string): Error {
   const failure = error instanceof MigrationFileError ? error.cause : error;
   const advice = adviceFor(failure, database, user);
-  return new Error(`Cannot migrate the database ${place}: ${messageOf(error)}${advice}`, { cause: error });
+  return new ToldError(`Cannot migrate the database ${place}: ${messageOf(error)}${advice}`, {
+    cause: error,
+  });
 }
 
 function adviceFor(failure: unknown, database: string, user: string): string {
@@ -179,7 +183,5 @@ function adviceFor(failure: unknown, database: string, user: string): string {
 }
 
 function messageOf(error: unknown): string {
-  // pg reports a refused connection to several addresses as an AggregateError with an empty message.
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof ToldError ? error.message : safeMessage(error);
 }

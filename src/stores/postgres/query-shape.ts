@@ -14,9 +14,10 @@ import {
   TableNode,
   ValueNode,
 } from 'kysely';
+import { ToldError } from '../../contract/errors.ts';
 
 /** A query that cannot be read page by page. */
-export class UnusableQuery extends Error {
+export class UnusableQuery extends ToldError {
   override readonly name = 'UnusableQuery';
 }
 

@@ -247,6 +247,7 @@ export const migrationTables = {
     skip_limit: defaulted(bigint),
     opened_at: defaulted(timestamp),
     closed_at: nullable(timestamp),
+    counted: nullable(boolean),
   },
   'keystride.checkpoint': {
     instance_key: text,

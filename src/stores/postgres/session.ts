@@ -1,12 +1,13 @@
 import { callbackify } from 'node:util';
 import pg from 'pg';
 import { classifyPostgres } from './errors.ts';
+import { ToldError } from '../../contract/errors.ts';
 
 // A Date that is a parameter is written in UTC: in the zone of the process, the seconds of its old offsets were lost.
 pg.defaults.parseInputDatesAsUTC = true;
 
 /** A session of which nobody could say how it writes and reads values. */
-export class UnusableSession extends Error {
+export class UnusableSession extends ToldError {
   override readonly name = 'UnusableSession';
 }
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Claim } from '../../../contract/activities.ts';
 import { failure } from '../../../contract/errors.ts';
-import { keystride, shellWord } from '../../../contract/shell.ts';
+import { shellWord } from '../../../contract/shell.ts';
 import { migration } from '../../../stores/postgres/sql.ts';
 import type { Transaction } from '../../../stores/postgres/transaction.ts';
 
@@ -141,7 +141,7 @@ export function ledgerBehind(instance: string, what: string) {
   return failure(
     'LedgerBehind',
     `${instance}: the ledger is behind the history: ${what}. The database has lost commits that it had acknowledged, as ` +
-      'after a failover to a standby without them or a restore to an earlier moment. A start of the same instance goes on ' +
-      `from what is there: ${keystride} start`,
+      'after a failover to a standby without them or a restore to an earlier moment. Start it again with the same parameters: ' +
+      'it goes on from what is there.',
   );
 }

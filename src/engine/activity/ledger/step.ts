@@ -45,19 +45,22 @@ export async function findStep(
         'status',
         'result',
         'expected',
+        'counted',
         'epoch',
         'starts',
       ]),
     );
     if (!step) return undefined;
     const partitions = await readPartitions(transaction, key);
+    const counters = totalOf(partitions);
     return {
+      ...(step.status === 'completed' ? unreadOf(step, counters) : {}),
       epoch: Number(step.epoch),
       starts: step.starts,
       completed: step.status === 'completed',
       result: step.result,
       expected: step.expected === null ? null : Number(step.expected),
-      counters: totalOf(partitions),
+      counters,
       partitions: partitions.map(({ partition, done }) => ({ partition, done })),
     };
   });
@@ -105,6 +108,7 @@ export async function recordStep(
           epoch,
           starts,
           expected: plan.expected,
+          counted: plan.counted ?? null,
           skip_limit: opening.skipLimit,
         })
         .onConflict((conflict) => conflict.doNothing())
@@ -192,16 +196,18 @@ export async function completeStep(
     const unfinished = partitions.filter(({ done }) => !done).map(({ partition }) => partition);
     if (unfinished.length > 0) return { ...state, unfinished };
     // A step that is gone has no partition that is not done, and no row that could be missing.
-    const completed = await isCompleted(transaction, key);
+    const planned = await lockStep(transaction, key);
     const skipRows = await countSkips(transaction, key);
     if (!booksBalance(state.counters) || skipRows !== state.counters.skipped) {
       throw unbalanced(key, state, partitions.length, skipRows);
     }
-    if (completed) return state;
+    // Counted against what was read, whatever the step does last.
+    const unread = unreadOf(planned, state.counters);
+    if (planned.status === 'completed') return { ...state, ...unread };
     await afterStep?.(transaction, state.counters);
     await setCompleted(transaction, key, null);
     // What the step does last may be in its books.
-    return afterStep ? stateOf(await readPartitions(transaction, key)) : state;
+    return { ...(afterStep ? stateOf(await readPartitions(transaction, key)) : state), ...unread };
   });
 }
 
@@ -235,12 +241,32 @@ export async function completeTasklet(
   );
 }
 
-async function isCompleted(transaction: Transaction, key: StepKey): Promise<boolean> {
+interface PlannedStep {
+  readonly status: string;
+  readonly expected: string | null;
+  readonly counted: boolean | null;
+}
+
+async function lockStep(transaction: Transaction, key: StepKey): Promise<PlannedStep> {
   const [step] = await transaction.run(
-    whereStep(migration.selectFrom('keystride.step'), key).select('status').forUpdate(),
+    whereStep(migration.selectFrom('keystride.step'), key)
+      .select(['status', 'expected', 'counted'])
+      .forUpdate(),
   );
   if (!step) throw stepLost(key);
-  return step.status === 'completed';
+  return step;
+}
+
+/**
+ * How many of the rows that were counted have not been read. It fails no step: others may delete or change rows between
+ * the plan and their page, and nobody can tell those from rows that were missed.
+ */
+function unreadOf(
+  { expected, counted }: Omit<PlannedStep, 'status'>,
+  { read, readSkipped }: Counters,
+): Pick<StepState, 'unread'> {
+  const unread = counted ? Number(expected ?? 0) - read - readSkipped : 0;
+  return unread > 0 ? { unread } : {};
 }
 
 function stepLost({ claim, step }: StepKey): Error {

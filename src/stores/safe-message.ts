@@ -1,9 +1,9 @@
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
-import { cutText, failureTypes, ToldError } from '../../contract/errors.ts';
-import { httpMessage } from '../../stores/http/errors.ts';
-import { mongoMessage } from '../../stores/mongo/message.ts';
-import { postgresMessage } from '../../stores/postgres/message.ts';
-import { systemMessage } from '../../stores/system-errors.ts';
+import { cutText, failureTypes, ToldError } from '../contract/errors.ts';
+import { httpMessage } from './http/errors.ts';
+import { mongoMessage } from './mongo/message.ts';
+import { postgresMessage } from './postgres/message.ts';
+import { systemMessage } from './system-errors.ts';
 import { type Subject, withoutContent } from './content.ts';
 
 /** The most of a name or a code that is shown. */
@@ -32,20 +32,23 @@ export function safeMessage(error: unknown, subject?: Subject): string {
 /** What of an error's message may be shown; undefined for nothing. */
 function toldMessage(error: unknown, subject?: Subject): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  if (!isOurs(error)) {
-    const known = postgresMessage(error) ?? mongoMessage(error) ?? httpMessage(error) ?? systemMessage(error);
-    if (known !== undefined) return known;
-  }
+  // Node gives it the code of the addresses that it has tried, and each of these says more.
   if (error instanceof AggregateError && error.errors.length > 0)
     return error.errors
       .slice(0, 5)
       .map((one: unknown) => safeMessage(one, subject))
       .join('; ');
+  if (!isOurs(error)) {
+    const known = postgresMessage(error) ?? mongoMessage(error) ?? httpMessage(error) ?? systemMessage(error);
+    if (known !== undefined) return known;
+  }
   const ours = isOurs(error);
   if (!ours && !isOfTheJob(error)) return undefined;
   const message = ours || !subject ? error.message : withoutContent(error.message, subject);
   const name = nameOf(error);
-  return name === 'Error' || error instanceof TemporalFailure ? message : `${name}: ${message}`;
+  return name === 'Error' || name === 'ToldError' || error instanceof TemporalFailure
+    ? message
+    : `${name}: ${message}`;
 }
 
 function withheldMessage(error: unknown): string {
