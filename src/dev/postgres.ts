@@ -91,6 +91,9 @@ const settings = [
   'max_connections=200',
   'shared_buffers=512MB',
   'listen_addresses=127.0.0.1',
+  // The role is called as the schema of the ledger: by "$user" in the path, a table that somebody makes without naming a
+  // schema would be put among the ledger's.
+  'search_path=public',
   'unix_socket_directories=',
   // So that the demo and the benchmark can tell when a run's last chunk committed.
   'track_commit_timestamp=on',

@@ -64,6 +64,8 @@ export class SessionClient extends pg.Client {
   }
 
   async #connect(): Promise<pg.Client> {
+    // A pool listens once it has the connection. One that is lost before then fails what was asked, and not the process.
+    this.on('error', () => undefined);
     await super.connect();
     try {
       const ofEach = await pin(this);
