@@ -280,7 +280,7 @@ const days = [
   'infinity',
   '-infinity',
 ];
-const caseless = ['a', 'B', 'c', 'D', 'ä', 'Z', 'x,y', 'z', '1', '10', '9', '', '_'];
+const caseless = ['a', 'B', 'c', 'D', 'ä', 'Z', 'x,y', 'y', '1', '10', '9', '', '_'];
 const uuids = Array.from(
   { length: 14 },
   (_, n) => `${(n * 37).toString(16).padStart(8, '0')}-0000-4000-8000-${'0'.repeat(11)}${n.toString(16)}`,
