@@ -139,12 +139,14 @@ async function perform(
     ended.abort();
     await restarting;
     await workers.haunt();
+    // Of the run alone: what its verification does is no place for a fault of the run.
+    const passes = passesOf(bench, schedule.directory, proxy);
     const unverified =
       problem === undefined && bench.verifiable ? await verifyAndRepair(bench, name, workers) : [];
     await workers.kill();
     for (const { id, point } of schedule.faults)
       if (victimOf(schedule.directory, id) !== undefined) note(point);
-    return { happened, problem, unverified, passes: passesOf(bench, schedule.directory, proxy) };
+    return { happened, problem, unverified, passes };
   } finally {
     ended.abort();
     await workers.kill();
