@@ -4,7 +4,9 @@ import { afterEach, expect, test } from 'vitest';
 import type { JobProgress } from '../../src/contract/progress.ts';
 import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
 import { createDemoPoints } from '../../src/dev/demo-data/points.ts';
+import { createPool } from '../../src/stores/postgres/pool.ts';
 import { createFailoverWorld, type FailoverWorld, type Standby } from '../support/failover.ts';
+import { addTargets, expectMigrated, openStores } from '../support/migration.ts';
 import { seededRandom } from '../support/random.ts';
 import { reportOf } from '../support/runs.ts';
 import { waitFor, type World } from '../support/stack.ts';
@@ -69,9 +71,52 @@ const cases: readonly Case[] = [
       expect(rows).toEqual([{ missing: 0, wrong: 0, totals: 1 }]);
     },
   },
+  {
+    job: 'documentMigration',
+    parameters: { inFlight: 10 },
+    rows: 120,
+    fill: async (world) => {
+      const stores = openStores(world);
+      await addTargets(stores, 120);
+      await stores.close();
+    },
+    expectAll: async (world, { databaseUrl, sourceDatabaseUrl }) => {
+      const stores = openStores({ ...world, databaseUrl, sourceDatabaseUrl });
+      try {
+        await expectMigrated(stores, { documents: 120 });
+      } finally {
+        await stores.close();
+      }
+    },
+  },
+  {
+    job: 'tableSync',
+    parameters: { run: 1, source: 'shop.item' },
+    rows: 60_000,
+    fill: async ({ sourceDatabaseUrl }, primary) => {
+      const source = createPool(sourceDatabaseUrl, 'a test', 1);
+      for (const pool of [source, primary])
+        await pool.query('CREATE SCHEMA shop; CREATE TABLE shop.item (id bigint PRIMARY KEY, name text)');
+      await source.query(
+        `INSERT INTO shop.item SELECT n, 'item ' || n FROM generate_series(1, 60000) AS n; ANALYZE shop.item`,
+      );
+      await source.end();
+    },
+    expectAll: async (_, { pool, sourceDatabaseUrl }) => {
+      const source = createPool(sourceDatabaseUrl, 'a test', 1);
+      const hashOf = async (of: pg.Pool) =>
+        (
+          await of.query(
+            `SELECT count(*)::int AS rows, md5(string_agg(each::text, ',' ORDER BY id)) AS hash FROM shop.item AS each`,
+          )
+        ).rows;
+      expect(await hashOf(pool)).toEqual(await hashOf(source));
+      await source.end();
+    },
+  },
 ];
 
-/** Fractions of the rows that have committed when the standby stops getting more, and when the primary dies. */
+/** Fractions of the rows that have committed when the standby stops getting more (before the claim: below 0), and when the primary dies. */
 interface Moments {
   readonly cutAt: number;
   readonly dieAt: number;
@@ -105,6 +150,7 @@ async function failOverDuring({ job, parameters, rows, fill, expectAll }: Case, 
   const { world, primary, cutReplication, failOver } = failover;
   await fill(world, primary);
   await failover.caughtUp();
+  if (cutAt < 0) cutReplication();
   const handle = await world.start(job, parameters, job);
   const until = (share: number) =>
     waitFor(
@@ -135,6 +181,41 @@ test.for(cases)(
     const cutAt = between(0, 0.9);
     console.log(`cut at ${cutAt.toFixed(2)} of the rows, seed ${seed}`);
     await failOverDuring(one, { cutAt, dieAt: between(cutAt, 1) });
+  },
+);
+
+test.for(cases.filter(({ job }) => ['purchaseConfirmation', 'documentMigration'].includes(job)))(
+  '$job: the database is restored to before the claim while it runs',
+  { timeout },
+  async (one) => {
+    await failOverDuring(one, { cutAt: -1, dieAt: 0.5 });
+  },
+);
+
+test(
+  'the end of the last step was on the primary alone, and its worker had not heard of it',
+  { timeout },
+  async () => {
+    const [{ job, parameters, fill, expectAll, rows }] = cases as readonly [Case];
+    failover = await createFailoverWorld();
+    const { world, worker, primary, cutReplication, failOver } = failover;
+    await fill(world, primary);
+    await failover.caughtUp();
+    const handle = await world.start(job, parameters, job);
+    await waitFor(async () => (await committed(primary)) > rows / 4, { everyMs: 5 });
+    cutReplication();
+    await waitFor(
+      async () =>
+        (await primary.query(`SELECT FROM keystride.step WHERE status = 'completed'`)).rowCount === 1,
+      { everyMs: 2 },
+    );
+    await worker.kill('SIGSTOP');
+    const standby = await failOver();
+    expect(await committed(standby.pool)).toBeLessThan(rows);
+    await worker.kill('SIGCONT');
+    expect(await endOf(handle)).toBe('completed');
+    expect(await instanceStatus(standby)).toBe('completed');
+    await expectAll(world, standby);
   },
 );
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import type pg from 'pg';
@@ -109,8 +110,12 @@ async function assemble(
   ends: (() => unknown)[],
   dispose: () => Promise<void>,
 ): Promise<FailoverWorld> {
-  const world = await createWorld({ ...options, ownServers: true });
-  ends.push(() => world.dispose());
+  const own = await createWorld({ ...options, ownServers: true });
+  ends.push(() => own.dispose());
+  // FerretDB of a world lives in its PostgreSQL, and would die with the primary: another one stands in.
+  const elsewhere = new URL(inject('sharedStack').mongodbUrl);
+  elsewhere.pathname = `/keystride_test_failover_${randomBytes(5).toString('hex')}`;
+  const world: World = { ...own, mongodbUrl: elsewhere.href };
   const guard = new Guard();
   ends.push(() => guard.close());
   const owner: ProcessOwner = {
@@ -126,6 +131,7 @@ async function assemble(
   ends.push(() => replica.stop());
   const worker = await world.startWorker({
     environment: {
+      MONGODB_URL: world.mongodbUrl,
       DATABASE_URL: toDatabase.urlOf(world.databaseUrl),
       SOURCE_DATABASE_URL: toDatabase.urlOf(world.sourceDatabaseUrl),
     },
