@@ -122,7 +122,19 @@ test.each([
   for (const more of [[], ['-o', 'json']])
     expect(await printed(['skips', workflowId, 'list', ...more], 0)).toMatch(reason);
   await expectNothing(workflowId);
-  const planned = ['plan', 'tableSync', '-p', 'source=shop.k', '-p', 'run=3', '--rows', '0'];
+  // In one range: a plan tries the rows of the first alone.
+  const planned = [
+    'plan',
+    'tableSync',
+    '-p',
+    'source=shop.k',
+    '-p',
+    'run=3',
+    '-p',
+    'partitions=1',
+    '--rows',
+    '0',
+  ];
   for (const more of [[], ['-o', 'json']]) expect(await printed([...planned, ...more], 1)).toMatch(reason);
 });
 
