@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import pg from 'pg';
-import { configOf, type DemoConfig } from '../src/cli/demo/stack.ts';
-import { withSession } from '../src/cli/connection.ts';
-import type { JobProgress } from '../src/contract/progress.ts';
-import { progressText } from '../src/dev/progress.ts';
-import { startStack, type Stack } from '../src/dev/stack.ts';
-import { withoutTemporalSettings } from '../src/dev/temporal.ts';
-import { writeWorkflowBundle } from '../src/workflow-bundle.ts';
+import { configOf, type DemoConfig } from '../src/commands/demo/stack.ts';
+import { withSession } from '../packages/keystride/src/cli/connection.ts';
+import type { JobProgress } from '../packages/keystride/src/contract/progress.ts';
+import { progressText } from '../packages/keystride/src/dev/progress.ts';
+import { startStack, type Stack } from '../packages/keystride/src/dev/stack.ts';
+import { withoutTemporalSettings } from '../packages/keystride/src/dev/temporal.ts';
+import { writeWorkflowBundle } from '../packages/keystride/src/host/workflow-bundle.ts';
 import { startTestWorker, type TestWorker } from '../test/support/worker-process.ts';
 
 /** What measurements work with: one stack, one worker with the jobs of the product and of the measurements. */

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { packageRoot } from '../src/dev/own-files.ts';
+import { packageRoot } from '../packages/keystride/src/dev/own-files.ts';
 import { cpuTable, growthTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
 import type { Results } from './suite.ts';
 

@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander';
-import { outputOption, wholeNumber, type OutputOptions } from '../src/cli/options.ts';
+import { outputOption, wholeNumber, type OutputOptions } from '../packages/keystride/src/cli/options.ts';
 import { withBench } from './bench.ts';
 import { writeDocument } from './document.ts';
 import { keys, type Key } from './keys.ts';

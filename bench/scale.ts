@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { prepareData } from '../src/cli/demo/data.ts';
-import { Stub } from '../src/cli/demo/stub.ts';
-import { table } from '../src/cli/format.ts';
-import { outputOption, wholeNumber, type OutputOptions } from '../src/cli/options.ts';
+import { prepareData } from '../src/commands/demo/data.ts';
+import { Stub } from '../src/commands/demo/stub.ts';
+import { table } from '../packages/keystride/src/cli/format.ts';
+import { outputOption, wholeNumber, type OutputOptions } from '../packages/keystride/src/cli/options.ts';
 import { historiesOf, pagesOf } from '../test/support/history.ts';
 import { startTestWorker, type TestWorker } from '../test/support/worker-process.ts';
 import { type Bench, emptyLedger, runJob, withBench } from './bench.ts';

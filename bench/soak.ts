@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
-import { outputOption, wholeNumber, type OutputOptions } from '../src/cli/options.ts';
-import { messages } from '../src/contract/messages.ts';
-import { createDemoMedication } from '../src/dev/demo-data/medication.ts';
-import { createDemoOrders } from '../src/dev/demo-data/orders.ts';
+import { outputOption, wholeNumber, type OutputOptions } from '../packages/keystride/src/cli/options.ts';
+import { messages } from '../packages/keystride/src/contract/messages.ts';
+import { createDemoMedication } from '../src/demo-data/medication.ts';
+import { createDemoOrders } from '../src/demo-data/orders.ts';
 import { type Bench, runJob, withBench } from './bench.ts';
 import { fitOf, type Sample, Samples } from './memory.ts';
 

@@ -1,4 +1,4 @@
 import { createJobs } from './activities/index.ts';
-import { runWorker } from './run-worker.ts';
+import { runWorker } from '../packages/keystride/src/host/run-worker.ts';
 
 await runWorker(createJobs);

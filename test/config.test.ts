@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ConfigError, cacheOf, homeOf, loadConfig } from '../src/config.ts';
-import { withoutCredentials } from '../src/environment.ts';
-import { identityOf } from '../src/dev/processes.ts';
-import { writeState } from '../src/dev/state.ts';
+import { ConfigError, cacheOf, homeOf, loadConfig } from '../packages/keystride/src/settings/config.ts';
+import { withoutCredentials } from '../packages/keystride/src/settings/environment.ts';
+import { identityOf } from '../packages/keystride/src/dev/processes.ts';
+import { writeState } from '../packages/keystride/src/dev/state.ts';
 
 let home: string;
 let empty: NodeJS.ProcessEnv;

@@ -1,7 +1,7 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { createLogger, temporalLogger } from '../src/logging.ts';
+import { createLogger, temporalLogger } from '../packages/keystride/src/host/logging.ts';
 
 function logged(meta: Record<string, unknown>): Record<string, unknown> {
   let line = '';

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { migrate } from '../src/stores/postgres/migrate.ts';
+import { migrate } from '../packages/keystride/src/stores/postgres/migrate.ts';
 import { testDatabase } from './support/database.ts';
 import { TransactionPooler } from './support/transaction-pooler.ts';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundleWorkflows, writeWorkflowBundle } from '../src/workflow-bundle.ts';
+import { bundleWorkflows, writeWorkflowBundle } from '../packages/keystride/src/host/workflow-bundle.ts';
 
 let directory: string;
 let code: string;

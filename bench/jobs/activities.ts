@@ -1,6 +1,6 @@
-import { chunks } from '../../src/engine/activity/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../src/engine/activity/registry.ts';
-import { listReader } from '../../src/stores/list/list-reader.ts';
+import { chunks } from '../../packages/keystride/src/job/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../packages/keystride/src/job/registry.ts';
+import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { noop } from './contract.ts';
 import { createCpuBound } from './cpu-bound.ts';
 

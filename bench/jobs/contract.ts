@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from '../../src/contract/job.ts';
-import { chunkStep } from '../../src/contract/policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
 
 /** Numbers from memory, written nowhere: what is left is the engine. */
 export const noop = defineJob({

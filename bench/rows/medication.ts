@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { medicationHistorySteps } from '../../src/activities/medication-history.ts';
-import { createDemoMedication } from '../../src/dev/demo-data/medication.ts';
+import { createDemoMedication } from '../../src/demo-data/medication.ts';
 import { runJob, type Bench } from '../bench.ts';
 import type { Contest } from '../contest.ts';
 import { noRun, withoutEngine } from './without-engine.ts';

@@ -1,9 +1,9 @@
-import { withFailures } from '../../src/cli/demo/behaviour.ts';
-import { withSession } from '../../src/cli/connection.ts';
-import { prepareData, readOutcome } from '../../src/cli/demo/data.ts';
-import { runMigration, type MigrationResult } from '../../src/cli/demo/migration.ts';
-import type { DemoParts } from '../../src/cli/demo/stack.ts';
-import { Stub, type StubBehaviour } from '../../src/cli/demo/stub.ts';
+import { withFailures } from '../../src/commands/demo/behaviour.ts';
+import { withSession } from '../../packages/keystride/src/cli/connection.ts';
+import { prepareData, readOutcome } from '../../src/commands/demo/data.ts';
+import { runMigration, type MigrationResult } from '../../src/commands/demo/migration.ts';
+import type { DemoParts } from '../../src/commands/demo/stack.ts';
+import { Stub, type StubBehaviour } from '../../src/commands/demo/stub.ts';
 import { emptyLedger, runJob, type Bench } from '../bench.ts';
 import { observed } from '../contest.ts';
 import { costOf, figuresOf, type Figures, type Observation } from '../figures.ts';

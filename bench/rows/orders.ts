@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { purchaseConfirmationSteps } from '../../src/activities/purchase-confirmation.ts';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
 import { runJob, type Bench } from '../bench.ts';
 import type { Contest } from '../contest.ts';
 import { noRun, withoutEngine } from './without-engine.ts';

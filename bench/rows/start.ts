@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { packageRoot } from '../../src/dev/own-files.ts';
+import { packageRoot } from '../../packages/keystride/src/dev/own-files.ts';
 import { startTestWorker, type TestWorker } from '../../test/support/worker-process.ts';
 import { emptyLedger, type Bench } from '../bench.ts';
 import { figuresOf, rounded, type Figures, type Observation } from '../figures.ts';

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
+import { createDemoDocuments } from '../../src/demo-data/documents.ts';
 import { runJob, type Bench } from '../bench.ts';
 import type { Contest } from '../contest.ts';
 

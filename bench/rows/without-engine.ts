@@ -1,9 +1,9 @@
 import { DefaultLogger } from '@temporalio/worker';
 import type pg from 'pg';
-import type { KeyRange } from '../../src/contract/cursor.ts';
-import type { AnyChunkWork, AnySetWork, StepContext } from '../../src/engine/activity/chunks.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { chunkBounds, inTransaction } from '../../src/stores/postgres/transaction.ts';
+import type { KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
+import type { AnyChunkWork, AnySetWork, StepContext } from '../../packages/keystride/src/job/chunks.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { chunkBounds, inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { Bench } from '../bench.ts';
 
 const partitions = 4;

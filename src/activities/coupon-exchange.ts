@@ -1,15 +1,15 @@
 import { sql } from 'kysely';
 import type { couponExchange } from '../contract/coupon-exchange.ts';
-import { failure, ToldError } from '../contract/errors.ts';
-import type { ParametersOf } from '../contract/job.ts';
-import { chunks, SkipItem } from '../engine/activity/chunks.ts';
-import type { StepsOf } from '../engine/activity/registry.ts';
-import { HttpStatusError } from '../stores/http/errors.ts';
-import { classifyInProgress } from '../stores/http/idempotent-api.ts';
-import { keysetReader } from '../stores/postgres/keyset-reader.ts';
-import { addToOutbox, markAsSent, outboxReader, type OutboxMessage } from '../stores/postgres/outbox.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import type { Transaction } from '../stores/postgres/transaction.ts';
+import { failure, ToldError } from '../../packages/keystride/src/contract/errors.ts';
+import type { ParametersOf } from '../../packages/keystride/src/contract/job.ts';
+import { chunks, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
+import { HttpStatusError } from '../../packages/keystride/src/stores/http/errors.ts';
+import { classifyInProgress } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { addToOutbox, markAsSent, outboxReader, type OutboxMessage } from '../../packages/keystride/src/stores/postgres/outbox.ts';
+import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import type { Transaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { Resources } from './resources.ts';
 
 type Parameters = ParametersOf<typeof couponExchange>;

@@ -1,7 +1,7 @@
 import type { evenNumbers } from '../contract/even-numbers.ts';
-import { chunks } from '../engine/activity/chunks.ts';
-import type { StepsOf } from '../engine/activity/registry.ts';
-import { listReader } from '../stores/list/list-reader.ts';
+import { chunks } from '../../packages/keystride/src/job/chunks.ts';
+import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
+import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 
 export const evenNumbersSteps = (): StepsOf<typeof evenNumbers> => ({
   print: ({ parameters: { from, to }, log }) =>

@@ -1,13 +1,13 @@
 import type pg from 'pg';
 import { type Expression, sql } from 'kysely';
 import type { medicationHistory } from '../contract/medication-history.ts';
-import { chunks, sets } from '../engine/activity/chunks.ts';
-import type { StepsOf } from '../engine/activity/registry.ts';
-import { hashComparison } from '../stores/postgres/hash-comparison.ts';
-import { keysetRanges } from '../stores/postgres/keyset-ranges.ts';
-import { keysetReader } from '../stores/postgres/keyset-reader.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import type { Transaction } from '../stores/postgres/transaction.ts';
+import { chunks, sets } from '../../packages/keystride/src/job/chunks.ts';
+import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
+import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
+import { keysetRanges } from '../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import type { Transaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { Resources } from './resources.ts';
 
 const marks = ['morning_taking', 'lunch_taking', 'dinner_taking', 'sleep_taking'] as const;

@@ -1,8 +1,8 @@
 import type { purchaseConfirmation } from '../contract/purchase-confirmation.ts';
-import { chunks, SkipItem } from '../engine/activity/chunks.ts';
-import type { StepsOf } from '../engine/activity/registry.ts';
-import { keysetReader } from '../stores/postgres/keyset-reader.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { chunks, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import type { Resources } from './resources.ts';
 
 /**

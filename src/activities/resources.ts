@@ -1,7 +1,7 @@
 import type { Db } from 'mongodb';
 import type pg from 'pg';
-import type { IdempotentApi } from '../stores/http/idempotent-api.ts';
-import type { LegacyApi } from '../stores/http/legacy-api.ts';
+import type { IdempotentApi } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
+import type { LegacyApi } from '../stores/legacy-api.ts';
 
 /** What the jobs work with. */
 export interface Resources {

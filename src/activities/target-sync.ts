@@ -1,13 +1,13 @@
 import { sql } from 'kysely';
-import type { SyncMode } from '../contract/sync.ts';
+import type { SyncMode } from '../../packages/keystride/src/contract/sync.ts';
 import type { targetSync } from '../contract/target-sync.ts';
-import type { StepsOf } from '../engine/activity/registry.ts';
-import { hashComparison, type TableComparison } from '../stores/postgres/hash-comparison.ts';
-import { migration, service } from '../stores/postgres/sql.ts';
+import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
+import { hashComparison, type TableComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
+import { migration, service } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import type { Resources } from './resources.ts';
-import { comparable } from './table-sync/compare.ts';
-import { upsertSink } from './table-sync/sink.ts';
-import { syncSource, syncSteps } from './table-sync/steps.ts';
+import { comparable } from '../../packages/keystride/src/table-sync/compare.ts';
+import { upsertSink } from '../../packages/keystride/src/table-sync/sink.ts';
+import { syncSource, syncSteps } from '../../packages/keystride/src/table-sync/steps.ts';
 
 /** A target is a legacy document without a preprocess document. Times travel as text, so microseconds survive. */
 const targets = service

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from './job.ts';
-import { chunkStep, taskletStep } from './policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep, taskletStep } from '../../packages/keystride/src/contract/policy.ts';
 
 const amounts = z.object({
   amountType: z.enum(['FIX', 'RATE']).describe('FIX: won off the price; RATE: percent of it'),

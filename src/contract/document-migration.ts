@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from './job.ts';
-import { chunkStep, verificationStep } from './policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep, verificationStep } from '../../packages/keystride/src/contract/policy.ts';
 
 /** Moves the documents of `migration_target` from the legacy API to MongoDB and PostgreSQL, then compares. */
 export const documentMigration = defineJob({

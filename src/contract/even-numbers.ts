@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from './job.ts';
-import { chunkStep } from './policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
 
 /** The first job to read: counts, keeps the even numbers, writes them to the log. */
 export const evenNumbers = defineJob({

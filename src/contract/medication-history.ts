@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from './job.ts';
-import { chunkStep, verificationStep } from './policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep, verificationStep } from '../../packages/keystride/src/contract/policy.ts';
 
 /** Writes down, day by day, which medication was planned and which was taken. */
 export const medicationHistory = defineJob({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from './job.ts';
-import { chunkStep, taskletStep } from './policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep, taskletStep } from '../../packages/keystride/src/contract/policy.ts';
 
 const events = chunkStep({ chunkSize: 5000, partitions: 2 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from './job.ts';
-import { chunkStep } from './policy.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
+import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
 
 /** Confirms the purchases that their customers have not confirmed themselves. */
 export const purchaseConfirmation = defineJob({

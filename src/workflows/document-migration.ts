@@ -1,7 +1,7 @@
 import type { documentMigration as contract } from '../contract/document-migration.ts';
-import type { InputOf } from '../contract/job.ts';
-import type { JobProgress } from '../contract/progress.ts';
-import { runJob } from '../engine/workflow/run-job.ts';
+import type { InputOf } from '../../packages/keystride/src/contract/job.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { runJob } from '../../packages/keystride/src/workflow/run-job.ts';
 
 /** Fetches and stores every document that is not migrated, then compares what was stored. */
 export async function documentMigration(parameters: InputOf<typeof contract>): Promise<JobProgress> {

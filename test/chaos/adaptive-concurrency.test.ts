@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Decision } from '../../src/contract/progress.ts';
+import type { Decision } from '../../packages/keystride/src/contract/progress.ts';
 import {
   addTargets,
   configureLegacyApi,

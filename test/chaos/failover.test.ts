@@ -1,10 +1,10 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import type pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
-import type { JobProgress } from '../../src/contract/progress.ts';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
-import { createDemoPoints } from '../../src/dev/demo-data/points.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
+import { createDemoPoints } from '../../src/demo-data/points.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { createFailoverWorld, type FailoverWorld, type Standby } from '../support/failover.ts';
 import { addTargets, expectMigrated, openStores } from '../support/migration.ts';
 import { seededRandom } from '../support/random.ts';

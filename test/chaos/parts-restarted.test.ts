@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
 import {
   addTargets,
   configureLegacyApi,

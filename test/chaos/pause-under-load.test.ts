@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
 import { type HistoryEvent, historiesOf, msOf } from '../support/history.ts';
 import {
   addTargets,

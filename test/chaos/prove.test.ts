@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { documentMigration } from '../../src/contract/document-migration.ts';
-import type { JobDefinition } from '../../src/contract/job.ts';
+import type { JobDefinition } from '../../packages/keystride/src/contract/job.ts';
 import { targetSync } from '../../src/contract/target-sync.ts';
-import { progressText } from '../../src/dev/progress.ts';
-import { hasFailed, type KeptRun, prove, type ProveReport } from '../../src/prove/prove.ts';
+import { progressText } from '../../packages/keystride/src/dev/progress.ts';
+import { hasFailed, type KeptRun, prove, type ProveReport } from '../../packages/keystride/src/prove/prove.ts';
 import keptFailures from './seeds/prove.json' with { type: 'json' };
 
 /** A run that has failed once, with the faults that it had then, and why: it is done again for ever. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import type { LimitChange } from '../../src/stores/http/adaptive-limit.ts';
-import { CallLimiter } from '../../src/stores/http/call-limiter.ts';
+import type { LimitChange } from '../../packages/keystride/src/stores/http/adaptive-limit.ts';
+import { CallLimiter } from '../../packages/keystride/src/stores/http/call-limiter.ts';
 import { type RunningStub, startStub } from '../legacy-api/support.ts';
 
 /** What the API can take at a time, and does not say: what is above that waits in its queue. */

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { VerificationReport } from '../../src/contract/verification.ts';
-import { hashComparison } from '../../src/stores/postgres/hash-comparison.ts';
-import { namedTables } from '../../src/stores/postgres/sql.ts';
+import type { VerificationReport } from '../../packages/keystride/src/contract/verification.ts';
+import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
+import { namedTables } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, startVerification } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { count, duration, plain, rate, table } from '../../src/cli/format.ts';
-import { shellWord } from '../../src/contract/shell.ts';
+import { count, duration, plain, rate, table } from '../../packages/keystride/src/cli/format.ts';
+import { shellWord } from '../../packages/keystride/src/contract/shell.ts';
 
 test('durations as people say them', () => {
   const said = [400, 9_960, 59_600, 200_000, 3_600_000, 7_500_000, 273_600_000].map(duration);

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { calledAs } from '../../src/cli/called-as.ts';
-import { plain } from '../../src/cli/format.ts';
-import { harmless, jsonText } from '../../src/cli/output.ts';
-import { codeSpan, inMarkdown } from '../../src/contract/inert.ts';
-import { parameterToText, parametersFromText } from '../../src/contract/parameters.ts';
-import { shellWord } from '../../src/contract/shell.ts';
-import { tableSync } from '../../src/contract/table-sync.ts';
+import { calledAs } from '../../packages/keystride/src/cli/called-as.ts';
+import { plain } from '../../packages/keystride/src/cli/format.ts';
+import { harmless, jsonText } from '../../packages/keystride/src/cli/output.ts';
+import { codeSpan, inMarkdown } from '../../packages/keystride/src/contract/inert.ts';
+import { parameterToText, parametersFromText } from '../../packages/keystride/src/contract/parameters.ts';
+import { shellWord } from '../../packages/keystride/src/contract/shell.ts';
+import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 
 /** What a terminal obeys, but for the end of a line. */
 const obeyed = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u;

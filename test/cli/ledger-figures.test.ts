@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 import { keystride } from './support.ts';
 

@@ -3,8 +3,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { writeJob } from '../../src/cli/new-job.ts';
-import { packageRoot } from '../../src/dev/own-files.ts';
+import { writeJob } from '../../packages/keystride/src/cli/new-job.ts';
+import { packageRoot } from '../../packages/keystride/src/dev/own-files.ts';
 
 let checkout: string;
 

@@ -1,11 +1,11 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoCoupons } from '../../src/dev/demo-data/coupons.ts';
-import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
-import { createDemoPoints } from '../../src/dev/demo-data/points.ts';
-import { keyProblems } from '../../src/stores/postgres/key-columns.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { createDemoCoupons } from '../../src/demo-data/coupons.ts';
+import { createDemoDocuments } from '../../src/demo-data/documents.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
+import { createDemoPoints } from '../../src/demo-data/points.ts';
+import { keyProblems } from '../../packages/keystride/src/stores/postgres/key-columns.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { createWorld, type World } from '../support/stack.ts';
 import { keystride } from './support.ts';
 

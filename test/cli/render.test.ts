@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { withHeartbeats, type LiveProgress } from '../../src/cli/heartbeats.ts';
-import { Observed, renderLines, renderLogLine } from '../../src/cli/render.ts';
-import { noCounters, type JobProgress, type StepProgress } from '../../src/contract/progress.ts';
+import { withHeartbeats, type LiveProgress } from '../../packages/keystride/src/cli/heartbeats.ts';
+import { Observed, renderLines, renderLogLine } from '../../packages/keystride/src/cli/render.ts';
+import { noCounters, type JobProgress, type StepProgress } from '../../packages/keystride/src/contract/progress.ts';
 
 function stepAt(change: Partial<StepProgress>): StepProgress {
   return {

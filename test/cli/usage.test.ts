@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { freePort } from '../../src/dev/ports.ts';
+import { freePort } from '../../packages/keystride/src/dev/ports.ts';
 import { keystride } from './support.ts';
 
 const commands = [

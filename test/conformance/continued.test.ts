@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { messages } from '../../src/contract/messages.ts';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import { messages } from '../../packages/keystride/src/contract/messages.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { control } from '../support/runs.ts';
 import { waitFor } from '../support/stack.ts';
 import { startTemporalServer, type TemporalServer } from '../support/temporal-server.ts';

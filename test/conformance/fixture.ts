@@ -2,8 +2,8 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
-import type { JobProgress } from '../../src/contract/progress.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import type { ScriptInput } from '../support/jobs/fixture-contract.ts';
 import { createWorld, testJobsWorker, waitFor, type World } from '../support/stack.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { control, until } from '../support/runs.ts';
 import { waitFor } from '../support/stack.ts';
 import { each, endingOf, fails, Fixture, upTo } from './fixture.ts';

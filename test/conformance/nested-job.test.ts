@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { control, stepOf, until } from '../support/runs.ts';
 import { waitFor } from '../support/stack.ts';
 import { each, endingOf, fails, Fixture, instanceOf, type Told, upTo } from './fixture.ts';

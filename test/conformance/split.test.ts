@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { messages } from '../../src/contract/messages.ts';
+import { messages } from '../../packages/keystride/src/contract/messages.ts';
 import { waitFor } from '../support/stack.ts';
 import { endingOf, Fixture, instanceOf, type Told, upTo } from './fixture.ts';
 

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoCoupons } from '../../src/dev/demo-data/coupons.ts';
+import { createDemoCoupons } from '../../src/demo-data/coupons.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
+import { createDemoDocuments } from '../../src/demo-data/documents.ts';
 import { testDatabase } from '../support/database.ts';
 
 let database: Awaited<ReturnType<typeof testDatabase>>;

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoMedication } from '../../src/dev/demo-data/medication.ts';
+import { createDemoMedication } from '../../src/demo-data/medication.ts';
 import { testDatabase } from '../support/database.ts';
 
 let database: Awaited<ReturnType<typeof testDatabase>>;

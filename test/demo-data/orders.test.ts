@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
 import { testDatabase } from '../support/database.ts';
 
 let database: Awaited<ReturnType<typeof testDatabase>>;

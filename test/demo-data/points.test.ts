@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoPoints } from '../../src/dev/demo-data/points.ts';
+import { createDemoPoints } from '../../src/demo-data/points.ts';
 import { testDatabase } from '../support/database.ts';
 
 let database: Awaited<ReturnType<typeof testDatabase>>;

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { forgetOthers } from '../../src/dev/workflow-bundle.ts';
+import { forgetOthers } from '../../packages/keystride/src/dev/workflow-bundle.ts';
 
 test('only bundles that nobody has used for days are removed, however many there are', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'keystride-bundle-cache-'));

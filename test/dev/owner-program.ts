@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { Ownership } from '../../src/dev/ownership.ts';
-import { identityOf } from '../../src/dev/processes.ts';
+import { Ownership } from '../../packages/keystride/src/dev/ownership.ts';
+import { identityOf } from '../../packages/keystride/src/dev/processes.ts';
 
 /** Run as a program: owns a process that would live for a minute, and says which. */
 const ownership = await Ownership.take(

@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Ownership } from '../../src/dev/ownership.ts';
-import { identityOf, isAlive, waitUntilGone, type ProcessIdentity } from '../../src/dev/processes.ts';
-import { readState, stateFile, writeState } from '../../src/dev/state.ts';
+import { Ownership } from '../../packages/keystride/src/dev/ownership.ts';
+import { identityOf, isAlive, waitUntilGone, type ProcessIdentity } from '../../packages/keystride/src/dev/processes.ts';
+import { readState, stateFile, writeState } from '../../packages/keystride/src/dev/state.ts';
 
 let home: string;
 const children: ChildProcess[] = [];

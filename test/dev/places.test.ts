@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { obstacleFor, reachableDirectory } from '../../src/dev/places.ts';
+import { obstacleFor, reachableDirectory } from '../../packages/keystride/src/dev/places.ts';
 
 const stranger = { name: 'stranger', uid: 54_321, gid: 54_321 };
 

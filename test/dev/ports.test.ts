@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { freePort } from '../../src/dev/ports.ts';
+import { freePort } from '../../packages/keystride/src/dev/ports.ts';
 
 test('the preferred port is taken when it is free, and another when it is not', async () => {
   const holder = createServer().listen(0, '127.0.0.1');

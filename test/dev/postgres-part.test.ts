@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startStack, type Stack } from '../../src/dev/stack.ts';
+import { startStack, type Stack } from '../../packages/keystride/src/dev/stack.ts';
 
 let root: string;
 let stack: Stack<'postgres'>;

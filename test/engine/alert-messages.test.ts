@@ -2,9 +2,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { DeadLetter, JobAlert } from '../../src/contract/alerts.ts';
-import { alertBody } from '../../src/engine/activity/alert-body.ts';
-import { postToWebhook, WebhookRefused } from '../../src/stores/http/webhook.ts';
+import type { DeadLetter, JobAlert } from '../../packages/keystride/src/contract/alerts.ts';
+import { alertBody } from '../../packages/keystride/src/operations/alert-body.ts';
+import { postToWebhook, WebhookRefused } from '../../packages/keystride/src/stores/http/webhook.ts';
 
 const place = { workflowId: 'w', runId: 'r', uiUrl: null, at: '2025-10-01T00:00:00.000Z' };
 

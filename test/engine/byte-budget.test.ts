@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ByteBudget, type Reservation } from '../../src/engine/activity/byte-budget.ts';
+import { ByteBudget, type Reservation } from '../../packages/keystride/src/page/byte-budget.ts';
 
 interface Asked {
   readonly bytes: number;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ChunkSize } from '../../src/engine/activity/chunk-size.ts';
-import { Decisions } from '../../src/engine/activity/decisions.ts';
+import { ChunkSize } from '../../packages/keystride/src/page/chunk-size.ts';
+import { Decisions } from '../../packages/keystride/src/page/decisions.ts';
 
 /** Commits chunks, each of which takes as long as the cost says. @returns the sizes, and the decisions */
 function committed(

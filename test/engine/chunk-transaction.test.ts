@@ -1,28 +1,28 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Claim } from '../../src/contract/activities.ts';
-import { noCounters } from '../../src/contract/progress.ts';
-import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
-import { ChunkSize } from '../../src/engine/activity/chunk-size.ts';
-import { chunks, PartialWrite, SkipItem } from '../../src/engine/activity/chunks.ts';
-import { type ChunkCommitter, commitChunk } from '../../src/engine/activity/commit-chunk.ts';
-import { type Committer, commitOnce, makeDurable } from '../../src/engine/activity/commit-once.ts';
-import { Decisions } from '../../src/engine/activity/decisions.ts';
-import { Fence } from '../../src/engine/activity/fence.ts';
-import { classifyWith } from '../../src/engine/activity/item-errors.ts';
+import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
+import { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
+import { ChunkSize } from '../../packages/keystride/src/page/chunk-size.ts';
+import { chunks, PartialWrite, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import { type ChunkCommitter, commitChunk } from '../../packages/keystride/src/page/commit-chunk.ts';
+import { type Committer, commitOnce, makeDurable } from '../../packages/keystride/src/page/commit-once.ts';
+import { Decisions } from '../../packages/keystride/src/page/decisions.ts';
+import { Fence } from '../../packages/keystride/src/page/fence.ts';
+import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
 import {
   advanceCheckpoint,
   type PartitionKey,
   takeCheckpoint,
-} from '../../src/engine/activity/ledger/checkpoint.ts';
-import { claimInstance, closeInstance } from '../../src/engine/activity/ledger/claim.ts';
-import { readStepState, recordStep } from '../../src/engine/activity/ledger/step.ts';
-import { Pipeline } from '../../src/engine/activity/pipeline.ts';
-import { prepareChunk } from '../../src/engine/activity/prepare-chunk.ts';
-import { type ConnectionFaultKind, DatabaseProxy } from '../../src/prove/database-proxy.ts';
-import { listReader } from '../../src/stores/list/list-reader.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+} from '../../packages/keystride/src/ledger/checkpoint.ts';
+import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { readStepState, recordStep } from '../../packages/keystride/src/ledger/step.ts';
+import { Pipeline } from '../../packages/keystride/src/page/pipeline.ts';
+import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
+import { type ConnectionFaultKind, DatabaseProxy } from '../../packages/keystride/src/prove/database-proxy.ts';
+import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { JobProgress, StepProgress } from '../../src/contract/progress.ts';
-import { detailsOf } from '../../src/engine/workflow/details.ts';
+import type { JobProgress, StepProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { detailsOf } from '../../packages/keystride/src/workflow/details.ts';
 
 const step: StepProgress = {
   step: 'copy',

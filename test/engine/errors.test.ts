@@ -1,14 +1,14 @@
 import { MongoNetworkError, MongoServerError } from 'mongodb';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
-import { describeError, failure, failureTypeOf } from '../../src/contract/errors.ts';
-import { SkipItem } from '../../src/engine/activity/chunks.ts';
-import { classifyWith, safeMessage, toFailure } from '../../src/engine/activity/item-errors.ts';
-import { fingerprint } from '../../src/engine/activity/ledger/skips.ts';
-import { backoff } from '../../src/engine/activity/process-item.ts';
-import { classifyHttp, HttpStatusError, MalformedBody, retryAfter } from '../../src/stores/http/errors.ts';
-import { classifyMongo } from '../../src/stores/mongo/errors.ts';
-import { classifyPostgres } from '../../src/stores/postgres/errors.ts';
+import { describeError, failure, failureTypeOf } from '../../packages/keystride/src/contract/errors.ts';
+import { SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import { classifyWith, safeMessage, toFailure } from '../../packages/keystride/src/page/item-errors.ts';
+import { fingerprint } from '../../packages/keystride/src/ledger/skips.ts';
+import { backoff } from '../../packages/keystride/src/page/process-item.ts';
+import { classifyHttp, HttpStatusError, MalformedBody, retryAfter } from '../../packages/keystride/src/stores/http/errors.ts';
+import { classifyMongo } from '../../packages/keystride/src/stores/mongo/errors.ts';
+import { classifyPostgres } from '../../packages/keystride/src/stores/postgres/errors.ts';
 
 describe('PostgreSQL', () => {
   test.each(['40001', '40P01', '55P03', '57014'])(

@@ -1,24 +1,24 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Claim } from '../../src/contract/activities.ts';
-import { OvertakenWrite } from '../../src/contract/write-attempt.ts';
-import type { Chunk } from '../../src/engine/activity/chunk.ts';
-import { chunks } from '../../src/engine/activity/chunks.ts';
-import { Fence } from '../../src/engine/activity/fence.ts';
-import { classifyWith } from '../../src/engine/activity/item-errors.ts';
+import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import { OvertakenWrite } from '../../packages/keystride/src/contract/write-attempt.ts';
+import type { Chunk } from '../../packages/keystride/src/page/chunk.ts';
+import { chunks } from '../../packages/keystride/src/job/chunks.ts';
+import { Fence } from '../../packages/keystride/src/page/fence.ts';
+import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
 import {
   holdCheckpoint,
   type PartitionKey,
   takeCheckpoint,
-} from '../../src/engine/activity/ledger/checkpoint.ts';
-import { claimInstance, closeInstance } from '../../src/engine/activity/ledger/claim.ts';
-import { nextFence } from '../../src/engine/activity/ledger/fence.ts';
-import { claimRepair, holdRepair, shutOutAttempts } from '../../src/engine/activity/ledger/repair-claim.ts';
-import { recordStep } from '../../src/engine/activity/ledger/step.ts';
-import { prepareChunk } from '../../src/engine/activity/prepare-chunk.ts';
-import { listReader } from '../../src/stores/list/list-reader.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+} from '../../packages/keystride/src/ledger/checkpoint.ts';
+import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { nextFence } from '../../packages/keystride/src/ledger/fence.ts';
+import { claimRepair, holdRepair, shutOutAttempts } from '../../packages/keystride/src/ledger/repair-claim.ts';
+import { recordStep } from '../../packages/keystride/src/ledger/step.ts';
+import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
+import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ErrorClass } from '../../src/contract/classification.ts';
-import { type Cursor, cursorOf } from '../../src/contract/cursor.ts';
-import type { Reader, ReadRequest } from '../../src/contract/reader.ts';
-import type { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
-import { type AnyChunkWork, chunks, type ItemContext, SkipItem } from '../../src/engine/activity/chunks.ts';
-import { classifyWith } from '../../src/engine/activity/item-errors.ts';
-import type { Chunk } from '../../src/engine/activity/chunk.ts';
-import { Pipeline } from '../../src/engine/activity/pipeline.ts';
+import type { ErrorClass } from '../../packages/keystride/src/contract/classification.ts';
+import { type Cursor, cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Reader, ReadRequest } from '../../packages/keystride/src/contract/reader.ts';
+import type { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
+import { type AnyChunkWork, chunks, type ItemContext, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
+import type { Chunk } from '../../packages/keystride/src/page/chunk.ts';
+import { Pipeline } from '../../packages/keystride/src/page/pipeline.ts';
 
 /** What becomes of one item, and how long it takes, in turns of the event loop; 0 answers without a promise. */
 export interface ItemScript {

@@ -1,25 +1,25 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Claim, SeenStep } from '../../src/contract/activities.ts';
-import { noCounters } from '../../src/contract/progress.ts';
+import type { Claim, SeenStep } from '../../packages/keystride/src/contract/activities.ts';
+import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import {
   advanceCheckpoint,
   hasCommitted,
   takeCheckpoint,
-} from '../../src/engine/activity/ledger/checkpoint.ts';
-import { claimInstance, closeInstance, completeInstance } from '../../src/engine/activity/ledger/claim.ts';
-import { closeRedriven } from '../../src/engine/activity/ledger/redriven-skips.ts';
-import { splitCheckpoint } from '../../src/engine/activity/ledger/split.ts';
+} from '../../packages/keystride/src/ledger/checkpoint.ts';
+import { claimInstance, closeInstance, completeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { closeRedriven } from '../../packages/keystride/src/ledger/redriven-skips.ts';
+import { splitCheckpoint } from '../../packages/keystride/src/ledger/split.ts';
 import {
   completeStep,
   completeTasklet,
   findStep,
   recordStep,
   reopenStep,
-} from '../../src/engine/activity/ledger/step.ts';
-import { cursorOf } from '../../src/contract/cursor.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+} from '../../packages/keystride/src/ledger/step.ts';
+import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 // What the ledger has lost is taken out of it, as a failover or a restore does.

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { failureTypeOf } from '../../src/contract/errors.ts';
-import { defineJob } from '../../src/contract/job.ts';
+import { failureTypeOf } from '../../packages/keystride/src/contract/errors.ts';
+import { defineJob } from '../../packages/keystride/src/contract/job.ts';
 import {
   identifyingParameters,
   instanceKey,
   parametersFromText,
   parseParameters,
-} from '../../src/contract/parameters.ts';
-import { chunkStep } from '../../src/contract/policy.ts';
+} from '../../packages/keystride/src/contract/parameters.ts';
+import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
 
 const job = defineJob({
   name: 'settlement',

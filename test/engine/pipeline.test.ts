@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { countersOfChunk } from '../../src/engine/activity/chunk.ts';
-import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
+import { countersOfChunk } from '../../packages/keystride/src/page/chunk.ts';
+import { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
 import { InMemoryStep, type ItemScript, type PageScript, type StepScript } from './in-memory-step.ts';
 
 const item: fc.Arbitrary<ItemScript> = fc.record({

@@ -4,10 +4,10 @@ import { BSON, MongoBulkWriteError, MongoServerError, MongoServerSelectionError 
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { cutText, describeError, failure, longestMessage, ToldError } from '../../src/contract/errors.ts';
-import { SkipItem } from '../../src/engine/activity/chunks.ts';
-import { framesOf, safeMessage, toFailure } from '../../src/engine/activity/item-errors.ts';
-import { fingerprint } from '../../src/engine/activity/ledger/skips.ts';
+import { cutText, describeError, failure, longestMessage, ToldError } from '../../packages/keystride/src/contract/errors.ts';
+import { SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import { framesOf, safeMessage, toFailure } from '../../packages/keystride/src/page/item-errors.ts';
+import { fingerprint } from '../../packages/keystride/src/ledger/skips.ts';
 
 const canary = 'canary-9f3';
 

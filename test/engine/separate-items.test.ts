@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cursorOf } from '../../src/contract/cursor.ts';
-import type { Chunk } from '../../src/engine/activity/chunk.ts';
-import { chunks } from '../../src/engine/activity/chunks.ts';
-import { classifyWith } from '../../src/engine/activity/item-errors.ts';
-import { separateItems } from '../../src/engine/activity/separate-items.ts';
-import { ItemFailed } from '../../src/engine/activity/process-item.ts';
+import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Chunk } from '../../packages/keystride/src/page/chunk.ts';
+import { chunks } from '../../packages/keystride/src/job/chunks.ts';
+import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
+import { separateItems } from '../../packages/keystride/src/page/separate-items.ts';
+import { ItemFailed } from '../../packages/keystride/src/page/process-item.ts';
 
 class Refused extends Error {
   override readonly name = 'Refused';

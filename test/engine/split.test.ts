@@ -3,22 +3,22 @@ import { DefaultLogger } from '@temporalio/worker';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Claim } from '../../src/contract/activities.ts';
-import { cursorOf } from '../../src/contract/cursor.ts';
-import { failureTypeOf } from '../../src/contract/errors.ts';
-import { noCounters } from '../../src/contract/progress.ts';
-import type { Reader } from '../../src/contract/reader.ts';
+import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
+import { failureTypeOf } from '../../packages/keystride/src/contract/errors.ts';
+import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
+import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
 import {
   advanceCheckpoint,
   type Checkpoint,
   type PartitionKey,
   takeCheckpoint,
-} from '../../src/engine/activity/ledger/checkpoint.ts';
-import { claimInstance } from '../../src/engine/activity/ledger/claim.ts';
-import { completeStep, findStep, recordStep } from '../../src/engine/activity/ledger/step.ts';
-import { findDivisible, splitPartition } from '../../src/engine/activity/split-partition.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+} from '../../packages/keystride/src/ledger/checkpoint.ts';
+import { claimInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { completeStep, findStep, recordStep } from '../../packages/keystride/src/ledger/step.ts';
+import { findDivisible, splitPartition } from '../../packages/keystride/src/operations/split-partition.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

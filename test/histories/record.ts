@@ -16,10 +16,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync } from 'node:zlib';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pg from 'pg';
-import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
-import { startStack } from '../../src/dev/stack.ts';
-import type { JobProgress } from '../../src/contract/progress.ts';
-import { bundleWorkflows } from '../../src/workflow-bundle.ts';
+import { createDemoDocuments } from '../../src/demo-data/documents.ts';
+import { startStack } from '../../packages/keystride/src/dev/stack.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { bundleWorkflows } from '../../packages/keystride/src/host/workflow-bundle.ts';
 
 const documents = 80;
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { Provider } from '../support/message-provider.ts';
 import { failureOf, reportOf, run, stepOf } from '../support/runs.ts';
 import { createWorld, waitFor, type TestWorker, type World } from '../support/stack.ts';

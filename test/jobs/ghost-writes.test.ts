@@ -15,28 +15,28 @@ import {
 } from '../../src/activities/document-migration/store.ts';
 import { compareDocuments } from '../../src/activities/document-migration/verify.ts';
 import type { Resources } from '../../src/activities/resources.ts';
-import type { Claim } from '../../src/contract/activities.ts';
-import { cursorOf } from '../../src/contract/cursor.ts';
-import type { Difference } from '../../src/contract/verification.ts';
-import { ChunkSize } from '../../src/engine/activity/chunk-size.ts';
-import type { Chunk } from '../../src/engine/activity/chunk.ts';
-import { chunks } from '../../src/engine/activity/chunks.ts';
-import { commitChunk } from '../../src/engine/activity/commit-chunk.ts';
-import { Decisions } from '../../src/engine/activity/decisions.ts';
-import { Fence } from '../../src/engine/activity/fence.ts';
-import { classifyWith } from '../../src/engine/activity/item-errors.ts';
+import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
+import { ChunkSize } from '../../packages/keystride/src/page/chunk-size.ts';
+import type { Chunk } from '../../packages/keystride/src/page/chunk.ts';
+import { chunks } from '../../packages/keystride/src/job/chunks.ts';
+import { commitChunk } from '../../packages/keystride/src/page/commit-chunk.ts';
+import { Decisions } from '../../packages/keystride/src/page/decisions.ts';
+import { Fence } from '../../packages/keystride/src/page/fence.ts';
+import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
 import {
   holdCheckpoint,
   type PartitionKey,
   takeCheckpoint,
-} from '../../src/engine/activity/ledger/checkpoint.ts';
-import { claimInstance, closeInstance } from '../../src/engine/activity/ledger/claim.ts';
-import { claimRepair, shutOutAttempts } from '../../src/engine/activity/ledger/repair-claim.ts';
-import { recordStep } from '../../src/engine/activity/ledger/step.ts';
-import { prepareChunk, tidyUp } from '../../src/engine/activity/prepare-chunk.ts';
-import { listReader } from '../../src/stores/list/list-reader.ts';
-import { createMongoClient } from '../../src/stores/mongo/client.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+} from '../../packages/keystride/src/ledger/checkpoint.ts';
+import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { claimRepair, shutOutAttempts } from '../../packages/keystride/src/ledger/repair-claim.ts';
+import { recordStep } from '../../packages/keystride/src/ledger/step.ts';
+import { prepareChunk, tidyUp } from '../../packages/keystride/src/page/prepare-chunk.ts';
+import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
+import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Way } from '../support/way.ts';

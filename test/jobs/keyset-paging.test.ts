@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { type Kysely, sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { KeyRange } from '../../src/contract/cursor.ts';
-import type { Reader } from '../../src/contract/reader.ts';
-import { UnusableKey } from '../../src/stores/postgres/key-columns.ts';
-import { keysetReader } from '../../src/stores/postgres/keyset-reader.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { service } from '../../src/stores/postgres/sql.ts';
+import type { KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
+import { UnusableKey } from '../../packages/keystride/src/stores/postgres/key-columns.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 /** Tables with the keys that make trouble. */

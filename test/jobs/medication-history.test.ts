@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createDemoMedication } from '../../src/dev/demo-data/medication.ts';
+import { createDemoMedication } from '../../src/demo-data/medication.ts';
 import { emptyTarget, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createDemoPoints } from '../../src/dev/demo-data/points.ts';
+import { createDemoPoints } from '../../src/demo-data/points.ts';
 import { emptyTarget, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, stepOf, until } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createDemoOrders, type DemoOrdersOptions } from '../../src/dev/demo-data/orders.ts';
+import { createDemoOrders, type DemoOrdersOptions } from '../../src/demo-data/orders.ts';
 import { emptyTarget, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
 import { failureOf, reportOf, run, stepOf } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';

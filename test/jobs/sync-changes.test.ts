@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { failureOf, run, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Resources } from '../../src/activities/resources.ts';
-import { tableSyncSteps } from '../../src/activities/table-sync/index.ts';
-import { type Cursor, nameOfKey } from '../../src/contract/cursor.ts';
-import { tableSync } from '../../src/contract/table-sync.ts';
-import type { Difference } from '../../src/contract/verification.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+import { tableSyncSteps } from '../../packages/keystride/src/table-sync/index.ts';
+import { type Cursor, nameOfKey } from '../../packages/keystride/src/contract/cursor.ts';
+import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
+import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const { signal } = new AbortController();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { VerificationReport } from '../../src/contract/verification.ts';
+import type { VerificationReport } from '../../packages/keystride/src/contract/verification.ts';
 import { keystride } from '../cli/support.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, startVerification } from '../support/runs.ts';

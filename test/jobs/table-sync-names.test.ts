@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { refuseUnsyncable } from '../../src/activities/table-sync/unsyncable.ts';
-import { parametersFromText, parseParameters } from '../../src/contract/parameters.ts';
-import { tableSync } from '../../src/contract/table-sync.ts';
+import { refuseUnsyncable } from '../../packages/keystride/src/table-sync/unsyncable.ts';
+import { parametersFromText, parseParameters } from '../../packages/keystride/src/contract/parameters.ts';
+import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 import { keystride } from '../cli/support.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { failureOf, run, startVerification, stepOf } from '../support/runs.ts';

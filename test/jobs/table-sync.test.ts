@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openTransaction, takeMoment } from '../../src/stores/postgres/horizon.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { openTransaction, takeMoment } from '../../packages/keystride/src/stores/postgres/horizon.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { keystride } from '../cli/support.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { openStores, type Stores } from '../support/migration.ts';

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createDemoDocuments } from '../../src/dev/demo-data/documents.ts';
+import { createDemoDocuments } from '../../src/demo-data/documents.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { emptyTarget, openStores, type Stores } from '../support/migration.ts';
 import { control, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';

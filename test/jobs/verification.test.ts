@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { preprocessIdOf } from '../../src/activities/document-migration/document.ts';
-import { FileStore } from '../../src/stores/mongo/files.ts';
+import { FileStore } from '../../packages/keystride/src/stores/mongo/files.ts';
 import { addTargets, openStores, ticketKey, type Stores } from '../support/migration.ts';
 import { failureOf, run, startVerification, stepOf, verify } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';

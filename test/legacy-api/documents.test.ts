@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { firstHalf } from '../../src/dev/legacy-api/bodies.ts';
-import { createDocumentSource, PIECE_BYTES } from '../../src/dev/legacy-api/documents.ts';
-import { parseSizes } from '../../src/dev/legacy-api/settings.ts';
+import { firstHalf } from '../../src/stubs/legacy-api/bodies.ts';
+import { createDocumentSource, PIECE_BYTES } from '../../src/stubs/legacy-api/documents.ts';
+import { parseSizes } from '../../src/stubs/legacy-api/settings.ts';
 import { ticketKeys } from './support.ts';
 
 const source = createDocumentSource('seed', [{ bytes: 2048, weight: 1 }]);

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
-import { decideFault, latencyOf } from '../../src/dev/legacy-api/faults.ts';
-import { changeBehaviour, defaultBehaviour } from '../../src/dev/legacy-api/settings.ts';
+import { decideFault, latencyOf } from '../../src/stubs/legacy-api/faults.ts';
+import { changeBehaviour, defaultBehaviour } from '../../src/stubs/legacy-api/settings.ts';
 import { SEED, startStub, ticketKeys, type RunningStub } from './support.ts';
 
 let stub: RunningStub | undefined;

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { directoryBodies } from '../../src/dev/legacy-api/bodies.ts';
-import { splitSentences } from '../../src/dev/legacy-api/directory.ts';
-import { createDocumentSource } from '../../src/dev/legacy-api/documents.ts';
-import { parseOptions } from '../../src/dev/legacy-api/options.ts';
+import { directoryBodies } from '../../src/stubs/legacy-api/bodies.ts';
+import { splitSentences } from '../../src/stubs/legacy-api/directory.ts';
+import { createDocumentSource } from '../../src/stubs/legacy-api/documents.ts';
+import { parseOptions } from '../../src/stubs/legacy-api/options.ts';
 import { documentUrl, SEED, SIZES, startStub, ticketKeys, type RunningStub } from './support.ts';
 
-const SERVER = new URL('../../src/dev/legacy-api/server.ts', import.meta.url).pathname;
+const SERVER = new URL('../../src/stubs/legacy-api/server.ts', import.meta.url).pathname;
 
 let stub: RunningStub | undefined;
 let child: ChildProcess | undefined;

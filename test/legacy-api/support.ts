@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createLegacyApi } from '../../src/dev/legacy-api/application.ts';
-import { generatedBodies, type Bodies } from '../../src/dev/legacy-api/bodies.ts';
-import { changeBehaviour, defaultBehaviour } from '../../src/dev/legacy-api/settings.ts';
-import type { StatisticsReport } from '../../src/dev/legacy-api/statistics.ts';
+import { createLegacyApi } from '../../src/stubs/legacy-api/application.ts';
+import { generatedBodies, type Bodies } from '../../src/stubs/legacy-api/bodies.ts';
+import { changeBehaviour, defaultBehaviour } from '../../src/stubs/legacy-api/settings.ts';
+import type { StatisticsReport } from '../../src/stubs/legacy-api/statistics.ts';
 
 export const SEED = 'test';
 export const SIZES = [{ bytes: 2048, weight: 1 }];

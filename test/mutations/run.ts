@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
 import path from 'node:path';
-import { startStack } from '../../src/dev/stack.ts';
+import { startStack } from '../../packages/keystride/src/dev/stack.ts';
 import { mutated, type Mutation } from './mutation.ts';
 import { mutations } from './mutations.ts';
 

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bookProblems, readBooks } from '../../src/prove/books.ts';
+import { bookProblems, readBooks } from '../../packages/keystride/src/prove/books.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -4,7 +4,7 @@ import {
   DatabaseProxy,
   type ConnectionFault,
   type ConnectionFaultKind,
-} from '../../src/prove/database-proxy.ts';
+} from '../../packages/keystride/src/prove/database-proxy.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

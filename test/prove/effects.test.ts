@@ -1,9 +1,9 @@
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
-import { noteWrites } from '../../src/prove/audit.ts';
-import { ignoredColumns, type IgnoredColumns } from '../../src/prove/columns.ts';
-import { compareEffects, readEffects, type Effects } from '../../src/prove/effects.ts';
+import { noteWrites } from '../../packages/keystride/src/prove/audit.ts';
+import { ignoredColumns, type IgnoredColumns } from '../../packages/keystride/src/prove/columns.ts';
+import { compareEffects, readEffects, type Effects } from '../../packages/keystride/src/prove/effects.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

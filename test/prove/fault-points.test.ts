@@ -11,7 +11,7 @@ import {
   faultPoints,
   passesFile,
   type WorkerFault,
-} from '../../src/engine/activity/fault-points.ts';
+} from '../../packages/keystride/src/page/fault-points.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let directory: string;

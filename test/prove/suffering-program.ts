@@ -1,4 +1,4 @@
-import { armFaultPoints, faultPoint } from '../../src/engine/activity/fault-points.ts';
+import { armFaultPoints, faultPoint } from '../../packages/keystride/src/page/fault-points.ts';
 
 armFaultPoints(process.argv[2] ?? '');
 for (let pass = 1; pass <= 5; pass++) {

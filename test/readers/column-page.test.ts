@@ -5,8 +5,8 @@ import {
   type ColumnsRow,
   readableAsColumns,
   rowsOf,
-} from '../../src/stores/postgres/column-page.ts';
-import { createPool, types } from '../../src/stores/postgres/pool.ts';
+} from '../../packages/keystride/src/stores/postgres/column-page.ts';
+import { createPool, types } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

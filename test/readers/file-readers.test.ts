@@ -6,11 +6,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Cursor } from '../../src/contract/cursor.ts';
-import type { Reader } from '../../src/contract/reader.ts';
-import { csvReader, type CsvSource } from '../../src/stores/files/csv-reader.ts';
-import { ndjsonReader } from '../../src/stores/files/ndjson-reader.ts';
-import { MalformedRecord, UnusableFile } from '../../src/stores/files/source-file.ts';
+import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
+import { csvReader, type CsvSource } from '../../packages/keystride/src/stores/files/csv-reader.ts';
+import { ndjsonReader } from '../../packages/keystride/src/stores/files/ndjson-reader.ts';
+import { MalformedRecord, UnusableFile } from '../../packages/keystride/src/stores/files/source-file.ts';
 import { type Read, readAll, readRange } from './reading.ts';
 
 const signal = new AbortController().signal;

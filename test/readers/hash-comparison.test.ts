@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { type Kysely, sql } from 'kysely';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Difference } from '../../src/contract/verification.ts';
-import { hashComparison } from '../../src/stores/postgres/hash-comparison.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { service } from '../../src/stores/postgres/sql.ts';
+import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
+import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Row {

@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import type { Kysely } from 'kysely';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Cursor } from '../../src/contract/cursor.ts';
-import type { ReadPlan } from '../../src/contract/reader.ts';
-import { keysetReader } from '../../src/stores/postgres/keyset-reader.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { service } from '../../src/stores/postgres/sql.ts';
+import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
+import type { ReadPlan } from '../../packages/keystride/src/contract/reader.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Columns {

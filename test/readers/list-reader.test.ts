@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { listReader } from '../../src/stores/list/list-reader.ts';
+import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { readAll, readRange } from './reading.ts';
 
 test('any list, partitions and pages: each item once, in order, from any cursor', async () => {

@@ -2,8 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { Binary, type Collection, Decimal128, Long, MongoClient, ObjectId, UUID } from 'mongodb';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
-import { cursorOfId, idOfCursor, UnusableId } from '../../src/stores/mongo/id-keys.ts';
-import { mongoKeysetReader } from '../../src/stores/mongo/keyset-reader.ts';
+import { cursorOfId, idOfCursor, UnusableId } from '../../packages/keystride/src/stores/mongo/id-keys.ts';
+import { mongoKeysetReader } from '../../packages/keystride/src/stores/mongo/keyset-reader.ts';
 import { readAll, readRange } from './reading.ts';
 
 interface Row {

@@ -1,14 +1,14 @@
 import type pg from 'pg';
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Cursor } from '../../src/contract/cursor.ts';
-import type { Reader, ReadPage } from '../../src/contract/reader.ts';
-import { UnusableKey } from '../../src/stores/postgres/key-columns.ts';
-import { keysetRanges } from '../../src/stores/postgres/keyset-ranges.ts';
-import { keysetReader } from '../../src/stores/postgres/keyset-reader.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { UnusableQuery } from '../../src/stores/postgres/query-shape.ts';
-import { namedTables } from '../../src/stores/postgres/sql.ts';
+import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Reader, ReadPage } from '../../packages/keystride/src/contract/reader.ts';
+import { UnusableKey } from '../../packages/keystride/src/stores/postgres/key-columns.ts';
+import { keysetRanges } from '../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { UnusableQuery } from '../../packages/keystride/src/stores/postgres/query-shape.ts';
+import { namedTables } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Tables {

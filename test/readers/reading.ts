@@ -1,5 +1,5 @@
-import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../../src/contract/cursor.ts';
-import type { Reader } from '../../src/contract/reader.ts';
+import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
+import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
 
 const signal = new AbortController().signal;
 

@@ -3,12 +3,12 @@ import type { Kysely } from 'kysely';
 import { type Collection, type Document, MongoClient, ObjectId, UUID } from 'mongodb';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { type Cursor, cursorOf, type KeyRange } from '../../src/contract/cursor.ts';
-import type { RangeSplit, Reader } from '../../src/contract/reader.ts';
-import { mongoKeysetReader } from '../../src/stores/mongo/keyset-reader.ts';
-import { keysetReader } from '../../src/stores/postgres/keyset-reader.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { service } from '../../src/stores/postgres/sql.ts';
+import { type Cursor, cursorOf, type KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
+import type { RangeSplit, Reader } from '../../packages/keystride/src/contract/reader.ts';
+import { mongoKeysetReader } from '../../packages/keystride/src/stores/mongo/keyset-reader.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { readRange } from './reading.ts';
 

@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cursorOf } from '../../src/contract/cursor.ts';
-import { keysetReader } from '../../src/stores/postgres/keyset-reader.ts';
-import type { MigrationDatabase } from '../../src/stores/postgres/schema.ts';
-import { migration } from '../../src/stores/postgres/sql.ts';
+import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import type { MigrationDatabase } from '../../packages/keystride/src/stores/postgres/schema.ts';
+import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Event {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { boundedQuery } from '../../src/stores/postgres/bounded-query.ts';
-import { classifyPostgres } from '../../src/stores/postgres/errors.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { boundedQuery } from '../../packages/keystride/src/stores/postgres/bounded-query.ts';
+import { classifyPostgres } from '../../packages/keystride/src/stores/postgres/errors.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -3,9 +3,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { CallLimiter } from '../../src/stores/http/call-limiter.ts';
-import { CallBudget } from '../../src/stores/postgres/call-budget.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { CallLimiter } from '../../packages/keystride/src/stores/http/call-limiter.ts';
+import { CallBudget } from '../../packages/keystride/src/stores/postgres/call-budget.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 

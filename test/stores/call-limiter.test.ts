@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import type { LimitChange } from '../../src/stores/http/adaptive-limit.ts';
-import { CallLimiter } from '../../src/stores/http/call-limiter.ts';
-import { HttpStatusError } from '../../src/stores/http/errors.ts';
-import { LegacyApi } from '../../src/stores/http/legacy-api.ts';
+import type { LimitChange } from '../../packages/keystride/src/stores/http/adaptive-limit.ts';
+import { CallLimiter } from '../../packages/keystride/src/stores/http/call-limiter.ts';
+import { HttpStatusError } from '../../packages/keystride/src/stores/http/errors.ts';
+import { LegacyApi } from '../../src/stores/legacy-api.ts';
 import { type RunningStub, startStub } from '../legacy-api/support.ts';
 
 let stub: RunningStub | undefined;

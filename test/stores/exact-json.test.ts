@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseExactly } from '../../src/stores/json/exact-json.ts';
+import { parseExactly } from '../../packages/keystride/src/stores/json/exact-json.ts';
 
 const parse = (text: string | Buffer) => parseExactly(Buffer.from(text));
 

@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { type HealthLimits, readHealth } from '../../src/stores/postgres/health.ts';
-import { WalAge } from '../../src/stores/postgres/wal-age.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { type HealthLimits, readHealth } from '../../packages/keystride/src/stores/postgres/health.ts';
+import { WalAge } from '../../packages/keystride/src/stores/postgres/wal-age.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -3,11 +3,11 @@ import { createServer, type IncomingHttpHeaders, type Server, type ServerRespons
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ByteBudget } from '../../src/engine/activity/byte-budget.ts';
-import { safeMessage } from '../../src/stores/safe-message.ts';
-import { IdempotentApi } from '../../src/stores/http/idempotent-api.ts';
-import { LegacyApi } from '../../src/stores/http/legacy-api.ts';
-import { postToWebhook } from '../../src/stores/http/webhook.ts';
+import { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
+import { safeMessage } from '../../packages/keystride/src/stores/safe-message.ts';
+import { IdempotentApi } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
+import { LegacyApi } from '../../src/stores/legacy-api.ts';
+import { postToWebhook } from '../../packages/keystride/src/stores/http/webhook.ts';
 
 const block = Buffer.alloc(256 * 1024, 'x');
 

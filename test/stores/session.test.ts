@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createPool } from '../../src/stores/postgres/pool.ts';
-import { rolledBackPool } from '../../src/stores/postgres/rolled-back.ts';
-import { SessionClient } from '../../src/stores/postgres/session.ts';
-import { inTransaction } from '../../src/stores/postgres/transaction.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { rolledBackPool } from '../../packages/keystride/src/stores/postgres/rolled-back.ts';
+import { SessionClient } from '../../packages/keystride/src/stores/postgres/session.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { setOtherwise } from '../support/odd-settings.ts';
 import { TransactionPooler } from '../support/transaction-pooler.ts';

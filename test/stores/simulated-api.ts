@@ -1,4 +1,4 @@
-import { AdaptiveLimit } from '../../src/stores/http/adaptive-limit.ts';
+import { AdaptiveLimit } from '../../packages/keystride/src/stores/http/adaptive-limit.ts';
 
 /** An API as a function of the time, and those who call it. Times are in milliseconds unless they say otherwise. */
 export interface ApiScript {

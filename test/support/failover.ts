@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type pg from 'pg';
 import { inject } from 'vitest';
-import { Guard } from '../../src/dev/guard.ts';
-import type { ProcessOwner } from '../../src/dev/server-process.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { Guard } from '../../packages/keystride/src/dev/guard.ts';
+import type { ProcessOwner } from '../../packages/keystride/src/dev/server-process.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { startReplica } from './replica.ts';
 import { createWorld, type TestWorker, waitFor, type World, type WorldOptions } from './stack.ts';
 

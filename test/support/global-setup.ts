@@ -2,9 +2,9 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { cacheOf } from '../../src/config.ts';
-import { progressText } from '../../src/dev/progress.ts';
-import { startStack } from '../../src/dev/stack.ts';
+import { cacheOf } from '../../packages/keystride/src/settings/config.ts';
+import { progressText } from '../../packages/keystride/src/dev/progress.ts';
+import { startStack } from '../../packages/keystride/src/dev/stack.ts';
 import { addressVariables } from './address-variables.ts';
 import { createTemplates, dropTemplates, type TemplateDatabases } from './templates.ts';
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createMessageProvider } from '../../src/dev/message-provider/application.ts';
-import type { KeyedMessage, StatisticsReport } from '../../src/dev/message-provider/mailbox.ts';
-import { changeBehaviour, defaultBehaviour } from '../../src/dev/message-provider/settings.ts';
+import { createMessageProvider } from '../../src/stubs/message-provider/application.ts';
+import type { KeyedMessage, StatisticsReport } from '../../src/stubs/message-provider/mailbox.ts';
+import { changeBehaviour, defaultBehaviour } from '../../src/stubs/message-provider/settings.ts';
 
 /** A stub of the message provider in this process. */
 export interface RunningProvider {

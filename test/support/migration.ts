@@ -7,10 +7,10 @@ import {
   hashOfSentences,
   preprocessIdOf,
 } from '../../src/activities/document-migration/document.ts';
-import { createDocumentSource } from '../../src/dev/legacy-api/documents.ts';
-import { createMongoClient, databaseOf } from '../../src/stores/mongo/client.ts';
-import { FileStore } from '../../src/stores/mongo/files.ts';
-import { createPool } from '../../src/stores/postgres/pool.ts';
+import { createDocumentSource } from '../../src/stubs/legacy-api/documents.ts';
+import { createMongoClient, databaseOf } from '../../packages/keystride/src/stores/mongo/client.ts';
+import { FileStore } from '../../packages/keystride/src/stores/mongo/files.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import type { LegacyApiStatistics, World } from './stack.ts';
 
 /** The databases of a world, opened for filling them and for looking at what a job has left there. */

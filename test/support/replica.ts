@@ -1,12 +1,12 @@
 import { chownSync, cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { unprivilegedUser } from '../../src/dev/places.ts';
-import { postgresBinaries } from '../../src/dev/postgres-binaries.ts';
-import { freePort } from '../../src/dev/ports.ts';
-import { reporterOf } from '../../src/dev/progress.ts';
-import { probePostgres } from '../../src/dev/postgres.ts';
-import { type ProcessOwner, ServerProcess } from '../../src/dev/server-process.ts';
+import { unprivilegedUser } from '../../packages/keystride/src/dev/places.ts';
+import { postgresBinaries } from '../../packages/keystride/src/dev/postgres-binaries.ts';
+import { freePort } from '../../packages/keystride/src/dev/ports.ts';
+import { reporterOf } from '../../packages/keystride/src/dev/progress.ts';
+import { probePostgres } from '../../packages/keystride/src/dev/postgres.ts';
+import { type ProcessOwner, ServerProcess } from '../../packages/keystride/src/dev/server-process.ts';
 
 /** A streaming replica of a PostgreSQL server. */
 export interface Replica {

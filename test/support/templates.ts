@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { migrate, type MigrationSet } from '../../src/stores/postgres/migrate.ts';
+import { migrate, type MigrationSet } from '../../packages/keystride/src/stores/postgres/migrate.ts';
 
 /** The name of a migrated, empty database for each set; tests work on clones of it. */
 export type TemplateDatabases = Record<MigrationSet, string>;

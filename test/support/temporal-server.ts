@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
 import { inject } from 'vitest';
-import { Guard } from '../../src/dev/guard.ts';
-import { freePort } from '../../src/dev/ports.ts';
-import { ServerProcess } from '../../src/dev/server-process.ts';
-import { temporalBinary } from '../../src/dev/temporal-binary.ts';
-import { withoutTemporalSettings } from '../../src/dev/temporal.ts';
+import { Guard } from '../../packages/keystride/src/dev/guard.ts';
+import { freePort } from '../../packages/keystride/src/dev/ports.ts';
+import { ServerProcess } from '../../packages/keystride/src/dev/server-process.ts';
+import { temporalBinary } from '../../packages/keystride/src/dev/temporal-binary.ts';
+import { withoutTemporalSettings } from '../../packages/keystride/src/dev/temporal.ts';
 
 /** A Temporal server of a test's own. */
 export interface TemporalServer {

@@ -6,11 +6,11 @@ import { Connection, type TestService } from '@temporalio/client';
 import { InternalConnectionOptionsSymbol } from '@temporalio/client/lib/connection.js';
 import { msToTs, requiredTsToMs } from '@temporalio/common/lib/time.js';
 import { inject } from 'vitest';
-import { cachedBinary } from '../../src/dev/fetch-binary.ts';
-import { Guard } from '../../src/dev/guard.ts';
-import { freePort } from '../../src/dev/ports.ts';
-import { fromPypi } from '../../src/dev/pypi.ts';
-import { ServerProcess } from '../../src/dev/server-process.ts';
+import { cachedBinary } from '../../packages/keystride/src/dev/fetch-binary.ts';
+import { Guard } from '../../packages/keystride/src/dev/guard.ts';
+import { freePort } from '../../packages/keystride/src/dev/ports.ts';
+import { fromPypi } from '../../packages/keystride/src/dev/pypi.ts';
+import { ServerProcess } from '../../packages/keystride/src/dev/server-process.ts';
 
 /** Temporal's test server: while time passes, it leaps to the next timer whenever nobody has anything to do. */
 export interface TimeSkippingServer {

@@ -1,8 +1,8 @@
 import { execFile, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { ServerProcess, type ProcessOwner } from '../../src/dev/server-process.ts';
-import { withBoundedMemory } from '../../src/worker-memory.ts';
+import { ServerProcess, type ProcessOwner } from '../../packages/keystride/src/dev/server-process.ts';
+import { withBoundedMemory } from '../../packages/keystride/src/host/worker-memory.ts';
 import { startedByTest } from './started.ts';
 
 /** A worker, in a process of its own. */

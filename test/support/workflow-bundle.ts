@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { inject } from 'vitest';
-import { writeWorkflowBundle } from '../../src/workflow-bundle.ts';
+import { writeWorkflowBundle } from '../../packages/keystride/src/host/workflow-bundle.ts';
 
 /**
  * The bundle for a worker program, made once a run: of `workflows.ts` or `workflows/index.ts` beside the program.

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { gatedTable } from '../support/jobs/gated.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, type World } from '../support/stack.ts';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { DeadLetter, JobAlert } from '../../src/contract/alerts.ts';
+import type { DeadLetter, JobAlert } from '../../packages/keystride/src/contract/alerts.ts';
 import { endingOf, fails, Fixture, instanceOf } from '../conformance/fixture.ts';
 import { control, until } from '../support/runs.ts';
 import type { TestWorker } from '../support/stack.ts';

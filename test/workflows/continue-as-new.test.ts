@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { messages } from '../../src/contract/messages.ts';
-import type { JobProgress } from '../../src/contract/progress.ts';
+import { messages } from '../../packages/keystride/src/contract/messages.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ledgerCounters, openStores, type Stores } from '../support/migration.ts';
 import { control, reportOf, stepOf } from '../support/runs.ts';

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JobAlert } from '../../src/contract/alerts.ts';
+import type { JobAlert } from '../../packages/keystride/src/contract/alerts.ts';
 import { keystride } from '../cli/support.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
 import { historiesOf, historyOf, msOf, pagesOf } from '../support/history.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, type World } from '../support/stack.ts';

@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { peakMb } from '../../bench/processes.ts';
-import { createDemoOrders } from '../../src/dev/demo-data/orders.ts';
-import { packageRoot } from '../../src/dev/own-files.ts';
-import { withBoundedMemory } from '../../src/worker-memory.ts';
+import { createDemoOrders } from '../../src/demo-data/orders.ts';
+import { packageRoot } from '../../packages/keystride/src/dev/own-files.ts';
+import { withBoundedMemory } from '../../packages/keystride/src/host/worker-memory.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
 

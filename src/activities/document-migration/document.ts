@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { BSON } from 'mongodb';
 import { v5 as uuidv5 } from 'uuid';
-import { MalformedBody } from '../../stores/http/errors.ts';
-import { parseExactly } from '../../stores/json/exact-json.ts';
-import type { KeyedDocument, Unmarked } from '../../stores/mongo/bulk.ts';
+import { MalformedBody } from '../../../packages/keystride/src/stores/http/errors.ts';
+import { parseExactly } from '../../../packages/keystride/src/stores/json/exact-json.ts';
+import type { KeyedDocument, Unmarked } from '../../../packages/keystride/src/stores/mongo/bulk.ts';
 
 /** A row of `migration_target` that is to be migrated. */
 export interface Target {

@@ -1,6 +1,6 @@
-import { ToldError } from '../../contract/errors.ts';
-import { SkipItem } from '../../engine/activity/chunks.ts';
-import { HttpStatusError } from '../../stores/http/errors.ts';
+import { ToldError } from '../../../packages/keystride/src/contract/errors.ts';
+import { SkipItem } from '../../../packages/keystride/src/job/chunks.ts';
+import { HttpStatusError } from '../../../packages/keystride/src/stores/http/errors.ts';
 
 /** A fault that is known beforehand: the document cannot be migrated, and trying again would not change that. */
 interface ExpectedFault {

@@ -1,8 +1,8 @@
 import type { documentMigration } from '../../contract/document-migration.ts';
-import { chunks } from '../../engine/activity/chunks.ts';
-import type { StepsOf } from '../../engine/activity/registry.ts';
-import { keysetReader } from '../../stores/postgres/keyset-reader.ts';
-import { migration } from '../../stores/postgres/sql.ts';
+import { chunks } from '../../../packages/keystride/src/job/chunks.ts';
+import type { StepsOf } from '../../../packages/keystride/src/job/registry.ts';
+import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
 import { documentOf, type MigratedDocument, type Target } from './document.ts';
 import { expectedFault } from './expected-faults.ts';

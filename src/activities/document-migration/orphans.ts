@@ -1,7 +1,7 @@
 import type { Db, Filter } from 'mongodb';
 import { validate as isUuid } from 'uuid';
-import type { Cursor } from '../../contract/cursor.ts';
-import { documentOfFile, fenceOfFile } from '../../stores/mongo/file-ids.ts';
+import type { Cursor } from '../../../packages/keystride/src/contract/cursor.ts';
+import { documentOfFile, fenceOfFile } from '../../../packages/keystride/src/stores/mongo/file-ids.ts';
 import type { Resources } from '../resources.ts';
 import type { SentenceExtract } from './document.ts';
 import { extractsOf, removeUnnamed } from './store.ts';

@@ -1,13 +1,13 @@
 import type { Collection, Db } from 'mongodb';
-import { OvertakenWrite, type WriteAttempt } from '../../contract/write-attempt.ts';
-import { faultPoint } from '../../engine/activity/fault-points.ts';
-import type { Skip } from '../../engine/activity/ledger/skips.ts';
-import { type Unmarked, upsertDocuments } from '../../stores/mongo/bulk.ts';
-import { documentOfFile, fileIdFor } from '../../stores/mongo/file-ids.ts';
-import { FileStore } from '../../stores/mongo/files.ts';
-import { bulkUpsert } from '../../stores/postgres/bulk.ts';
-import type { MigrationDatabase } from '../../stores/postgres/schema.ts';
-import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { OvertakenWrite, type WriteAttempt } from '../../../packages/keystride/src/contract/write-attempt.ts';
+import { faultPoint } from '../../../packages/keystride/src/page/fault-points.ts';
+import type { Skip } from '../../../packages/keystride/src/ledger/skips.ts';
+import { type Unmarked, upsertDocuments } from '../../../packages/keystride/src/stores/mongo/bulk.ts';
+import { documentOfFile, fileIdFor } from '../../../packages/keystride/src/stores/mongo/file-ids.ts';
+import { FileStore } from '../../../packages/keystride/src/stores/mongo/files.ts';
+import { bulkUpsert } from '../../../packages/keystride/src/stores/postgres/bulk.ts';
+import type { MigrationDatabase } from '../../../packages/keystride/src/stores/postgres/schema.ts';
+import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { MigratedDocument, SentenceExtract, Target } from './document.ts';
 import { faultNumber } from './expected-faults.ts';
 

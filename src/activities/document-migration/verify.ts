@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { validate as isUuid } from 'uuid';
-import { cursorOf } from '../../contract/cursor.ts';
-import type { ComparedPage, Difference } from '../../contract/verification.ts';
-import type { VerificationWork } from '../../engine/activity/registry.ts';
+import { cursorOf } from '../../../packages/keystride/src/contract/cursor.ts';
+import type { ComparedPage, Difference } from '../../../packages/keystride/src/contract/verification.ts';
+import type { VerificationWork } from '../../../packages/keystride/src/job/registry.ts';
 import type { Resources } from '../resources.ts';
 import { hashOfFile, hashOfSentences, type SentenceExtract } from './document.ts';
 import { orphans, removeOrphans } from './orphans.ts';

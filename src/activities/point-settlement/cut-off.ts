@@ -1,9 +1,9 @@
 import type { Logger } from '@temporalio/common';
 import { sql } from 'kysely';
-import { failure } from '../../contract/errors.ts';
-import { migration } from '../../stores/postgres/sql.ts';
-import { writersEnded } from '../../stores/postgres/table-writers.ts';
-import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { failure } from '../../../packages/keystride/src/contract/errors.ts';
+import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { writersEnded } from '../../../packages/keystride/src/stores/postgres/table-writers.ts';
+import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import { type Day, dayOfEvent } from './day.ts';
 
 /** How long an attempt waits for events that are being inserted, in milliseconds. */

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { pointSettlement } from '../../contract/point-settlement.ts';
-import type { ParametersOf } from '../../contract/job.ts';
-import { failure } from '../../contract/errors.ts';
-import { migration } from '../../stores/postgres/sql.ts';
-import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { ParametersOf } from '../../../packages/keystride/src/contract/job.ts';
+import { failure } from '../../../packages/keystride/src/contract/errors.ts';
+import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 
 /** The day that an instance settles, and which settlement of it this is. */
 export type Day = ParametersOf<typeof pointSettlement>;

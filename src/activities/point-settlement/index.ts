@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
 import type { pointSettlement } from '../../contract/point-settlement.ts';
-import { sets, type StepContext } from '../../engine/activity/chunks.ts';
-import type { StepsOf } from '../../engine/activity/registry.ts';
-import { keysetRanges } from '../../stores/postgres/keyset-ranges.ts';
-import { migration } from '../../stores/postgres/sql.ts';
+import { sets, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
+import type { StepsOf } from '../../../packages/keystride/src/job/registry.ts';
+import { keysetRanges } from '../../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
+import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
 import type { Resources } from '../resources.ts';
 import { cutOff } from './cut-off.ts';
 import { type Day, eventsOf, holdDay } from './day.ts';

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Resources } from '../../../src/activities/resources.ts';
-import { chunks, sets, SkipItem, type StepContext } from '../../../src/engine/activity/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
-import { listReader } from '../../../src/stores/list/list-reader.ts';
-import { keysetRanges } from '../../../src/stores/postgres/keyset-ranges.ts';
-import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
-import { migration } from '../../../src/stores/postgres/sql.ts';
+import { chunks, sets, SkipItem, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
+import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
+import { keysetRanges } from '../../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
+import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
 import {
   incrementTargets,
   type ItemScript,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from '../../../src/contract/job.ts';
-import { chunkStep } from '../../../src/contract/policy.ts';
+import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
+import { chunkStep } from '../../../packages/keystride/src/contract/policy.ts';
 
 const size = (most: number, usual: number) =>
   z.int().min(1).max(most).default(usual).meta({ identifying: false });

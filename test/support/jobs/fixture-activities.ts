@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { Reader } from '../../../src/contract/reader.ts';
-import { chunks, type StepContext } from '../../../src/engine/activity/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
-import { HttpStatusError, retryAfter } from '../../../src/stores/http/errors.ts';
-import { listReader } from '../../../src/stores/list/list-reader.ts';
-import { keysetReader } from '../../../src/stores/postgres/keyset-reader.ts';
-import { migration } from '../../../src/stores/postgres/sql.ts';
-import { inTransaction, type Transaction } from '../../../src/stores/postgres/transaction.ts';
+import type { Reader } from '../../../packages/keystride/src/contract/reader.ts';
+import { chunks, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
+import { HttpStatusError, retryAfter } from '../../../packages/keystride/src/stores/http/errors.ts';
+import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
+import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { inTransaction, type Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import {
   type Fault,
   fixture,

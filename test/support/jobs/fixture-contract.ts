@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from '../../../src/contract/job.ts';
-import { type ChunkPolicy, chunkStep, taskletStep } from '../../../src/contract/policy.ts';
+import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
+import { type ChunkPolicy, chunkStep, taskletStep } from '../../../packages/keystride/src/contract/policy.ts';
 
 /** Tells nothing about which instance a run belongs to: a restart may change it. */
 const setting = <Schema extends z.ZodType>(schema: Schema) => schema.meta({ identifying: false });

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { defineJob } from '../../../src/contract/job.ts';
-import { chunkStep, taskletStep, verificationStep } from '../../../src/contract/policy.ts';
-import { chunks, sets, type StepContext } from '../../../src/engine/activity/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
-import { listReader } from '../../../src/stores/list/list-reader.ts';
-import type { Transaction } from '../../../src/stores/postgres/transaction.ts';
+import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
+import { chunkStep, taskletStep, verificationStep } from '../../../packages/keystride/src/contract/policy.ts';
+import { chunks, sets, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
+import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
+import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import { numberRanges, type Numbers } from './number-ranges.ts';
 
 const parameters = z.object({

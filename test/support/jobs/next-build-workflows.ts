@@ -1,5 +1,5 @@
-import type { JobProgress } from '../../../src/contract/progress.ts';
-import { runJob } from '../../../src/engine/workflow/run-job.ts';
+import type { JobProgress } from '../../../packages/keystride/src/contract/progress.ts';
+import { runJob } from '../../../packages/keystride/src/workflow/run-job.ts';
 
 /** The workflows of a build that follows the present one. */
 export * from './workflows.ts';

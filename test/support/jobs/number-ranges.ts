@@ -1,5 +1,5 @@
-import { cursorOf } from '../../../src/contract/cursor.ts';
-import type { RangeReader, RowRange } from '../../../src/contract/reader.ts';
+import { cursorOf } from '../../../packages/keystride/src/contract/cursor.ts';
+import type { RangeReader, RowRange } from '../../../packages/keystride/src/contract/reader.ts';
 
 /** Numbers that follow one another. */
 export interface Numbers extends RowRange {

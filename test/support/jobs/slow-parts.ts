@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { defineJob } from '../../../src/contract/job.ts';
-import { chunkStep } from '../../../src/contract/policy.ts';
-import { type AnyChunkWork, type AnySetWork, chunks, sets } from '../../../src/engine/activity/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../src/engine/activity/registry.ts';
-import { listReader } from '../../../src/stores/list/list-reader.ts';
+import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
+import { chunkStep } from '../../../packages/keystride/src/contract/policy.ts';
+import { type AnyChunkWork, type AnySetWork, chunks, sets } from '../../../packages/keystride/src/job/chunks.ts';
+import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
+import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
 import { numberRanges } from './number-ranges.ts';
 
 const parameters = z.object({

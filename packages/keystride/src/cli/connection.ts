@@ -1,0 +1,51 @@
+import { Client, Connection } from '@temporalio/client';
+import { loadConfig, type Config } from '../settings/config.ts';
+import { CommandError } from './output.ts';
+import { keystride } from './called-as.ts';
+
+/** A connection to Temporal, for as long as a command needs it. */
+export interface Session {
+  client: Client;
+  config: Config<'temporal'>;
+}
+
+const connectTimeout = 5_000;
+
+/**
+ * Connects, works, and closes, whatever happens.
+ * @throws ConfigError when no address is known; CommandError when nobody answers there within five seconds
+ */
+export async function withSession<Result>(
+  work: (session: Session) => Promise<Result>,
+  config: Config<'temporal'> = loadConfig(process.env, ['temporal']),
+): Promise<Result> {
+  const connection = await connect(config);
+  try {
+    const client = new Client({ connection, namespace: config.temporal.namespace });
+    return await work({ client, config });
+  } finally {
+    await connection.close();
+  }
+}
+
+async function connect({ temporal }: Config<'temporal'>): Promise<Connection> {
+  try {
+    return await Connection.connect({ ...temporal.connectionOptions, connectTimeout });
+  } catch (error) {
+    throw new CommandError(
+      {
+        what: 'Temporal does not answer',
+        where: temporal.address,
+        todo: `Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: ${keystride} dev --detach`,
+      },
+      { cause: error, type: 'Temporal' },
+    );
+  }
+}
+
+/** Where the Temporal UI shows a run; undefined when nobody has said where the UI is. */
+export function uiUrlOf(config: Config<'temporal'>, workflowId: string, runId: string): string | undefined {
+  if (config.temporalUiUrl === undefined) return undefined;
+  const base = config.temporalUiUrl.replace(/\/$/, '');
+  return `${base}/namespaces/${config.temporal.namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}`;
+}

@@ -1,0 +1,167 @@
+import type { Addresses } from '../settings/config.ts';
+import { withoutCredentials } from '../settings/environment.ts';
+import { startMongo, useMongo } from './mongo.ts';
+import { PartError, givenPart, type Part, type PartName } from './part.ts';
+import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
+import { reporterOf, type OnProgress } from './progress.ts';
+import type { ProcessOwner } from './server-process.ts';
+import { legacyApiStub, messageProviderStub } from '../../../../src/stubs/kinds.ts';
+import { startStub, type StubKind, useRealOne } from './stub.ts';
+import { startTemporal, useTemporal, type TemporalPart } from './temporal.ts';
+
+/** Both databases, on a server of ours or as given. */
+export interface DatabasesPart extends Part {
+  /** The service database. */
+  sourceUrl: string;
+}
+
+/** Every part by its name. */
+export interface AllParts {
+  temporal: TemporalPart;
+  postgres: DatabasesPart;
+  mongodb: Part;
+  legacyApi: Part;
+  messageProvider: Part;
+}
+
+/** What to bring up and where. */
+export interface ComposeOptions {
+  home: string;
+  cache: string;
+  /** What the environment names: used as it is. */
+  given: Partial<Addresses>;
+  parts: readonly PartName[];
+  legacyApiArguments: readonly string[];
+  messageProviderArguments: readonly string[];
+  /** Whether to take the standard ports where they are free. */
+  standardPorts: boolean;
+  /** Whether Temporal forgets everything when its process ends. */
+  temporalInMemory: boolean;
+  owner: ProcessOwner;
+  onProgress: OnProgress;
+}
+
+/** The parts that are up, those too that came up while another failed. */
+export interface StartedParts {
+  parts: Partial<AllParts>;
+  /** Our PostgreSQL server: behind `postgres`, or for FerretDB alone. */
+  ourPostgres?: Part;
+}
+
+/**
+ * Brings up the parts side by side.
+ * @param started is filled as they come up, so that a failure leaves nothing unknown behind
+ * @throws the first part's error, once all others are up or have failed too
+ */
+export async function composeParts(options: ComposeOptions, started: StartedParts): Promise<void> {
+  const ourPostgres = onceOnly(async () => {
+    const server = await startOurPostgres(options);
+    started.ourPostgres = server;
+    return server;
+  });
+  const starters: Record<PartName, () => Promise<void>> = {
+    temporal: async () => void (started.parts.temporal = await temporal(options)),
+    postgres: async () => void (started.parts.postgres = await databases(options, ourPostgres)),
+    mongodb: async () => void (started.parts.mongodb = await mongodb(options, ourPostgres)),
+    legacyApi: async () => {
+      const stub = { arguments: options.legacyApiArguments, given: options.given.legacyApiUrl };
+      started.parts.legacyApi = await stubbed(legacyApiStub, options, stub);
+    },
+    messageProvider: async () => {
+      const stub = { arguments: options.messageProviderArguments, given: options.given.messageProviderUrl };
+      started.parts.messageProvider = await stubbed(messageProviderStub, options, stub);
+    },
+  };
+  const results = await Promise.allSettled(options.parts.map((name) => starters[name]()));
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+}
+
+function temporal({ given, ...options }: ComposeOptions): Promise<TemporalPart> {
+  const report = reporterOf('temporal', options.onProgress);
+  if (given.temporal !== undefined) return useTemporal(given.temporal, given.temporalUiUrl, report);
+  const preferred = options.standardPorts ? { preferredPorts: { server: 7233, ui: 8233 } } : {};
+  return startTemporal({ ...options, ...preferred, inMemory: options.temporalInMemory, report });
+}
+
+function startOurPostgres(options: ComposeOptions): Promise<PostgresServer> {
+  const report = reporterOf('postgres', options.onProgress);
+  return startPostgres({ ...options, ...(options.standardPorts ? { preferredPort: 5432 } : {}), report });
+}
+
+/** Each of the two databases is the given one, or one of ours with its tables made. */
+async function databases(
+  { given, onProgress }: ComposeOptions,
+  ourPostgres: () => Promise<PostgresServer>,
+): Promise<DatabasesPart> {
+  const report = reporterOf('postgres', onProgress);
+  for (const [variable, url] of [
+    ['DATABASE_URL', given.databaseUrl],
+    ['SOURCE_DATABASE_URL', given.sourceDatabaseUrl],
+  ] as const)
+    if (url !== undefined) {
+      await checkGivenDatabase(variable, url);
+      report.up(`using ${withoutCredentials(url)}`);
+    }
+  const { databaseUrl, sourceDatabaseUrl } = given;
+  if (databaseUrl !== undefined && sourceDatabaseUrl !== undefined)
+    return { ...givenPart(databaseUrl, withoutCredentials(databaseUrl)), sourceUrl: sourceDatabaseUrl };
+  const server = await ourPostgres();
+  const { migrate } = await import('../stores/postgres/migrate.ts');
+  if (databaseUrl === undefined) await migrate(server.urlOf('migration'), 'migration');
+  if (sourceDatabaseUrl === undefined) await migrate(server.urlOf('service'), 'service');
+  return {
+    url: databaseUrl ?? server.urlOf('migration'),
+    sourceUrl: sourceDatabaseUrl ?? server.urlOf('service'),
+    origin: server.origin,
+    get pid() {
+      return server.pid;
+    },
+    kill: (signal) => server.kill(signal),
+    restart: () => server.restart(),
+    stop: () => server.stop(),
+  };
+}
+
+async function checkGivenDatabase(variable: string, url: string): Promise<void> {
+  try {
+    await probePostgres(url);
+  } catch (error) {
+    throw new PartError(
+      {
+        what: `PostgreSQL does not answer: ${error instanceof Error ? error.message : String(error)}`,
+        where: withoutCredentials(url),
+        todo: `Start it, correct ${variable}, or unset it to have one started.`,
+      },
+      { cause: error },
+    );
+  }
+}
+
+function mongodb(
+  { given, ...options }: ComposeOptions,
+  ourPostgres: () => Promise<PostgresServer>,
+): Promise<Part> {
+  const report = reporterOf('mongodb', options.onProgress);
+  if (given.mongodbUrl !== undefined)
+    return useMongo(given.mongodbUrl, withoutCredentials(given.mongodbUrl), report);
+  const preferred = options.standardPorts ? { preferredPort: 27017 } : {};
+  const ferretdbDatabaseUrl = async (): Promise<string> => (await ourPostgres()).urlOf('ferretdb');
+  return startMongo({ ...options, ...preferred, ferretdbDatabaseUrl, report });
+}
+
+/** The API that the environment names, or the stub that stands for it. */
+function stubbed(
+  kind: StubKind,
+  { home, owner, onProgress }: ComposeOptions,
+  stub: { readonly arguments: readonly string[]; readonly given: string | undefined },
+): Promise<Part> {
+  const report = reporterOf(kind.name, onProgress);
+  if (stub.given !== undefined) return useRealOne(kind, stub.given, withoutCredentials(stub.given), report);
+  return startStub(kind, { home, owner, arguments: stub.arguments, report });
+}
+
+function onceOnly<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => (running ??= work());
+}

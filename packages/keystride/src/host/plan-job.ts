@@ -1,0 +1,126 @@
+import { DefaultLogger } from '@temporalio/worker';
+import { createJobs } from '../../../../src/activities/index.ts';
+import type { JobDefinition } from '../contract/job.ts';
+import { instanceKey, parseParameters } from '../contract/parameters.ts';
+import { policiesOf } from '../contract/policies.ts';
+import { forecastStep, type StepForecast } from '../operations/plan-step.ts';
+import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
+import { openResources, type WorkerConfig } from './resources.ts';
+import { rolledBackPool } from '../stores/postgres/rolled-back.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+
+/** What a run of a job would meet, step by step. */
+export interface JobForecast {
+  readonly job: string;
+  readonly instance: string;
+  readonly steps: readonly PlannedStep[];
+}
+
+/** A step, and why it was not tried, where it was not. */
+export interface PlannedStep extends StepForecast {
+  readonly notTried?: string;
+}
+
+export interface PlanOptions {
+  /** Items shown of each step. */
+  readonly samples: number;
+  /** How long each step may be tried, in seconds. */
+  readonly trySeconds: number;
+}
+
+/**
+ * Tries the first chunks of each step of a job and says what a run would be like. Everything it writes to the database
+ * of the ledger is rolled back, one step seeing what those before it have written; other stores are not written to.
+ *
+ * @throws JobParametersInvalid, UnreachablePart
+ */
+export async function planJob(
+  config: WorkerConfig,
+  job: JobDefinition,
+  input: Readonly<Record<string, unknown>>,
+  options: PlanOptions,
+): Promise<JobForecast> {
+  const parameters = parseParameters(job, input);
+  const instance = instanceKey(job, parameters);
+  const resources = await openResources(config);
+  const ledger = await rolledBackPool(config.databaseUrl, 'keystride plan');
+  try {
+    const jobs = createJobs({ ...resources, migration: ledger.pool });
+    const registry = new JobRegistry(jobs.map(withResults));
+    const log = new DefaultLogger('WARN');
+    const forecast = { registry, job: job.name, instance, parameters, ledger: ledger.pool, log, ...options };
+    const steps: PlannedStep[] = [];
+    for (const [step, policy] of Object.entries(policiesOf(job, parameters))) {
+      const untried = policy.kind === 'tasklet' ? steps.find(triedInPart) : undefined;
+      steps.push(
+        untried
+          ? { ...unknownStep, step, kind: policy.kind, notTried: `${untried.step} was tried in part` }
+          : await forecastStep(forecast, step, policy),
+      );
+    }
+    return { job: job.name, instance, steps };
+  } finally {
+    await ledger.end();
+    await resources.close();
+  }
+}
+
+const unknownStep = {
+  rows: null,
+  partitions: 0,
+  tried: { read: 0, written: 0, filtered: 0, skipped: 0, seconds: 0, samples: [] },
+  seconds: null,
+  events: 6,
+  problems: [],
+};
+
+/** What a tasklet sees after such a step is half of a run's work, and what it says of that means nothing. */
+function triedInPart({ kind, rows, tried }: PlannedStep): boolean {
+  return kind === 'chunk' && tried.read < (rows ?? Number.POSITIVE_INFINITY);
+}
+
+/** A job whose tasklets leave their results where later steps look for them. */
+function withResults(job: RegisteredJob): RegisteredJob {
+  const { name } = job.definition;
+  const steps = Object.entries(job.steps).map(([step, make]): [string, typeof make] => [
+    step,
+    (context) => {
+      const work = make(context);
+      if (!('run' in work)) return work;
+      const run = async (transaction: Transaction) => {
+        await knowInstance(transaction, name, context.instance);
+        const result = await work.run(transaction);
+        await keepResult(transaction, { instance: context.instance, step, result });
+        return result;
+      };
+      return { ...work, run };
+    },
+  ]);
+  return { ...job, steps: Object.fromEntries(steps) };
+}
+
+interface TaskletResult {
+  readonly instance: string;
+  readonly step: string;
+  readonly result: unknown;
+}
+
+/** Lets a tasklet find its instance, as in a run. */
+async function knowInstance(transaction: Transaction, job: string, instance: string): Promise<void> {
+  await transaction.query(
+    `INSERT INTO keystride.instance (instance_key, job, params, epoch, owner_workflow_id, owner_run_id, status)
+     VALUES ($1, $2, '{}', 1, 'plan', 'plan', 'stopped') ON CONFLICT DO NOTHING`,
+    [instance, job],
+  );
+}
+
+async function keepResult(
+  transaction: Transaction,
+  { instance, step, result }: TaskletResult,
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO keystride.step (instance_key, step, status, epoch, result) VALUES ($1, $2, 'completed', 1, $3)
+     ON CONFLICT (instance_key, step) DO UPDATE SET status = 'completed', result = excluded.result`,
+    [instance, step, JSON.stringify(result ?? null)],
+  );
+}

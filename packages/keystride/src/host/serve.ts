@@ -1,0 +1,128 @@
+import { Client, WorkflowNotFoundError } from '@temporalio/client';
+import {
+  type NativeConnection,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
+import type pg from 'pg';
+import type { AlertSettings } from '../contract/alerts.ts';
+import { failure } from '../contract/errors.ts';
+import { searchAttributes } from '../contract/search-attributes.ts';
+import { alertChannel } from './alert-channel.ts';
+import { ByteBudget } from '../page/byte-budget.ts';
+import { createEngineActivities } from '../operations/engine-activities.ts';
+import type { Gate } from '../page/gate.ts';
+import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
+import { tunerOf, type WorkerLoad } from './worker-load.ts';
+
+export interface ServeOptions extends WorkerLoad {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  /** The task queues that are polled: alerts go to the first. */
+  readonly workerQueues: readonly string[];
+  /** Where the runs of a job go, that one of another job starts. */
+  taskQueueOf(job: string): string;
+  readonly bytesInFlight: number;
+  readonly workflowBundle: WorkflowBundleOption;
+  readonly ledger: pg.Pool;
+  readonly jobs: readonly RegisteredJob[];
+  /** The build of this worker; runs that it begins are then given to workers of this build alone. */
+  readonly build?: { readonly deployment: string; readonly buildId: string };
+  /** What holds pages back. */
+  readonly gate: Gate;
+  /** Where alerts go. */
+  readonly alerts: AlertSettings;
+  /** Where the Temporal UI is, for links in alerts. */
+  readonly temporalUiUrl?: string;
+  /** Called when all queues are polled. */
+  onReady(): void;
+}
+
+/** Serves jobs until the process is asked to end; what pages have in hand then commits. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const shared = sharedOptions(options);
+  const workers = await Promise.all(
+    options.workerQueues.map((taskQueue) => Worker.create({ ...shared, taskQueue })),
+  );
+  const running = workers.map((worker) => worker.run());
+  options.onReady();
+  try {
+    await Promise.all(running);
+  } finally {
+    // One that has failed takes the others along: a process that polls half of its queues looks well and is not.
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    await Promise.allSettled(running);
+  }
+}
+
+/** What the workers of this process have in common, one for each task queue: memory, connections and load are one. */
+function sharedOptions(options: ServeOptions): Omit<WorkerOptions, 'taskQueue'> {
+  const { connection, namespace } = options;
+  const [taskQueue = ''] = options.workerQueues;
+  const client = new Client({ connection, namespace });
+  return {
+    connection,
+    namespace,
+    workflowBundle: options.workflowBundle,
+    ...versioning(options.build),
+    activities: createEngineActivities({
+      registry: new JobRegistry(options.jobs),
+      ledger: options.ledger,
+      budget: new ByteBudget(options.bytesInFlight),
+      gate: options.gate,
+      isOpen: (workflowId) => isOpen(client, workflowId),
+      taskQueueOf: options.taskQueueOf,
+      alerts: alertChannel({ ...options, client, taskQueue }),
+      hasSearchAttributes: once(() => hasSearchAttributes(connection, namespace)),
+    }),
+    tuner: tunerOf(options),
+    // A page hears of a pause with its next heartbeat: at the default of up to 80 % of the time-out, seconds late.
+    maxHeartbeatThrottleInterval: '1 second',
+    // Pages let go at once, and have this long to commit what they have in hand.
+    shutdownForceTime: '15 seconds',
+  };
+}
+
+/**
+ * Every run is pinned: partitions and continued runs stay with the build that began, so that neither the flow nor the
+ * meaning of a step changes below a run. A new start of the instance takes the build that is current then.
+ */
+function versioning(build: ServeOptions['build']): Pick<WorkerOptions, 'workerDeploymentOptions'> {
+  if (build === undefined) return {};
+  return {
+    workerDeploymentOptions: {
+      version: { deploymentName: build.deployment, buildId: build.buildId },
+      useWorkerVersioning: true,
+      defaultVersioningBehavior: 'PINNED',
+    },
+  };
+}
+
+/** Whether a workflow id has an open run. An id that Temporal no longer knows has none. */
+async function isOpen(client: Client, workflowId: string): Promise<boolean> {
+  try {
+    const { status } = await client.workflow.getHandle(workflowId).describe();
+    return status.name === 'RUNNING' || status.name === 'PAUSED';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw failure('Unavailable', `Temporal could not be asked whether ${workflowId} is running.`, {
+      retryable: true,
+    });
+  }
+}
+
+async function hasSearchAttributes(connection: NativeConnection, namespace: string): Promise<boolean> {
+  try {
+    const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+    return Object.values(searchAttributes).every((name) => name in customAttributes);
+  } catch {
+    // Not allowed to ask, or a server without the service: jobs run as well without.
+    return false;
+  }
+}
+
+function once<Result>(ask: () => Promise<Result>): () => Promise<Result> {
+  let answer: Promise<Result> | undefined;
+  return () => (answer ??= ask());
+}

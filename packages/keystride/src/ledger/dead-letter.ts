@@ -1,0 +1,31 @@
+import type pg from 'pg';
+import type { Claim } from '../contract/activities.ts';
+import type { DeadLetter } from '../contract/alerts.ts';
+import { migration } from '../stores/postgres/sql.ts';
+import { storableText } from '../stores/postgres/storable-text.ts';
+import { inTransaction } from '../stores/postgres/transaction.ts';
+
+/**
+ * Records an item that has failed for good, once an execution.
+ *
+ * @returns whether it was not there yet.
+ */
+export async function recordDeadLetter(pool: pg.Pool, claim: Claim, letter: DeadLetter): Promise<boolean> {
+  const { instance, step, partition, phase, attempts } = letter;
+  const query = migration
+    .insertInto('keystride.dead_letter')
+    .values({
+      instance_key: instance,
+      epoch: claim.epoch,
+      workflow_id: letter.workflowId,
+      run_id: letter.runId,
+      ...{ step, partition, phase, attempts },
+      item_key: storableText(letter.key),
+      code: storableText(letter.code),
+      fingerprint: storableText(letter.fingerprint),
+      message: storableText(letter.message),
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('item_key');
+  return (await inTransaction(pool, (transaction) => transaction.run(query))).length === 1;
+}

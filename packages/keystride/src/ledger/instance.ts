@@ -1,0 +1,36 @@
+import type pg from 'pg';
+import type { FoundInstance } from '../contract/activities.ts';
+import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
+import { migration } from '../stores/postgres/sql.ts';
+import { inTransaction } from '../stores/postgres/transaction.ts';
+import { countersOf } from './checkpoint.ts';
+
+/** What the ledger knows of an instance, whoever runs it or has run it. */
+export function findInstance(pool: pg.Pool, instance: string): Promise<FoundInstance> {
+  return inTransaction(pool, async (transaction) => {
+    const [row] = await transaction.run(
+      migration
+        .selectFrom('keystride.instance')
+        .select(['status', 'owner_workflow_id'])
+        .where('instance_key', '=', instance),
+    );
+    const checkpoints = await transaction.run(
+      migration
+        .selectFrom('keystride.checkpoint')
+        .select(['read', 'read_skipped', 'filtered', 'written', 'skipped'])
+        .where('instance_key', '=', instance),
+    );
+    return {
+      instance,
+      status: statusOf(row?.status),
+      workflowId: row?.owner_workflow_id ?? null,
+      counters: checkpoints.map(countersOf).reduce<Counters>(addCounters, noCounters),
+    };
+  });
+}
+
+const statuses = ['running', 'completed', 'failed', 'stopped'] as const;
+
+function statusOf(stored: string | undefined): FoundInstance['status'] {
+  return statuses.find((status) => status === stored) ?? null;
+}

@@ -1,0 +1,297 @@
+import { Context } from '@temporalio/activity';
+import type pg from 'pg';
+import type {
+  Claim,
+  ClosedJob,
+  CloseJobRequest,
+  CloseStepRequest,
+  DescribedInstance,
+  EngineActivities,
+  OpenedJob,
+  OpenedStep,
+  OpenJobRequest,
+  OpenStepRequest,
+  StepState,
+  TaskletRequest,
+  VerificationRequest,
+  VerificationState,
+} from '../contract/activities.ts';
+import { failure } from '../contract/errors.ts';
+import { instanceKey, parseParameters } from '../contract/parameters.ts';
+import { policiesOf } from '../contract/policies.ts';
+import type { StepPolicy } from '../contract/policy.ts';
+import { unreadText } from '../contract/progress.ts';
+import { redrive } from '../contract/redrive.ts';
+import { inTransaction } from '../stores/postgres/transaction.ts';
+import type { ByteBudget } from '../page/byte-budget.ts';
+import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
+import { guarded } from './guarded.ts';
+import { safeMessage } from '../page/item-errors.ts';
+import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
+import { holdClaim } from '../ledger/hold-claim.ts';
+import { alertedSteps } from '../ledger/alerted-steps.ts';
+import { findInstance } from '../ledger/instance.ts';
+import { claimRepair } from '../ledger/repair-claim.ts';
+import {
+  completeStep,
+  completeTasklet,
+  findStep,
+  type FoundStep,
+  readStepState,
+  recordStep,
+  reopenStep,
+  setCompleted,
+  type StepOpening,
+} from '../ledger/step.ts';
+import { deliverAlert } from './deliver-alert.ts';
+import { processPage } from '../page/page.ts';
+import { type AlertChannel, alertFailure, raiseAlert } from './raise-alert.ts';
+import { openRedrive } from './redrive.ts';
+import { redrivenWork } from './redriven-work.ts';
+import { repairDifferences } from './repair.ts';
+import type { Gate } from '../page/gate.ts';
+import type { JobRegistry } from '../job/registry.ts';
+import { resolveScheduledJob } from './scheduled-job.ts';
+import { findDivisible, splitPartition } from './split-partition.ts';
+import { verifyPage } from './verify-page.ts';
+
+export interface EngineResources {
+  readonly registry: JobRegistry;
+  /** The database that the steps write to; the ledger is in its schema `keystride`. */
+  readonly ledger: pg.Pool;
+  readonly budget: ByteBudget;
+  /** What holds pages back. */
+  readonly gate: Gate;
+  /** Asks Temporal whether a workflow id has an open run. */
+  readonly isOpen: IsOpen;
+  /** Whether the namespace has our search attributes. */
+  readonly hasSearchAttributes: () => Promise<boolean>;
+  readonly alerts: AlertChannel;
+  /** The task queue that the runs of a job go to. */
+  taskQueueOf(job: string): string;
+}
+
+/** The engine's activities over these resources. */
+export function createEngineActivities(resources: EngineResources): EngineActivities {
+  const { registry, ledger } = resources;
+  const contextOf = ({
+    claim,
+    parameters,
+  }: {
+    claim: Claim;
+    parameters: StepContext['parameters'];
+  }): StepContext => ({
+    parameters: claim.redrives?.parameters ?? parameters,
+    // What a step derives from it (an idempotency key, say) is the same when a skipped item is run again.
+    instance: claim.redrives?.instance ?? claim.instance,
+    epoch: claim.epoch,
+    log: Context.current().log,
+  });
+  return {
+    openJob: (request) => guarded(request.job, () => openJob(resources, request)),
+    describeInstance: (request) => guarded(request.job, async () => describeInstance(registry, request)),
+    findInstance: (request) =>
+      guarded(request.job, async () => ({
+        ...(await findInstance(ledger, describeInstance(registry, request).instance)),
+        taskQueue: resources.taskQueueOf(request.job),
+      })),
+    resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
+    openStep: (request) => guarded(placeOf(request), () => openStep(resources, request, contextOf(request))),
+    processPage: (request) => {
+      const work = chunkWork(resources, request, contextOf(request));
+      return processPage(resources, work, request);
+    },
+    runTasklet: (request) =>
+      guarded(placeOf(request), () => runTasklet(resources, request, contextOf(request))),
+    verifyPage: (request) =>
+      guarded(placeOf(request), () => compareAndRepair(resources, request, contextOf(request))),
+    readStep: (request) => guarded(placeOf(request), () => readStepState(ledger, request)),
+    checkGate: async ({ quietHours, now }) => (await resources.gate.ask(quietHours, now)).throttled,
+    findDivisible: (request) =>
+      guarded(placeOf(request), () =>
+        findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
+      ),
+    splitPartition: (request) =>
+      guarded(placeOf(request), () =>
+        splitPartition(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
+      ),
+    closeStep: (request) =>
+      guarded(placeOf(request), () => closeStep(resources, request, contextOf(request))),
+    closeJob: (request) =>
+      guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
+    raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
+    deliverAlert: (alert) => deliverAlert(resources.alerts.settings, alert),
+  };
+}
+
+function placeOf({ claim, step }: { readonly claim: Claim; readonly step: string }): string {
+  return `${claim.instance} step ${step}`;
+}
+
+/** The work of a chunk step: over its source, or over the skips that a redrive has in hand. */
+function chunkWork(
+  { registry, ledger }: EngineResources,
+  { claim, step }: { readonly claim: Claim; readonly step: string },
+  context: StepContext,
+): AnyChunkWork | AnySetWork {
+  const work = registry.work('chunk', claim.job, step, context);
+  // A set step skips nothing: there is nothing of it to redrive.
+  return claim.redrives && 'processor' in work ? redrivenWork(work, ledger, claim, step) : work;
+}
+
+async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {
+  if (request.job === redrive.name)
+    return openRedrive(resources, request, (of) => describeInstance(resources.registry, of));
+  const { instance, parameters, policies } = describeInstance(resources.registry, request);
+  const definition = resources.registry.definition(request.job);
+  const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
+  const context = { parameters, instance, epoch: 0, log: Context.current().log };
+  const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
+  const claiming = { ...request, instance, parameters, preventRestart, seenElsewhere };
+  const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
+  const searchAttributes = await resources.hasSearchAttributes();
+  const prevented = preventRestart ? { preventRestart } : {};
+  return { claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes };
+}
+
+function describeInstance(
+  registry: JobRegistry,
+  request: { readonly job: string; readonly parameters: unknown },
+): DescribedInstance {
+  const definition = registry.definition(request.job);
+  const parameters = parseParameters(definition, request.parameters);
+  return {
+    instance: instanceKey(definition, parameters),
+    parameters,
+    policies: policiesOf(definition, parameters),
+  };
+}
+
+async function openStep(
+  resources: EngineResources,
+  request: OpenStepRequest,
+  context: StepContext,
+): Promise<OpenedStep> {
+  const { ledger } = resources;
+  const { policy, claim } = request;
+  const work = policy.kind === 'chunk' ? chunkWork(resources, request, context) : undefined;
+  const opening: StepOpening = {
+    skipLimit: policy.kind === 'chunk' ? policy.skipLimit : 0,
+    startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
+    beforeStep: work?.beforeStep?.bind(work),
+  };
+  const found = await findStep(ledger, request, request.saw);
+  if (found && !startsOver(found, policy, claim)) {
+    if (!found.completed) await reopenStep(ledger, request, opening, found);
+    return openedStep(found);
+  }
+  const { cancellationSignal: signal } = Context.current();
+  const plan =
+    policy.kind === 'chunk' && work
+      ? await work.reader.plan({ partitions: policy.partitions, signal })
+      : { ranges: [], expected: null };
+  await recordStep(ledger, request, plan, opening, found);
+  return openedStep((await findStep(ledger, request)) as FoundStep);
+}
+
+/** Whether a step that an earlier execution has completed is run again. */
+function startsOver(found: FoundStep, policy: StepPolicy, claim: Claim): boolean {
+  if (policy.kind === 'verification' || policy.allowStartIfComplete !== true) return false;
+  return found.completed && found.epoch < claim.epoch;
+}
+
+function openedStep({ epoch: _epoch, starts: _starts, ...opened }: FoundStep): OpenedStep {
+  return opened;
+}
+
+async function runTasklet(
+  { ledger, registry, gate }: EngineResources,
+  request: TaskletRequest,
+  context: StepContext,
+) {
+  await gate.letIn(request, temporalMs(), Context.current().log);
+  const work = registry.work('tasklet', request.claim.job, request.step, context);
+  return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) => work.run(transaction));
+}
+
+/** When Temporal gave this activity out, by its clock. */
+function temporalMs(): number {
+  return Context.current().info.currentAttemptScheduledTimestampMs;
+}
+
+async function compareAndRepair(
+  { registry, ledger, budget, gate }: EngineResources,
+  request: VerificationRequest,
+  context: StepContext,
+): Promise<VerificationState> {
+  const { job, instance } = request.claim;
+  const verification = registry.work('verification', job, request.step, context);
+  await gate.letIn(request, temporalMs(), Context.current().log);
+  const mayGoOn = () => !request.mayBeHeld || gate.glance([], temporalMs()).throttled === null;
+  if (!request.repair) return verifyPage(verification, request, mayGoOn);
+  const { repair } = verification;
+  const { policies } = describeInstance(registry, { job, parameters: request.parameters });
+  const policy = repair && policies[repair.step];
+  if (!repair || policy?.kind !== 'chunk')
+    throw failure(
+      'RepairRefused',
+      `${job} step ${request.step} only tells differences: it cannot repair them.`,
+    );
+  const claimed = await claimRepair(ledger, instance);
+  const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch: claimed.epoch });
+  const { cancellationSignal: signal } = Context.current();
+  return verifyPage(verification, request, mayGoOn, (differences) =>
+    repairDifferences({ ledger, budget, job, instance, claimed, signal, repair, work, policy }, differences),
+  );
+}
+
+async function closeStep(
+  resources: EngineResources,
+  request: CloseStepRequest,
+  context: StepContext,
+): Promise<StepState> {
+  const { ledger } = resources;
+  if (request.result === undefined) {
+    const work = chunkWork(resources, request, context);
+    const state = await completeStep(ledger, request, work.afterStep?.bind(work));
+    const told = unreadText({ step: request.step, ...state.counters, ...state });
+    if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
+    return state;
+  }
+  await inTransaction(ledger, async (transaction) => {
+    await holdClaim(transaction, request.claim);
+    await setCompleted(transaction, request, request.result);
+  });
+  return readStepState(ledger, request);
+}
+
+/** Calls the job's own hook and raises the alert, neither of which must keep the instance from being released. */
+async function closeJob(
+  resources: EngineResources,
+  request: CloseJobRequest,
+  context: StepContext,
+): Promise<ClosedJob> {
+  const { ledger, registry } = resources;
+  const { claim, outcome, reason, saw = [] } = request;
+  if (outcome === 'completed') {
+    const behind = await completeInstance(ledger, claim, saw);
+    if (behind.length === 0) return {};
+    context.log.warn('the ledger is behind the history', { instance: claim.instance, behind });
+    return { behind };
+  }
+  if (outcome === 'failed') {
+    try {
+      await registry.hooks(claim.job).onFailure?.(context, reason ?? '');
+    } catch (error) {
+      context.log.error('the hook onFailure has failed', {
+        instance: claim.instance,
+        message: safeMessage(error),
+      });
+    }
+  }
+  await closeInstance(ledger, claim, outcome);
+  if (outcome === 'failed') await alertFailure(resources, request);
+  // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
+  const steps = await alertedSteps(ledger, claim.instance).catch(() => undefined);
+  return steps ? { steps } : {};
+}

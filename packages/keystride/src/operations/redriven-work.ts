@@ -1,0 +1,97 @@
+import type pg from 'pg';
+import type { Claim } from '../contract/activities.ts';
+import { bytesOf } from '../contract/bytes.ts';
+import { type Cursor, cursorOf } from '../contract/cursor.ts';
+import type { ItemRead, ReadPage, Reader, ReadRequest } from '../contract/reader.ts';
+import { failure, ToldError } from '../contract/errors.ts';
+import { listReader } from '../stores/list/list-reader.ts';
+import { type AnyChunkWork, SkipItem } from '../job/chunks.ts';
+import { countHeld, type HeldSkip, readHeld } from '../ledger/redriven-skips.ts';
+
+/** The code of an item that cannot be run again because its reader no longer finds it. */
+const gone = 'NO_LONGER_THERE';
+
+/**
+ * The work of a step as a redrive does it: over the skips that it has in hand, each read again by its key; processed,
+ * written and skipped as ever. The hooks around the step are left out: they belong to a run over everything.
+ */
+export function redrivenWork(work: AnyChunkWork, ledger: pg.Pool, claim: Claim, step: string): AnyChunkWork {
+  return {
+    reader: redriveReader(work.reader, ledger, claim, step),
+    processor: (item, context) => work.processor(item, context),
+    writer: work.writer,
+    ...(work.calls ? { calls: work.calls.bind(work) } : {}),
+    ...(work.classifiers ? { classifiers: work.classifiers } : {}),
+    ...(work.skipPolicy ? { skipPolicy: work.skipPolicy.bind(work) } : {}),
+    onSkip: async (skips, transaction) => {
+      // Of an item that is gone the step knows nothing more than its skip already says.
+      const found = skips.filter(({ code }) => code !== gone);
+      if (found.length > 0) await work.onSkip?.(found, transaction);
+    },
+  };
+}
+
+/** Reads the skips in hand in their order: its cursors are places in that order. */
+function redriveReader(
+  reader: Reader<unknown>,
+  ledger: pg.Pool,
+  claim: Claim,
+  step: string,
+): Reader<unknown> {
+  return {
+    plan: async (request) => {
+      const items = (await countHeld(ledger, claim)).get(step) ?? 0;
+      return listReader(items, (place) => place).plan(request);
+    },
+    read: async (request) => {
+      if (!reader.readKeys)
+        throw failure('RedriveRefused', `${claim.instance} step ${step}: its reader has no readKeys.`);
+      const held = await readHeld(ledger, { claim, step }, request);
+      if (held.length === 0) return pageOfKeys([], []);
+      const keys = held.map(({ cursor }) => cursor);
+      return pageOfKeys(held, await readWithin(reader, keys, request));
+    },
+  };
+}
+
+/** Items that are read by their keys at a time: nobody knows how large they are. */
+const readAtATime = 64;
+
+/** Reads items by their keys, in their order, until they take so many bytes together. */
+export async function readWithin(
+  reader: Reader<unknown>,
+  keys: readonly Cursor[],
+  { bytes = Infinity, signal }: Pick<ReadRequest, 'bytes' | 'signal'>,
+): Promise<(ItemRead<unknown> | undefined)[]> {
+  const found: (ItemRead<unknown> | undefined)[] = [];
+  for (let held = 0; found.length < keys.length && held < bytes;) {
+    const asked = keys.slice(found.length, found.length + readAtATime);
+    const read = (await reader.readKeys?.({ keys: asked, signal })) ?? [];
+    if (read.length < asked.length) throw new ToldError('readKeys must answer for each key');
+    found.push(...read);
+    held += bytesOf(read);
+  }
+  return found;
+}
+
+/**
+ * Items that were read by their keys, each at its place; one that is gone is a failed read. With fewer than there are
+ * keys the page says how far it has come.
+ */
+export function pageOfKeys(
+  held: readonly HeldSkip[],
+  found: readonly (ItemRead<unknown> | undefined)[],
+): ReadPage<unknown> {
+  const cursorAt = (index: number) => cursorOf([String(held[index]?.place)]);
+  return {
+    items: found.map((read) => (read && 'item' in read ? read.item : undefined)),
+    cursorAt,
+    ...(found.length < held.length ? { passed: cursorAt(found.length - 1) } : {}),
+    keyAt: (index) => held[index]?.key ?? '',
+    errorAt: (index) => {
+      const read = found[index];
+      if (read === undefined) return new SkipItem(gone, 'what was skipped is no longer there to be read');
+      return 'error' in read ? read.error : undefined;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '@temporalio/common';
+import type pg from 'pg';
+import type { DivisibleRequest, SplitPartitionRequest } from '../contract/activities.ts';
+import type { RangeSplit } from '../contract/reader.ts';
+import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
+import { safeMessage } from '../page/item-errors.ts';
+import { type Checkpoint, takeCheckpoint } from '../ledger/checkpoint.ts';
+import { readCheckpoints, splitCheckpoint } from '../ledger/split.ts';
+
+type Divided = Pick<(AnyChunkWork | AnySetWork)['reader'], 'split'>;
+
+/** What an activity's context gives. */
+export interface SplitContext {
+  readonly cancellationSignal: AbortSignal;
+  readonly log: Logger;
+}
+
+/**
+ * Asks a step's reader how much is left of partitions that are running. Nothing is changed, so they need not rest.
+ *
+ * @returns those that can be cut in two, the one with most left first; none when the reader cannot cut ranges.
+ */
+export async function findDivisible(
+  pool: pg.Pool,
+  { reader }: { readonly reader: Divided },
+  request: DivisibleRequest,
+  { cancellationSignal }: Pick<SplitContext, 'cancellationSignal'>,
+): Promise<readonly number[]> {
+  if (!reader.split) return [];
+  const found: { readonly partition: number; readonly items: number }[] = [];
+  // One after another: pages need the connections more.
+  for (const checkpoint of await readCheckpoints(pool, request, request.partitions)) {
+    if (checkpoint.done) continue;
+    const split = await cutOf(reader, checkpoint, request.fewest, cancellationSignal);
+    if (split) found.push({ partition: checkpoint.partition, items: split.items });
+  }
+  return found
+    .toSorted((a, b) => b.items - a.items || a.partition - b.partition)
+    .map(({ partition }) => partition);
+}
+
+/**
+ * Cuts what is left of a partition in two, for a slot that has fallen idle.
+ *
+ * The workflow has brought the partition to rest before: a page that went on would read to the old upper end. One
+ * thought dead may live all the same, so the checkpoint is taken first, as a page attempt takes it. From then on
+ * nothing else commits to the partition, what is read of it stays true, and the cut is made behind all that has
+ * committed. Where nothing can be cut, nothing is changed but the holder, and the partition goes on as it was.
+ *
+ * Asked again after its answer was lost, it finds the new partition and says so.
+ *
+ * @throws Fenced, Superseded.
+ */
+export async function splitPartition(
+  pool: pg.Pool,
+  { reader }: { readonly reader: Divided },
+  request: SplitPartitionRequest,
+  context: SplitContext,
+): Promise<boolean> {
+  const { claim, step, partition, into, fewest } = request;
+  const key = { claim, step, partition };
+  const holder = randomUUID();
+  const taken = await takeCheckpoint(pool, key, holder);
+  if ((await readCheckpoints(pool, request, [into])).length > 0) return true;
+  const { cancellationSignal, log } = context;
+  const place = { instance: claim.instance, step, partition };
+  const cut = taken.done
+    ? null
+    : await cutOf(reader, taken, fewest, cancellationSignal).catch((error: unknown) => {
+        // To split is a convenience: a source that cannot be asked must not end the step for it.
+        log.warn('a partition stays whole', { ...place, message: safeMessage(error) });
+        return null;
+      });
+  if (cut === null) return false;
+  await splitCheckpoint(pool, key, holder, taken, cut.at, into);
+  log.info('partition split', { ...place, into });
+  return true;
+}
+
+async function cutOf(
+  reader: Divided,
+  { range, cursor }: Checkpoint,
+  fewest: number,
+  signal: AbortSignal,
+): Promise<RangeSplit | null> {
+  return (await reader.split?.({ range, after: cursor, fewest, signal })) ?? null;
+}

@@ -1,0 +1,146 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PagePolicy } from '../contract/activities.ts';
+import type { ErrorClass } from '../contract/classification.ts';
+import { failureTypeOf } from '../contract/errors.ts';
+import type { Counters } from '../contract/progress.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import { type Chunk, countersOfChunk, withSkips } from './chunk.ts';
+import type { ChunkSize } from './chunk-size.ts';
+import type { AnyChunkWork } from '../job/chunks.ts';
+import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
+import { faultPoint } from './fault-points.ts';
+import { advanceCheckpoint, amendCounters } from '../ledger/checkpoint.ts';
+import { closeRedriven } from '../ledger/redriven-skips.ts';
+import { recordSkips } from '../ledger/skips.ts';
+import { backoff, ItemFailed } from './process-item.ts';
+import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } from './write-chunk.ts';
+
+/** What a page attempt of items commits as. */
+export interface ChunkCommitter extends Committer {
+  readonly work: AnyChunkWork;
+  readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery' | 'skipLimit' | 'skip'>;
+  readonly chunkSize: ChunkSize;
+}
+
+/**
+ * Commits a chunk exactly once: the checkpoint's compare-and-set, the rows and the skips, in one transaction.
+ *
+ * A transient error rolls the chunk back and it is tried again. What was cancelled by the statement time-out is written
+ * by halves, each of which has the whole of that time, and uses up no retry. When items cannot be written and may be
+ * skipped, the chunk is written once more in halves, to find them. A connection lost at COMMIT is never taken for either
+ * answer: the checkpoint says what happened.
+ *
+ * @param seq the checkpoint's sequence number before this chunk; it is one more afterwards.
+ * @returns what the chunk has added to the partition's counters.
+ * @throws Fenced, Superseded, SkipLimitExceeded, ItemFailed, or the writer's error when its retries are used up.
+ */
+export async function commitChunk(committer: ChunkCommitter, seq: number, given: Chunk): Promise<Counters> {
+  let chunk = given;
+  let bisect = false;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return countersOfChunk(await commitByHalves(committer, seq, chunk, bisect ? attempt - 1 : undefined));
+    } catch (error) {
+      const next = nextTry(committer, error, attempt, bisect);
+      if (next === 'give up')
+        throw error instanceof WriterFailed ? failedFor(committer, chunk, error, attempt) : error;
+      if (next === 'bisect') {
+        // One item alone need not be looked for.
+        if (chunk.outputs.length === 1) chunk = withoutOnly(committer, chunk, error, attempt);
+        else bisect = true;
+        continue;
+      }
+    }
+    await delay(backoff(committer.policy.retry, attempt));
+  }
+}
+
+/** Commits a chunk, by smaller and smaller parts as long as a part is too much for one statement. */
+async function commitByHalves(
+  committer: ChunkCommitter,
+  seq: number,
+  chunk: Chunk,
+  bisectAfter: number | undefined,
+): Promise<Chunk> {
+  for (;;) {
+    let written = chunk;
+    try {
+      await commitOnce(committer, seq, async (transaction) => {
+        written = await writeChunk(committer, seq, chunk, transaction, bisectAfter);
+      });
+      return written;
+    } catch (error) {
+      if (!(error instanceof WriterFailed) || !isCancelled(committer.classify(error.cause))) throw error;
+      if (!committer.chunkSize.wasCancelled(error.items, error.message)) throw error;
+    }
+  }
+}
+
+/** @param bisectAfter how often the chunk has been tried before it is written in halves; undefined writes it whole. */
+async function writeChunk(
+  committer: ChunkCommitter,
+  seq: number,
+  chunk: Chunk,
+  transaction: Transaction,
+  bisectAfter: number | undefined,
+): Promise<Chunk> {
+  const { key, holder, work, policy } = committer;
+  const expected = countersOfChunk(chunk);
+  const advance = { cursor: chunk.cursor, counters: expected, done: chunk.last };
+  await advanceCheckpoint(transaction, key, holder, seq, advance);
+  faultPoint('afterCompareAndSet');
+  const written =
+    bisectAfter === undefined
+      ? await writeOutputs(committer, chunk, transaction)
+      : await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
+  const counted = countersOfChunk(written);
+  await amendCounters(transaction, key, {
+    read: counted.read - expected.read,
+    filtered: counted.filtered - expected.filtered,
+    written: counted.written - expected.written,
+    skipped: counted.skipped - expected.skipped,
+  });
+  faultPoint('afterWrites');
+  if (written.skips.length > 0) {
+    await recordSkips(transaction, key, written.skips, policy.skip?.rate);
+    await work.onSkip?.(written.skips, transaction);
+  }
+  if (key.claim.redrives) await closeRedriven(transaction, key, written);
+  return written;
+}
+
+function nextTry(
+  { classify, policy }: ChunkCommitter,
+  error: unknown,
+  attempt: number,
+  bisecting: boolean,
+): 'again' | 'bisect' | 'give up' {
+  // Our own failures are verdicts, not accidents.
+  if (failureTypeOf(error) !== undefined || error instanceof ItemFailed) return 'give up';
+  const found = classify(error instanceof WriterFailed ? error.cause : error);
+  if (found.decision === 'retry' && attempt <= policy.retry.retries) return 'again';
+  return error instanceof WriterFailed && !bisecting && isSkippable(found) ? 'bisect' : 'give up';
+}
+
+/** A chunk whose only output could not be written, with that as a skip. */
+function withoutOnly({ classify }: ChunkCommitter, chunk: Chunk, error: unknown, attempts: number): Chunk {
+  const cause = error instanceof WriterFailed ? error.cause : error;
+  const [item] = chunk.sources();
+  return item ? withSkips(chunk, new Map([[0, writeSkip(item, cause, classify(cause), attempts)]])) : chunk;
+}
+
+/** The failure of a chunk that nothing may be skipped of: told by its first key. */
+function failedFor(
+  { classify }: ChunkCommitter,
+  chunk: Chunk,
+  error: WriterFailed,
+  attempts: number,
+): ItemFailed {
+  const others = chunk.outputs.length - 1;
+  const keys = `${chunk.sources()[0]?.key}${others > 0 ? ` and ${others} more` : ''}`;
+  const found = classify(error.cause);
+  // What a store calls transient the page meets again; what the step's policy alone retries has had its retries.
+  const settled: ErrorClass = found.exhausted === 'fail' ? { ...found, decision: 'fail' } : found;
+  const items = chunk.sources().map(({ item }) => item);
+  return new ItemFailed(error.cause, settled, keys, attempts, 'write', others === 0, items);
+}

@@ -1,0 +1,303 @@
+import { randomUUID } from 'node:crypto';
+import { Context } from '@temporalio/activity';
+import type pg from 'pg';
+import type { ErrorClass } from '../contract/classification.ts';
+import type { PageRequest, PartitionState, Throttled } from '../contract/activities.ts';
+import { addCounters, type Counters, noCounters, type PageHeartbeat } from '../contract/progress.ts';
+import type { CallLimiter } from '../stores/http/call-limiter.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import { ChunkSize } from './chunk-size.ts';
+import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
+import { type ChunkCommitter, commitChunk } from './commit-chunk.ts';
+import { Decisions } from './decisions.ts';
+import { makeDurable } from './commit-once.ts';
+import { faultPoint } from './fault-points.ts';
+import type { Gate, Verdict } from './gate.ts';
+import { Fence } from './fence.ts';
+import { classifyWith, framesOf, toFailure } from './item-errors.ts';
+import {
+  holdCheckpoint,
+  type PartitionKey,
+  type TakenCheckpoint,
+  takeCheckpoint,
+} from '../ledger/checkpoint.ts';
+import { Pipeline, type PipelineRequest } from './pipeline.ts';
+import { prepareChunk, tidyUp } from './prepare-chunk.ts';
+import { ItemFailed, type Processing } from './process-item.ts';
+import { type AlertResources, buryItem } from '../operations/raise-alert.ts';
+import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
+
+export interface PageResources extends AlertResources {
+  readonly ledger: pg.Pool;
+  readonly budget: ByteBudget;
+  readonly gate: Gate;
+}
+
+/** How often a page says that it is alive, in milliseconds. */
+const heartbeatMs = 1_000;
+
+/** How long it does not tell of more chunks, in milliseconds: the server hears more seldom, and saying it is work. */
+const tellEveryMs = 100;
+
+/**
+ * One page of a partition: takes its checkpoint, moves items through the pipeline for at most the page's time, and
+ * returns where the partition stands in the ledger.
+ *
+ * Where it begins is always the ledger's word, never a heartbeat's: those are throttled and lost in a crash. A
+ * cancellation ends the page early; what is in flight commits, and the result is as good as any other page's.
+ */
+export async function processPage(
+  resources: PageResources,
+  work: AnyChunkWork | AnySetWork,
+  request: PageRequest,
+): Promise<PartitionState> {
+  const { ledger } = resources;
+  const { claim, step, partition, policy } = request;
+  const key: PartitionKey = { claim, step, partition };
+  const holder = randomUUID();
+  const classify = withSkipPolicy(classifyWith(work.classifiers, policy), work);
+  const page = new Page({ pool: ledger, key, holder, policy, classify }, work, request, resources);
+  try {
+    return await page.run(await takeCheckpoint(ledger, key, holder));
+  } catch (error) {
+    const place = `${claim.instance} step ${step} partition ${partition}`;
+    if (!(error instanceof ItemFailed)) {
+      const failed = toFailure(error, classifyWith(undefined)(error), place);
+      // Temporal no longer listens to an attempt that was overtaken: the log alone can tell of it.
+      if (failed.type === 'Fenced' || failed.type === 'Superseded')
+        Context.current().log.warn(failed.message);
+      throw failed;
+    }
+    await buryItem(resources, request, error);
+    const { phase, key: item, attempts, found, cause } = error;
+    // Temporal is told what happened and where in the data; where in the code is for the log.
+    Context.current().log.error(`${phase} failed`, {
+      ...{ instance: claim.instance, step, partition, key: item, attempts, code: found.code },
+      ...{ reason: error.message, stack: framesOf(cause) },
+    });
+    throw toFailure(
+      cause,
+      found,
+      `${place}, ${phase} of key ${item} (attempt ${attempts})`,
+      error.single ? item : undefined,
+      error.message,
+    );
+  }
+}
+
+function withSkipPolicy(
+  classify: (error: unknown) => ErrorClass,
+  work: AnyChunkWork | AnySetWork,
+): (error: unknown) => ErrorClass {
+  if (!('skipPolicy' in work)) return classify;
+  return (error) => {
+    const found = classify(error);
+    return found.decision === 'fail' && work.skipPolicy?.(error) === true
+      ? { ...found, decision: 'skip' }
+      : found;
+  };
+}
+
+/** What moves a partition on for the time of a page. */
+interface Moving {
+  readonly inFlight: number;
+  run(): Promise<boolean>;
+  stop(reason: 'pageOver' | 'cancelled'): void;
+}
+
+class Page {
+  readonly #committer: Omit<ChunkCommitter, 'work' | 'chunkSize'>;
+  readonly #work: AnyChunkWork | AnySetWork;
+  readonly #request: PageRequest;
+  readonly #resources: PageResources;
+  readonly #ending = new AbortController();
+  readonly #abort = new AbortController();
+  readonly #decisions: Decisions;
+  readonly #chunkSize: ChunkSize;
+  #waiting: string | null = null;
+  #throttled: Throttled | undefined;
+  #toldUnreadable = false;
+  #toldAt = Number.NEGATIVE_INFINITY;
+  #counters = noCounters;
+  #seq = 0;
+  #moving: Moving | undefined;
+  #calls: CallLimiter | undefined;
+
+  constructor(
+    committer: Omit<ChunkCommitter, 'work' | 'chunkSize'>,
+    work: AnyChunkWork | AnySetWork,
+    request: PageRequest,
+    resources: PageResources,
+  ) {
+    this.#committer = committer;
+    this.#work = work;
+    this.#request = request;
+    this.#resources = resources;
+    this.#decisions = new Decisions(request.partition);
+    const { chunkSize, chunkBounds } = request.policy;
+    this.#chunkSize = new ChunkSize(chunkSize, chunkBounds, this.#decisions);
+  }
+
+  async run({ range, cursor: after, counters, seq, done, fence }: TakenCheckpoint): Promise<PartitionState> {
+    const { partition, policy } = this.#request;
+    if (done) return { partition, done, counters };
+    this.#counters = counters;
+    this.#seq = seq;
+    const { quietHours } = policy;
+    if (this.#mustNotGoOn(await this.#resources.gate.ask(quietHours, temporalMs())))
+      return this.#state(false);
+    const work = this.#work;
+    const place = { range, after, policy };
+    if (!('processor' in work)) return this.#answer(await this.#timed(this.#ranges(work, place)));
+    const ignore = this.#watchCalls(work);
+    try {
+      return await this.#answer(await this.#timed(this.#pipeline(work, place, fence)));
+    } finally {
+      ignore();
+    }
+  }
+
+  /** What Temporal is told has happened must outlast a crash of the database. */
+  async #answer(done: boolean): Promise<PartitionState> {
+    if (this.#request.policy.durableEvery === 'page') await makeDurable(this.#committer, this.#seq);
+    return this.#state(done);
+  }
+
+  /** What lets the step's calls out decides for all its pages in this worker; one of them tells. */
+  #watchCalls(work: AnyChunkWork): () => void {
+    const { claim, step } = this.#request;
+    this.#calls = work.calls?.();
+    const ignore = this.#calls?.watch(`${claim.instance} ${step}`, ({ from, to, reason }) =>
+      this.#decisions.add('concurrency', from, to, reason),
+    );
+    return () => ignore?.();
+  }
+
+  #state(done: boolean): PartitionState {
+    const { learned } = this.#chunkSize;
+    const { list } = this.#decisions;
+    return {
+      partition: this.#request.partition,
+      done,
+      counters: this.#counters,
+      ...(learned === undefined ? {} : { chunkSize: learned }),
+      ...(list.length > 0 ? { decisions: list } : {}),
+      ...(this.#throttled && !done ? { throttled: this.#throttled } : {}),
+    };
+  }
+
+  /** Whether the page is held back; a health that could not be read is told once. */
+  #mustNotGoOn({ throttled, unreadable }: Verdict): boolean {
+    if (unreadable !== null && !this.#toldUnreadable) {
+      this.#toldUnreadable = true;
+      const reason = `went on without knowing the health of ${unreadable}`;
+      this.#decisions.add('throttled', null, null, reason);
+      Context.current().log.warn(reason);
+    }
+    if (throttled) this.#throttled = throttled;
+    return throttled !== null;
+  }
+
+  #pipeline(
+    work: AnyChunkWork,
+    place: Pick<PipelineRequest, 'range' | 'after' | 'policy'>,
+    fence: number,
+  ): Moving {
+    const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
+    const { pool, key, holder } = committer;
+    const token = { epoch: key.claim.epoch, fence };
+    const preparing = {
+      ...committer,
+      fence: new Fence(pool, token, (transaction) => holdCheckpoint(transaction, key, holder)),
+    };
+    return new Pipeline({
+      ...place,
+      work,
+      chunkSize: this.#chunkSize,
+      processing: this.#processing(work),
+      prepare: (chunk) => prepareChunk(preparing, chunk),
+      commit: async (chunk) => {
+        await this.#commit((next) => commitChunk(committer, next, chunk));
+        await tidyUp(chunk);
+      },
+      end: () => this.#ending.abort(),
+      abort: () => this.#abort.abort(),
+    });
+  }
+
+  #ranges(work: AnySetWork, place: Pick<RangesRequest, 'range' | 'after' | 'policy'>): Moving {
+    const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
+    return new Ranges({
+      ...place,
+      work,
+      chunkSize: this.#chunkSize,
+      commit: (rows, last) => this.#commit((next) => commitRange(committer, next, rows, last)),
+    });
+  }
+
+  async #commit(commit: (seq: number) => Promise<Counters>): Promise<void> {
+    const added = await commit(this.#seq);
+    this.#seq += 1;
+    this.#counters = addCounters(this.#counters, added);
+    if (performance.now() - this.#toldAt >= tellEveryMs) this.#heartbeat();
+  }
+
+  async #timed(moving: Moving): Promise<boolean> {
+    this.#moving = moving;
+    const { cancellationSignal } = Context.current();
+    const cancelled = () => moving.stop('cancelled');
+    const pageOver = setTimeout(() => moving.stop('pageOver'), this.#request.policy.pageSeconds * 1000);
+    const alive = setInterval(() => this.#look(moving), heartbeatMs);
+    cancellationSignal.addEventListener('abort', cancelled, { once: true });
+    this.#heartbeat();
+    if (cancellationSignal.aborted) cancelled();
+    try {
+      return await moving.run();
+    } finally {
+      clearTimeout(pageOver);
+      clearInterval(alive);
+      cancellationSignal.removeEventListener('abort', cancelled);
+    }
+  }
+
+  /** What there is to be done every second, whether chunks commit or not. */
+  #look(moving: Moving): void {
+    this.#heartbeat();
+    if (this.#throttled) return;
+    const { quietHours } = this.#request.policy;
+    if (this.#mustNotGoOn(this.#resources.gate.glance(quietHours, temporalMs()))) moving.stop('pageOver');
+  }
+
+  #processing({ processor }: AnyChunkWork): Processing {
+    return {
+      processor,
+      classify: this.#committer.classify,
+      retry: this.#request.policy.retry,
+      budget: this.#resources.budget,
+      signal: this.#abort.signal,
+      ending: this.#ending.signal,
+      onWait: (reason) => void (this.#waiting = reason),
+    };
+  }
+
+  #heartbeat(): void {
+    faultPoint('heartbeat');
+    this.#toldAt = performance.now();
+    const { step, partition } = this.#request;
+    const details: PageHeartbeat = {
+      step,
+      partition,
+      counters: this.#counters,
+      inFlight: this.#moving?.inFlight ?? 0,
+      chunkSize: this.#chunkSize.present,
+      concurrency: Math.min(this.#request.policy.concurrency, this.#calls?.limit ?? Number.POSITIVE_INFINITY),
+      waiting: this.#waiting,
+    };
+    Context.current().heartbeat(details);
+  }
+}
+
+/** When Temporal gave this page out, by its clock. */
+function temporalMs(): number {
+  return Context.current().info.currentAttemptScheduledTimestampMs;
+}

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { withoutCredentials } from '../settings/environment.ts';
+import { createDemoDocuments } from '../../../../src/demo-data/documents.ts';
+import { PartError } from '../dev/part.ts';
+import { migrate } from '../stores/postgres/migrate.ts';
+import { databaseProblemOf } from '../stores/postgres/problems.ts';
+import { noteWrites } from './audit.ts';
+import { SessionClient } from '../stores/postgres/session.ts';
+
+/** Data to work on: databases of the user, or demo documents. */
+export interface DataSource {
+  /** The migration database, `DATABASE_URL`: it is copied and never written to. */
+  readonly databaseUrl?: string;
+  /** The service database, `SOURCE_DATABASE_URL`. */
+  readonly sourceDatabaseUrl?: string;
+  /** Demo documents to make where no database is named. */
+  readonly rows: number;
+}
+
+const objectInUse = '55006';
+const insufficientPrivilege = '42501';
+
+/** The copies of the data that runs work on. */
+export class Copies {
+  /** The service database, which runs only read: one copy for all. */
+  readonly sourceUrl: string;
+  /** The copy of the migration database that all others are made from; nobody else connects to it. */
+  readonly #templateUrl: string;
+  readonly #made = new Set<string>();
+
+  private constructor(templateUrl: string, sourceUrl: string) {
+    this.#templateUrl = templateUrl;
+    this.sourceUrl = sourceUrl;
+  }
+
+  /**
+   * Prepares the data: copies what the user has named, else makes demo documents.
+   *
+   * @param own the databases of our own server, for what the user has not named
+   * @throws PartError when a database of the user cannot be copied
+   */
+  static async prepare(
+    data: DataSource,
+    own: { readonly databaseUrl: string; readonly sourceDatabaseUrl: string },
+    instance: string,
+  ): Promise<Copies> {
+    const mark = randomBytes(4).toString('hex');
+    const sourceUrl = siblingOf(
+      data.sourceDatabaseUrl ?? own.sourceDatabaseUrl,
+      `keystride_prove_${mark}_source`,
+    );
+    const templateUrl = siblingOf(data.databaseUrl ?? own.databaseUrl, `keystride_prove_${mark}_target`);
+    const copies = new Copies(templateUrl, sourceUrl);
+    try {
+      await copies.#copy(data.sourceDatabaseUrl ?? own.sourceDatabaseUrl, sourceUrl, 'SOURCE_DATABASE_URL');
+      await copies.#copy(data.databaseUrl ?? own.databaseUrl, templateUrl, 'DATABASE_URL');
+      await migrate(templateUrl, 'migration');
+      if (data.databaseUrl === undefined) await fillWithDocuments(templateUrl, sourceUrl, data.rows);
+      await withClient(templateUrl, async (client) => {
+        // An instance that has completed in the original runs again in the copy.
+        await client.query('DELETE FROM keystride.instance WHERE instance_key = $1', [instance]);
+        await noteWrites(client);
+      });
+      return copies;
+    } catch (error) {
+      await copies.drop();
+      throw error;
+    }
+  }
+
+  /** Makes the database of one run. */
+  async make(name: string): Promise<string> {
+    const url = siblingOf(this.#templateUrl, `${databaseOf(this.#templateUrl)}_${name}`);
+    await this.#copy(this.#templateUrl, url, 'DATABASE_URL');
+    return url;
+  }
+
+  /** Takes the database of one run away, or all that were made. */
+  async drop(url?: string): Promise<void> {
+    for (const made of url === undefined ? this.#made : [url]) {
+      await withClient(siblingOf(made, 'postgres'), (client) =>
+        client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(databaseOf(made))} WITH (FORCE)`),
+      );
+      this.#made.delete(made);
+    }
+  }
+
+  async #copy(from: string, to: string, variable: string): Promise<void> {
+    try {
+      await withClient(siblingOf(to, 'postgres'), (client) =>
+        client.query(
+          `CREATE DATABASE ${client.escapeIdentifier(databaseOf(to))} TEMPLATE ${client.escapeIdentifier(databaseOf(from))}`,
+        ),
+      );
+      this.#made.add(to);
+    } catch (error) {
+      throw explain(error, from, variable);
+    }
+  }
+}
+
+/** Demo documents in the service's database; every other one is a target already. */
+async function fillWithDocuments(targetUrl: string, sourceUrl: string, rows: number): Promise<void> {
+  await createDemoDocuments({ sourceDatabaseUrl: sourceUrl, count: rows, preprocessedShare: 0.02 });
+  await withClient(sourceUrl, (source) =>
+    withClient(targetUrl, async (target) => {
+      const { rows: documents } = await source.query<{ all: string }>(
+        `SELECT json_agg(d ORDER BY id)::text AS all FROM public.legacy_document AS d WHERE id % 2 = 0`,
+      );
+      await target.query(
+        `INSERT INTO public.migration_target (ticket_key, member_id, document_name, uploaded_at)
+         SELECT ticket_key, member_id, document_name, uploaded_at
+           FROM json_to_recordset($1::json)
+                AS d (id bigint, ticket_key text, member_id bigint, document_name text, uploaded_at timestamptz)
+          ORDER BY id`,
+        [documents[0]?.all],
+      );
+    }),
+  );
+}
+
+/** Works on one connection and closes it. */
+export async function withClient<Result>(
+  url: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new SessionClient({ connectionString: url, application_name: 'keystride prove' });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+function databaseOf(url: string): string {
+  return decodeURIComponent(new URL(url).pathname.slice(1));
+}
+
+/** Another database on the same server. */
+function siblingOf(url: string, database: string): string {
+  const sibling = new URL(url);
+  sibling.pathname = `/${encodeURIComponent(database)}`;
+  return sibling.href;
+}
+
+/** The way there, the password, the certificate: what has nothing to do with copying. */
+function unusable(error: unknown, url: string, variable: string): unknown {
+  const problem = databaseProblemOf(error, { url, variable });
+  return problem ? new PartError({ ...problem, where: withoutCredentials(url) }, { cause: error }) : error;
+}
+
+function explain(error: unknown, url: string, variable: string): unknown {
+  if (!(error instanceof pg.DatabaseError)) return unusable(error, url, variable);
+  const where = withoutCredentials(url);
+  if (error.code === objectInUse)
+    return new PartError(
+      {
+        what: 'the database cannot be copied while others are connected to it',
+        where,
+        todo: `End what uses it, or unset ${variable} to try the job on demo data.`,
+      },
+      { cause: error },
+    );
+  if (error.code === insufficientPrivilege)
+    return new PartError(
+      {
+        what: 'this user may not copy the database',
+        where,
+        todo: `Grant it CREATEDB and the ownership of the database, or unset ${variable} to try the job on demo data.`,
+      },
+      { cause: error },
+    );
+  return unusable(error, url, variable);
+}

@@ -1,0 +1,315 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
+import type { AlertSettings } from '../contract/alerts.ts';
+import type { QuietHours } from '../contract/policy.ts';
+import { isRunning, readState, type KnownAddresses } from '../dev/state.ts';
+import {
+  type ConfigProblem,
+  type LogLevel,
+  parseEnvironment,
+  type Settings,
+  valuesOf,
+  withoutCredentials,
+} from './environment.ts';
+import type { HealthLimits } from '../stores/postgres/health.ts';
+import type { TaskQueues } from './task-queues.ts';
+import { type LoadTarget, queuesOf, targetOf } from './worker-settings.ts';
+import { ToldError } from '../contract/errors.ts';
+
+/** How to reach Temporal: the options go to `Connection.connect` and `NativeConnection.connect` as they are. */
+export interface TemporalConfig {
+  address: string;
+  namespace: string;
+  connectionOptions: ClientConnectConfig['connectionOptions'] & { address: string };
+}
+
+/** The settings that not every command needs; a caller names those that it does. */
+export interface Addresses {
+  /** `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE` and what else `temporal.toml` and its variables know. */
+  temporal: TemporalConfig;
+  /** `DATABASE_URL`: the migration database, target of the jobs and home of the ledger. */
+  databaseUrl: string;
+  /** `SOURCE_DATABASE_URL`: the service database. */
+  sourceDatabaseUrl: string;
+  /** `MONGODB_URL` */
+  mongodbUrl: string;
+  /** `LEGACY_API_URL` */
+  legacyApiUrl: string;
+  /** `MESSAGE_PROVIDER_URL`: for the jobs that send messages. */
+  messageProviderUrl: string;
+  /** `TEMPORAL_UI_URL`: where links to runs point. */
+  temporalUiUrl: string;
+}
+
+/** The name of a setting that a caller may need. */
+export type Need = keyof Addresses;
+
+/** The settings that always have a value, or never must have one. */
+export interface BaseConfig extends TaskQueues {
+  /** `KEYSTRIDE_HOME`: state of the development stack. */
+  home: string;
+  /** `KEYSTRIDE_CACHE`: fetched and built programs. */
+  cache: string;
+  /** `KEYSTRIDE_WORKER_QUEUES`: the task queues that a worker polls. @default all that runs go to */
+  workerQueues: readonly string[];
+  /** `KEYSTRIDE_ACTIVITIES`: pages and other activities that a worker has at a time. @default 100 */
+  activities?: number;
+  /** `KEYSTRIDE_TARGET_CPU` and `KEYSTRIDE_TARGET_MEMORY`: how far a worker may load its machine. @default any load */
+  target?: LoadTarget;
+  /** `LOG_LEVEL` @default info */
+  logLevel: LogLevel;
+  /** `KEYSTRIDE_WORKFLOW_BUNDLE`: path of a prebuilt bundle. */
+  workflowBundle?: string;
+  /** `KEYSTRIDE_BYTES_IN_FLIGHT`: bound on the documents held in memory, in bytes. @default 256 MiB */
+  bytesInFlight: number;
+  /** `KEYSTRIDE_LARGEST_DOCUMENT`: bytes above which a document goes to a file, for tests. @default what MongoDB takes */
+  largestDocument?: number;
+  /**
+   * `LEGACY_API_CONCURRENCY`, `MESSAGE_PROVIDER_CONCURRENCY`: calls of each that all workers together may have out at a
+   * time. @default as many as the steps ask for and the API takes
+   */
+  callBudgets: CallBudgets;
+  /** `KEYSTRIDE_QUIET_HOURS`: times in which the worker runs no pages. @default none */
+  quietHours: readonly QuietHours[];
+  /**
+   * When pages wait for the databases: `KEYSTRIDE_HEALTH_REPLICATION_LAG`, `KEYSTRIDE_HEALTH_LOCK_WAITS`,
+   * `KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS` and `KEYSTRIDE_HEALTH_QUERY`. @default never
+   */
+  health: HealthLimits;
+  /** `KEYSTRIDE_DEPLOYMENT` and `KEYSTRIDE_BUILD_ID`: with them, a run stays with the build that began it. */
+  build?: WorkerBuild;
+  /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
+  alerts: AlertSettings;
+  /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
+  faults?: string;
+}
+
+/** Calls that all workers together may have out at a time; undefined for any number. */
+export interface CallBudgets {
+  readonly legacyApi?: number;
+  readonly messageProvider?: number;
+}
+
+/** What Temporal knows a build of the workers by. */
+export interface WorkerBuild {
+  /** The workers that replace one another. */
+  deployment: string;
+  /** One release of them. */
+  buildId: string;
+}
+
+/** Everything from the environment, with the settings `N` present. */
+export type Config<N extends Need = never> = BaseConfig & Partial<Addresses> & Pick<Addresses, N>;
+
+/** Settings are missing or malformed: all of them at once, secrets left out. */
+export class ConfigError extends ToldError {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+  /** What to do about all of it. */
+  readonly todo: string;
+
+  constructor(problems: readonly ConfigProblem[], todo: string) {
+    super(`${problems.map(({ variable, problem }) => `${variable} ${problem}`).join('; ')}. ${todo}`);
+    this.problems = problems;
+    this.todo = todo;
+  }
+}
+
+/**
+ * Reads every setting: from the environment, for Temporal then from `temporal.toml`, and last from the stack that runs
+ * in the home directory. This is the one place that reads the environment.
+ * @param needs settings that must be there
+ * @param options.ignoreStack leaves the running stack out
+ * @throws ConfigError naming every variable that is missing or malformed
+ */
+export function loadConfig<const N extends Need = never>(
+  env: NodeJS.ProcessEnv = process.env,
+  needs: readonly N[] = [],
+  options: { ignoreStack?: boolean } = {},
+): Config<N> {
+  const { settings, problems } = parseEnvironment(env);
+  const home = homeOf(env);
+  const stack: StackOfHome = options.ignoreStack ? { addresses: {} } : stackOf(home);
+  const temporal = readTemporal(env, stack.addresses, problems);
+  const addresses: Partial<Addresses> = defined({
+    temporal,
+    databaseUrl: settings.DATABASE_URL ?? stack.addresses.databaseUrl,
+    sourceDatabaseUrl: settings.SOURCE_DATABASE_URL ?? stack.addresses.sourceDatabaseUrl,
+    mongodbUrl: settings.MONGODB_URL ?? stack.addresses.mongodbUrl,
+    legacyApiUrl: settings.LEGACY_API_URL ?? stack.addresses.legacyApiUrl,
+    messageProviderUrl: settings.MESSAGE_PROVIDER_URL ?? stack.addresses.messageProviderUrl,
+    temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
+  });
+  const build = buildOf(settings, problems);
+  const queues = queuesOf(settings, problems);
+  refuseProblems(problems, addresses, needs, stack.leftOver);
+  const config: BaseConfig & Partial<Addresses> = {
+    home,
+    cache: cacheOf(env),
+    ...queues,
+    logLevel: settings.LOG_LEVEL ?? 'info',
+    bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
+    ...defined({ largestDocument: settings.KEYSTRIDE_LARGEST_DOCUMENT }),
+    callBudgets: defined({
+      legacyApi: settings.LEGACY_API_CONCURRENCY,
+      messageProvider: settings.MESSAGE_PROVIDER_CONCURRENCY,
+    }),
+    quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
+    health: defined({
+      replicationLagSeconds: settings.KEYSTRIDE_HEALTH_REPLICATION_LAG,
+      lockWaits: settings.KEYSTRIDE_HEALTH_LOCK_WAITS,
+      activeConnections: settings.KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS,
+      query: settings.KEYSTRIDE_HEALTH_QUERY,
+    }),
+    alerts: {
+      format: settings.ALERT_FORMAT ?? 'json',
+      ...defined({
+        webhookUrl: settings.ALERT_WEBHOOK_URL,
+        deadLetterUrl: settings.DEAD_LETTER_WEBHOOK_URL,
+      }),
+    },
+    ...defined({
+      workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE,
+      faults: settings.KEYSTRIDE_FAULTS,
+      build,
+      target: targetOf(settings),
+      activities: settings.KEYSTRIDE_ACTIVITIES,
+    }),
+    ...addresses,
+  };
+  // refuseProblems has thrown if one of the needs is not there, which the compiler cannot follow.
+  return config as Config<N>;
+}
+
+/** Where the state of a stack lives: `KEYSTRIDE_HOME`, for root `/var/lib/keystride`, else `~/.keystride`. */
+export function homeOf(env: NodeJS.ProcessEnv): string {
+  const chosen = env['KEYSTRIDE_HOME'];
+  if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
+  // Root's own home is closed to the user that PostgreSQL must run as.
+  return process.getuid?.() === 0 ? '/var/lib/keystride' : path.join(env['HOME'] ?? homedir(), '.keystride');
+}
+
+/** Where fetched and built programs live: `KEYSTRIDE_CACHE`, else `cache` below the home. */
+export function cacheOf(env: NodeJS.ProcessEnv): string {
+  const chosen = env['KEYSTRIDE_CACHE'];
+  return chosen !== undefined && chosen !== '' ? path.resolve(chosen) : path.join(homeOf(env), 'cache');
+}
+
+const variables: Record<Need, string> = {
+  temporal: 'TEMPORAL_ADDRESS',
+  databaseUrl: 'DATABASE_URL',
+  sourceDatabaseUrl: 'SOURCE_DATABASE_URL',
+  mongodbUrl: 'MONGODB_URL',
+  legacyApiUrl: 'LEGACY_API_URL',
+  messageProviderUrl: 'MESSAGE_PROVIDER_URL',
+  temporalUiUrl: 'TEMPORAL_UI_URL',
+};
+
+/** Both or neither: a build without its deployment, or the reverse, would silently be no version at all. */
+function buildOf(settings: Settings, problems: ConfigProblem[]): WorkerBuild | undefined {
+  const { KEYSTRIDE_DEPLOYMENT: deployment, KEYSTRIDE_BUILD_ID: buildId } = settings;
+  if (deployment !== undefined && buildId !== undefined) return { deployment, buildId };
+  const malformed = problems.some(({ variable }) => variable === 'KEYSTRIDE_DEPLOYMENT');
+  if ((deployment ?? buildId) === undefined || malformed) return undefined;
+  const [missing, given] =
+    buildId === undefined
+      ? ['KEYSTRIDE_BUILD_ID', 'KEYSTRIDE_DEPLOYMENT']
+      : ['KEYSTRIDE_DEPLOYMENT', 'KEYSTRIDE_BUILD_ID'];
+  problems.push({ variable: missing, problem: `is not set, but ${given} is: set both or neither` });
+  return undefined;
+}
+
+/** The environment and `temporal.toml`, as every Temporal tool reads them; without an address there, the stack. */
+function readTemporal(
+  env: NodeJS.ProcessEnv,
+  stack: KnownAddresses,
+  problems: ConfigProblem[],
+): TemporalConfig | undefined {
+  const given = givenTemporal(env, problems);
+  const address = given?.connectionOptions.address;
+  if (given !== undefined && address !== undefined) {
+    if (!/^[^\s:/]+:\d+$|^\[[^\]]+\]:\d+$/.test(address))
+      problems.push({
+        variable: 'TEMPORAL_ADDRESS',
+        problem: `is not like host:7233: ${withoutCredentials(address)}`,
+      });
+    const connectionOptions = { ...given.connectionOptions, address };
+    return { address, namespace: given.namespace ?? 'default', connectionOptions };
+  }
+  if (stack.temporalAddress === undefined) return undefined;
+  return {
+    address: stack.temporalAddress,
+    namespace: stack.temporalNamespace ?? 'default',
+    connectionOptions: { address: stack.temporalAddress },
+  };
+}
+
+function givenTemporal(env: NodeJS.ProcessEnv, problems: ConfigProblem[]): ClientConnectConfig | undefined {
+  const overrideEnvVars = valuesOf(env);
+  try {
+    return loadClientConnectConfig({ overrideEnvVars });
+  } catch (error) {
+    const problem = `or the file temporal.toml cannot be read: ${tomlProblem(error)}`;
+    problems.push({ variable: 'TEMPORAL_*', problem });
+    return undefined;
+  }
+}
+
+/** Messages about the settings of Temporal that name no value. */
+const harmless =
+  /^(Profile '[\w.-]{1,60}' not found in config data|Cannot specify both \w+ and \w+|Cannot disable both file and environment loading|Validation error: [a-z. ]*must be a table|Validation error: key\(s\) unrecognized( in profile\.[\w.-]{1,60})?: [a-z_]{1,30}(, [a-z_]{1,30})*)$/u;
+
+/** What is wrong with the settings of Temporal: where in the file, since its lines may hold an API key. */
+function tomlProblem(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  const { line, column, code } = error as Partial<Record<'line' | 'column' | 'code', unknown>>;
+  if (typeof line === 'number') return `line ${line}, column ${String(column)} is not TOML`;
+  if (harmless.test(error.message)) return error.message;
+  return typeof code === 'string' && /^E[A-Z]{2,20}$/u.test(code)
+    ? code
+    : `${error.name}, not shown for it may quote a key`;
+}
+
+interface StackOfHome {
+  addresses: KnownAddresses;
+  /** A stack is described whose supervisor is gone. */
+  leftOver?: boolean;
+}
+
+function stackOf(home: string): StackOfHome {
+  const state = readState(home);
+  if (state === undefined) return { addresses: {} };
+  return isRunning(state) ? { addresses: state.addresses } : { addresses: {}, leftOver: true };
+}
+
+function refuseProblems(
+  malformed: readonly ConfigProblem[],
+  addresses: Partial<Addresses>,
+  needs: readonly Need[],
+  leftOver = false,
+): void {
+  const known = new Set(malformed.map(({ variable }) => variable));
+  const missing = needs
+    .filter((need) => addresses[need] === undefined && !known.has(variables[need]))
+    .map((need) => ({ variable: variables[need], problem: 'is not set' }));
+  const problems = [...malformed, ...missing];
+  if (problems.length === 0) return;
+  throw new ConfigError(problems, todoFor(malformed.length > 0, missing, leftOver));
+}
+
+function todoFor(malformed: boolean, missing: readonly ConfigProblem[], leftOver: boolean): string {
+  const names = missing.map(({ variable }) => variable).join(', ');
+  const start = leftOver
+    ? 'run `npx keystride dev --detach`: the stack that ran here has died'
+    : 'run `npx keystride dev --detach`';
+  if (malformed) return missing.length === 0 ? 'Correct it.' : `Correct it and set ${names}, or ${start}.`;
+  return `Set ${names}, or ${start}.`;
+}
+
+/** Without the entries that are undefined. */
+function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

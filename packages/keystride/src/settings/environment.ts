@@ -1,0 +1,210 @@
+import { z } from 'zod';
+import { parseQuietHours } from '../contract/quiet-hours.ts';
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+/** pino's levels. */
+export type LogLevel = (typeof logLevels)[number];
+
+/** One setting that stops us. */
+export interface ConfigProblem {
+  variable: string;
+  problem: string;
+}
+
+/** Parameters of an address whose values are no secrets. */
+const shownParameters =
+  /^(sslmode|ssl|tls|replicaSet|application_name|appName|connect_timeout|authSource|w|retryWrites|directConnection|readPreference)=[\w.-]*$/;
+
+/**
+ * An address as it may be shown: hosts, ports, the name of the database and harmless parameters. What cannot be told
+ * from a user, a password or a token is not shown, since a password that was not encoded may stand anywhere.
+ */
+export function withoutCredentials(address: string): string {
+  if (/^[\w.-]+:\d+$/.test(address)) return address;
+  const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)(.*)$/is.exec(address) ?? [];
+  if (scheme === undefined) return '(not shown: not a URL)';
+  const at = rest.lastIndexOf('@');
+  const [, hosts = '', path = '', query = ''] = /^([^/?#]*)([^?#]*)(.*)$/s.exec(rest.slice(at + 1)) ?? [];
+  const asked = rest.search(/[?#]/);
+  if ((asked >= 0 && asked < at) || !hostList.test(hosts))
+    return `${scheme}(not shown: it may hold a password)`;
+  // The path of a web address may be what lets one in.
+  const shownPath = /^http/i.test(scheme) || !/^\/[\w.-]*$/.test(path) ? '' : path;
+  const parameters = query
+    .replace(/^\?/, '')
+    .split('&')
+    .filter((parameter) => shownParameters.test(parameter));
+  return `${scheme}${hosts}${shownPath}${parameters.length === 0 ? '' : `?${parameters.join('&')}`}`;
+}
+
+/** Names or numbers of hosts, each perhaps with its port. */
+const hostList = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?(,(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?)*$/i;
+
+/** A URL of one of these schemes; what is shown of a wrong one holds no credentials. */
+function url(pattern: RegExp, example: string) {
+  return z.string().superRefine((text, context) => {
+    const shown = withoutCredentials(text);
+    const message = pattern.test(text) ? unreadable(text) : `is not like ${example}`;
+    if (message !== undefined) context.addIssue({ code: 'custom', message: `${message}: ${shown}` });
+  });
+}
+
+/** Why an address that looks right cannot be read by whoever connects. */
+function unreadable(text: string): string | undefined {
+  try {
+    decodeURIComponent(text.replace(/[?#].*$/s, ''));
+  } catch {
+    return 'has a % that encodes nothing; write one that stands in a user or a password as %25';
+  }
+  // The driver of MongoDB has its own form, with several hosts.
+  if (text.startsWith('mongodb')) return undefined;
+  const parsed = URL.parse(text);
+  if (parsed) return parsed.hostname.includes(',') ? severalHosts : undefined;
+  return /@[^/@]*,[^/@]*(\/|$)|^[^@]*,[^@]*$/.test(text)
+    ? severalHosts
+    : 'cannot be read; in its user and password write / as %2F, ? as %3F, # as %23, @ as %40, and : as %3A';
+}
+
+const severalHosts = 'names several hosts; give the address of one';
+
+const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
+
+const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database').superRefine(
+  (text, context) => {
+    // The driver passes over one that it does not know.
+    const mode = URL.parse(text)?.searchParams.get('sslmode') ?? null;
+    if (mode === null || sslModes.includes(mode)) return;
+    context.addIssue({ code: 'custom', message: `has an sslmode that is none of ${sslModes.join(', ')}` });
+  },
+);
+const httpUrl = url(/^https?:\/\/[^/:?#@]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
+
+/** Temporal joins the two with a dot or a colon, and parts them at the first. */
+const deploymentName = z
+  .string()
+  .regex(/^[^\s.:]+$/, { error: ({ input }) => `must hold no dot, colon or space: ${String(input)}` });
+
+/** The address of a webhook is a secret: its path is what lets one in. */
+const webhookUrl = z.string().refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
+  error: 'is not like https://host/path; it is not shown, for it may hold a token',
+});
+
+/** A part of what there is, such as 0.8. */
+const share = z.string().transform((text, context) => {
+  const value = Number(text);
+  if (value > 0 && value <= 1) return value;
+  context.addIssue({ code: 'custom', message: `is not above 0 and at most 1, like 0.8: ${text}` });
+  return z.NEVER;
+});
+
+function limit(what: string) {
+  return z
+    .string()
+    .regex(/^\d+(\.\d+)?$/, { error: ({ input }) => `is not a number of ${what}: ${String(input)}` })
+    .transform(Number);
+}
+
+/** Calls that all workers may have out at a time. */
+const callBudget = z
+  .string()
+  .regex(/^[1-9]\d{0,5}$/, { error: ({ input }) => `is not a number of calls like 80: ${String(input)}` })
+  .transform(Number);
+
+const quietHours = z.string().transform((text, context) => {
+  const found = parseQuietHours(text);
+  if (typeof found !== 'string') return found;
+  context.addIssue({ code: 'custom', message: found });
+  return z.NEVER;
+});
+
+const atLeastOne = z
+  .string()
+  .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
+  .transform(Number);
+
+const environmentSchema = z.object({
+  DATABASE_URL: postgresUrl.optional(),
+  SOURCE_DATABASE_URL: postgresUrl.optional(),
+  MONGODB_URL: url(/^mongodb(\+srv)?:\/\/[^/]+/, 'mongodb://host:27017/database').optional(),
+  LEGACY_API_URL: httpUrl.optional(),
+  MESSAGE_PROVIDER_URL: httpUrl.optional(),
+  TEMPORAL_UI_URL: httpUrl.optional(),
+  KEYSTRIDE_TASK_QUEUE: z.string().optional(),
+  KEYSTRIDE_QUEUES: z.string().transform(parseQueues).optional(),
+  KEYSTRIDE_WORKER_QUEUES: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_ACTIVITIES: atLeastOne.optional(),
+  KEYSTRIDE_TARGET_CPU: share.optional(),
+  KEYSTRIDE_TARGET_MEMORY: share.optional(),
+  KEYSTRIDE_WORKFLOW_BUNDLE: z.string().optional(),
+  LOG_LEVEL: z
+    .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
+    .optional(),
+  KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
+  KEYSTRIDE_LARGEST_DOCUMENT: z.string().transform(parseBytes).optional(),
+  LEGACY_API_CONCURRENCY: callBudget.optional(),
+  MESSAGE_PROVIDER_CONCURRENCY: callBudget.optional(),
+  KEYSTRIDE_QUIET_HOURS: quietHours.optional(),
+  KEYSTRIDE_HEALTH_REPLICATION_LAG: limit('seconds').optional(),
+  KEYSTRIDE_HEALTH_LOCK_WAITS: limit('sessions').optional(),
+  KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS: limit('connections').optional(),
+  KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
+  KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
+  KEYSTRIDE_BUILD_ID: z.string().optional(),
+  KEYSTRIDE_FAULTS: z.string().optional(),
+  ALERT_WEBHOOK_URL: webhookUrl.optional(),
+  ALERT_FORMAT: z
+    .enum(['json', 'slack'], { error: ({ input }) => `is neither json nor slack: ${String(input)}` })
+    .optional(),
+  DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
+});
+
+/** What the environment says, well formed. */
+export type Settings = z.infer<typeof environmentSchema>;
+
+const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** `268435456` or `256MiB`. */
+function parseBytes(text: string, context: z.RefinementCtx): number {
+  const [, digits, unit = ''] = /^(\d+)\s*(KiB|MiB|GiB)?$/.exec(text.trim()) ?? [];
+  const bytes = Number(digits) * (units[unit] ?? 1);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  context.addIssue({ code: 'custom', message: `is not a size in bytes like 268435456 or 256MiB: ${text}` });
+  return z.NEVER;
+}
+
+function namesIn(list: string): string[] {
+  return list
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+/** `documentMigration=documents,tableSync=syncs`: the task queue of each of these jobs. */
+function parseQueues(text: string, context: z.RefinementCtx): Record<string, string> {
+  const pairs = namesIn(text).map((pair) => pair.split('=').map((part) => part.trim()));
+  const jobs = new Set(pairs.map(([job]) => job));
+  if (jobs.size === pairs.length && pairs.every((pair) => pair.length === 2 && pair.every(Boolean)))
+    return Object.fromEntries(pairs) as Record<string, string>;
+  const message = `is not like documentMigration=documents,tableSync=syncs, each job once: ${text}`;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
+
+/** Every setting of the environment, and what is wrong with the others. */
+export function parseEnvironment(env: NodeJS.ProcessEnv): { settings: Settings; problems: ConfigProblem[] } {
+  const set = valuesOf(env);
+  const problems = (environmentSchema.safeParse(set).error?.issues ?? []).map((issue) => ({
+    variable: String(issue.path[0]),
+    problem: issue.message,
+  }));
+  // What is well formed counts, so that one wrong setting does not make the others look missing.
+  for (const { variable } of problems) delete set[variable];
+  return { settings: environmentSchema.parse(set), problems };
+}
+
+/** The variables that are set; an empty one counts as not set. */
+export function valuesOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  const entries = Object.entries(env).flatMap(([name, value]) => (value ? [[name, value] as const] : []));
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { defineJob } from '../contract/job.ts';
+import { unquoted } from '../contract/parameters.ts';
+import { syncMode, syncParameters, syncPolicies, tuneSync } from '../contract/sync.ts';
+
+const table = z
+  .string()
+  .regex(
+    /^(?:(?:"(?:[^"]|"")+"|[^."]+)\.)?(?:"(?:[^"]|"")+"|[^."]+)$/u,
+    'a table, as name or schema.name, is wanted; a name with a dot stands in double quotes',
+  );
+
+/** A column by its name, which may stand in double quotes. */
+const column = z.string().min(1, 'the name of a column is wanted');
+
+/** `column:what`; a column with a colon in its name stands in double quotes. */
+const pair = z.string().regex(/^(?:"(?:[^"]|"")+"|[^:]+):.+$/su, 'column:value is wanted');
+
+/** The column and the value of a pair. */
+export function pairOf(text: string): readonly [column: string, value: string] {
+  const [, name = '', value = ''] = /^("(?:[^"]|"")+"|[^:]+):(.+)$/su.exec(text) ?? [];
+  return [unquoted(name), value];
+}
+
+const setting = { identifying: false };
+
+const columns = (description: string) => z.array(column).default([]).describe(description).meta(setting);
+const pairs = (description: string) => z.array(pair).default([]).describe(description).meta(setting);
+
+/** Copies a table from the source's database to a table of the migration's, by upsert. */
+export const tableSync = defineJob({
+  name: 'tableSync',
+  description: 'Copy a table of the source database to a table of the target database',
+  parameters: z
+    .object({
+      source: table.describe('the table to read, in SOURCE_DATABASE_URL'),
+      sink: table.optional().describe('the table to write, in DATABASE_URL; otherwise the same name'),
+      mode: syncMode,
+      ...syncParameters,
+      key: columns('the unique key of the source to page and upsert by; otherwise its primary key'),
+      timestamp: column
+        .optional()
+        .describe('timestamp modes: the column that tells when a row was changed')
+        .meta(setting),
+      columns: columns('the columns to copy; otherwise all of them'),
+      drop: columns('columns that are left out'),
+      rename: pairs('column:name, where the sink calls it otherwise'),
+      cast: pairs('column:type, a type that the value is converted to on its way'),
+      mask: pairs('column:hash for its SHA-256, column:fixed:text for the same text in every row'),
+    })
+    .refine(({ mode, timestamp }) => !mode.startsWith('timestamp') || timestamp !== undefined, {
+      path: ['timestamp'],
+      error: 'the timestamp modes need a timestamp column',
+    }),
+  steps: syncPolicies,
+  tune: tuneSync,
+});

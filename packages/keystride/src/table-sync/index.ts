@@ -1,0 +1,175 @@
+import type pg from 'pg';
+import type { SelectQueryBuilder } from 'kysely';
+import type { ParametersOf } from '../contract/job.ts';
+import { unquoted } from '../contract/parameters.ts';
+import type { tableSync } from './contract.ts';
+import type { StepsOf } from '../job/registry.ts';
+import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
+import type { Resources } from '../../../../src/activities/resources.ts';
+import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
+import { compareTables } from './compare.ts';
+import { referencesOf } from './references.ts';
+import { type SinkColumn, upsertSink } from './sink.ts';
+import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
+import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
+import { type Travelling, travelling } from './transforms.ts';
+import { refuseUnsyncable } from './unsyncable.ts';
+
+type Parameters = ParametersOf<typeof tableSync>;
+
+export const tableSyncSteps = (resources: Resources): StepsOf<typeof tableSync> =>
+  syncSteps<Parameters>(resources.migration, (parameters) => describeSync(resources, parameters));
+
+/**
+ * Looks up in both catalogues what the parameters name. Every identifier that becomes SQL has been found there.
+ *
+ * @throws JobParametersInvalid
+ */
+async function describeSync({ service, migration }: Resources, given: Parameters): Promise<Sync> {
+  const parameters = named(given);
+  const { source: from, sink: to = from } = parameters;
+  await refuseUnsyncable({ pool: service, table: from }, { pool: migration, table: to });
+  const [source, sink] = await Promise.all([
+    describeTable(service, from, 'source'),
+    describeTable(migration, to, 'sink'),
+  ]);
+  const { key, order } = keysOf(source, parameters);
+  const columns = travelling(source, order, parameters);
+  const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
+  requireUnique(sink, sinkKey);
+  const written = await sinkColumnsOf(migration, sink, columns, parameters);
+  const types = { source: await describeTypes(service, from), sink: await describeTypes(migration, to) };
+  const sinkColumns = typedColumns(written, columns, types, sinkKey);
+  const rows = { pool: service, query: queryOf(from, columns), table: from };
+  const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
+  const references = await referencesOf(migration, to, sinkColumns);
+  return {
+    references,
+    stream: `tableSync:${from}>${to}:${order.map(inList).join(',')}`,
+    source: syncSource({ ...rows, key: order }),
+    sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
+    tables: {
+      source: { pool: service, table: from },
+      sink: { pool: migration, table: to },
+      columns: columns
+        .filter((column) => sinkColumns.some(({ name }) => name === column.to))
+        .map((column) => ({ from: column.from, to: column.to, how: column.how })),
+    },
+    compared: compareTables(
+      { ...rows, key },
+      { pool: migration, table: to, key: sinkKey },
+      sinkColumns.map((column) => {
+        const { from: sent, text, masked } = travellerTo(column.name);
+        return { ...column, from: sent, text, masked };
+      }),
+    ),
+  };
+}
+
+/** A name in a list: two lists of different names are two texts. */
+function inList(name: string): string {
+  return /[",]/u.test(name) ? JSON.stringify(name) : name;
+}
+
+/** The parameters with the columns' names as they are. */
+function named({ key, columns, drop, timestamp, ...others }: Parameters): Parameters {
+  return {
+    ...others,
+    ...{ key: key.map(unquoted), columns: columns.map(unquoted), drop: drop.map(unquoted) },
+    ...(timestamp === undefined ? {} : { timestamp: unquoted(timestamp) }),
+  };
+}
+
+/** What rows are told apart by, and what they are read in the order of. */
+function keysOf(source: TableDescription, { key: given, mode, timestamp }: Parameters) {
+  const key = given.length > 0 ? given : source.uniqueKeys[0];
+  if (!key) {
+    const [flawed] = source.flawedKeys;
+    const why = flawed ? ` (its index ${flawed.name} ${flawed.flaw})` : '';
+    throw invalid(
+      `table ${source.table} has no primary key that tells its rows apart${why}; name a unique one by the parameter key`,
+    );
+  }
+  for (const name of key) columnOf(source, name);
+  requireUnique(source, key);
+  if (!mode.startsWith('timestamp') || timestamp === undefined) return { key, order: key };
+  columnOf(source, timestamp);
+  return { key, order: [timestamp, ...key.filter((name) => name !== timestamp)] };
+}
+
+function lacking(name: string): never {
+  throw invalid(`column ${name} is of the key and must be copied`);
+}
+
+function queryOf(
+  table: string,
+  columns: readonly Travelling[],
+): SelectQueryBuilder<Record<string, Record<string, string | null>>, string, SyncRow> {
+  return namedTables.selectFrom(tableNamed(table)).select(columns.map(({ text, to }) => text.as(to)));
+}
+
+/**
+ * The sink's columns with what their types make of what is sent.
+ *
+ * @throws JobParametersInvalid where two keys may become one, or a column that must have a value gets none.
+ */
+function typedColumns(
+  written: readonly SinkColumn[],
+  columns: readonly Travelling[],
+  types: { readonly source: readonly ColumnType[]; readonly sink: readonly ColumnType[] },
+  key: readonly string[],
+): SinkColumn[] {
+  const given = new Set(written.map(({ name }) => name));
+  const lacked = types.sink.find(({ name, mustBeGiven }) => mustBeGiven && !given.has(name));
+  if (lacked)
+    throw invalid(
+      `the sink's column ${lacked.name} is NOT NULL without a default, and is given no value: copy a column to it by rename, or give it a default`,
+    );
+  return written.map((column) => {
+    const traveller = columns.find(({ to }) => to === column.name);
+    const source = types.source.find(({ name }) => name === traveller?.from);
+    const sink = types.sink.find(({ name }) => name === column.name);
+    if (!traveller || !source || !sink)
+      throw invalid(`column ${column.name} has changed just now; start again`);
+    const sent = traveller.masked ? maskedAs(source) : source;
+    const isKey = key.includes(column.name);
+    if (isKey) requireDistinct(sent, sink);
+    const type = exactIn(sent, sink, { isKey, isCast: traveller.via !== undefined });
+    return { ...column, type: sink.base, ...(type === undefined ? {} : { exactIn: type }) };
+  });
+}
+
+/** Leaves out what the sink computes itself, unless it was asked for. */
+async function sinkColumnsOf(
+  pool: pg.Pool,
+  sink: TableDescription,
+  columns: readonly Travelling[],
+  { columns: chosen }: Parameters,
+): Promise<SinkColumn[]> {
+  const written = columns.flatMap((column) => {
+    const found = columnOf(sink, column.to);
+    if (!found.generated) return [{ ...found, via: column.via }];
+    if (chosen.includes(column.from)) throw invalid(`column ${column.to} of ${sink.table} is computed there`);
+    return [];
+  });
+  return Promise.all(
+    written.map(async ({ name, type, declared, identityAlways, via }) => ({
+      ...{ name, type, declared, identityAlways },
+      ...(via === undefined ? {} : { via: await typeNamed(pool, via) }),
+    })),
+  );
+}
+
+/** A type as the catalogue writes it, with the scale or precision that was asked for; no length, which would cut. */
+async function typeNamed(pool: pg.Pool, name: string): Promise<string> {
+  const { rows } = await pool.query<{ known: boolean }>('SELECT to_regtype($1) IS NOT NULL AS known', [name]);
+  if (!rows[0]?.known || /^[-\d]/u.test(name)) throw invalid(`${name} is no type that the sink knows`);
+  // What to_regtype has read is the name of a type and nothing else; a null of it has its scale too.
+  const { fields } = await pool.query(`SELECT NULL::${name}\n LIMIT 0`);
+  const { rows: types } = await pool.query<{ plain: string; scaled: string }>(
+    'SELECT format_type($1, -1) AS plain, format_type($1, $2) AS scaled',
+    [fields[0]?.dataTypeID, fields[0]?.dataTypeModifier],
+  );
+  const { plain = name, scaled = name } = types[0] ?? {};
+  return /^(character varying|bpchar|"bit"|bit varying)/u.test(plain) ? plain : scaled;
+}

@@ -1,0 +1,132 @@
+import pg from 'pg';
+import { quotedTable } from '../stores/postgres/key-columns.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import type { SyncRow } from './steps.ts';
+import { ToldError } from '../contract/errors.ts';
+
+/** A column of the sink. */
+export interface SinkColumn {
+  readonly name: string;
+  /**
+   * Its type as PostgreSQL writes it, below all domains and without a length: a cast would cut what is too long, an
+   * insert refuses it.
+   */
+  readonly type: string;
+  /** A type that the text is converted to on its way. */
+  readonly via?: string;
+  /** Its type with all that was declared, where a value that this changes is to be refused. */
+  readonly declared?: string;
+  /** The type in which what `declared` makes of a value must equal what was sent. */
+  readonly exactIn?: string;
+  /** `GENERATED ALWAYS AS IDENTITY`: inserted by an override, and never updated. */
+  readonly identityAlways?: boolean;
+}
+
+interface SinkTable {
+  readonly table: string;
+  readonly columns: readonly SinkColumn[];
+  /** The unique key whose rows are updated instead of inserted. */
+  readonly key: readonly string[];
+}
+
+export interface Sink {
+  write(rows: readonly SyncRow[], transaction: Transaction): Promise<void>;
+}
+
+/** The sink took a row without a word, and does not have it. */
+export class RowNotKept extends ToldError {
+  override readonly name = 'RowNotKept';
+}
+
+/**
+ * Upserts rows of texts in one statement, one array a column. Each text becomes a value in the sink, by the sink's own
+ * type, so nothing is lost on the way. A row that is there already, text for text, is not written again.
+ *
+ * A value that the sink's type would change is refused as one that is too long (SQLSTATE 22001).
+ *
+ * @throws RowNotKept when a trigger of the sink has left out a row.
+ */
+export function upsertSink(sink: SinkTable): Sink {
+  const { table, columns, key } = sink;
+  const upsert = upsertStatement(sink);
+  // A table of one column that numbers itself is never updated, and nothing is counted.
+  const counts = columns.some(({ identityAlways }) => !identityAlways);
+  return {
+    write: async (rows, transaction) => {
+      const last = lastOfEach(rows, key);
+      const texts = columns.map(({ name }) => last.map((row) => row[name] ?? null));
+      const { rowCount } = await transaction.query(upsert, texts);
+      const others = last.length - (rowCount ?? 0);
+      if (others === 0 || !counts || others === (await takeUnchanged(transaction))) return;
+      throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
+    },
+  };
+}
+
+/** Counts the rows of a statement that were as they should be, in the transaction, for nothing else would tell of them. */
+const counter = 'keystride.unchanged';
+
+const countUnchanged = `set_config('${counter}',
+  (coalesce(nullif(current_setting('${counter}', true), ''), '0')::int + 1)::text, true) IS NULL`;
+
+async function takeUnchanged(transaction: Transaction): Promise<number> {
+  const { rows } = await transaction.query<{ unchanged: string | null }>(
+    `SELECT current_setting('${counter}', true) AS unchanged, set_config('${counter}', '0', true)`,
+  );
+  return Number(rows[0]?.unchanged ?? 0);
+}
+
+const quoted = (name: string) => pg.escapeIdentifier(name);
+
+function upsertStatement({ table, columns, key }: SinkTable): string {
+  const settable = columns.filter(({ identityAlways }) => !identityAlways).map(({ name }) => name);
+  const names = settable.filter((name) => !key.includes(name));
+  const set = names.length > 0 ? names : settable;
+  const texts = (from: string) => names.map((name) => `${from}.${quoted(name)}::text`).join(', ');
+  const changed = names.length > 0 ? `(${texts('there')}) IS DISTINCT FROM (${texts('excluded')})` : 'false';
+  return `INSERT INTO ${quotedTable(table)} AS there (${columns.map(({ name }) => quoted(name)).join(', ')})
+    ${columns.some(({ identityAlways }) => identityAlways) ? 'OVERRIDING SYSTEM VALUE' : ''}
+    SELECT ${columns.map(exactValue).join(', ')} FROM ${arrived(columns)}
+    ON CONFLICT (${key.map(quoted).join(', ')}) DO ${
+      set.length === 0
+        ? 'NOTHING'
+        : `UPDATE SET ${set.map((name) => `${quoted(name)} = excluded.${quoted(name)}`).join(', ')}
+            WHERE CASE WHEN ${changed} THEN true ELSE ${countUnchanged} END`
+    }`;
+}
+
+function arrived(columns: readonly SinkColumn[]): string {
+  const arrays = columns.map((_, index) => `$${index + 1}::text[]`);
+  return `unnest(${arrays.join(', ')}) AS arrived (${columns.map((_, index) => `c${index}`).join(', ')})`;
+}
+
+/** The value of column `index`, before its column's length is applied. */
+function plainValue({ type, via }: SinkColumn, index: number): string {
+  return `c${index}${via === undefined ? '' : `::${via}`}::${type}`;
+}
+
+/** The same value, or an error where the column would store another. */
+function exactValue(column: SinkColumn, index: number): string {
+  const { type, exactIn, declared = type } = column;
+  const value = plainValue(column, index);
+  if (exactIn === undefined) return value;
+  const stored = `(${value})::${declared}`;
+  const [sent, back] =
+    exactIn === type
+      ? [value, `(${stored})::${type}`]
+      : [`c${index}::${exactIn}`, `(${stored})::text::${exactIn}`];
+  // What PostgreSQL does to a text that is too long, for a value of any type. It names the column, or it were a constant.
+  const refusal = `pg_catalog."varchar"(('too long' || left(c${index}, 0))::varchar, 5, false)::text::${type}`;
+  return `CASE WHEN ${back} IS NOT DISTINCT FROM ${sent} THEN ${value} ELSE ${refusal} END`;
+}
+
+/** A row whose timestamp moved while it was read can be there twice; one statement must not write it twice. */
+function lastOfEach(rows: readonly SyncRow[], key: readonly string[]): readonly SyncRow[] {
+  const [only, ...others] = key;
+  const keyOf =
+    only !== undefined && others.length === 0
+      ? (row: SyncRow) => row[only]
+      : (row: SyncRow) => JSON.stringify(key.map((name) => row[name]));
+  if (new Set(rows.map(keyOf)).size === rows.length) return rows;
+  return [...new Map(rows.map((row) => [keyOf(row), row])).values()];
+}

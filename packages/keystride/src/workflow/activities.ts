@@ -1,0 +1,87 @@
+import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import type { EngineActivities } from '../contract/activities.ts';
+
+/**
+ * The engine's activities, by profile.
+ *
+ * The retry policies here are the last of three: an item is retried inside its page, a page by Temporal, and a step
+ * that has used up both fails. They outlast a restart of the database and an API that is away for minutes.
+ */
+
+/** How long a worker may be silent before its work is given to another, in milliseconds. */
+const heartbeatTimeout = 8_000;
+
+/** Ledger work: short, but for the plan of a large table. A ledger that is away is waited for: giving up would leave the instance claimed. */
+export const ledgerWork = proxyActivities<
+  Pick<
+    EngineActivities,
+    | 'openJob'
+    | 'describeInstance'
+    | 'findInstance'
+    | 'resolveScheduledJob'
+    | 'openStep'
+    | 'splitPartition'
+    | 'closeStep'
+    | 'closeJob'
+  >
+>({
+  startToCloseTimeout: '5 minutes',
+  scheduleToCloseTimeout: '1 hour',
+  heartbeatTimeout,
+  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
+});
+
+/** A look at the ledger that may fail: the next one will tell. */
+export const {
+  readStep,
+  findDivisible,
+  checkGate,
+  findInstance: lookAtInstance,
+} = proxyLocalActivities<Pick<EngineActivities, 'readStep' | 'findDivisible' | 'checkGate' | 'findInstance'>>(
+  {
+    startToCloseTimeout: '5 seconds',
+    retry: { maximumAttempts: 1 },
+  },
+);
+
+/** What a page may take beyond its time: calls in flight finish, their retries included. In milliseconds. */
+const pageGrace = 5 * 60_000;
+
+const retryPage = { initialInterval: 1_000, maximumInterval: 15_000, maximumAttempts: 25 };
+
+/** The activity of a page that goes on for about so many seconds. */
+export function pageActivities(pageSeconds: number) {
+  return proxyActivities<Pick<EngineActivities, 'processPage' | 'verifyPage'>>({
+    startToCloseTimeout: pageSeconds * 1000 + pageGrace,
+    heartbeatTimeout,
+    // A page commits what it has in hand before it is at rest. Left out, the SDK sends the server's default: do not wait.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    // To whichever worker has room. Handed to the one that has just asked for it, as the server may, the pages of a
+    // partition would stay where they began, and a worker that is started later would get none.
+    allowEagerDispatch: false,
+    retry: retryPage,
+  });
+}
+
+/** The activity of a tasklet whose attempts may each take so many seconds. */
+export function taskletActivity(timeoutSeconds: number) {
+  return proxyActivities<Pick<EngineActivities, 'runTasklet'>>({
+    startToCloseTimeout: timeoutSeconds * 1000,
+    heartbeatTimeout,
+    retry: retryPage,
+  });
+}
+
+/** Hands an alert over. Nobody waits for it for long: the job has more to do than to tell of itself. */
+export const { raiseAlert } = proxyActivities<Pick<EngineActivities, 'raiseAlert'>>({
+  startToCloseTimeout: '30 seconds',
+  scheduleToCloseTimeout: '10 minutes',
+  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
+});
+
+/** A message of a day ago wakes nobody; until then a webhook that is down is tried again, less and less often. */
+export const { deliverAlert } = proxyActivities<Pick<EngineActivities, 'deliverAlert'>>({
+  startToCloseTimeout: '30 seconds',
+  scheduleToCloseTimeout: '1 day',
+  retry: { initialInterval: '1 second', maximumInterval: '10 minutes' },
+});

@@ -1,0 +1,37 @@
+import type { PartitionNews } from '../contract/activities.ts';
+import { addDecisions, type Decision } from '../contract/progress.ts';
+
+/** What a step has learned and decided by itself. */
+export interface Adapted {
+  /** The commit interval that its pages went on with last. */
+  readonly chunkSize?: number;
+  readonly decisions: readonly Decision[];
+}
+
+/** What the steps of a run have learned and decided by themselves; a run that continues it goes on with that. */
+export class Adaptation {
+  readonly #steps: Record<string, Adapted>;
+
+  constructor(carried: Readonly<Record<string, Adapted>> = {}) {
+    this.#steps = { ...carried };
+  }
+
+  get carried(): Readonly<Record<string, Adapted>> {
+    return this.#steps;
+  }
+
+  of(step: string): Adapted {
+    return this.#steps[step] ?? { decisions: [] };
+  }
+
+  /** Takes what a page or a partition has told. */
+  hear({ step, chunkSize, decisions }: PartitionNews): void {
+    if (chunkSize === undefined && decisions.length === 0) return;
+    const known = this.of(step);
+    this.#steps[step] = {
+      ...known,
+      ...(chunkSize === undefined ? {} : { chunkSize }),
+      decisions: addDecisions(known.decisions, decisions),
+    };
+  }
+}

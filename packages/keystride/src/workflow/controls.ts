@@ -1,0 +1,132 @@
+import { defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
+import type { PartitionNews } from '../contract/activities.ts';
+import { cutText, failure, longestMessage } from '../contract/errors.ts';
+import { type ControlAnswer, type ControlRequest, messages, type Tuning } from '../contract/messages.ts';
+import type { JobProgress } from '../contract/progress.ts';
+import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
+import { wrongTuning } from '../contract/tuning.ts';
+import type { JobRun } from './job-run.ts';
+
+/**
+ * Answers what operators ask of a run, and refuses what its state does not allow, with the reason.
+ *
+ * No handler works or waits: it notes what is wanted, says which state that led to, and leaves the rest to the flow.
+ */
+export function setControls(run: JobRun): void {
+  setHandler(defineQuery<JobProgress>(messages.progress), () => run.progress(), {
+    description: 'State, steps and counters of this execution.',
+  });
+  setHandler(defineSignal<[PartitionNews]>(messages.news), (news) => run.hear(news), {
+    description: 'What a partition has decided by itself. Sent by partitions alone.',
+  });
+  setPause(run);
+  setResume(run);
+  setStop(run);
+  setSkip(run);
+  setTune(run);
+}
+
+function setPause(run: JobRun): void {
+  setHandler(
+    defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.pause),
+    (request) => {
+      run.requestPause(request?.reason ?? null);
+      return { status: run.status };
+    },
+    {
+      description: 'Lets the chunks in hand commit and waits. Input: {"reason": "…"}',
+      validator: (request: ControlRequest | undefined) => {
+        refuseUnless(run, 'pausing', 'pause');
+        refuseReason(request);
+      },
+    },
+  );
+}
+
+function setResume(run: JobRun): void {
+  setHandler(
+    defineUpdate<ControlAnswer>(messages.resume),
+    () => {
+      run.resume();
+      return { status: run.status };
+    },
+    {
+      description: 'Goes on after a pause, or tries a failed step again.',
+      validator: () => refuseUnless(run, 'running', 'resume'),
+    },
+  );
+}
+
+function setStop(run: JobRun): void {
+  setHandler(
+    defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.stop),
+    (request) => {
+      run.requestStop(request?.reason ?? 'stopped by an operator');
+      return { status: run.status };
+    },
+    {
+      description:
+        'Lets the chunks in hand commit and ends; a new start goes on from there. Input: {"reason": "…"}',
+      validator: (request: ControlRequest | undefined) => {
+        refuseUnless(run, 'stopping', 'stop');
+        refuseReason(request);
+      },
+    },
+  );
+}
+
+function setSkip(run: JobRun): void {
+  setHandler(
+    defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.skip),
+    (request) => {
+      run.skipHeld(request?.reason ?? null);
+      return { status: run.status };
+    },
+    {
+      description: 'Sets the items aside that the job holds for, and goes on. Input: {"reason": "…"}',
+      validator: (request: ControlRequest | undefined) => {
+        refuseReason(request);
+        if (run.heldItems.length > 0) return;
+        throw failure('ControlRefused', `${run.job} is ${run.status}: there is no single item to skip.`);
+      },
+    },
+  );
+}
+
+function setTune(run: JobRun): void {
+  setHandler(
+    defineUpdate<ControlAnswer, [Tuning]>(messages.tune),
+    (tuning) => {
+      run.tune(tuning);
+      return { status: run.status };
+    },
+    {
+      description:
+        'Changes {"chunkSize", "concurrency", "partitions", "rowsPerSecond"} of the running steps.',
+      validator: (tuning: Tuning) => {
+        if (isFinal(run.status) || run.status === 'stopping') refuse(run, 'tune');
+        const wrong = wrongTuning(tuning);
+        if (wrong)
+          throw failure('ControlRefused', `${run.job} cannot be tuned so: ${wrong}. Nothing has changed.`);
+      },
+    },
+  );
+}
+
+function refuseUnless(run: JobRun, next: JobStatus, control: string): void {
+  if (!mayBecome(run.status, next)) refuse(run, control);
+}
+
+/** A reason is kept and shown wherever the state is. */
+function refuseReason(request: ControlRequest | undefined): void {
+  const reason: unknown = request?.reason ?? '';
+  if (typeof reason === 'string' && cutText(reason) === reason) return;
+  throw failure(
+    'ControlRefused',
+    `the reason must be a text of at most ${longestMessage} bytes. Nothing has changed.`,
+  );
+}
+
+function refuse(run: JobRun, control: string): never {
+  throw failure('ControlRefused', `${run.job} is ${run.status}: it cannot ${control} now.`);
+}

@@ -1,0 +1,235 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  makeContinueAsNewFunc,
+  patched,
+  workflowInfo,
+  type Workflow,
+} from '@temporalio/workflow';
+import type { Claim } from '../contract/activities.ts';
+import { cutText, describeError, failure, failureTypeOf, type FailureType } from '../contract/errors.ts';
+import { carriedMemo } from '../contract/messages.ts';
+import type { JobProgress, StepProgress } from '../contract/progress.ts';
+import { ledgerWork, raiseAlert } from './activities.ts';
+import { awayDetails, wasAway } from './away.ts';
+import { setControls } from './controls.ts';
+import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { type JobWorkflow, runNestedJob } from './nested-job.ts';
+import { runStep } from './run-step.ts';
+import { failedStep } from './step-attempts.ts';
+import { waitBetween } from './wait.ts';
+
+/** What a job's flow is written with. */
+export interface JobFlow {
+  /** The validated parameters, with defaults. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /**
+   * Runs a step, or finds that an earlier execution has completed it.
+   *
+   * @returns its figures, and a tasklet's result.
+   * @throws StepFailed
+   */
+  step(name: string): Promise<StepProgress>;
+  /**
+   * Runs another job of the same worker as a step of this one, or finds that its instance has completed.
+   *
+   * @param name the step in the report; no step of the contract has it.
+   * @param workflow the other job's flow, as `src/workflows` exports it.
+   * @param parameters what that job takes; they name the instance.
+   * @returns its figures, summed up, and where its run is found, a `NestedRun`.
+   * @throws StepFailed or what failed it; JobExecutionAlreadyRunning when the instance runs elsewhere.
+   */
+  run<Parameters>(
+    name: string,
+    workflow: JobWorkflow<Parameters>,
+    parameters: NoInfer<Parameters>,
+  ): Promise<StepProgress>;
+  /** Waits so many seconds, or until an operator wants something: a flow that polls does so between two rounds. */
+  wait(seconds: number): Promise<void>;
+  /**
+   * For a flow that goes on and on: takes a failure of `step` or `run` that says no more than that a store, or every
+   * worker, was away, so that the flow may try again later. Nothing is lost by that: what failed is done by then or not.
+   *
+   * @throws any other failure.
+   */
+  outlive(error: unknown): void;
+}
+
+/** What a run hands to the one that continues it. */
+interface Carried extends CarriedState {
+  readonly claim: Claim;
+}
+
+/**
+ * Runs a job: claims its instance, follows its flow, and releases the instance, whatever happens.
+ *
+ * The flow is plain code: loops, branches and `Promise.all` over steps. It must be deterministic, as any workflow.
+ * Cancelling the workflow stops it gracefully, like the update `stop`; a new start goes on from what has committed.
+ *
+ * @returns the report: state, steps and counters.
+ */
+export async function runJob(
+  job: string,
+  parameters: unknown,
+  flow: (job: JobFlow) => Promise<void>,
+): Promise<JobProgress> {
+  const carried = (workflowInfo().memo?.[carriedMemo] ?? null) as Carried | null;
+  const run = new JobRun(job, carried);
+  setControls(run);
+  // Whatever must still commit or be released after a cancellation is shielded from it.
+  const root = CancellationScope.current();
+  root.cancelRequested.catch(() => run.requestStop('the workflow was cancelled'));
+  const report = await CancellationScope.nonCancellable(async () => {
+    await open(run, job, parameters, carried);
+    try {
+      await flow({
+        parameters: run.opened.parameters,
+        step: (name) => runStep(run, name),
+        run: (name, workflow, given) => runNestedJob(run, name, workflow, given),
+        wait: (seconds) => waitBetween(run, seconds),
+        outlive: (error) => outlive(run, error),
+      });
+      run.endFlow();
+    } catch (error) {
+      return await endEarly(run, parameters, interruptionIn(error) ?? error);
+    }
+    try {
+      await close(run);
+    } catch (error) {
+      // A closing that fails for another reason fails the run as it is.
+      if (!(error instanceof JobYielded) && !ofTheRun.includes(failureTypeOf(error))) throw error;
+      return await endEarly(run, parameters, error);
+    }
+    return run.finish('completed', null);
+  });
+  if (report.status === 'stopped' && root.consideredCancelled)
+    throw new CancelledFailure('stopped by a cancellation');
+  return report;
+}
+
+function outlive(run: JobRun, error: unknown): void {
+  // A run that ended by it before goes on ending by it when it is replayed.
+  if (!wasAway(error) || !patched('outlive-what-was-away')) throw error;
+  // A nested job that completes asks for this itself; of those that fail there may be many.
+  if (workflowInfo().continueAsNewSuggested) run.requestYield();
+}
+
+/** Failures of a closing that are about the run itself. */
+const ofTheRun: readonly (FailureType | undefined)[] = [
+  'Fenced',
+  'LedgerBehind',
+  'OtherLedger',
+  'BooksDoNotBalance',
+];
+
+/**
+ * Closes a run whose flow has ended, if the ledger holds what it has seen.
+ *
+ * @throws JobYielded when what the ledger has lost is to be done again; LedgerBehind when it may not be.
+ */
+async function close(run: JobRun): Promise<void> {
+  const { claim, parameters } = run.opened;
+  const saw = run.seen.all;
+  let lost: unknown;
+  try {
+    const closed = await ledgerWork.closeJob({ claim, parameters, outcome: 'completed', saw });
+    if (!closed?.behind) return;
+    lost = failure(
+      'LedgerBehind',
+      `${claim.instance}: the ledger is behind the history: ${closed.behind.join('; ')}. Start it again with the same parameters: it goes on from what is there.`,
+    );
+  } catch (error) {
+    if (failureTypeOf(error) !== 'LedgerBehind') throw error;
+    lost = error;
+  }
+  throw run.rewind() ?? lost;
+}
+
+async function open(run: JobRun, job: string, parameters: unknown, carried: Carried | null): Promise<void> {
+  const { workflowId, runId } = workflowInfo();
+  try {
+    run.open(
+      await ledgerWork.openJob({ job, parameters, workflowId, runId, carried: carried?.claim ?? null }),
+    );
+  } catch (error) {
+    await tellIfAway(job, error, carried !== null);
+    await run.finish('failed', describeError(error));
+    throw refused(job, error);
+  }
+}
+
+/** A start that was refused has told whoever asked; one that could not be answered for an hour, or a run under way, nobody. */
+async function tellIfAway(job: string, error: unknown, underWay: boolean): Promise<void> {
+  const away = underWay || ['Unavailable', 'UnknownJob', 'OtherLedger'].includes(failureTypeOf(error) ?? '');
+  // A run that failed so before there were alerts has no such activity in its history.
+  if (!away || !patched('alert-when-away')) return;
+  const reason = describeError(error);
+  await raiseAlert({ kind: 'notStarted', job, instance: job, reason }).catch(() => undefined);
+}
+
+/** Ends an execution whose flow threw, when everything it had in hand has come to rest. */
+async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promise<JobProgress> {
+  if (error instanceof JobYielded) {
+    await run.rested();
+    // Asked to stop while the other branches came to rest: the run that continues this one would not know of it.
+    return run.stopWanted ? endStopped(run, 'stopped') : continueRun(run, parameters);
+  }
+  if (error instanceof JobStopped) {
+    await run.rested();
+    return endStopped(run, error.message);
+  }
+  // What a flow throws that is no failure of ours or Temporal's is a bug in it: Temporal retries the task until a fixed
+  // worker is deployed.
+  if (!(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
+  const inHand = run.halt();
+  await run.rested();
+  const { claim, parameters: validated } = run.opened;
+  const reason = withOthers(claim.instance, describeError(error), inHand, run.progress().steps);
+  const closed = await ledgerWork.closeJob({ claim, parameters: validated, outcome: 'failed', reason });
+  run.settleFigures(closed);
+  await run.finish('failed', reason);
+  throw refused(claim.instance, error, reason);
+}
+
+/** What a flow has caught and told in words of its own is a stop all the same, or a history that has grown long. */
+function interruptionIn(error: unknown): JobStopped | JobYielded | undefined {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (at instanceof JobStopped || at instanceof JobYielded) return at;
+  return undefined;
+}
+
+async function endStopped(run: JobRun, unexplained: string): Promise<JobProgress> {
+  const { claim, parameters } = run.opened;
+  const reason = run.progress().reason ?? unexplained;
+  run.settleFigures(await ledgerWork.closeJob({ claim, parameters, outcome: 'stopped', reason }));
+  return run.finish('stopped', reason);
+}
+
+/** Adds what became of the other branches of a flow, which the failure of one must not hide. */
+function withOthers(
+  instance: string,
+  message: string,
+  inHand: readonly string[],
+  steps: readonly StepProgress[],
+): string {
+  const others = steps
+    .filter(({ step, status }) => inHand.includes(step) || status !== 'completed')
+    .filter(({ step }) => !message.includes(failedStep(instance, step)))
+    .map(({ step, status, reason }) => `step ${step} ${status}${reason ? ` (${reason})` : ''}`);
+  return others.length > 0 ? cutText(`${message} Meanwhile: ${others.join(', ')}.`) : message;
+}
+
+function continueRun(run: JobRun, parameters: unknown): Promise<never> {
+  const carried: Carried = { claim: run.opened.claim, ...run.carried };
+  const again = makeContinueAsNewFunc<Workflow>({ memo: { ...workflowInfo().memo, [carriedMemo]: carried } });
+  return again(parameters);
+}
+
+/** A failure with everything that matters in its own message: that is what `temporal workflow describe` shows. */
+function refused(where: string, error: unknown, message = describeError(error)): ApplicationFailure {
+  const type = failureTypeOf(error) ?? 'StepFailed';
+  return failure(type, message.startsWith(where) ? message : `${where}: ${message}`, {
+    details: awayDetails(error),
+  });
+}

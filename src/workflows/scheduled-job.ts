@@ -1,7 +1,0 @@
-import type { ScheduledJobInput, ScheduledJobResult } from '../contract/scheduled-job.ts';
-import { runScheduledJob } from '../engine/workflow/run-scheduled-job.ts';
-
-/** Starts the job that a schedule names, for the dates of its scheduled time, and ends as the job ends. */
-export async function scheduledJob(input: ScheduledJobInput): Promise<ScheduledJobResult> {
-  return runScheduledJob(input);
-}
