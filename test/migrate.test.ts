@@ -1,12 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { migrate } from '../packages/keystride/src/stores/postgres/migrate.ts';
+import { migrateLedger } from '../packages/keystride/src/stores/postgres/migrate.ts';
 import { testDatabase } from './support/database.ts';
+import { migrate } from './support/templates.ts';
 import { TransactionPooler } from './support/transaction-pooler.ts';
 
 /** In the order of their numbers, which is the order of their names. */
-const migrationFiles = (await readdir(new URL('../src/sql/migration/', import.meta.url))).toSorted();
+const migrationFiles = (await readdir(new URL('../packages/keystride/src/sql/', import.meta.url))).toSorted();
 
 let database: Awaited<ReturnType<typeof testDatabase>>;
 let client: pg.Client;
@@ -23,19 +24,19 @@ afterEach(async () => {
 });
 
 test('applies the files of a set in order, once', async () => {
-  const applied = await migrate(database.url, 'migration');
+  const applied = await migrateLedger(database.url);
   expect(applied).toEqual(migrationFiles);
-  expect(await migrate(database.url, 'migration')).toEqual([]);
+  expect(await migrateLedger(database.url)).toEqual([]);
   const { rows } = await client.query(
     `select name, checksum ~ '^[0-9a-f]{64}$' as hashed from keystride.schema_migration
-      where set = 'migration' order by name`,
+      where set = 'ledger' order by name`,
   );
   expect(rows).toEqual(applied.map((name) => ({ name, hashed: true })));
 });
 
 test('lets several starts at once all succeed, and applies each file once', async () => {
   await client.query('drop schema keystride cascade');
-  const all = await Promise.all(Array.from({ length: 4 }, () => migrate(database.url, 'migration')));
+  const all = await Promise.all(Array.from({ length: 4 }, () => migrateLedger(database.url)));
   expect(all.flat().toSorted()).toEqual(migrationFiles);
 });
 
@@ -44,9 +45,9 @@ test('works through a pooler that gives each transaction another connection, and
   const pooler = await TransactionPooler.start(database.url, 3);
   const pooled = pooler.urlOf(database.url);
   try {
-    const both = await Promise.all([migrate(pooled, 'migration'), migrate(pooled, 'migration')]);
+    const both = await Promise.all([migrateLedger(pooled), migrateLedger(pooled)]);
     expect(both.flat().toSorted()).toEqual(migrationFiles);
-    expect(await migrate(pooled, 'migration')).toEqual([]);
+    expect(await migrateLedger(pooled)).toEqual([]);
     const { rows } = await client.query(
       `select pid from pg_locks join pg_database on pg_database.oid = pg_locks.database
         where locktype = 'advisory' and datname = current_database()`,
@@ -66,13 +67,13 @@ test('refuses a file that changed after it was applied', async () => {
 
 test('leaves nothing of a file that fails, and says which one it was', async () => {
   await client.query('create table public.preprocess_job ()');
-  await expect(migrate(database.url, 'migration')).rejects.toThrow(
+  await expect(migrateLedger(database.url)).rejects.toThrow(
     /0002_documents\.sql: relation "preprocess_job" already exists/,
   );
   const { rows } = await client.query(`select to_regclass('migration_target') as target`);
   expect(rows).toEqual([{ target: null }]);
   await client.query('drop table public.preprocess_job');
-  expect(await migrate(database.url, 'migration')).toEqual(migrationFiles.slice(1));
+  expect(await migrateLedger(database.url)).toEqual(migrationFiles.slice(1));
 });
 
 test('names the database and the grant that a role lacks, and no credentials', async () => {
@@ -84,8 +85,8 @@ test('names the database and the grant that a role lacks, and no credentials', a
     await client.query(`grant select on keystride.schema_migration to ${role}`);
     const url = new URL(database.url);
     Object.assign(url, { username: role, password: 'hidden-word' });
-    expect(await migrate(url.href, 'service')).toEqual([]);
-    const refused: Error = await migrate(url.href, 'migration').then(
+    await migrate(url.href, 'service');
+    const refused: Error = await migrateLedger(url.href).then(
       () => expect.fail('the role must not be able to'),
       (error: Error) => error,
     );

@@ -1,6 +1,10 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { migrationTables, serviceTables, type ColumnDescription } from '../packages/keystride/src/stores/postgres/schema.ts';
+import {
+  migrationTables,
+  serviceTables,
+  type ColumnDescription,
+} from '../packages/keystride/src/stores/postgres/schema.ts';
 import { testDatabase } from './support/database.ts';
 
 type Tables = Record<string, Record<string, ColumnDescription>>;

@@ -49,8 +49,8 @@ export function ordersContest(bench: Bench, size: number): Contest<OrdersWay> {
   };
 }
 
-function confirmStep(migration: pg.Pool) {
-  return purchaseConfirmationSteps({ migration }).confirm(
+function confirmStep(database: pg.Pool) {
+  return purchaseConfirmationSteps({ database }).confirm(
     noRun({ deliveredBefore, partitions: connections }),
   );
 }

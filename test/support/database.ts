@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { inject, TestRunner } from 'vitest';
 import { withoutCredentials } from '../../packages/keystride/src/settings/environment.ts';
-import type { MigrationSet } from '../../packages/keystride/src/stores/postgres/migrate.ts';
-import { cloneDatabase, dropDatabase } from './templates.ts';
+import { cloneDatabase, dropDatabase, type MigrationSet } from './templates.ts';
 
 /** A database that one test, or one file of tests, has to itself. */
 export interface TestDatabase {

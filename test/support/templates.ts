@@ -1,6 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { migrate, type MigrationSet } from '../../packages/keystride/src/stores/postgres/migrate.ts';
+import path from 'node:path';
+import { migrateLedger, migrateTables } from '../../packages/keystride/src/stores/postgres/migrate.ts';
+
+/** Which of the two databases of the jobs: the service's, which they read, or the one that they write to. */
+export type MigrationSet = 'service' | 'migration';
+
+/** Makes the tables of one of the two databases. */
+export async function migrate(url: string, set: MigrationSet): Promise<void> {
+  if (set === 'migration') await migrateLedger(url);
+  await migrateTables(url, { name: set, folder: path.join(import.meta.dirname, '../../src/sql', set) });
+}
 
 /** The name of a migrated, empty database for each set; tests work on clones of it. */
 export type TemplateDatabases = Record<MigrationSet, string>;

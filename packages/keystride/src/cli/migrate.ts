@@ -1,61 +1,85 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
+import pg from 'pg';
 import { loadConfig } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import { migrate, type MigrationSet } from '../stores/postgres/migrate.ts';
-import { databaseProblem, reasonOf } from './failures.ts';
+import type { MigrationFolder } from '../settings/project-config.ts';
+import { loadProject, migrationsOf, projectFile } from '../settings/project.ts';
+import { migrateLedger, migrateTables } from '../stores/postgres/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
-import pg from 'pg';
+import { databaseProblem, reasonOf } from './failures.ts';
+import { plain } from './format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, printJson, printLine } from './output.ts';
+import { CommandError, exitCodes, printJson, printLine } from './output.ts';
 
 interface MigrateOptions extends OutputOptions {
-  only?: MigrationSet;
+  only?: string;
 }
 
 const help = `
-The migration database (DATABASE_URL) gets the ledger and the tables that the jobs write to. The service's database
-(SOURCE_DATABASE_URL) gets the tables that are read: in production it has them, and \`--only migration\` leaves it alone.
+The database of the ledger (DATABASE_URL) gets schema keystride, and nothing else of it is touched. Then come the
+numbered SQL files that keystride.config.ts names under migrations, each set in its own database.
 
 Examples:
   $ keystride migrate
-  $ keystride migrate --only migration
+  $ keystride migrate --only ledger
   $ keystride migrate -o json`;
 
-/** `keystride migrate`: brings the databases up to date. */
+/** `keystride migrate`: brings the ledger and the project's own tables up to date. */
 export function migrateCommand(): Command {
   return new Command('migrate')
-    .description('make or update the tables of both databases')
-    .addOption(new Option('--only <set>', 'only this database').choices(['migration', 'service']))
+    .description("make or update the ledger, and the tables of the project's own migrations")
+    .option('--only <set>', 'ledger, or the name of a set in keystride.config.ts')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(migrateBoth);
+    .action(migrate);
 }
 
-async function migrateBoth({ only, output }: MigrateOptions): Promise<void> {
-  const sets = (['migration', 'service'] as const).filter((set) => only === undefined || set === only);
-  const variables = { migration: 'databaseUrl', service: 'sourceDatabaseUrl' } as const;
-  const config = loadConfig(
-    process.env,
-    sets.map((set) => variables[set]),
-  );
-  const applied: Partial<Record<MigrationSet, string[]>> = {};
+/** The ledger's files belong to the library; every other set to the project. */
+type MigrationSet = Pick<MigrationFolder, 'name' | 'database'> & { readonly folder?: string };
+
+async function migrate({ only, output }: MigrateOptions): Promise<void> {
+  const file = projectFile();
+  const own = file === undefined ? [] : migrationsOf(await loadProject(file));
+  const all: readonly MigrationSet[] = [{ name: 'ledger' }, ...own];
+  const sets = all.filter(({ name }) => only === undefined || name === only);
+  if (sets.length === 0) throw unknownSet(only ?? '', all);
+  const applied: Record<string, string[]> = {};
   for (const set of sets) {
-    // Loaded with this need: loadConfig has thrown if it is not there.
-    const url = config[variables[set]] ?? '';
-    applied[set] = await explained(() => migrate(url, set), url, namesOf[variables[set]]);
-    if (output === 'text') show(set, url, applied[set]);
+    const variable = set.database ?? 'DATABASE_URL';
+    const url = addressOf(variable);
+    const apply = () =>
+      set.folder === undefined
+        ? migrateLedger(url)
+        : migrateTables(url, { name: set.name, folder: set.folder });
+    const files = await explained(apply, url, variable);
+    applied[set.name] = files;
+    if (output === 'text') show(set.name, url, files);
   }
   if (output === 'json') printJson(applied);
 }
 
-function show(set: MigrationSet, url: string, applied: readonly string[]): void {
+function addressOf(variable: 'DATABASE_URL' | 'SOURCE_DATABASE_URL'): string {
+  return variable === 'DATABASE_URL'
+    ? loadConfig(process.env, ['databaseUrl']).databaseUrl
+    : loadConfig(process.env, ['sourceDatabaseUrl']).sourceDatabaseUrl;
+}
+
+function unknownSet(name: string, all: readonly MigrationSet[]): CommandError {
+  return new CommandError(
+    {
+      what: `there is no set of migrations ${plain(name)}`,
+      todo: `Name one of: ${all.map((set) => set.name).join(', ')}.`,
+    },
+    { exitCode: exitCodes.usage, type: 'Usage' },
+  );
+}
+
+function show(set: string, url: string, applied: readonly string[]): void {
   const place = withoutCredentials(url);
   if (applied.length === 0) return printLine(`${set}: up to date (${place})`);
   printLine(`${set}: applied ${applied.length} (${place})`);
   for (const name of applied) printLine(`  ${name}`);
 }
-
-const namesOf = { databaseUrl: 'DATABASE_URL', sourceDatabaseUrl: 'SOURCE_DATABASE_URL' } as const;
 
 async function explained<Result>(
   work: () => Promise<Result>,

@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { ToldError } from '../../contract/errors.ts';
 import { safeMessage } from '../safe-message.ts';
 import { SessionClient } from './session.ts';
 
-/** Which database a migration file is for: the service's (source) or the migration's (target, with the ledger). */
-export type MigrationSet = 'service' | 'migration';
+/** Numbered SQL files, and the name under which they are recorded. */
+export interface MigrationSet {
+  readonly name: string;
+  readonly folder: string;
+}
 
 interface MigrationFile {
   name: string;
@@ -15,7 +20,10 @@ interface MigrationFile {
 }
 
 /** Resolves to src/sql when run from source and to dist/sql after a build, which copies the files there. */
-const SQL_DIRECTORY = new URL('../../sql/', import.meta.url);
+const ledger: MigrationSet = {
+  name: 'ledger',
+  folder: fileURLToPath(new URL('../../sql/', import.meta.url)),
+};
 
 /** Any number works as long as every keystride uses the same one; advisory locks are per database. */
 const ADVISORY_LOCK = 5_397_412_881;
@@ -40,15 +48,15 @@ const LOCK_NOT_AVAILABLE = '55P03';
  * @throws ToldError when an applied file has changed since, when the role lacks a right (the message names the
  *   database, never the credentials, and the grant that helps), or when a statement fails
  */
-export async function migrate(connectionString: string, set: MigrationSet): Promise<string[]> {
-  const files = await readMigrationFiles(set);
+export async function migrateTables(connectionString: string, set: MigrationSet): Promise<string[]> {
+  const files = await readMigrationFiles(set.folder);
   const client = new SessionClient({ connectionString, application_name: 'keystride migrate' });
   const place = `${client.host}:${client.port}/${client.database ?? ''}`;
   // A server that goes away between two statements must reach us as the failed statement, not as a crash.
   client.on('error', () => undefined);
   try {
     await client.connect();
-    return await applyMissing(client, set, files);
+    return await applyMissing(client, set.name, files);
   } catch (error) {
     throw explain(error, place, client.database ?? '', client.user ?? '');
   } finally {
@@ -56,15 +64,19 @@ export async function migrate(connectionString: string, set: MigrationSet): Prom
   }
 }
 
-async function readMigrationFiles(set: MigrationSet): Promise<MigrationFile[]> {
-  const directory = new URL(`${set}/`, SQL_DIRECTORY);
+/** Makes or updates the ledger. */
+export function migrateLedger(connectionString: string): Promise<string[]> {
+  return migrateTables(connectionString, ledger);
+}
+
+async function readMigrationFiles(directory: string): Promise<MigrationFile[]> {
   const names = (await readdir(directory)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).toSorted();
   return Promise.all(names.map((name) => readMigrationFile(directory, name)));
 }
 
-async function readMigrationFile(directory: URL, name: string): Promise<MigrationFile> {
+async function readMigrationFile(directory: string, name: string): Promise<MigrationFile> {
   // A checkout with CRLF line ends is the same migration.
-  const text = (await readFile(new URL(name, directory), 'utf8')).replaceAll('\r\n', '\n');
+  const text = (await readFile(path.join(directory, name), 'utf8')).replaceAll('\r\n', '\n');
   return { name, text, checksum: createHash('sha256').update(text).digest('hex') };
 }
 
@@ -83,7 +95,7 @@ async function underLock<Result>(client: pg.Client, work: () => Promise<Result>)
   }
 }
 
-async function applyMissing(client: pg.Client, set: MigrationSet, files: MigrationFile[]): Promise<string[]> {
+async function applyMissing(client: pg.Client, set: string, files: MigrationFile[]): Promise<string[]> {
   const missing = await underLock(client, async () => {
     await ensureHistoryTable(client);
     return missingOf(files, await readHistory(client, set));
@@ -112,7 +124,7 @@ async function ensureHistoryTable(client: pg.Client): Promise<void> {
   );
 }
 
-async function readHistory(client: pg.Client, set: MigrationSet): Promise<Map<string, string>> {
+async function readHistory(client: pg.Client, set: string): Promise<Map<string, string>> {
   const { rows } = await client.query<{ name: string; checksum: string }>(
     'select name, checksum from keystride.schema_migration where set = $1',
     [set],
@@ -134,7 +146,7 @@ function missingOf(files: MigrationFile[], applied: Map<string, string>): Migrat
 }
 
 /** @returns false when another migration has applied it meanwhile */
-async function applyFile(client: pg.Client, set: MigrationSet, file: MigrationFile): Promise<boolean> {
+async function applyFile(client: pg.Client, set: string, file: MigrationFile): Promise<boolean> {
   try {
     return await underLock(client, async () => {
       if (missingOf([file], await readHistory(client, set)).length === 0) return false;
