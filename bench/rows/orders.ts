@@ -50,9 +50,7 @@ export function ordersContest(bench: Bench, size: number): Contest<OrdersWay> {
 }
 
 function confirmStep(database: pg.Pool) {
-  return purchaseConfirmationSteps({ database }).confirm(
-    noRun({ deliveredBefore, partitions: connections }),
-  );
+  return purchaseConfirmationSteps({ database }).confirm(noRun({ deliveredBefore, partitions: connections }));
 }
 
 /** The first `size` orders, none of them confirmed. */
