@@ -1,6 +1,6 @@
 import type { Addresses } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import type { MigrationFolder } from '../settings/project-config.ts';
+import type { MigrationFolder } from '../project/config.ts';
 import { startMongo, useMongo } from './mongo.ts';
 import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
