@@ -19,9 +19,8 @@ import { chunkBoundsOf, type ChunkPolicy } from '../contract/policy.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';
 import { partition as partitionWorkflow } from './partition.ts';
 import { findDivisible, ledgerWork, readStep } from './activities.ts';
-import { wasAway } from './away.ts';
-import { failedItemOf } from './failed-items.ts';
 import type { JobRun } from './job-run.ts';
+import type { FailedPartition } from './partitions-failed.ts';
 import { runPages } from './run-pages.ts';
 import type { StepPartitions } from './step-partitions.ts';
 import type { StepReporter } from './step-reporter.ts';
@@ -54,10 +53,7 @@ interface Running {
  * partition has run for `splitAfterSeconds` it does not happen at all.
  */
 export class PartitionWindow {
-  readonly failures: string[] = [];
-  readonly failedItems: string[] = [];
-  /** Whether each failure says that a store, or every worker, was away. */
-  away = true;
+  readonly failed: FailedPartition[] = [];
   /** A page was held back, and the others have come to rest for it; undefined when none was. */
   throttled: Throttled | undefined;
   /** The ledger has lost the claim or a partition, and the others have come to rest for it. */
@@ -241,12 +237,7 @@ export class PartitionWindow {
       this.#scope.cancel();
       return;
     }
-    // Named by its type: that is what people look for, and the step's own failure says only that it failed.
-    const told = [failureTypeOf(error), describeError(error)].filter(Boolean).join(': ');
-    this.failures.push(`partition ${partition}: ${told}`);
-    this.away &&= wasAway(error);
-    const item = failedItemOf(error);
-    if (item !== undefined) this.failedItems.push(item);
+    this.failed.push({ partition, error });
     this.#reporter.partitionFailed();
   }
 

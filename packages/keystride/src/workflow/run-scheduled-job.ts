@@ -5,6 +5,7 @@ import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import type { NotStarted, ScheduledJobInput, ScheduledJobResult } from '../contract/scheduled-job.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
+import { placed } from './placed-failure.ts';
 
 /** The time for which the schedule has planned this action, jitter not included; Temporal sets it with the start. */
 const scheduledStart = defineSearchAttributeKey('TemporalScheduledStartTime', SearchAttributeType.DATETIME);
@@ -41,7 +42,7 @@ async function resolve(input: ScheduledJobInput): Promise<ScheduledRun> {
   } catch (error) {
     const { job } = input;
     await tell(job, job, error);
-    throw failed(job, error);
+    throw placed(job, error);
   }
 }
 
@@ -70,7 +71,7 @@ async function outcomeOf(
     const found = refusedAs(error);
     if (found !== undefined) return found;
     if (failureTypeOf(error) === 'JobRestartRefused') await tell(job, instance, error);
-    throw failed(instance, error);
+    throw placed(instance, error);
   }
 }
 
@@ -81,12 +82,4 @@ function refusedAs(error: unknown): NotStarted | undefined {
   const type = failureTypeOf(error);
   if (type === 'JobExecutionAlreadyRunning') return 'runningAlready';
   return type === 'JobInstanceAlreadyComplete' ? 'completeAlready' : undefined;
-}
-
-function failed(where: string, error: unknown) {
-  const message = describeError(error);
-  return failure(
-    failureTypeOf(error) ?? 'StepFailed',
-    message.startsWith(where) ? message : `${where}: ${message}`,
-  );
 }
