@@ -7,8 +7,13 @@ import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
 import { HttpStatusError } from '../../packages/keystride/src/stores/http/errors.ts';
 import { classifyInProgress } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import { addToOutbox, markAsSent, outboxReader, type OutboxMessage } from '../../packages/keystride/src/stores/postgres/outbox.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import {
+  addToOutbox,
+  markAsSent,
+  outboxReader,
+  type OutboxMessage,
+} from '../../packages/keystride/src/stores/postgres/outbox.ts';
+import { target } from '../tables.ts';
 import type { Transaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { Resources } from './resources.ts';
 
@@ -38,7 +43,7 @@ export const couponExchangeSteps = ({
       // The job itself changes what this query matches; paging by key misses nothing all the same.
       reader: keysetReader({
         pool,
-        query: migration
+        query: target
           .selectFrom('member_coupon')
           .select(['id', 'member_id'])
           .where('coupon_id', '=', String(parameters.expiredCouponId))
@@ -87,7 +92,7 @@ export const couponExchangeSteps = ({
 /** @throws JobParametersInvalid; the tasklet then rolls back, and no coupon is created. */
 async function refuseUnknownCoupon(transaction: Transaction, { expiredCouponId }: Parameters): Promise<void> {
   const found = await transaction.run(
-    migration.selectFrom('coupon').select('id').where('id', '=', String(expiredCouponId)),
+    target.selectFrom('coupon').select('id').where('id', '=', String(expiredCouponId)),
   );
   if (found.length > 0) return;
   throw failure(
@@ -104,7 +109,7 @@ async function createCoupon(
   instance: string,
 ): Promise<string> {
   const [coupon] = await transaction.run(
-    migration
+    target
       .insertInto('coupon')
       .values({ name, description, amount_type: amountType, amount, created_by_instance: instance })
       .returning('id'),
@@ -118,7 +123,7 @@ async function createCoupon(
  */
 async function findCreatedCoupon(transaction: Transaction, instance: string): Promise<string> {
   const [coupon] = await transaction.run(
-    migration.selectFrom('coupon').select('id').where('created_by_instance', '=', instance),
+    target.selectFrom('coupon').select('id').where('created_by_instance', '=', instance),
   );
   if (coupon) return coupon.id;
   throw new ToldError(
@@ -138,7 +143,7 @@ async function exchange(
   { from, to }: { readonly from: string; readonly to: string },
 ): Promise<void> {
   const exchanged = await transaction.run(
-    migration
+    target
       .updateTable('member_coupon')
       .set({ coupon_id: to, exchanged_from: from, exchanged_at: sql<string>`clock_timestamp()` })
       .where(sql<boolean>`id = ANY(${coupons.map(({ id }) => id)}::bigint[])`)

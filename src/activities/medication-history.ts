@@ -6,7 +6,7 @@ import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
 import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
 import { keysetRanges } from '../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../tables.ts';
 import type { Transaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { Resources } from './resources.ts';
 
@@ -62,7 +62,7 @@ function byItems(pool: pg.Pool, date: string) {
 
 /** The medication that somebody was to take on a day. */
 function takenOn(date: string) {
-  return migration
+  return target
     .selectFrom('management')
     .where(sql<boolean>`NOT deleted`)
     .where('start_date', '<=', date)
@@ -71,7 +71,7 @@ function takenOn(date: string) {
 
 /** The history of a day, of what is still to be taken then: that of medication which has been deleted since stays. */
 function writtenFor(date: string) {
-  return migration
+  return target
     .selectFrom('history')
     .where('taking_date', '=', date)
     .where(({ exists }) =>
@@ -105,7 +105,7 @@ function historyRows(date: string, rows: readonly Medication[]): Expression<unkn
  */
 async function writeHistory(transaction: Transaction, rows: Expression<unknown>): Promise<number> {
   const [inserted] = await transaction.run(
-    migration
+    target
       .with('inserted', (database) =>
         database
           .insertInto('history')

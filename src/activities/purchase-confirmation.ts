@@ -2,7 +2,7 @@ import type { purchaseConfirmation } from '../contract/purchase-confirmation.ts'
 import { chunks, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
 import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../tables.ts';
 import type { Resources } from './resources.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { Resources } from './resources.ts';
  */
 function unconfirmed(deliveredBefore: string) {
   return (
-    migration
+    target
       .selectFrom('orders')
       .select(['id', 'amount'])
       .where('purchase_confirmed_at', 'is', null)

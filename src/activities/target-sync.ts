@@ -2,15 +2,18 @@ import { sql } from 'kysely';
 import type { SyncMode } from '../../packages/keystride/src/contract/sync.ts';
 import type { targetSync } from '../contract/target-sync.ts';
 import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
-import { hashComparison, type TableComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
-import { migration, service } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import {
+  hashComparison,
+  type TableComparison,
+} from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
+import { source, target } from '../tables.ts';
 import type { Resources } from './resources.ts';
 import { comparable } from '../../packages/keystride/src/table-sync/compare.ts';
 import { upsertSink } from '../../packages/keystride/src/table-sync/sink.ts';
 import { syncSource, syncSteps } from '../../packages/keystride/src/table-sync/steps.ts';
 
 /** A target is a legacy document without a preprocess document. Times travel as text, so microseconds survive. */
-const targets = service
+const targets = source
   .selectFrom('legacy_document')
   .select([
     'ticket_key',
@@ -79,7 +82,7 @@ function compareTargets({ service: from, migration: to }: Resources): TableCompa
     },
     {
       pool: to,
-      query: migration.selectFrom('migration_target').select(comparedColumns('migration_target')),
+      query: target.selectFrom('migration_target').select(comparedColumns('migration_target')),
       table: 'migration_target',
       key: ['ticket_key'],
     },

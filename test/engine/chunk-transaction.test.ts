@@ -19,7 +19,10 @@ import { claimInstance, closeInstance } from '../../packages/keystride/src/ledge
 import { readStepState, recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { Pipeline } from '../../packages/keystride/src/page/pipeline.ts';
 import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
-import { type ConnectionFaultKind, DatabaseProxy } from '../../packages/keystride/src/prove/database-proxy.ts';
+import {
+  type ConnectionFaultKind,
+  DatabaseProxy,
+} from '../../packages/keystride/src/prove/database-proxy.ts';
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
@@ -32,7 +35,7 @@ let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 12);
   await pool.query('CREATE TABLE noted (item int NOT NULL)');
 });

@@ -13,7 +13,11 @@ import {
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
 import { nextFence } from '../../packages/keystride/src/ledger/fence.ts';
-import { claimRepair, holdRepair, shutOutAttempts } from '../../packages/keystride/src/ledger/repair-claim.ts';
+import {
+  claimRepair,
+  holdRepair,
+  shutOutAttempts,
+} from '../../packages/keystride/src/ledger/repair-claim.ts';
 import { recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
@@ -25,7 +29,7 @@ let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 20);
 });
 

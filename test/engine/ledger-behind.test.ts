@@ -27,7 +27,7 @@ let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 4);
   await pool.query('CREATE TABLE effect (run text NOT NULL)');
 });
@@ -300,7 +300,7 @@ describe('in another ledger', () => {
 
   test('a continued run claims nothing; a copy of the ledger is another one', async () => {
     const carried = await claim('copied');
-    const copy = await testDatabase('migration');
+    const copy = await testDatabase('target');
     const other = createPool(copy.url, 'keystride test', 1);
     try {
       const request = { job: 'noted', instance: 'copied', parameters: {}, preventRestart: false, carried };

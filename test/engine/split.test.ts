@@ -26,7 +26,7 @@ let pool: pg.Pool;
 let runs = 0;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 8);
   await pool.query('CREATE TABLE processed (run text NOT NULL, key int NOT NULL)');
 });

@@ -50,7 +50,7 @@ let client: MongoClient;
 let mongo: Db;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 20);
   client = createMongoClient(inject('sharedStack').mongodbUrl);
   mongo = client.db(`keystride_test_ghosts_${process.pid}`);

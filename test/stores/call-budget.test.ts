@@ -14,7 +14,7 @@ let pool: pg.Pool;
 const workers: Worker[] = [];
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 4);
 });
 

@@ -1,21 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { migrate, type MigrationSet } from '../../packages/keystride/src/stores/postgres/migrate.ts';
+import { migrateLedger, migrateTables } from '../../packages/keystride/src/ledger/migrate.ts';
+import { sourceMigrations, targetMigrations } from '../../src/migrations.ts';
 
-/** The name of a migrated, empty database for each set; tests work on clones of it. */
-export type TemplateDatabases = Record<MigrationSet, string>;
+/** The two databases that jobs work with: what they read, and what they write to beside the ledger. */
+export type DatabaseKind = 'source' | 'target';
+
+/** The name of a migrated, empty database of each kind; tests work on clones of it. */
+export type TemplateDatabases = Record<DatabaseKind, string>;
 
 /** Makes the databases that tests clone. */
 export async function createTemplates(serverUrl: string): Promise<TemplateDatabases> {
   const mark = randomBytes(4).toString('hex');
   const templates = {
-    service: `keystride_test_template_service_${mark}`,
-    migration: `keystride_test_template_migration_${mark}`,
+    source: `keystride_test_template_source_${mark}`,
+    target: `keystride_test_template_target_${mark}`,
   };
-  for (const set of ['service', 'migration'] as const) {
-    await onServer(serverUrl, `create database ${templates[set]}`);
-    await migrate(databaseUrl(serverUrl, templates[set]), set);
-  }
+  for (const name of Object.values(templates)) await onServer(serverUrl, `create database ${name}`);
+  await migrateTables(databaseUrl(serverUrl, templates.source), sourceMigrations);
+  await migrateLedger(databaseUrl(serverUrl, templates.target));
+  await migrateTables(databaseUrl(serverUrl, templates.target), targetMigrations);
   return templates;
 }
 

@@ -6,12 +6,12 @@ import { type Unmarked, upsertDocuments } from '../../../packages/keystride/src/
 import { documentOfFile, fileIdFor } from '../../../packages/keystride/src/stores/mongo/file-ids.ts';
 import { FileStore } from '../../../packages/keystride/src/stores/mongo/files.ts';
 import { bulkUpsert } from '../../../packages/keystride/src/stores/postgres/bulk.ts';
-import type { MigrationDatabase } from '../../../packages/keystride/src/stores/postgres/schema.ts';
+import type { TargetDatabase } from '../../tables.ts';
 import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { MigratedDocument, SentenceExtract, Target } from './document.ts';
 import { faultNumber } from './expected-faults.ts';
 
-const upsert = bulkUpsert<MigrationDatabase>();
+const upsert = bulkUpsert<TargetDatabase>();
 
 /** The collection of documents. */
 export function extractsOf(mongo: Db): Collection<SentenceExtract> {

@@ -4,7 +4,7 @@ import type { pointSettlement } from '../../contract/point-settlement.ts';
 import { sets, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
 import type { StepsOf } from '../../../packages/keystride/src/job/registry.ts';
 import { keysetRanges } from '../../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../tables.ts';
 import type { Resources } from '../resources.ts';
 import { cutOff } from './cut-off.ts';
 import { type Day, eventsOf, holdDay } from './day.ts';
@@ -41,7 +41,7 @@ function sumsOf(pool: pg.Pool, type: string, column: 'accrued' | 'used' | 'expir
             fn.countAll<string>().as('events'),
           ]);
         const [written] = await transaction.run(
-          migration
+          target
             .with('summed', () => summed)
             .with('settled', (database) =>
               database

@@ -6,7 +6,7 @@ import { type RegisteredJob, registerJob } from '../../../packages/keystride/src
 import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
 import { keysetRanges } from '../../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
 import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../../src/tables.ts';
 import {
   incrementTargets,
   type ItemScript,
@@ -32,11 +32,11 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
         chunks({
           reader: keysetReader({
             pool: resources.migration,
-            query: migration.selectFrom('migration_target').select(['id', 'ticket_key']),
+            query: target.selectFrom('migration_target').select(['id', 'ticket_key']),
             table: 'migration_target',
             key: ['id'],
           }),
-          processor: (target) => target,
+          processor: (item) => item,
           writer: nowhere,
         }),
     }),
@@ -45,14 +45,14 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
         sets({
           reader: keysetRanges({
             pool: resources.migration,
-            query: migration.selectFrom('migration_target'),
+            query: target.selectFrom('migration_target'),
             table: 'migration_target',
             key: ['id'],
           }),
           write: async ({ within }, transaction) => {
             await transaction.query('SELECT pg_sleep($1)', [seconds]);
             const incremented = await transaction.run(
-              migration
+              target
                 .updateTable('migration_target')
                 .set({ member_id: sql<string>`member_id + 1` })
                 .where(within)

@@ -6,8 +6,11 @@ import { type RegisteredJob, registerJob } from '../../../packages/keystride/src
 import { HttpStatusError, retryAfter } from '../../../packages/keystride/src/stores/http/errors.ts';
 import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
 import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
-import { inTransaction, type Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
+import { target } from '../../../src/tables.ts';
+import {
+  inTransaction,
+  type Transaction,
+} from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import {
   type Fault,
   fixture,
@@ -60,11 +63,11 @@ async function note(transaction: Transaction, run: string, step: string): Promis
   return { id: Number(rows[0]?.id) };
 }
 
-/** `fixture_source` is no table of the product, so its columns are told by one that is. */
+/** The items are rows of a table that every database of the tests has. */
 function tableReader(pool: pg.Pool): Reader<number> {
   const reader = keysetReader({
     pool,
-    query: migration.selectFrom('migration_target').select(['id']),
+    query: target.selectFrom('migration_target').select(['id']),
     table: 'migration_target',
     key: ['id'],
   });

@@ -10,7 +10,7 @@ import {
   withLedger,
 } from '../contract/progress.ts';
 import { stepFiguresOf, stepFiguresQuery } from '../stores/postgres/step-figures.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from '../ledger/schema.ts';
 import { reasonOf } from './failures.ts';
 import { run as select, withLedger as withLedgerConnection } from './skips-ledger.ts';
 
@@ -82,7 +82,7 @@ async function findInstance(
 ): Promise<FoundInstance | undefined> {
   const [row] = await select(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['job', 'instance_key', 'params', 'owner_workflow_id'])
       .where((which) =>
@@ -117,7 +117,7 @@ export interface Committed {
  */
 export async function committedBy(workflowIds: readonly string[]): Promise<ReadonlyMap<string, Committed>> {
   if (workflowIds.length === 0 || loadConfig().databaseUrl === undefined) return new Map();
-  const query = migration
+  const query = ledgerSql
     .selectFrom('keystride.instance')
     .leftJoin('keystride.checkpoint', 'keystride.checkpoint.instance_key', 'keystride.instance.instance_key')
     .where(sql<boolean>`owner_workflow_id = any(${workflowIds}::text[])`)

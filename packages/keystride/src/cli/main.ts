@@ -4,6 +4,7 @@ import { packageVersion } from './version.ts';
 import { controlCommands } from './controls.ts';
 import { demoCommand } from '../../../../src/commands/demo.ts';
 import { demoDataCommand } from '../../../../src/commands/demo-data.ts';
+import { sourceMigrations, targetMigrations } from '../../../../src/migrations.ts';
 import { devCommand } from './dev.ts';
 import { explain } from './failures.ts';
 import { jobsCommand } from './jobs.ts';
@@ -39,7 +40,13 @@ const program = new Command('keystride')
   .enablePositionalOptions()
   .addHelpText('after', help);
 const commands = [
-  [demoCommand(), devCommand(), workerCommand(), migrateCommand(), demoDataCommand()],
+  [
+    demoCommand(),
+    devCommand(),
+    workerCommand(),
+    migrateCommand(() => Promise.resolve([targetMigrations, sourceMigrations])),
+    demoDataCommand(),
+  ],
   [newCommand(), jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
   [scheduleCommand(), skipsCommand(), syncCommand(), verifyCommand(), planCommand(), proveCommand()],
 ];

@@ -1,61 +1,97 @@
 import { Command, Option } from 'commander';
+import pg from 'pg';
 import { loadConfig } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import { migrate, type MigrationSet } from '../stores/postgres/migrate.ts';
-import { databaseProblem, reasonOf } from './failures.ts';
+import { migrateLedger, migrateTables, type MigrationSet } from '../ledger/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
-import pg from 'pg';
+import { databaseProblem, reasonOf } from './failures.ts';
 import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, printJson, printLine } from './output.ts';
+import { CommandError, exitCodes, printJson, printLine } from './output.ts';
+
+/** Migrations of the user's own tables. */
+export interface OwnMigrations extends MigrationSet {
+  /** The variable that names their database: `DATABASE_URL`, `SOURCE_DATABASE_URL` or one of the user's. */
+  readonly database: string;
+}
 
 interface MigrateOptions extends OutputOptions {
-  only?: MigrationSet;
+  only?: string;
+}
+
+/** What is brought up to date, and where. */
+interface Migration {
+  readonly name: string;
+  readonly database: string;
+  apply(url: string): Promise<string[]>;
 }
 
 const help = `
-The migration database (DATABASE_URL) gets the ledger and the tables that the jobs write to. The service's database
-(SOURCE_DATABASE_URL) gets the tables that are read: in production it has them, and \`--only migration\` leaves it alone.
+First the ledger, schema keystride of DATABASE_URL, then each set of migrations that keystride.config.ts names, in its
+order. A set whose tables somebody else makes, as those of a source in production, is left alone by \`--only\`.
 
 Examples:
   $ keystride migrate
-  $ keystride migrate --only migration
+  $ keystride migrate --only ledger
   $ keystride migrate -o json`;
 
-/** `keystride migrate`: brings the databases up to date. */
-export function migrateCommand(): Command {
+/**
+ * `keystride migrate`: brings the ledger and the user's own tables up to date.
+ *
+ * @param ownMigrations is asked when the command runs.
+ */
+export function migrateCommand(ownMigrations: () => Promise<readonly OwnMigrations[]>): Command {
   return new Command('migrate')
-    .description('make or update the tables of both databases')
-    .addOption(new Option('--only <set>', 'only this database').choices(['migration', 'service']))
+    .description('make or update the ledger, and the tables of your own migrations')
+    .addOption(new Option('--only <set>', 'only the ledger (`ledger`), or only this set of migrations'))
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(migrateBoth);
+    .action(async (options: MigrateOptions) => migrateAll(await ownMigrations(), options));
 }
 
-async function migrateBoth({ only, output }: MigrateOptions): Promise<void> {
-  const sets = (['migration', 'service'] as const).filter((set) => only === undefined || set === only);
-  const variables = { migration: 'databaseUrl', service: 'sourceDatabaseUrl' } as const;
-  const config = loadConfig(
-    process.env,
-    sets.map((set) => variables[set]),
-  );
-  const applied: Partial<Record<MigrationSet, string[]>> = {};
-  for (const set of sets) {
-    // Loaded with this need: loadConfig has thrown if it is not there.
-    const url = config[variables[set]] ?? '';
-    applied[set] = await explained(() => migrate(url, set), url, namesOf[variables[set]]);
-    if (output === 'text') show(set, url, applied[set]);
+async function migrateAll(own: readonly OwnMigrations[], { only, output }: MigrateOptions): Promise<void> {
+  const ledger: Migration = { name: 'ledger', database: 'DATABASE_URL', apply: migrateLedger };
+  const sets = own.map((set): Migration => ({ ...set, apply: (url) => migrateTables(url, set) }));
+  const chosen = choose([ledger, ...sets], only).map((set) => ({ ...set, url: urlOf(set.database) }));
+  const applied: Record<string, string[]> = {};
+  for (const { name, database, url, apply } of chosen) {
+    const files = await explained(() => apply(url), url, database);
+    applied[name] = files;
+    if (output === 'text') show(name, url, files);
   }
   if (output === 'json') printJson(applied);
 }
 
-function show(set: MigrationSet, url: string, applied: readonly string[]): void {
-  const place = withoutCredentials(url);
-  if (applied.length === 0) return printLine(`${set}: up to date (${place})`);
-  printLine(`${set}: applied ${applied.length} (${place})`);
-  for (const name of applied) printLine(`  ${name}`);
+function choose(all: readonly Migration[], only: string | undefined): readonly Migration[] {
+  const chosen = all.filter(({ name }) => only === undefined || name === only);
+  if (chosen.length > 0) return chosen;
+  throw new CommandError(
+    {
+      what: `there are no migrations called ${only}`,
+      todo: `Name one of these: ${all.map(({ name }) => name).join(', ')}`,
+    },
+    { exitCode: exitCodes.usage, type: 'Usage' },
+  );
 }
 
-const namesOf = { databaseUrl: 'DATABASE_URL', sourceDatabaseUrl: 'SOURCE_DATABASE_URL' } as const;
+/** @throws ConfigError, CommandError when the variable is not set. */
+function urlOf(variable: string): string {
+  if (variable === 'DATABASE_URL') return loadConfig(process.env, ['databaseUrl']).databaseUrl;
+  if (variable === 'SOURCE_DATABASE_URL')
+    return loadConfig(process.env, ['sourceDatabaseUrl']).sourceDatabaseUrl;
+  const url = process.env[variable];
+  if (url !== undefined && url !== '') return url;
+  throw new CommandError({
+    what: `${variable} is not set`,
+    todo: 'Set it to the address of the database that is to be migrated, or choose other migrations with --only.',
+  });
+}
+
+function show(name: string, url: string, applied: readonly string[]): void {
+  const place = withoutCredentials(url);
+  if (applied.length === 0) return printLine(`${name}: up to date (${place})`);
+  printLine(`${name}: applied ${applied.length} (${place})`);
+  for (const file of applied) printLine(`  ${file}`);
+}
 
 async function explained<Result>(
   work: () => Promise<Result>,

@@ -3,7 +3,7 @@ import { type CompiledQuery, sql } from 'kysely';
 import type pg from 'pg';
 import { loadConfig } from '../settings/config.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from '../ledger/schema.ts';
 import { databaseProblem } from './failures.ts';
 import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
@@ -71,7 +71,7 @@ export async function run<Row>(client: pg.Client, query: { compile(): CompiledQu
 export async function findInstance(client: pg.Client, id: string): Promise<string> {
   const [found] = await run(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(sql<string>`coalesce(redrives, instance_key)`.as('instance'))
       .where((row) => row.or([row('instance_key', '=', id), row('owner_workflow_id', '=', id)]))
@@ -91,7 +91,7 @@ export async function findInstance(client: pg.Client, id: string): Promise<strin
 
 /** The skips of an instance that a filter means. */
 export function skipsOf(instance: string, { fingerprint, key, step, status }: SkipFilter) {
-  let query = migration.selectFrom('keystride.skip').where('instance_key', '=', instance);
+  let query = ledgerSql.selectFrom('keystride.skip').where('instance_key', '=', instance);
   if (fingerprint !== undefined) query = query.where('fingerprint', '=', fingerprint);
   if (key !== undefined) query = query.where(sql<boolean>`item_key = any(${key}::text[])`);
   if (step !== undefined) query = query.where('step', '=', step);
@@ -144,7 +144,7 @@ export async function refuseUnknownKeys(
 export async function runningExecutions(client: pg.Client, instance: string): Promise<RunningExecution[]> {
   return run(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['instance_key as instance', 'owner_workflow_id as workflowId'])
       .where('status', '=', 'running')

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { redrive, redriveKey, type RedriveInput } from '../contract/redrive.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from '../ledger/schema.ts';
 import { type Session, withSession } from './connection.ts';
 import { shellWord } from '../contract/shell.ts';
 import { count } from './format.ts';
@@ -44,7 +44,7 @@ async function look(client: pg.Client, id: string, options: SkipsOptions): Promi
   await refuseUnknownKeys(client, instance, options);
   const [earlier] = await run(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(sql<string>`count(*)`.as('redrives'))
       .where('redrives', '=', instance),

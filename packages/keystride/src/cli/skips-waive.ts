@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { sql } from 'kysely';
 import type pg from 'pg';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from '../ledger/schema.ts';
 import { withSession } from './connection.ts';
 import { shellWord } from '../contract/shell.ts';
 import { count, plain } from './format.ts';
@@ -78,7 +78,7 @@ async function waive(
   // A redrive takes this lock when it begins: it has begun, and is seen here, or it finds what is left.
   await run(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select('instance_key')
       .where('instance_key', '=', instance)
@@ -92,7 +92,7 @@ async function waive(
   const matching = skipsOf(instance, { ...filter, status: 'open' }).select(['step', 'item_key', 'phase']);
   const waived = await run(
     client,
-    migration
+    ledgerSql
       .updateTable('keystride.skip')
       .set({ status: 'waived', reason, settled_by: operator, settled_at: sql<string>`now()` })
       .where('instance_key', '=', instance)

@@ -9,7 +9,7 @@ import { messages } from '../contract/messages.ts';
 import { instanceKey, parametersFromText, parseParameters } from '../contract/parameters.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from '../ledger/schema.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
@@ -186,7 +186,7 @@ async function completedInLedger(instance: string): Promise<boolean> {
   const ask = withLedger((client) =>
     runQuery(
       client,
-      migration.selectFrom('keystride.instance').select('status').where('instance_key', '=', instance),
+      ledgerSql.selectFrom('keystride.instance').select('status').where('instance_key', '=', instance),
     ),
   );
   const [row] = await ask.catch(() => []);

@@ -5,6 +5,7 @@ import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
 import { reporterOf, type OnProgress } from './progress.ts';
 import type { ProcessOwner } from './server-process.ts';
+import { sourceMigrations, targetMigrations } from '../../../../src/migrations.ts';
 import { legacyApiStub, messageProviderStub } from '../../../../src/stubs/kinds.ts';
 import { startStub, type StubKind, useRealOne } from './stub.ts';
 import { startTemporal, useTemporal, type TemporalPart } from './temporal.ts';
@@ -107,9 +108,12 @@ async function databases(
   if (databaseUrl !== undefined && sourceDatabaseUrl !== undefined)
     return { ...givenPart(databaseUrl, withoutCredentials(databaseUrl)), sourceUrl: sourceDatabaseUrl };
   const server = await ourPostgres();
-  const { migrate } = await import('../stores/postgres/migrate.ts');
-  if (databaseUrl === undefined) await migrate(server.urlOf('migration'), 'migration');
-  if (sourceDatabaseUrl === undefined) await migrate(server.urlOf('service'), 'service');
+  const { migrateLedger, migrateTables } = await import('../ledger/migrate.ts');
+  if (databaseUrl === undefined) {
+    await migrateLedger(server.urlOf('migration'));
+    await migrateTables(server.urlOf('migration'), targetMigrations);
+  }
+  if (sourceDatabaseUrl === undefined) await migrateTables(server.urlOf('service'), sourceMigrations);
   return {
     url: databaseUrl ?? server.urlOf('migration'),
     sourceUrl: sourceDatabaseUrl ?? server.urlOf('service'),

@@ -4,7 +4,7 @@ import type { Claim } from '../contract/activities.ts';
 import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import type { Counters } from '../contract/progress.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
 import { nextFence } from './fence.ts';
 import { holdClaim, ledgerBehind } from './hold-claim.ts';
@@ -67,7 +67,7 @@ export async function takeCheckpoint(
   key: PartitionKey,
   holder: string,
 ): Promise<TakenCheckpoint> {
-  const query = where(migration.updateTable('keystride.checkpoint'), key)
+  const query = where(ledgerSql.updateTable('keystride.checkpoint'), key)
     .set({ holder, updated_at: sql<string>`now()` })
     .where('epoch', '=', String(key.claim.epoch))
     .returning(checkpointColumns);
@@ -89,7 +89,7 @@ export async function holdCheckpoint(
   key: PartitionKey,
   holder: string,
 ): Promise<void> {
-  const query = where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']);
+  const query = where(ledgerSql.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']);
   const [row] = await transaction.run(query.forShare());
   if (!row || Number(row.epoch) !== key.claim.epoch) throw await lost(transaction, key);
   if (row.holder !== holder) throw superseded(key);
@@ -160,7 +160,7 @@ export async function amendCounters(
 ): Promise<void> {
   if (Object.values(changes).every((change) => change === 0)) return;
   await transaction.run(
-    where(migration.updateTable('keystride.checkpoint'), key).set({
+    where(ledgerSql.updateTable('keystride.checkpoint'), key).set({
       read: sql<string>`read + ${changes.read}`,
       filtered: sql<string>`filtered + ${changes.filtered}`,
       written: sql<string>`written + ${changes.written}`,
@@ -184,7 +184,7 @@ export async function hasCommitted(
   return inTransaction(pool, async (transaction) => {
     // FOR UPDATE waits for the lost transaction, should the server still be at it.
     const [row] = await transaction.run(
-      where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder', 'seq']).forUpdate(),
+      where(ledgerSql.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder', 'seq']).forUpdate(),
     );
     if (!row || Number(row.epoch) !== key.claim.epoch) throw await lost(transaction, key);
     if (row.holder !== holder) throw superseded(key);
@@ -195,7 +195,7 @@ export async function hasCommitted(
 /** The failure of a compare-and-set that found no row. */
 export async function whyNotMoved(transaction: Transaction, key: PartitionKey): Promise<Error> {
   const [row] = await transaction.run(
-    where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
+    where(ledgerSql.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
   );
   return row && Number(row.epoch) === key.claim.epoch ? superseded(key) : lost(transaction, key);
 }

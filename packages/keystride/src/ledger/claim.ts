@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Claim, JobOutcome, OpenJobRequest, SeenStep } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import { redrive } from '../contract/redrive.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import {
@@ -101,7 +101,7 @@ async function readOwner(
   pool: pg.Pool,
   instance: string,
 ): Promise<{ readonly owner: Owner | undefined; readonly ledger: string }> {
-  const query = migration
+  const query = ledgerSql
     .selectFrom('keystride.ledger')
     .leftJoin('keystride.instance', (join) => join.on('instance_key', '=', instance))
     .select(['epoch', 'owner_workflow_id', 'owner_run_id', 'status', ledgerIdentity.as('ledger')]);
@@ -119,7 +119,7 @@ async function readOwner(
 }
 
 async function insertInstance(pool: pg.Pool, request: ClaimRequest, epoch: number): Promise<boolean> {
-  const query = migration
+  const query = ledgerSql
     .insertInto('keystride.instance')
     .values({
       instance_key: request.instance,
@@ -139,7 +139,7 @@ async function insertInstance(pool: pg.Pool, request: ClaimRequest, epoch: numbe
 function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: number): Promise<boolean> {
   return inTransaction(pool, async (transaction) => {
     const raised = await transaction.run(
-      migration
+      ledgerSql
         .updateTable('keystride.instance')
         .set({
           epoch: next,
@@ -156,7 +156,7 @@ function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: num
     );
     if (raised.length === 0) return false;
     await transaction.run(
-      migration
+      ledgerSql
         .updateTable('keystride.checkpoint')
         .set({ epoch: next })
         .where('instance_key', '=', request.instance),
@@ -173,7 +173,7 @@ function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: num
  */
 export async function holdInstanceAtRest(transaction: Transaction, instance: string): Promise<number> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['status', 'epoch'])
       .where('instance_key', '=', instance)
@@ -221,7 +221,7 @@ export async function completeInstance(
 
 async function lockInstance(transaction: Transaction, instance: string): Promise<Holder | undefined> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['epoch', 'owner_workflow_id', ledgerIdentity.as('ledger')])
       .where('instance_key', '=', instance)
@@ -232,7 +232,7 @@ async function lockInstance(transaction: Transaction, instance: string): Promise
 
 async function setOutcome(transaction: Transaction, claim: Claim, outcome: JobOutcome): Promise<void> {
   await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.instance')
       .set({ status: outcome, closed_at: sql<string>`now()` })
       .where('instance_key', '=', claim.instance)

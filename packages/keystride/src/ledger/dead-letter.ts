@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Claim } from '../contract/activities.ts';
 import type { DeadLetter } from '../contract/alerts.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { storableText } from '../stores/postgres/storable-text.ts';
 import { inTransaction } from '../stores/postgres/transaction.ts';
 
@@ -12,7 +12,7 @@ import { inTransaction } from '../stores/postgres/transaction.ts';
  */
 export async function recordDeadLetter(pool: pg.Pool, claim: Claim, letter: DeadLetter): Promise<boolean> {
   const { instance, step, partition, phase, attempts } = letter;
-  const query = migration
+  const query = ledgerSql
     .insertInto('keystride.dead_letter')
     .values({
       instance_key: instance,

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { FoundInstance } from '../contract/activities.ts';
 import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { inTransaction } from '../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
 
@@ -9,13 +9,13 @@ import { countersOf } from './checkpoint.ts';
 export function findInstance(pool: pg.Pool, instance: string): Promise<FoundInstance> {
   return inTransaction(pool, async (transaction) => {
     const [row] = await transaction.run(
-      migration
+      ledgerSql
         .selectFrom('keystride.instance')
         .select(['status', 'owner_workflow_id'])
         .where('instance_key', '=', instance),
     );
     const checkpoints = await transaction.run(
-      migration
+      ledgerSql
         .selectFrom('keystride.checkpoint')
         .select(['read', 'read_skipped', 'filtered', 'written', 'skipped'])
         .where('instance_key', '=', instance),

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { sql } from 'kysely';
 import { failure } from '../contract/errors.ts';
 import { redriveKey } from '../contract/redrive.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
@@ -98,7 +98,7 @@ export async function stepsWithSkips(pool: pg.Pool, selection: SkipSelection): P
 
 async function readFamily(transaction: Transaction, instance: string): Promise<Family> {
   const rows = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .selectAll()
       .where((row) => row.or([row('instance_key', '=', instance), row('redrives', '=', instance)]))
@@ -139,7 +139,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
   const { selection } = request;
   // Whoever redrives or waives skips of this instance comes one after another.
   await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select('epoch')
       .where('instance_key', '=', selection.instance)
@@ -154,7 +154,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
   const epochs = [family.original, ...family.redrives].map((member) => member.epoch);
   const epoch = 1 + Math.max(request.seenElsewhere ?? 0, ...epochs);
   await transaction.run(
-    migration.insertInto('keystride.instance').values({
+    ledgerSql.insertInto('keystride.instance').values({
       instance_key: instance,
       job: 'redrive',
       params: JSON.stringify(request.parameters),
@@ -179,13 +179,13 @@ function signatureOf({ original, redrives }: Family): string {
 async function shutOut(transaction: Transaction, instance: string): Promise<void> {
   const epoch = sql<string>`epoch + 1`;
   await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.instance')
       .set({ epoch, status: 'stopped', closed_at: sql<string>`now()` })
       .where('instance_key', '=', instance),
   );
   await transaction.run(
-    migration.updateTable('keystride.checkpoint').set({ epoch }).where('instance_key', '=', instance),
+    ledgerSql.updateTable('keystride.checkpoint').set({ epoch }).where('instance_key', '=', instance),
   );
 }
 
@@ -204,7 +204,7 @@ async function takeSkips(
     ),
   ]);
   const taken = await transaction.run(
-    migration
+    ledgerSql
       .with('numbered', () => numbered)
       .updateTable('keystride.skip')
       .from('numbered')
@@ -220,7 +220,7 @@ async function takeSkips(
 }
 
 function openSkips({ instance, step, fingerprint, keys }: SkipSelection) {
-  let query = migration
+  let query = ledgerSql
     .selectFrom('keystride.skip')
     .where('instance_key', '=', instance)
     .where('status', '=', 'open');

@@ -4,7 +4,7 @@ import type { Claim } from '../contract/activities.ts';
 import { type Cursor, cursorOf, decodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import type { ReadRequest } from '../contract/reader.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
 
 /**
@@ -134,7 +134,7 @@ function refuseUnlessAll({ claim, step }: RedriveStep, found: number | null, wan
 }
 
 function held({ instance, redrives }: Claim) {
-  return migration
+  return ledgerSql
     .selectFrom('keystride.skip')
     .where('instance_key', '=', redrives?.instance ?? '')
     .where('redrive', '=', instance);

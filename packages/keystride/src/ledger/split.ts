@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Claim } from '../contract/activities.ts';
 import { type Cursor, encodeCursor } from '../contract/cursor.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { inTransaction } from '../stores/postgres/transaction.ts';
 import {
   type Checkpoint,
@@ -19,7 +19,7 @@ export async function readCheckpoints(
   { claim, step }: { readonly claim: Claim; readonly step: string },
   partitions: readonly number[],
 ): Promise<readonly (Checkpoint & { readonly partition: number })[]> {
-  const query = migration
+  const query = ledgerSql
     .selectFrom('keystride.checkpoint')
     .select(['partition', ...checkpointColumns])
     .where('instance_key', '=', claim.instance)
@@ -54,7 +54,7 @@ export async function splitCheckpoint(
   await inTransaction(pool, async (transaction) => {
     await holdClaim(transaction, key.claim);
     const shortened = await transaction.run(
-      where(migration.updateTable('keystride.checkpoint'), key)
+      where(ledgerSql.updateTable('keystride.checkpoint'), key)
         .set({ upper: encodeCursor(at), seq: taken.seq + 1 })
         .where('epoch', '=', String(key.claim.epoch))
         .where('holder', '=', holder)
@@ -64,7 +64,7 @@ export async function splitCheckpoint(
     );
     if (shortened.length === 0) throw await whyNotMoved(transaction, key);
     await transaction.run(
-      migration.insertInto('keystride.checkpoint').values({
+      ledgerSql.insertInto('keystride.checkpoint').values({
         instance_key: key.claim.instance,
         step: key.step,
         partition: into,

@@ -5,7 +5,7 @@ import { encodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import { addCounters, booksBalance, type Counters, noCounters } from '../contract/progress.ts';
 import type { ReadPlan } from '../contract/reader.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
 import { holdClaim, ledgerBehind } from './hold-claim.ts';
@@ -41,7 +41,7 @@ export async function findStep(
     const lost = await lostSteps(transaction, key.claim, saw);
     if (lost.length > 0) throw ledgerBehind(key.claim.instance, lost.join('; '));
     const [step] = await transaction.run(
-      whereStep(migration.selectFrom('keystride.step'), key).select([
+      whereStep(ledgerSql.selectFrom('keystride.step'), key).select([
         'status',
         'result',
         'expected',
@@ -96,10 +96,10 @@ export async function recordStep(
     // Its checkpoints and skips go with it.
     if (found)
       await transaction.run(
-        whereStep(migration.deleteFrom('keystride.step'), key).where('epoch', '<', String(epoch)),
+        whereStep(ledgerSql.deleteFrom('keystride.step'), key).where('epoch', '<', String(epoch)),
       );
     const recorded = await transaction.run(
-      migration
+      ledgerSql
         .insertInto('keystride.step')
         .values({
           instance_key: instance,
@@ -122,7 +122,7 @@ export async function recordStep(
 
 async function insertCheckpoints(transaction: Transaction, key: StepKey, plan: ReadPlan): Promise<void> {
   await transaction.run(
-    migration.insertInto('keystride.checkpoint').values(
+    ledgerSql.insertInto('keystride.checkpoint').values(
       plan.ranges.map((range, partition) => ({
         instance_key: key.claim.instance,
         step: key.step,
@@ -154,7 +154,7 @@ export async function reopenStep(
   await inTransaction(pool, async (transaction) => {
     await holdClaim(transaction, key.claim);
     const reopened = await transaction.run(
-      whereStep(migration.updateTable('keystride.step'), key)
+      whereStep(ledgerSql.updateTable('keystride.step'), key)
         .set({ epoch: key.claim.epoch, starts: sql<number>`starts + 1`, skip_limit: opening.skipLimit })
         .where('status', '=', 'open')
         .where('epoch', '<', String(key.claim.epoch))
@@ -229,7 +229,7 @@ export async function completeTasklet(
     async (transaction) => {
       await holdClaim(transaction, key.claim);
       const [step] = await transaction.run(
-        whereStep(migration.selectFrom('keystride.step'), key).select(['status', 'result']).forUpdate(),
+        whereStep(ledgerSql.selectFrom('keystride.step'), key).select(['status', 'result']).forUpdate(),
       );
       if (!step) throw stepLost(key);
       if (step.status === 'completed') return step.result;
@@ -249,7 +249,7 @@ interface PlannedStep {
 
 async function lockStep(transaction: Transaction, key: StepKey): Promise<PlannedStep> {
   const [step] = await transaction.run(
-    whereStep(migration.selectFrom('keystride.step'), key)
+    whereStep(ledgerSql.selectFrom('keystride.step'), key)
       .select(['status', 'expected', 'counted'])
       .forUpdate(),
   );
@@ -276,7 +276,7 @@ function stepLost({ claim, step }: StepKey): Error {
 /** Completes a step. Null as a result is recorded as such. @throws LedgerBehind when the ledger has lost it. */
 export async function setCompleted(transaction: Transaction, key: StepKey, result: unknown): Promise<void> {
   const completed = await transaction.run(
-    whereStep(migration.updateTable('keystride.step'), key)
+    whereStep(ledgerSql.updateTable('keystride.step'), key)
       .set({
         status: 'completed',
         epoch: key.claim.epoch,
@@ -295,7 +295,7 @@ interface PartitionRow extends Counters {
 
 async function readPartitions(transaction: Transaction, key: StepKey): Promise<PartitionRow[]> {
   const rows = await transaction.run(
-    whereStep(migration.selectFrom('keystride.checkpoint'), key)
+    whereStep(ledgerSql.selectFrom('keystride.checkpoint'), key)
       .select(['partition', 'done', 'read', 'read_skipped', 'filtered', 'written', 'skipped'])
       .orderBy('partition'),
   );
@@ -305,7 +305,7 @@ async function readPartitions(transaction: Transaction, key: StepKey): Promise<P
 async function countSkips(transaction: Transaction, key: StepKey): Promise<number> {
   if (key.claim.redrives) return countLeftOpen(transaction, key);
   const [row] = await transaction.run(
-    whereStep(migration.selectFrom('keystride.skip'), key).select((select) =>
+    whereStep(ledgerSql.selectFrom('keystride.skip'), key).select((select) =>
       select.fn.countAll<string>().as('rows'),
     ),
   );

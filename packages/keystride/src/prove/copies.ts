@@ -3,7 +3,7 @@ import pg from 'pg';
 import { withoutCredentials } from '../settings/environment.ts';
 import { createDemoDocuments } from '../../../../src/demo-data/documents.ts';
 import { PartError } from '../dev/part.ts';
-import { migrate } from '../stores/postgres/migrate.ts';
+import { migrateLedger } from '../ledger/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
@@ -55,7 +55,7 @@ export class Copies {
     try {
       await copies.#copy(data.sourceDatabaseUrl ?? own.sourceDatabaseUrl, sourceUrl, 'SOURCE_DATABASE_URL');
       await copies.#copy(data.databaseUrl ?? own.databaseUrl, templateUrl, 'DATABASE_URL');
-      await migrate(templateUrl, 'migration');
+      await migrateLedger(templateUrl);
       if (data.databaseUrl === undefined) await fillWithDocuments(templateUrl, sourceUrl, data.rows);
       await withClient(templateUrl, async (client) => {
         // An instance that has completed in the original runs again in the copy.

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
-import { migration } from '../../stores/postgres/sql.ts';
+import { ledgerSql } from '../../ledger/schema.ts';
 import { withSession } from '../connection.ts';
 import { plain } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
@@ -24,7 +24,7 @@ export async function forgetStream(name: string, { output }: OutputOptions): Pro
     if (alive) throw stillRunning(alive);
   }
   await withLedger((client) =>
-    run(client, migration.deleteFrom('keystride.stream_offset').where('stream', '=', name)),
+    run(client, ledgerSql.deleteFrom('keystride.stream_offset').where('stream', '=', name)),
   );
   if (output === 'json') return printJson({ stream: name, forgotten: forgottenOf(stream) });
   const at = stream.cursor ? `at ${plain(stream.cursor.join(', '))}` : 'without an offset';
@@ -51,7 +51,7 @@ async function runningOn(client: pg.Client, name: string): Promise<RunningExecut
       'tableSync:', params ->> 'source', '>', coalesce(params ->> 'sink', params ->> 'source'), ':')))`;
   return run(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.instance as instance')
       .select(['instance_key as instance', 'owner_workflow_id as workflowId'])
       .where('status', '=', 'running')

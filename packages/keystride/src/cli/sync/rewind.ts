@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { sql } from 'kysely';
 import { type Cursor, cursorOf, encodeCursor } from '../../contract/cursor.ts';
-import { migration } from '../../stores/postgres/sql.ts';
+import { ledgerSql } from '../../ledger/schema.ts';
 import { plain } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
@@ -21,7 +21,7 @@ export async function rewindStream(name: string, { from, output }: Rewind): Prom
   await withLedger((client) =>
     run(
       client,
-      migration
+      ledgerSql
         .updateTable('keystride.stream_offset')
         .set({
           cursor: encodeCursor(cursor),

@@ -2,7 +2,8 @@ import pg from 'pg';
 import { loadConfig } from '../../settings/config.ts';
 import { type Cursor, decodeCursor } from '../../contract/cursor.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
-import { migration, tableParts } from '../../stores/postgres/sql.ts';
+import { ledgerSql } from '../../ledger/schema.ts';
+import { tableParts } from '../../stores/postgres/sql.ts';
 import { databaseProblem } from '../failures.ts';
 import { CommandError } from '../output.ts';
 import { run } from '../skips-ledger.ts';
@@ -50,7 +51,7 @@ export async function withSource<Result>(work: (client: pg.Client) => Promise<Re
 export async function readStreams(client: pg.Client): Promise<Stream[]> {
   const rows = await run(
     client,
-    migration
+    ledgerSql
       .selectFrom('keystride.stream_offset')
       .select(['stream', 'cursor', 'source', 'key', 'updated_at', 'swept_at', 'shape'])
       .where('source', 'is not', null)

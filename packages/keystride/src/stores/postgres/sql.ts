@@ -8,13 +8,17 @@ import {
   sql,
   TableNode,
 } from 'kysely';
-import type { MigrationDatabase, ServiceDatabase } from './schema.ts';
 
 /**
- * A builder of typed SQL that runs nothing itself: what it compiles is executed on the connection that holds the
- * transaction.
+ * A builder of typed SQL for tables of one's own. It runs nothing itself: what it compiles is executed on the connection
+ * that holds the transaction, or by a reader.
+ *
+ * @example
+ * interface Tables { invoice: { id: Generated<string>; amount: string } }
+ * const shop = typedSql<Tables>();
+ * await transaction.run(shop.insertInto('invoice').values({ amount: '12' }));
  */
-function builder<Database>(): Kysely<Database> {
+export function typedSql<Database>(): Kysely<Database> {
   return new Kysely<Database>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),
@@ -25,14 +29,8 @@ function builder<Database>(): Kysely<Database> {
   });
 }
 
-/** SQL for the service's database, the source. */
-export const service = builder<ServiceDatabase>();
-
-/** SQL for the migration's database: the target, and the ledger in it. */
-export const migration = builder<MigrationDatabase>();
-
 /** SQL for tables that are named by parameters: all that is known of them is that every column can be text. */
-export const namedTables = builder<Record<string, Record<string, string | null>>>();
+export const namedTables = typedSql<Record<string, Record<string, string | null>>>();
 
 /**
  * The parts of a table's name, `table` or `schema.table`. A part with a dot, or with the word `as` between blanks, stands

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { AlertedStep } from '../../contract/alerts.ts';
-import { migration } from './sql.ts';
+import { ledgerSql } from '../../ledger/schema.ts';
 
 /** Reads the steps of an instance that have begun, with what has committed of them, in the order of their beginning. */
 export function stepFiguresQuery(instance: string) {
-  return migration
+  return ledgerSql
     .selectFrom('keystride.step')
     .leftJoin('keystride.checkpoint', (join) =>
       join
