@@ -146,8 +146,7 @@ async function environmentOf({ info }: Stack, directory: string): Promise<NodeJS
     DATABASE_URL: info.databaseUrl,
     SOURCE_DATABASE_URL: info.sourceDatabaseUrl,
     MONGODB_URL: info.mongodbUrl,
-    LEGACY_API_URL: info.legacyApiUrl,
-    MESSAGE_PROVIDER_URL: info.messageProviderUrl,
+    ...info.stubs,
     KEYSTRIDE_HOME: info.home,
     KEYSTRIDE_WORKFLOW_BUNDLE: bundle,
   };

@@ -12,9 +12,9 @@ import {
   varchar,
   type TableDescription,
   type TypedTables,
-} from '../packages/keystride/src/stores/postgres/columns.ts';
-import { outboxTable } from '../packages/keystride/src/stores/postgres/outbox.ts';
-import { typedSql } from '../packages/keystride/src/stores/postgres/sql.ts';
+  outboxTable,
+  typedSql,
+} from 'keystride/postgres';
 
 /** What the jobs read, in the database that `SOURCE_DATABASE_URL` names. */
 export const sourceTables = {

@@ -1,4 +1,3 @@
-import { createJobs } from './activities/index.ts';
-import { runWorker } from '../packages/keystride/src/host/run-worker.ts';
+import { runWorker } from 'keystride/worker';
 
-await runWorker(createJobs);
+await runWorker(new URL('../keystride.config.ts', import.meta.url));

@@ -170,7 +170,7 @@ function runningStack(
   started = identityOf(process.pid)?.started ?? '',
 ): void {
   writeState(home, {
-    version: 1,
+    version: 2,
     status: 'up',
     supervisor: { pid: process.pid, started },
     startedAt: new Date().toISOString(),

@@ -13,7 +13,7 @@ let directory: string;
 
 beforeAll(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'keystride-guides-'));
-  const program = path.join(import.meta.dirname, '../src/cli.ts');
+  const program = path.join(import.meta.dirname, '../packages/keystride/src/cli/main.ts');
   const command = path.join(directory, 'keystride');
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
   chmodSync(command, 0o755);

@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrateLedger, migrateTables } from '../packages/keystride/src/ledger/migrate.ts';
-import { targetMigrations } from '../src/migrations.ts';
 import { emptyDatabase } from './support/database.ts';
+import { ownMigrations } from './support/templates.ts';
 import { TransactionPooler } from './support/transaction-pooler.ts';
 
+const targetMigrations = ownMigrations('target');
 const ledgerFolder = fileURLToPath(new URL('../packages/keystride/src/sql/', import.meta.url));
 
 /** In the order of their numbers, which is the order of their names. */

@@ -7,12 +7,14 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundleWorkflows, writeWorkflowBundle } from '../packages/keystride/src/host/workflow-bundle.ts';
 
+const ownEntry = path.join(import.meta.dirname, '../src/workflows/index.ts');
+
 let directory: string;
 let code: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(import.meta.dirname, '..', 'node_modules', '.keystride-bundle-'));
-  code = (await bundleWorkflows()).code;
+  code = (await bundleWorkflows(ownEntry)).code;
 });
 
 afterAll(() => rm(directory, { recursive: true }));
@@ -62,7 +64,9 @@ test('cannot be made of a workflow that reaches for Node, and says which module 
     entry,
     `import { readFileSync } from 'node:fs';\nexport const read = async () => readFileSync('/');\n`,
   );
-  const source = pathToFileURL(path.join(import.meta.dirname, '../src/workflow-bundle.ts')).href;
+  const source = pathToFileURL(
+    path.join(import.meta.dirname, '../packages/keystride/src/host/workflow-bundle.ts'),
+  ).href;
   const program = `import { bundleWorkflows } from '${source}'; await bundleWorkflows('${entry}');`;
   const bundling = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program]);
   await expect(bundling).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('node:fs') });
@@ -70,6 +74,6 @@ test('cannot be made of a workflow that reaches for Node, and says which module 
 
 test('is written to the file that is asked for', async () => {
   const file = path.join(directory, 'bundle.js');
-  await writeWorkflowBundle(file);
+  await writeWorkflowBundle(file, ownEntry);
   expect(await readFile(file, 'utf8')).toContain('documentMigration');
 });

@@ -1,6 +1,4 @@
-import { chunks } from '../../packages/keystride/src/job/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../packages/keystride/src/job/registry.ts';
-import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
+import { chunks, listReader, type RegisteredJob, registerJob } from 'keystride';
 import { noop } from './contract.ts';
 import { createCpuBound } from './cpu-bound.ts';
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob } from 'keystride';
 
 /** Numbers from memory, written nowhere: what is left is the engine. */
 export const noop = defineJob({

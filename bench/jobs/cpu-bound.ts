@@ -1,10 +1,6 @@
 import { pbkdf2Sync } from 'node:crypto';
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
-import { chunks } from '../../packages/keystride/src/job/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../packages/keystride/src/job/registry.ts';
-import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
+import { chunks, chunkStep, defineJob, listReader, type RegisteredJob, registerJob } from 'keystride';
 
 /** Numbers that each keep a processor busy for a while: what is left is the worker's processor. */
 const cpuBound = defineJob({

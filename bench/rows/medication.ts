@@ -45,8 +45,8 @@ export function medicationContest(bench: Bench): Contest<MedicationWay> {
   };
 }
 
-function snapshotStep(migration: pg.Pool) {
-  return medicationHistorySteps({ migration }).snapshot(
+function snapshotStep(database: pg.Pool) {
+  return medicationHistorySteps({ database }).snapshot(
     noRun({ date, variant: 'items', partitions: connections }),
   );
 }

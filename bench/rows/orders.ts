@@ -49,10 +49,8 @@ export function ordersContest(bench: Bench, size: number): Contest<OrdersWay> {
   };
 }
 
-function confirmStep(migration: pg.Pool) {
-  return purchaseConfirmationSteps({ migration }).confirm(
-    noRun({ deliveredBefore, partitions: connections }),
-  );
+function confirmStep(database: pg.Pool) {
+  return purchaseConfirmationSteps({ database }).confirm(noRun({ deliveredBefore, partitions: connections }));
 }
 
 /** The first `size` orders, none of them confirmed. */

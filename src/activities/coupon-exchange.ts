@@ -1,21 +1,17 @@
 import { sql } from 'kysely';
-import type { couponExchange } from '../contract/coupon-exchange.ts';
-import { failure, ToldError } from '../../packages/keystride/src/contract/errors.ts';
-import type { ParametersOf } from '../../packages/keystride/src/contract/job.ts';
-import { chunks, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
-import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
-import { HttpStatusError } from '../../packages/keystride/src/stores/http/errors.ts';
-import { classifyInProgress } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
-import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { chunks, failure, type ParametersOf, SkipItem, type StepsOf, ToldError } from 'keystride';
+import { classifyInProgress, HttpStatusError } from 'keystride/http';
 import {
   addToOutbox,
+  keysetReader,
   markAsSent,
-  outboxReader,
   type OutboxMessage,
-} from '../../packages/keystride/src/stores/postgres/outbox.ts';
+  outboxReader,
+  type Transaction,
+} from 'keystride/postgres';
+import type { couponExchange } from '../contract/coupon-exchange.ts';
 import { target } from '../tables.ts';
-import type { Transaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
-import type { Resources } from './resources.ts';
+import type { Resources } from '../resources.ts';
 
 type Parameters = ParametersOf<typeof couponExchange>;
 
@@ -26,13 +22,13 @@ interface MemberCoupon {
 }
 
 export const couponExchangeSteps = ({
-  migration: pool,
+  database: pool,
   messageProvider,
 }: Resources): StepsOf<typeof couponExchange> => ({
   createCoupon: ({ parameters, instance }) => ({
     run: async (transaction) => {
       // Found out now rather than when the coupons are exchanged and nobody can be told.
-      messageProvider();
+      void messageProvider.api;
       await refuseUnknownCoupon(transaction, parameters);
       return { couponId: await createCoupon(transaction, parameters, instance) };
     },
@@ -76,14 +72,14 @@ export const couponExchangeSteps = ({
       processor: async (message, context) => {
         const { idempotencyKey, payload: body } = message;
         try {
-          await messageProvider().post({ path: '/messages', idempotencyKey, body, ...context });
+          await messageProvider.api.post({ path: '/messages', idempotencyKey, body, ...context });
           return message;
         } catch (error) {
           throw expectedRefusal(error) ?? error;
         }
       },
       hasEffects: true,
-      calls: () => messageProvider().calls,
+      calls: () => messageProvider.api.calls,
       writer: { write: markAsSent },
       classifiers: [classifyInProgress],
     }),

@@ -1,7 +1,5 @@
+import { chunks, listReader, type StepsOf } from 'keystride';
 import type { evenNumbers } from '../contract/even-numbers.ts';
-import { chunks } from '../../packages/keystride/src/job/chunks.ts';
-import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
-import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 
 export const evenNumbersSteps = (): StepsOf<typeof evenNumbers> => ({
   print: ({ parameters: { from, to }, log }) =>

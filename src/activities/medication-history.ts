@@ -1,14 +1,10 @@
 import type pg from 'pg';
 import { type Expression, sql } from 'kysely';
+import { chunks, sets, type StepsOf } from 'keystride';
+import { hashComparison, keysetRanges, keysetReader, type Transaction } from 'keystride/postgres';
 import type { medicationHistory } from '../contract/medication-history.ts';
-import { chunks, sets } from '../../packages/keystride/src/job/chunks.ts';
-import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
-import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
-import { keysetRanges } from '../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
-import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { target } from '../tables.ts';
-import type { Transaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
-import type { Resources } from './resources.ts';
+import type { Resources } from '../resources.ts';
 
 const marks = ['morning_taking', 'lunch_taking', 'dinner_taking', 'sleep_taking'] as const;
 
@@ -16,8 +12,8 @@ const marks = ['morning_taking', 'lunch_taking', 'dinner_taking', 'sleep_taking'
 const copied = ['member_id', 'morning', 'lunch', 'dinner', 'sleep', ...marks] as const;
 
 export const medicationHistorySteps = ({
-  migration: pool,
-}: Pick<Resources, 'migration'>): StepsOf<typeof medicationHistory> => ({
+  database: pool,
+}: Pick<Resources, 'database'>): StepsOf<typeof medicationHistory> => ({
   // Both walk the same keys: an instance that was begun as one may be finished as the other.
   snapshot: ({ parameters: { date, variant } }) =>
     variant === 'set' ? bySet(pool, date) : byItems(pool, date),

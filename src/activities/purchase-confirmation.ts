@@ -1,9 +1,8 @@
+import { chunks, SkipItem, type StepsOf } from 'keystride';
+import { keysetReader } from 'keystride/postgres';
 import type { purchaseConfirmation } from '../contract/purchase-confirmation.ts';
-import { chunks, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
-import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
-import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { target } from '../tables.ts';
-import type { Resources } from './resources.ts';
+import type { Resources } from '../resources.ts';
 
 /**
  * The job updates the very column that it selects by. Paging by offset would jump over as many orders as it has just
@@ -26,8 +25,8 @@ const confirmOrders = `
    WHERE id = ANY ($1::bigint[]) AND purchase_confirmed_at IS NULL`;
 
 export const purchaseConfirmationSteps = ({
-  migration: pool,
-}: Pick<Resources, 'migration'>): StepsOf<typeof purchaseConfirmation> => ({
+  database: pool,
+}: Pick<Resources, 'database'>): StepsOf<typeof purchaseConfirmation> => ({
   confirm: ({ parameters }) =>
     chunks({
       reader: keysetReader({

@@ -1,16 +1,10 @@
 import { sql } from 'kysely';
-import type { SyncMode } from '../../packages/keystride/src/contract/sync.ts';
+import type { StepsOf } from 'keystride';
+import { hashComparison, type TableComparison } from 'keystride/postgres';
+import { comparable, type SyncMode, syncSource, syncSteps, upsertSink } from 'keystride/table-sync';
 import type { targetSync } from '../contract/target-sync.ts';
-import type { StepsOf } from '../../packages/keystride/src/job/registry.ts';
-import {
-  hashComparison,
-  type TableComparison,
-} from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
 import { source, target } from '../tables.ts';
-import type { Resources } from './resources.ts';
-import { comparable } from '../../packages/keystride/src/table-sync/compare.ts';
-import { upsertSink } from '../../packages/keystride/src/table-sync/sink.ts';
-import { syncSource, syncSteps } from '../../packages/keystride/src/table-sync/steps.ts';
+import type { Resources } from '../resources.ts';
 
 /** A target is a legacy document without a preprocess document. Times travel as text, so microseconds survive. */
 const targets = source
@@ -52,7 +46,7 @@ const keys: Readonly<Record<SyncMode, readonly ('id' | 'updated_at')[]>> = {
 };
 
 export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync> =>
-  syncSteps(resources.migration, ({ mode }) => {
+  syncSteps(resources.database, ({ mode }) => {
     const key = keys[mode];
     const rows = { pool: resources.service, query: targets, table: 'legacy_document' } as const;
     return Promise.resolve({
@@ -61,7 +55,7 @@ export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync
       sink,
       tables: {
         source: { pool: resources.service, table: rows.table },
-        sink: { pool: resources.migration, table: sinkTable },
+        sink: { pool: resources.database, table: sinkTable },
         columns: sinkColumns.map(({ name }) => ({ from: name, to: name, how: '' })),
       },
       compared: {
@@ -72,7 +66,7 @@ export const targetSyncSteps = (resources: Resources): StepsOf<typeof targetSync
   });
 
 /** A target whose document has been preprocessed since is no target any more, and stays. */
-function compareTargets({ service: from, migration: to }: Resources): TableComparison {
+function compareTargets({ service: from, database: to }: Resources): TableComparison {
   return hashComparison(
     {
       pool: from,

@@ -1,20 +1,29 @@
 import path from 'node:path';
 import { Command } from 'commander';
+import {
+  CommandError,
+  count,
+  type ExitCode,
+  exitCodeOf,
+  exitCodes,
+  keystride,
+  outputOption,
+  type OutputOptions,
+  printJson,
+  progressLine,
+  reasonOf,
+  type Session,
+  shellWord,
+  wholeNumber,
+  withSession,
+} from 'keystride/command';
 import { catalogue } from '../contract/index.ts';
 import { listTicketKeys } from '../stubs/legacy-api/directory.ts';
-import { withSession, type Session } from '../../packages/keystride/src/cli/connection.ts';
 import { ticketKey, withFailures, withLarge } from './demo/behaviour.ts';
 import { prepareData } from './demo/data.ts';
 import { runMigration, type MigrationRequest } from './demo/migration.ts';
 import { bringUpDemo, type DemoParts } from './demo/stack.ts';
 import { showNext, showSummary, summaryJson } from './demo/summary.ts';
-import { reasonOf } from '../../packages/keystride/src/cli/failures.ts';
-import { shellWord } from '../../packages/keystride/src/contract/shell.ts';
-import { count } from '../../packages/keystride/src/cli/format.ts';
-import { outputOption, wholeNumber, type OutputOptions } from '../../packages/keystride/src/cli/options.ts';
-import { CommandError, exitCodes, printJson, progressLine, type ExitCode } from '../../packages/keystride/src/cli/output.ts';
-import { exitCodeOf } from '../../packages/keystride/src/cli/watch.ts';
-import { keystride } from '../../packages/keystride/src/cli/called-as.ts';
 
 interface DemoOptions extends OutputOptions {
   documents?: number;

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep, taskletStep } from '../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob, taskletStep } from 'keystride';
 
 const amounts = z.object({
   amountType: z.enum(['FIX', 'RATE']).describe('FIX: won off the price; RATE: percent of it'),

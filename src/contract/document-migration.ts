@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep, verificationStep } from '../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob, verificationStep } from 'keystride';
 
 /** Moves the documents of `migration_target` from the legacy API to MongoDB and PostgreSQL, then compares. */
 export const documentMigration = defineJob({

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep } from '../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob } from 'keystride';
 
 /** The first job to read: counts, keeps the even numbers, writes them to the log. */
 export const evenNumbers = defineJob({

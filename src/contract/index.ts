@@ -1,11 +1,11 @@
-import type { JobDefinition } from '../../packages/keystride/src/contract/job.ts';
+import type { JobDefinition } from 'keystride';
+import { tableSync } from 'keystride/table-sync';
 import { couponExchange } from './coupon-exchange.ts';
 import { documentMigration } from './document-migration.ts';
 import { evenNumbers } from './even-numbers.ts';
 import { medicationHistory } from './medication-history.ts';
 import { pointSettlement } from './point-settlement.ts';
 import { purchaseConfirmation } from './purchase-confirmation.ts';
-import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 import { targetSync } from './target-sync.ts';
 
 /** Every job, in the order of the catalogue. */

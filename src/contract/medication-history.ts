@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep, verificationStep } from '../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob, verificationStep } from 'keystride';
 
 /** Writes down, day by day, which medication was planned and which was taken. */
 export const medicationHistory = defineJob({

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { chunkStep, taskletStep } from '../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob, taskletStep } from 'keystride';
 
 const events = chunkStep({ chunkSize: 5000, partitions: 2 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defineJob } from '../../packages/keystride/src/contract/job.ts';
-import { syncMode, syncParameters, syncPolicies, tuneSync } from '../../packages/keystride/src/contract/sync.ts';
+import { defineJob } from 'keystride';
+import { syncMode, syncParameters, syncPolicies, tuneSync } from 'keystride/table-sync';
 
 /** Copies the documents that still have to be migrated from the service's database to the migration's. */
 export const targetSync = defineJob({

@@ -1,7 +1,7 @@
 import pg from 'pg';
-import { ToldError } from '../../packages/keystride/src/contract/errors.ts';
-import { safeMessage } from '../../packages/keystride/src/stores/safe-message.ts';
-import { SessionClient } from '../../packages/keystride/src/stores/postgres/session.ts';
+import { ToldError } from 'keystride';
+import { safeMessage } from 'keystride/command';
+import { SessionClient } from 'keystride/postgres';
 
 /** What every kind of demo data can be asked for. */
 export interface DemoDataOptions {

@@ -1,8 +1,19 @@
 import { request } from 'undici';
-import { asUtf8 } from '../../packages/keystride/src/stores/http/charset.ts';
-import { baseOf, boundedCall, createAgent, pathSegment, type Response, statusError } from '../../packages/keystride/src/stores/http/calls.ts';
-import { CallLimiter, type CallTurn } from '../../packages/keystride/src/stores/http/call-limiter.ts';
-import { MalformedBody, Unacceptable } from '../../packages/keystride/src/stores/http/errors.ts';
+import type { SharedCalls } from 'keystride/http';
+import {
+  asUtf8,
+  baseOf,
+  boundedCall,
+  CallBudget,
+  CallLimiter,
+  type CallTurn,
+  createAgent,
+  MalformedBody,
+  pathSegment,
+  type Response,
+  statusError,
+  Unacceptable,
+} from 'keystride/http';
 
 /** What a byte of an answer takes in memory: as text, as objects, and as BSON while it is written. Measured. */
 const heldPerByte = 3;
@@ -22,10 +33,15 @@ export class LegacyApi {
   readonly calls = new CallLimiter('the legacy API');
   readonly #base: string;
   readonly #agent = createAgent();
+  readonly #budget: CallBudget | undefined;
 
-  /** @param base URL; calls go to `{base}/documents/{ticketKey}/sentences`. */
-  constructor(base: string) {
+  /**
+   * @param base URL; calls go to `{base}/documents/{ticketKey}/sentences`.
+   * @param shared divides the calls among all workers. @default each finds out what the API takes
+   */
+  constructor(base: string, shared?: SharedCalls) {
     this.#base = baseOf(base);
+    this.#budget = shared && new CallBudget(shared.database, this.calls, shared.total);
   }
 
   /**
@@ -59,8 +75,9 @@ export class LegacyApi {
     );
   }
 
-  close(): Promise<void> {
-    return this.#agent.close();
+  async close(): Promise<void> {
+    await this.#budget?.close();
+    await this.#agent.close();
   }
 }
 

@@ -1,7 +1,5 @@
+import { type InputOf, type JobProgress, runJob } from 'keystride/workflow';
 import type { couponExchange as contract } from '../contract/coupon-exchange.ts';
-import type { InputOf } from '../../packages/keystride/src/contract/job.ts';
-import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
-import { runJob } from '../../packages/keystride/src/workflow/run-job.ts';
 
 /** Creates the new coupon, exchanges the expired one for it, then tells the members. */
 export async function couponExchange(parameters: InputOf<typeof contract>): Promise<JobProgress> {

@@ -1,7 +1,5 @@
-import type { InputOf } from '../../packages/keystride/src/contract/job.ts';
+import { type InputOf, type JobProgress, runJob } from 'keystride/workflow';
 import type { pointSettlement as contract } from '../contract/point-settlement.ts';
-import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
-import { runJob } from '../../packages/keystride/src/workflow/run-job.ts';
 
 /** Decides which events belong to the day, sums them up by kind, side by side, and closes the books. */
 export async function pointSettlement(parameters: InputOf<typeof contract>): Promise<JobProgress> {

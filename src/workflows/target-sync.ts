@@ -1,8 +1,6 @@
-import type { InputOf } from '../../packages/keystride/src/contract/job.ts';
-import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { syncFlow } from 'keystride/table-sync/workflow';
+import { type InputOf, type JobProgress, runJob } from 'keystride/workflow';
 import type { targetSync as contract } from '../contract/target-sync.ts';
-import { runJob } from '../../packages/keystride/src/workflow/run-job.ts';
-import { syncFlow } from '../../packages/keystride/src/table-sync/sync-flow.ts';
 
 /** Copies the documents that are still to be migrated, then remembers how far it came. */
 export async function targetSync(parameters: InputOf<typeof contract>): Promise<JobProgress> {

@@ -1,9 +1,16 @@
+import path from 'node:path';
 import { expect, test } from 'vitest';
+import { loadProject } from '../../packages/keystride/src/settings/project.ts';
 import { documentMigration } from '../../src/contract/document-migration.ts';
 import type { JobDefinition } from '../../packages/keystride/src/contract/job.ts';
 import { targetSync } from '../../src/contract/target-sync.ts';
 import { progressText } from '../../packages/keystride/src/dev/progress.ts';
-import { hasFailed, type KeptRun, prove, type ProveReport } from '../../packages/keystride/src/prove/prove.ts';
+import {
+  hasFailed,
+  type KeptRun,
+  prove,
+  type ProveReport,
+} from '../../packages/keystride/src/prove/prove.ts';
 import keptFailures from './seeds/prove.json' with { type: 'json' };
 
 /** A run that has failed once, with the faults that it had then, and why: it is done again for ever. */
@@ -20,6 +27,7 @@ const newRuns = Number(process.env['KEYSTRIDE_RUNS']) || 10;
 async function proveJob(job: JobDefinition, rows: number): Promise<ProveReport> {
   const kept = (keptFailures as readonly KeptFailure[]).filter((one) => one.job === job.name);
   return prove({
+    project: await loadProject(path.join(import.meta.dirname, '../../keystride.config.ts')),
     job,
     input: {},
     kept,

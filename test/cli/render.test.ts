@@ -2,7 +2,11 @@ import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { withHeartbeats, type LiveProgress } from '../../packages/keystride/src/cli/heartbeats.ts';
 import { Observed, renderLines, renderLogLine } from '../../packages/keystride/src/cli/render.ts';
-import { noCounters, type JobProgress, type StepProgress } from '../../packages/keystride/src/contract/progress.ts';
+import {
+  noCounters,
+  type JobProgress,
+  type StepProgress,
+} from '../../packages/keystride/src/contract/progress.ts';
 
 function stepAt(change: Partial<StepProgress>): StepProgress {
   return {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 
-const program = path.join(import.meta.dirname, '../../src/cli.ts');
+const program = path.join(import.meta.dirname, '../../packages/keystride/src/cli/main.ts');
 
 /** How a command ended. */
 export interface CommandResult {

@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Ownership } from '../../packages/keystride/src/dev/ownership.ts';
-import { identityOf, isAlive, waitUntilGone, type ProcessIdentity } from '../../packages/keystride/src/dev/processes.ts';
+import {
+  identityOf,
+  isAlive,
+  waitUntilGone,
+  type ProcessIdentity,
+} from '../../packages/keystride/src/dev/processes.ts';
 import { readState, stateFile, writeState } from '../../packages/keystride/src/dev/state.ts';
 
 let home: string;
@@ -86,7 +91,7 @@ function sleeper(): ProcessIdentity {
 
 function describeDeadOwner(left: ProcessIdentity): void {
   writeState(home, {
-    version: 1,
+    version: 2,
     status: 'up',
     supervisor: { pid: process.pid, started: 'another time' },
     startedAt: new Date().toISOString(),

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dayAfter, resolveExpressions, startOfDay } from '../../packages/keystride/src/contract/date-expressions.ts';
+import {
+  dayAfter,
+  resolveExpressions,
+  startOfDay,
+} from '../../packages/keystride/src/contract/date-expressions.ts';
 
 function resolved(text: string, at: string, timeZone = 'UTC'): string {
   return resolveExpressions(text, { scheduledAt: new Date(at), timeZone });

@@ -6,7 +6,12 @@ import { SkipItem } from '../../packages/keystride/src/job/chunks.ts';
 import { classifyWith, safeMessage, toFailure } from '../../packages/keystride/src/page/item-errors.ts';
 import { fingerprint } from '../../packages/keystride/src/ledger/skips.ts';
 import { backoff } from '../../packages/keystride/src/page/process-item.ts';
-import { classifyHttp, HttpStatusError, MalformedBody, retryAfter } from '../../packages/keystride/src/stores/http/errors.ts';
+import {
+  classifyHttp,
+  HttpStatusError,
+  MalformedBody,
+  retryAfter,
+} from '../../packages/keystride/src/stores/http/errors.ts';
 import { classifyMongo } from '../../packages/keystride/src/stores/mongo/errors.ts';
 import { classifyPostgres } from '../../packages/keystride/src/stores/postgres/errors.ts';
 

@@ -3,7 +3,12 @@ import type { ErrorClass } from '../../packages/keystride/src/contract/classific
 import { type Cursor, cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Reader, ReadRequest } from '../../packages/keystride/src/contract/reader.ts';
 import type { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
-import { type AnyChunkWork, chunks, type ItemContext, SkipItem } from '../../packages/keystride/src/job/chunks.ts';
+import {
+  type AnyChunkWork,
+  chunks,
+  type ItemContext,
+  SkipItem,
+} from '../../packages/keystride/src/job/chunks.ts';
 import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
 import type { Chunk } from '../../packages/keystride/src/page/chunk.ts';
 import { Pipeline } from '../../packages/keystride/src/page/pipeline.ts';

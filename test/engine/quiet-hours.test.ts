@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { QuietHours, Weekday } from '../../packages/keystride/src/contract/policy.ts';
-import { parseQuietHours, quietNow, wrongQuietHours } from '../../packages/keystride/src/contract/quiet-hours.ts';
+import {
+  parseQuietHours,
+  quietNow,
+  wrongQuietHours,
+} from '../../packages/keystride/src/contract/quiet-hours.ts';
 
 const zones = [
   'UTC',

@@ -4,7 +4,13 @@ import { BSON, MongoBulkWriteError, MongoServerError, MongoServerSelectionError 
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { cutText, describeError, failure, longestMessage, ToldError } from '../../packages/keystride/src/contract/errors.ts';
+import {
+  cutText,
+  describeError,
+  failure,
+  longestMessage,
+  ToldError,
+} from '../../packages/keystride/src/contract/errors.ts';
 import { SkipItem } from '../../packages/keystride/src/job/chunks.ts';
 import { framesOf, safeMessage, toFailure } from '../../packages/keystride/src/page/item-errors.ts';
 import { fingerprint } from '../../packages/keystride/src/ledger/skips.ts';

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { isFinal, jobStatuses, mayBecome, type JobStatus } from '../../packages/keystride/src/contract/states.ts';
+import {
+  isFinal,
+  jobStatuses,
+  mayBecome,
+  type JobStatus,
+} from '../../packages/keystride/src/contract/states.ts';
 
 const finals: readonly JobStatus[] = ['completed', 'completedWithSkips', 'stopped', 'failed'];
 

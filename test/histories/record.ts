@@ -17,6 +17,7 @@ import { brotliCompressSync } from 'node:zlib';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pg from 'pg';
 import { createDemoDocuments } from '../../src/demo-data/documents.ts';
+import { loadProject, projectPath } from '../../packages/keystride/src/settings/project.ts';
 import { startStack } from '../../packages/keystride/src/dev/stack.ts';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { bundleWorkflows } from '../../packages/keystride/src/host/workflow-bundle.ts';
@@ -55,10 +56,12 @@ const webhook = createServer((_, response) => response.writeHead(204).end()).lis
 await once(webhook, 'listening');
 process.env['ALERT_WEBHOOK_URL'] = `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/`;
 
+const project = await loadProject(path.join(import.meta.dirname, '../../keystride.config.ts'));
 const stack = await startStack({
   ephemeral: true,
   workers: 1,
-  legacyApiArguments: ['--latency=150'],
+  project,
+  stubArguments: { legacyApi: ['--latency=150'] },
   onProgress: ({ part, text }) => console.error(`${part}: ${text}`),
 });
 const connection = await Connection.connect({ address: stack.info.temporalAddress });
@@ -79,7 +82,7 @@ try {
 async function keepWorkflows(): Promise<void> {
   for (const file of globSync('*/workflows.js.br', { cwd: import.meta.dirname }))
     rmSync(path.join(import.meta.dirname, file));
-  const { code } = await bundleWorkflows();
+  const { code } = await bundleWorkflows(projectPath(project, project.config.workflows));
   // The source map at its end is larger than the rest, and nobody debugs these.
   const mark = '//# sourceMappingURL=data:application/json;charset=utf-8;base64,';
   const [withoutMap = ''] = code.split(mark);
@@ -159,7 +162,7 @@ async function moving(handle: WorkflowHandle): Promise<void> {
 }
 
 async function configure(change: object): Promise<void> {
-  await fetch(`${stack.info.legacyApiUrl}/configure`, { method: 'POST', body: JSON.stringify(change) });
+  await fetch(`${stack.stubs['legacyApi']?.url}/configure`, { method: 'POST', body: JSON.stringify(change) });
 }
 
 /** Makes every target one that is to be migrated again. */

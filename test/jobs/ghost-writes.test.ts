@@ -14,7 +14,7 @@ import {
   storeExtracts,
 } from '../../src/activities/document-migration/store.ts';
 import { compareDocuments } from '../../src/activities/document-migration/verify.ts';
-import type { Resources } from '../../src/activities/resources.ts';
+import type { Resources } from '../../src/resources.ts';
 import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';

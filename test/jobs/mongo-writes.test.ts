@@ -1,7 +1,11 @@
 import type { Collection, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { OvertakenWrite } from '../../packages/keystride/src/contract/write-attempt.ts';
-import { type KeyedDocument, type Unmarked, upsertDocuments } from '../../packages/keystride/src/stores/mongo/bulk.ts';
+import {
+  type KeyedDocument,
+  type Unmarked,
+  upsertDocuments,
+} from '../../packages/keystride/src/stores/mongo/bulk.ts';
 import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { classifyMongo } from '../../packages/keystride/src/stores/mongo/errors.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Resources } from '../../src/activities/resources.ts';
 import { tableSyncSteps } from '../../packages/keystride/src/table-sync/index.ts';
 import { type Cursor, nameOfKey } from '../../packages/keystride/src/contract/cursor.ts';
 import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
@@ -37,8 +36,7 @@ beforeEach(async () => {
 
 /** The verification of a sync of table shop.k. */
 async function verification(parameters: object = {}) {
-  const resources = { service, migration } as Resources;
-  const work = tableSyncSteps(resources).verify({
+  const work = tableSyncSteps({ source: service, database: migration }).verify({
     parameters: tableSync.parameters.parse({ source: 'shop.k', run: 1, ...parameters }),
   } as never);
   const { repair } = work;
@@ -389,7 +387,7 @@ test('a comparison ends on the server when it is cancelled', { timeout: 60_000 }
   try {
     await blocker.query('BEGIN; LOCK TABLE shop.k');
     const cancelled = new AbortController();
-    const work = tableSyncSteps({ service, migration } as Resources).verify({
+    const work = tableSyncSteps({ source: service, database: migration }).verify({
       parameters: tableSync.parameters.parse({ source: 'shop.k', run: 1 }),
     } as never);
     const page = work.comparePage(null, 100, cancelled.signal);

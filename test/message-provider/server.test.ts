@@ -1,6 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { parseOptions } from '../../src/stubs/message-provider/options.ts';
-import { classifyInProgress, IdempotentApi } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
+import {
+  classifyInProgress,
+  IdempotentApi,
+} from '../../packages/keystride/src/stores/http/idempotent-api.ts';
 import { Provider, startMessageProvider, type RunningProvider } from '../support/message-provider.ts';
 
 let running: RunningProvider | undefined;

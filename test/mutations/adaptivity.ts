@@ -1,11 +1,11 @@
 import type { Mutation } from './mutation.ts';
 
-const chunkSize = 'src/engine/activity/chunk-size.ts';
-const window = 'src/engine/workflow/partition-window.ts';
-const adaptiveLimit = 'src/stores/http/adaptive-limit.ts';
-const reference = 'src/stores/http/latency-reference.ts';
-const callLimiter = 'src/stores/http/call-limiter.ts';
-const callBudget = 'src/stores/postgres/call-budget.ts';
+const chunkSize = 'packages/keystride/src/page/chunk-size.ts';
+const window = 'packages/keystride/src/workflow/partition-window.ts';
+const adaptiveLimit = 'packages/keystride/src/stores/http/adaptive-limit.ts';
+const reference = 'packages/keystride/src/stores/http/latency-reference.ts';
+const callLimiter = 'packages/keystride/src/stores/http/call-limiter.ts';
+const callBudget = 'packages/keystride/src/stores/postgres/call-budget.ts';
 
 const sizes = 'test/engine/chunk-size.test.ts';
 const chunks = 'test/workflows/adaptive-chunks.test.ts';
@@ -36,7 +36,11 @@ export const adaptivity: readonly Mutation[] = [
   {
     rule: 'a page goes on with the commit interval that the one before it has found',
     edits: [
-      ['src/engine/workflow/run-pages.ts', 'next = withChunkSize(next, state)', 'withChunkSize(next, state)'],
+      [
+        'packages/keystride/src/workflow/run-pages.ts',
+        'next = withChunkSize(next, state)',
+        'withChunkSize(next, state)',
+      ],
     ],
     test: chunks,
     named: 'chunks of items that take too long',
@@ -96,7 +100,7 @@ export const adaptivity: readonly Mutation[] = [
     rule: 'refusals that go on after a decrease are usual',
     edits: [
       [
-        'src/stores/http/usual-refusals.ts',
+        'packages/keystride/src/stores/http/usual-refusals.ts',
         'this.#refused = memory * this.#refused + refused',
         'this.#refused = 0',
       ],

@@ -1,9 +1,9 @@
 import type { Mutation } from './mutation.ts';
 
-const pipeline = 'src/engine/activity/pipeline.ts';
-const keysetReader = 'src/stores/postgres/keyset-reader.ts';
-const keyColumns = 'src/stores/postgres/key-columns.ts';
-const mongoReader = 'src/stores/mongo/keyset-reader.ts';
+const pipeline = 'packages/keystride/src/page/pipeline.ts';
+const keysetReader = 'packages/keystride/src/stores/postgres/keyset-reader.ts';
+const keyColumns = 'packages/keystride/src/stores/postgres/key-columns.ts';
+const mongoReader = 'packages/keystride/src/stores/mongo/keyset-reader.ts';
 const paging = 'test/jobs/keyset-paging.test.ts';
 
 /** Cursors: the traps. */
@@ -22,7 +22,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'times of any column are read as text',
-    edits: [['src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184]', '[20]']],
+    edits: [['packages/keystride/src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184]', '[20]']],
     test: 'test/stores/times.test.ts',
     named: 'times are text',
   },
@@ -105,7 +105,7 @@ export const cursors: readonly Mutation[] = [
     rule: 'ranges meet without overlap',
     edits: [
       [
-        'src/stores/postgres/key-ranges.ts',
+        'packages/keystride/src/stores/postgres/key-ranges.ts',
         'index === 0 ? above : (cuts[index - 1] ?? null)',
         'index < 2 ? above : (cuts[index - 2] ?? null)',
       ],
@@ -123,7 +123,7 @@ export const cursors: readonly Mutation[] = [
     rule: 'a lower id that commits late: what was open is read again',
     edits: [
       [
-        'src/stores/postgres/horizon.ts',
+        'packages/keystride/src/stores/postgres/horizon.ts',
         'pg_snapshot_xmin(snapshot)::text AS horizon',
         'pg_snapshot_xmax(snapshot)::text AS horizon',
       ],
@@ -135,7 +135,7 @@ export const cursors: readonly Mutation[] = [
     rule: 'a lower id that commits late: a horizon stays until it was swept',
     edits: [
       [
-        'src/activities/table-sync/steps.ts',
+        'packages/keystride/src/table-sync/steps.ts',
         'horizon: swept ? start.horizon : null',
         'horizon: start.horizon',
       ],
@@ -146,7 +146,11 @@ export const cursors: readonly Mutation[] = [
   {
     rule: 'rows that come with a partition are read, whoever wrote them',
     edits: [
-      ['src/stores/postgres/horizon.ts', 'if (joined.length === 0) return', 'if (joined.length >= 0) return'],
+      [
+        'packages/keystride/src/stores/postgres/horizon.ts',
+        'if (joined.length === 0) return',
+        'if (joined.length >= 0) return',
+      ],
     ],
     test: 'test/jobs/sync-changes.test.ts',
     named: 'a partition is attached',
@@ -154,14 +158,24 @@ export const cursors: readonly Mutation[] = [
   {
     rule: 'a column that comes about otherwise is copied again',
     edits: [
-      ['src/activities/table-sync/shape.ts', 'if (before[name] === how) return', 'if (name !== "") return'],
+      [
+        'packages/keystride/src/table-sync/shape.ts',
+        'if (before[name] === how) return',
+        'if (name !== "") return',
+      ],
     ],
     test: 'test/jobs/sync-changes.test.ts',
     named: 'a column with a default is added',
   },
   {
     rule: 'a sink that was emptied is filled again',
-    edits: [['src/stores/postgres/table-shape.ts', 'return rows[0]?.old !== true;', 'return false;']],
+    edits: [
+      [
+        'packages/keystride/src/stores/postgres/table-shape.ts',
+        'return rows[0]?.old !== true;',
+        'return false;',
+      ],
+    ],
     test: 'test/jobs/sync-changes.test.ts',
     named: 'the sink is emptied',
   },
@@ -180,14 +194,24 @@ export const cursors: readonly Mutation[] = [
   {
     rule: 'a row whose parent comes later is written in the end',
     edits: [
-      ['src/activities/table-sync/postponing.ts', 'left.length > 0 && left.length < before;', 'false;'],
+      [
+        'packages/keystride/src/table-sync/postponing.ts',
+        'left.length > 0 && left.length < before;',
+        'false;',
+      ],
     ],
     test: 'test/jobs/sync-references.test.ts',
     named: 'a chain over many chunks, its end last',
   },
   {
     rule: 'a horizon of another database is none',
-    edits: [['src/stores/postgres/horizon.ts', 'return back >= 0n && back < farthestBack;', 'return true;']],
+    edits: [
+      [
+        'packages/keystride/src/stores/postgres/horizon.ts',
+        'return back >= 0n && back < farthestBack;',
+        'return true;',
+      ],
+    ],
     test: 'test/jobs/target-sync.test.ts',
     named: 'in a source that was set back',
   },
@@ -201,13 +225,19 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'MongoDB: an _id that cannot be scanned is refused',
-    edits: [['src/stores/mongo/id-ranges.ts', '  await refuseUnusable(request);\n', '']],
+    edits: [['packages/keystride/src/stores/mongo/id-ranges.ts', '  await refuseUnusable(request);\n', '']],
     test: 'test/readers/mongo-reader.test.ts',
     named: 'is refused, not left out',
   },
   {
     rule: 'MongoDB: documents that come during the run belong to another one',
-    edits: [['src/stores/mongo/id-ranges.ts', '...(limit === undefined ? {} : { $lte: limit }),', '']],
+    edits: [
+      [
+        'packages/keystride/src/stores/mongo/id-ranges.ts',
+        '...(limit === undefined ? {} : { $lte: limit }),',
+        '',
+      ],
+    ],
     test: 'test/readers/mongo-reader.test.ts',
     named: 'documents that come during the run',
   },

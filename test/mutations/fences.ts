@@ -1,9 +1,9 @@
 import type { Mutation } from './mutation.ts';
 
-const bulk = 'src/stores/mongo/bulk.ts';
+const bulk = 'packages/keystride/src/stores/mongo/bulk.ts';
 const store = 'src/activities/document-migration/store.ts';
-const fence = 'src/engine/activity/fence.ts';
-const repairClaim = 'src/engine/activity/ledger/repair-claim.ts';
+const fence = 'packages/keystride/src/page/fence.ts';
+const repairClaim = 'packages/keystride/src/ledger/repair-claim.ts';
 const writes = 'test/jobs/mongo-writes.test.ts';
 const ghosts = 'test/jobs/ghost-writes.test.ts';
 const byItself = 'test/engine/fence.test.ts';
@@ -26,7 +26,7 @@ export const fences: readonly Mutation[] = [
     rule: 'each attempt writes a file of its own (fence)',
     edits: [
       [
-        'src/stores/mongo/file-ids.ts',
+        'packages/keystride/src/stores/mongo/file-ids.ts',
         "return `${document}/${epoch}.${fence}.${randomBytes(4).toString('hex')}`;",
         'void [epoch, fence, randomBytes]; return `${document}/1.1.00000000`;',
       ],
@@ -44,7 +44,7 @@ export const fences: readonly Mutation[] = [
     rule: 'a fence is never below the clock',
     edits: [
       [
-        'src/engine/activity/ledger/fence.ts',
+        'packages/keystride/src/ledger/fence.ts',
         '(extract(epoch FROM clock_timestamp()) * 1000)::bigint',
         '1::bigint',
       ],
@@ -56,7 +56,7 @@ export const fences: readonly Mutation[] = [
     rule: 'what is tried again takes a higher fence',
     edits: [
       [
-        'src/engine/activity/prepare-chunk.ts',
+        'packages/keystride/src/page/prepare-chunk.ts',
         'if (above !== undefined) await',
         'if (above !== undefined && above > 0) await',
       ],

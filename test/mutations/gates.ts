@@ -1,9 +1,9 @@
 import type { Mutation } from './mutation.ts';
 
-const gate = 'src/engine/activity/gate.ts';
-const health = 'src/stores/postgres/health.ts';
-const ranges = 'src/engine/activity/ranges.ts';
-const quietHours = 'src/contract/quiet-hours.ts';
+const gate = 'packages/keystride/src/page/gate.ts';
+const health = 'packages/keystride/src/stores/postgres/health.ts';
+const ranges = 'packages/keystride/src/page/ranges.ts';
+const quietHours = 'packages/keystride/src/contract/quiet-hours.ts';
 
 const hours = 'test/engine/quiet-hours.test.ts';
 const throttled = 'test/workflows/throttled.test.ts';
@@ -51,7 +51,11 @@ export const gates: readonly Mutation[] = [
   {
     rule: 'a page that runs is held back too',
     edits: [
-      ['src/engine/activity/page.ts', `temporalMs()))) moving.stop('pageOver');`, 'temporalMs()))) return;'],
+      [
+        'packages/keystride/src/page/page.ts',
+        `temporalMs()))) moving.stop('pageOver');`,
+        'temporalMs()))) return;',
+      ],
     ],
     test: throttled,
     named: 'in the middle',
@@ -70,7 +74,7 @@ export const gates: readonly Mutation[] = [
   },
   {
     rule: 'items start at their rate',
-    edits: [['src/engine/activity/pace.ts', 'if (this.#allowance < 1) return false;', '']],
+    edits: [['packages/keystride/src/page/pace.ts', 'if (this.#allowance < 1) return false;', '']],
     test: chunks,
     named: 'kept to over pages, by a step of items',
   },
@@ -94,7 +98,7 @@ export const gates: readonly Mutation[] = [
   },
   {
     rule: 'a verification is held back between two comparisons',
-    edits: [['src/engine/activity/verify-page.ts', 'mayGoOn()\n', 'true\n']],
+    edits: [['packages/keystride/src/operations/verify-page.ts', 'mayGoOn()\n', 'true\n']],
     test: throttled,
     named: 'verifications hold between two comparisons',
   },
@@ -108,7 +112,7 @@ export const gates: readonly Mutation[] = [
     rule: 'a chunk of items that is too much for a statement is written by halves',
     edits: [
       [
-        'src/engine/activity/commit-chunk.ts',
+        'packages/keystride/src/page/commit-chunk.ts',
         'if (!committer.chunkSize.wasCancelled(error.items, error.message)) throw error;',
         'throw error;',
       ],

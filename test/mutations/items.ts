@@ -1,8 +1,8 @@
 import type { Mutation } from './mutation.ts';
 
-const skips = 'src/engine/activity/ledger/skips.ts';
-const writeChunk = 'src/engine/activity/write-chunk.ts';
-const processItem = 'src/engine/activity/process-item.ts';
+const skips = 'packages/keystride/src/ledger/skips.ts';
+const writeChunk = 'packages/keystride/src/page/write-chunk.ts';
+const processItem = 'packages/keystride/src/page/process-item.ts';
 const byItself = 'test/engine/chunk-transaction.test.ts';
 const skipping = 'test/conformance/skip-and-filter.test.ts';
 const retrying = 'test/conformance/retry.test.ts';
@@ -41,7 +41,7 @@ export const items: readonly Mutation[] = [
   },
   {
     rule: 'a writer that knows which items failed is given those alone again',
-    edits: [['src/engine/activity/prepare-chunk.ts', 'indexes = settled.again;', '']],
+    edits: [['packages/keystride/src/page/prepare-chunk.ts', 'indexes = settled.again;', '']],
     test: byItself,
     named: 'a writer that knows which items failed',
   },
@@ -79,7 +79,7 @@ export const items: readonly Mutation[] = [
     rule: 'an item that was filtered is counted, once',
     edits: [
       [
-        'src/engine/activity/chunk.ts',
+        'packages/keystride/src/page/chunk.ts',
         'if (outcome === filteredOut) left++;',
         'if (outcome === filteredOut) left += 0;',
       ],

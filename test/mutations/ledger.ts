@@ -1,10 +1,10 @@
 import type { Mutation } from './mutation.ts';
 
-const claim = 'src/engine/activity/ledger/claim.ts';
-const checkpoint = 'src/engine/activity/ledger/checkpoint.ts';
-const hold = 'src/engine/activity/ledger/hold-claim.ts';
-const seen = 'src/engine/activity/ledger/seen-steps.ts';
-const step = 'src/engine/activity/ledger/step.ts';
+const claim = 'packages/keystride/src/ledger/claim.ts';
+const checkpoint = 'packages/keystride/src/ledger/checkpoint.ts';
+const hold = 'packages/keystride/src/ledger/hold-claim.ts';
+const seen = 'packages/keystride/src/ledger/seen-steps.ts';
+const step = 'packages/keystride/src/ledger/step.ts';
 const test = 'test/engine/ledger-behind.test.ts';
 
 /** What an execution finds in the ledger, and what it may do there. */
@@ -59,7 +59,9 @@ export const ledger: readonly Mutation[] = [
   },
   {
     rule: 'a partition is not cut under a chunk that commits (seq)',
-    edits: [['src/engine/activity/ledger/split.ts', `\n        .where('seq', '=', String(taken.seq))`, '']],
+    edits: [
+      ['packages/keystride/src/ledger/split.ts', `\n        .where('seq', '=', String(taken.seq))`, ''],
+    ],
     test,
     named: 'a partition is not cut where a chunk has committed since',
   },
@@ -91,7 +93,7 @@ export const ledger: readonly Mutation[] = [
     rule: 'a redrive closes only the skips that it has in hand',
     edits: [
       [
-        'src/engine/activity/ledger/redriven-skips.ts',
+        'packages/keystride/src/ledger/redriven-skips.ts',
         'if (found === wanted) return;',
         'if (found !== null) return;',
       ],

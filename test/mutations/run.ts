@@ -27,7 +27,15 @@ const chosen = new RegExp(process.argv[2] ?? '', 'iu');
 /** The copy that is mutated; nothing of it is kept. */
 function copyCheckout(): string {
   const copy = mkdtempSync(path.join(tmpdir(), 'keystride-mutations-'));
-  for (const name of ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'])
+  for (const name of [
+    'src',
+    'packages',
+    'test',
+    'keystride.config.ts',
+    'package.json',
+    'tsconfig.json',
+    'vitest.config.ts',
+  ])
     cpSync(path.join(checkout, name), path.join(copy, name), { recursive: true });
   symlinkSync(path.join(checkout, 'node_modules'), path.join(copy, 'node_modules'));
   return copy;

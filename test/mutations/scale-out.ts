@@ -1,11 +1,11 @@
 import type { Mutation } from './mutation.ts';
 
-const pageTime = 'src/engine/activity/page-time.ts';
-const window = 'src/engine/workflow/partition-window.ts';
-const activities = 'src/engine/workflow/activities.ts';
-const controls = 'src/engine/workflow/controls.ts';
-const load = 'src/engine/worker-load.ts';
-const workerCommand = 'src/cli/worker.ts';
+const pageTime = 'packages/keystride/src/page/page-time.ts';
+const window = 'packages/keystride/src/workflow/partition-window.ts';
+const activities = 'packages/keystride/src/workflow/activities.ts';
+const controls = 'packages/keystride/src/workflow/controls.ts';
+const load = 'packages/keystride/src/host/worker-load.ts';
+const workerCommand = 'packages/keystride/src/cli/worker.ts';
 
 const keeping = 'test/workflows/page-time.test.ts';
 const scaling = 'test/workflows/scale-out.test.ts';
@@ -37,7 +37,7 @@ export const scaleOut: readonly Mutation[] = [
     rule: 'a page of a set step ends with its time',
     edits: [
       [
-        'src/engine/activity/ranges.ts',
+        'packages/keystride/src/page/ranges.ts',
         'if (this.#over && (!tooLarge || this.#cancel.signal.aborted)) return false;',
         '',
       ],
@@ -98,7 +98,7 @@ export const scaleOut: readonly Mutation[] = [
     rule: 'a pause brings what runs to rest',
     edits: [
       [
-        'src/engine/workflow/job-run.ts',
+        'packages/keystride/src/workflow/job-run.ts',
         `this.#become('pausing', reason);\n    this.#interrupt();`,
         `this.#become('pausing', reason);`,
       ],
@@ -108,21 +108,25 @@ export const scaleOut: readonly Mutation[] = [
   },
   {
     rule: 'a page hears of a pause within a second',
-    edits: [['src/engine/serve.ts', `maxHeartbeatThrottleInterval: '1 second',`, '']],
+    edits: [['packages/keystride/src/host/serve.ts', `maxHeartbeatThrottleInterval: '1 second',`, '']],
     test: 'test/workflows/controls.test.ts',
     named: 'pause lets the calls in flight commit',
   },
   {
     rule: 'a page is many chunks: 500 events for a million rows',
     edits: [
-      ['src/engine/activity/page.ts', 'this.#seq += 1;', `this.#seq += 1; this.#moving?.stop('pageOver');`],
+      [
+        'packages/keystride/src/page/page.ts',
+        'this.#seq += 1;',
+        `this.#seq += 1; this.#moving?.stop('pageOver');`,
+      ],
     ],
     test: budget,
     named: 'where the database is the limit',
   },
   {
     rule: 'a page lasts: an event a second of an open partition',
-    edits: [['src/contract/policy.ts', '  pageSeconds: 10,\n', '  pageSeconds: 4,\n']],
+    edits: [['packages/keystride/src/contract/policy.ts', '  pageSeconds: 10,\n', '  pageSeconds: 4,\n']],
     test: budget,
     named: 'open partition, of 1',
   },

@@ -1,11 +1,11 @@
 import type { Mutation } from './mutation.ts';
 
-const checkpoint = 'src/engine/activity/ledger/checkpoint.ts';
-const claim = 'src/engine/activity/ledger/claim.ts';
-const commitChunk = 'src/engine/activity/commit-chunk.ts';
-const commitOnce = 'src/engine/activity/commit-once.ts';
-const pipeline = 'src/engine/activity/pipeline.ts';
-const transaction = 'src/stores/postgres/transaction.ts';
+const checkpoint = 'packages/keystride/src/ledger/checkpoint.ts';
+const claim = 'packages/keystride/src/ledger/claim.ts';
+const commitChunk = 'packages/keystride/src/page/commit-chunk.ts';
+const commitOnce = 'packages/keystride/src/page/commit-once.ts';
+const pipeline = 'packages/keystride/src/page/pipeline.ts';
+const transaction = 'packages/keystride/src/stores/postgres/transaction.ts';
 const byItself = 'test/engine/chunk-transaction.test.ts';
 const books = 'test/conformance/transaction-and-books.test.ts';
 const jobs = 'test/conformance/job-and-instance.test.ts';
@@ -95,7 +95,7 @@ export const transactions: readonly Mutation[] = [
     rule: 'a step completes only with books that balance',
     edits: [
       [
-        'src/engine/activity/ledger/step.ts',
+        'packages/keystride/src/ledger/step.ts',
         '!booksBalance(state.counters) || skipRows !== state.counters.skipped',
         'skipRows < 0',
       ],
@@ -146,7 +146,7 @@ export const transactions: readonly Mutation[] = [
     rule: 'the checkpoint never runs ahead of an item that is in hand',
     edits: [
       [
-        'src/engine/activity/item-queue.ts',
+        'packages/keystride/src/page/item-queue.ts',
         "if (outcome === pending) return { length, stop: 'pending' };",
         'if (outcome === pending) { length++; continue; }',
       ],

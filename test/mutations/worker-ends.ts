@@ -1,7 +1,7 @@
 import type { Mutation } from './mutation.ts';
 
-const activities = 'src/engine/workflow/activities.ts';
-const guarded = 'src/engine/activity/guarded.ts';
+const activities = 'packages/keystride/src/workflow/activities.ts';
+const guarded = 'packages/keystride/src/operations/guarded.ts';
 const gone = 'test/workflows/worker-gone.test.ts';
 
 /** What becomes of work that is no page when its worker ends. */

@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { faultPoints } from '../../packages/keystride/src/page/fault-points.ts';
 import { connectionFaults } from '../../packages/keystride/src/prove/database-proxy.ts';
-import { faultText, isPoint, type Passes, placesOf, planFaults, restarts } from '../../packages/keystride/src/prove/plan.ts';
+import {
+  faultText,
+  isPoint,
+  type Passes,
+  placesOf,
+  planFaults,
+  restarts,
+} from '../../packages/keystride/src/prove/plan.ts';
 
 const points = Object.fromEntries(faultPoints.map((point) => [point, 5])) as Passes['points'];
 const passes: Passes = { points, commits: 20, messages: 100, restartable: restarts };

@@ -3,7 +3,11 @@ import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HttpStatusError } from '../../packages/keystride/src/stores/http/errors.ts';
-import { type ApiPage, pagedReader, PagesMoved } from '../../packages/keystride/src/stores/http/paged-reader.ts';
+import {
+  type ApiPage,
+  pagedReader,
+  PagesMoved,
+} from '../../packages/keystride/src/stores/http/paged-reader.ts';
 import { readAll, readRange } from './reading.ts';
 
 interface Order {

@@ -1,4 +1,9 @@
-import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
+import {
+  type Cursor,
+  decodeCursor,
+  encodeCursor,
+  type KeyRange,
+} from '../../packages/keystride/src/contract/cursor.ts';
 import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
 
 const signal = new AbortController().signal;

@@ -20,7 +20,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-const cli = path.join(import.meta.dirname, '../../src/cli.ts');
+const cli = path.join(import.meta.dirname, '../../packages/keystride/src/cli/main.ts');
 
 /** What an interactive person would paste: bash reads it. */
 function bash(command: string): string {

@@ -3,7 +3,10 @@ import { ApplicationFailure } from '@temporalio/common';
 import { expect } from 'vitest';
 import type { ControlAnswer, ControlRequest } from '../../packages/keystride/src/contract/messages.ts';
 import type { JobProgress, StepProgress } from '../../packages/keystride/src/contract/progress.ts';
-import type { VerificationInput, VerificationReport } from '../../packages/keystride/src/contract/verification.ts';
+import type {
+  VerificationInput,
+  VerificationReport,
+} from '../../packages/keystride/src/contract/verification.ts';
 import { waitFor, type World } from './stack.ts';
 
 /** The report of a job that runs to its end. */

@@ -12,7 +12,6 @@ import type { Part } from '../../packages/keystride/src/dev/part.ts';
 import { reporterOf, type Reporter } from '../../packages/keystride/src/dev/progress.ts';
 import type { ProcessOwner } from '../../packages/keystride/src/dev/server-process.ts';
 import { startStack } from '../../packages/keystride/src/dev/stack.ts';
-import { legacyApiStub } from '../../src/stubs/kinds.ts';
 import { startStub } from '../../packages/keystride/src/dev/stub.ts';
 import { withoutTemporalSettings } from '../../packages/keystride/src/dev/temporal.ts';
 import { addressVariables } from './address-variables.ts';
@@ -197,6 +196,13 @@ export const productWorker = path.join(import.meta.dirname, '../../src/worker.ts
 
 /** The worker with the jobs that exist for tests alone. */
 export const testJobsWorker = path.join(import.meta.dirname, 'jobs/worker.ts');
+
+const legacyApiStub = {
+  name: 'legacyApi',
+  program: path.join(import.meta.dirname, '../../src/stubs/legacy-api/server.ts'),
+  standsFor: 'the legacy API',
+  variable: 'LEGACY_API_URL',
+};
 
 const silent: Reporter = reporterOf('world', () => {});
 

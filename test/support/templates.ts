@@ -1,7 +1,23 @@
 import { randomBytes } from 'node:crypto';
+import path from 'node:path';
 import pg from 'pg';
-import { migrateLedger, migrateTables } from '../../packages/keystride/src/ledger/migrate.ts';
-import { sourceMigrations, targetMigrations } from '../../src/migrations.ts';
+import {
+  migrateLedger,
+  migrateTables,
+  type MigrationSet,
+} from '../../packages/keystride/src/ledger/migrate.ts';
+import { migrationsOf } from '../../packages/keystride/src/settings/project.ts';
+import config from '../../keystride.config.ts';
+
+const root = path.join(import.meta.dirname, '../..');
+
+/** The migrations of one of the two databases' own tables. */
+export function ownMigrations(kind: DatabaseKind): MigrationSet {
+  const all = migrationsOf({ root, file: path.join(root, 'keystride.config.ts'), config });
+  const found = all.find(({ name }) => name === kind);
+  if (found) return found;
+  throw new Error(`keystride.config.ts names no migrations ${kind}`);
+}
 
 /** The two databases that jobs work with: what they read, and what they write to beside the ledger. */
 export type DatabaseKind = 'source' | 'target';
@@ -17,9 +33,9 @@ export async function createTemplates(serverUrl: string): Promise<TemplateDataba
     target: `keystride_test_template_target_${mark}`,
   };
   for (const name of Object.values(templates)) await onServer(serverUrl, `create database ${name}`);
-  await migrateTables(databaseUrl(serverUrl, templates.source), sourceMigrations);
   await migrateLedger(databaseUrl(serverUrl, templates.target));
-  await migrateTables(databaseUrl(serverUrl, templates.target), targetMigrations);
+  for (const kind of ['source', 'target'] as const)
+    await migrateTables(databaseUrl(serverUrl, templates[kind]), ownMigrations(kind));
   return templates;
 }
 

@@ -9,7 +9,7 @@ import { keystride } from '../cli/support.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
-const program = path.join(import.meta.dirname, '../../src/cli.ts');
+const program = path.join(import.meta.dirname, '../../packages/keystride/src/cli/main.ts');
 
 let world: World;
 let stores: Stores;

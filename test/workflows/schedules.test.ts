@@ -1,6 +1,9 @@
 import { ScheduleOverlapPolicy, type ScheduleHandle, type ScheduleOptions } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ScheduledJobInput, ScheduledJobResult } from '../../packages/keystride/src/contract/scheduled-job.ts';
+import type {
+  ScheduledJobInput,
+  ScheduledJobResult,
+} from '../../packages/keystride/src/contract/scheduled-job.ts';
 import { each, fails, Fixture, instanceOf, type Told, upTo } from '../conformance/fixture.ts';
 import { keystride } from '../cli/support.ts';
 import { failureOf } from '../support/runs.ts';

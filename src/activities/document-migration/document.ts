@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { BSON } from 'mongodb';
 import { v5 as uuidv5 } from 'uuid';
-import { MalformedBody } from '../../../packages/keystride/src/stores/http/errors.ts';
-import { parseExactly } from '../../../packages/keystride/src/stores/json/exact-json.ts';
-import type { KeyedDocument, Unmarked } from '../../../packages/keystride/src/stores/mongo/bulk.ts';
+import { parseExactly } from 'keystride';
+import { MalformedBody } from 'keystride/http';
+import type { KeyedDocument, Unmarked } from 'keystride/mongo';
 
 /** A row of `migration_target` that is to be migrated. */
 export interface Target {

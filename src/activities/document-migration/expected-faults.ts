@@ -1,6 +1,5 @@
-import { ToldError } from '../../../packages/keystride/src/contract/errors.ts';
-import { SkipItem } from '../../../packages/keystride/src/job/chunks.ts';
-import { HttpStatusError } from '../../../packages/keystride/src/stores/http/errors.ts';
+import { SkipItem, ToldError } from 'keystride';
+import { HttpStatusError } from 'keystride/http';
 
 /** A fault that is known beforehand: the document cannot be migrated, and trying again would not change that. */
 interface ExpectedFault {

@@ -1,9 +1,8 @@
+import { chunks, type StepsOf } from 'keystride';
+import { keysetReader } from 'keystride/postgres';
 import type { documentMigration } from '../../contract/document-migration.ts';
-import { chunks } from '../../../packages/keystride/src/job/chunks.ts';
-import type { StepsOf } from '../../../packages/keystride/src/job/registry.ts';
-import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { target } from '../../tables.ts';
-import type { Resources } from '../resources.ts';
+import type { Resources } from '../../resources.ts';
 import { documentOf, type MigratedDocument, type Target } from './document.ts';
 import { expectedFault } from './expected-faults.ts';
 import { recordExpected, recordMigrated, storeExtracts } from './store.ts';
@@ -13,7 +12,7 @@ export const documentMigrationSteps = (resources: Resources): StepsOf<typeof doc
   fetchAndStore: () =>
     chunks<Target, MigratedDocument>({
       reader: keysetReader({
-        pool: resources.migration,
+        pool: resources.database,
         query: target
           .selectFrom('migration_target')
           .select(['id', 'ticket_key'])

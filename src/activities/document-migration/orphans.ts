@@ -1,8 +1,8 @@
 import type { Db, Filter } from 'mongodb';
 import { validate as isUuid } from 'uuid';
-import type { Cursor } from '../../../packages/keystride/src/contract/cursor.ts';
-import { documentOfFile, fenceOfFile } from '../../../packages/keystride/src/stores/mongo/file-ids.ts';
-import type { Resources } from '../resources.ts';
+import type { Cursor } from 'keystride';
+import { documentOfFile, fenceOfFile } from 'keystride/mongo';
+import type { Resources } from '../../resources.ts';
 import type { SentenceExtract } from './document.ts';
 import { extractsOf, removeUnnamed } from './store.ts';
 
@@ -29,9 +29,9 @@ export async function removeOrphans(
   );
 }
 
-async function removeDocuments({ migration, mongo }: Resources, ids: readonly string[], fence: number) {
+async function removeDocuments({ database, mongo }: Resources, ids: readonly string[], fence: number) {
   if (ids.length === 0) return;
-  const { rows } = await migration.query<{ id: string }>(
+  const { rows } = await database.query<{ id: string }>(
     'SELECT job.id FROM preprocess_job AS job WHERE job.id = ANY($1::uuid[])',
     [ids.filter((id) => isUuid(id))],
   );

@@ -1,13 +1,8 @@
 import type { Collection, Db } from 'mongodb';
-import { OvertakenWrite, type WriteAttempt } from '../../../packages/keystride/src/contract/write-attempt.ts';
-import { faultPoint } from '../../../packages/keystride/src/page/fault-points.ts';
-import type { Skip } from '../../../packages/keystride/src/ledger/skips.ts';
-import { type Unmarked, upsertDocuments } from '../../../packages/keystride/src/stores/mongo/bulk.ts';
-import { documentOfFile, fileIdFor } from '../../../packages/keystride/src/stores/mongo/file-ids.ts';
-import { FileStore } from '../../../packages/keystride/src/stores/mongo/files.ts';
-import { bulkUpsert } from '../../../packages/keystride/src/stores/postgres/bulk.ts';
+import { faultPoint, OvertakenWrite, type Skip, type WriteAttempt } from 'keystride';
+import { documentOfFile, fileIdFor, FileStore, type Unmarked, upsertDocuments } from 'keystride/mongo';
+import { bulkUpsert, type Transaction } from 'keystride/postgres';
 import type { TargetDatabase } from '../../tables.ts';
-import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import type { MigratedDocument, SentenceExtract, Target } from './document.ts';
 import { faultNumber } from './expected-faults.ts';
 

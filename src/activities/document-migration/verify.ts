@@ -1,9 +1,7 @@
 import type pg from 'pg';
 import { validate as isUuid } from 'uuid';
-import { cursorOf } from '../../../packages/keystride/src/contract/cursor.ts';
-import type { ComparedPage, Difference } from '../../../packages/keystride/src/contract/verification.ts';
-import type { VerificationWork } from '../../../packages/keystride/src/job/registry.ts';
-import type { Resources } from '../resources.ts';
+import { type ComparedPage, cursorOf, type Difference, type VerificationWork } from 'keystride';
+import type { Resources } from '../../resources.ts';
 import { hashOfFile, hashOfSentences, type SentenceExtract } from './document.ts';
 import { orphans, removeOrphans } from './orphans.ts';
 import { extractsOf, filesOf, namedFiles } from './store.ts';
@@ -60,11 +58,11 @@ export function compareDocuments(resources: Resources): VerificationWork {
 }
 
 async function compareTargets(
-  { migration, mongo }: Resources,
+  { database, mongo }: Resources,
   at: Position,
   limit: number,
 ): Promise<ComparedPage> {
-  const read = await readTargets(migration, at.after, limit);
+  const read = await readTargets(database, at.after, limit);
   const rows = affordable(read);
   const stored = rows.map(({ job_id }) => job_id).filter((id) => id !== null);
   const found = new Map<string, string | null>();
@@ -142,12 +140,12 @@ function extractDifference(
   return null;
 }
 
-async function findOrphanJobs({ migration }: Resources, at: Position, limit: number): Promise<ComparedPage> {
+async function findOrphanJobs({ database }: Resources, at: Position, limit: number): Promise<ComparedPage> {
   const extracts: Position = { ...at, phase: 'extracts', after: '' };
   // Each target leads to one job at most; when there are as many of both, there is no other job.
-  if (at.after === lowestUuid && (await countJobs(migration)) === at.jobsFound)
+  if (at.after === lowestUuid && (await countJobs(database)) === at.jobsFound)
     return { position: extracts, compared: 0, differences: [] };
-  const { rows } = await migration.query<{ id: string }>(
+  const { rows } = await database.query<{ id: string }>(
     `SELECT job.id FROM preprocess_job AS job
       WHERE job.id > $1::uuid
         AND NOT EXISTS (SELECT FROM migration_target AS target WHERE target.ticket_key = job.ticket_key)
@@ -166,13 +164,13 @@ async function findOrphanJobs({ migration }: Resources, at: Position, limit: num
   };
 }
 
-async function countJobs(migration: pg.Pool): Promise<number> {
-  const { rows } = await migration.query<{ jobs: string }>('SELECT count(*) AS jobs FROM preprocess_job');
+async function countJobs(database: pg.Pool): Promise<number> {
+  const { rows } = await database.query<{ jobs: string }>('SELECT count(*) AS jobs FROM preprocess_job');
   return Number(rows[0]?.jobs);
 }
 
 async function findOrphanExtracts(resources: Resources, at: Position, limit: number): Promise<ComparedPage> {
-  const { migration, mongo } = resources;
+  const { database, mongo } = resources;
   // Every job has its document; when there are as many of both, there is no other document.
   if (at.after === '' && at.clean && (await asManyExtractsAsJobs(resources))) {
     return {
@@ -183,7 +181,7 @@ async function findOrphanExtracts(resources: Resources, at: Position, limit: num
   }
   const extracts = extractsOf(mongo).find({ _id: { $gt: at.after } }, { projection: { _id: 1 } });
   const ids = (await extracts.sort({ _id: 1 }).limit(limit).toArray()).map(({ _id }) => _id);
-  const { rows } = await migration.query<{ id: string }>(
+  const { rows } = await database.query<{ id: string }>(
     'SELECT job.id FROM preprocess_job AS job WHERE job.id = ANY($1::uuid[])',
     [ids.filter((id) => isUuid(id))],
   );
@@ -201,8 +199,8 @@ async function findOrphanExtracts(resources: Resources, at: Position, limit: num
   return { position, compared: 0, differences: unled };
 }
 
-async function asManyExtractsAsJobs({ migration, mongo }: Resources): Promise<boolean> {
-  return (await extractsOf(mongo).countDocuments({})) === (await countJobs(migration));
+async function asManyExtractsAsJobs({ database, mongo }: Resources): Promise<boolean> {
+  return (await extractsOf(mongo).countDocuments({})) === (await countJobs(database));
 }
 
 async function findOrphanFiles({ mongo }: Resources, at: Position, limit: number): Promise<ComparedPage> {

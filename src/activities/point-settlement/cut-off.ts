@@ -1,9 +1,8 @@
 import type { Logger } from '@temporalio/common';
 import { sql } from 'kysely';
-import { failure } from '../../../packages/keystride/src/contract/errors.ts';
+import { failure } from 'keystride';
+import { type Transaction, writersEnded } from 'keystride/postgres';
 import { target } from '../../tables.ts';
-import { writersEnded } from '../../../packages/keystride/src/stores/postgres/table-writers.ts';
-import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import { type Day, dayOfEvent } from './day.ts';
 
 /** How long an attempt waits for events that are being inserted, in milliseconds. */

@@ -1,9 +1,8 @@
 import { sql } from 'kysely';
+import { failure, type ParametersOf } from 'keystride';
+import type { Transaction } from 'keystride/postgres';
 import type { pointSettlement } from '../../contract/point-settlement.ts';
-import type { ParametersOf } from '../../../packages/keystride/src/contract/job.ts';
-import { failure } from '../../../packages/keystride/src/contract/errors.ts';
 import { target } from '../../tables.ts';
-import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 
 /** The day that an instance settles, and which settlement of it this is. */
 export type Day = ParametersOf<typeof pointSettlement>;

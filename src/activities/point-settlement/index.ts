@@ -1,16 +1,15 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
+import { sets, type StepContext, type StepsOf } from 'keystride';
+import { keysetRanges } from 'keystride/postgres';
 import type { pointSettlement } from '../../contract/point-settlement.ts';
-import { sets, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
-import type { StepsOf } from '../../../packages/keystride/src/job/registry.ts';
-import { keysetRanges } from '../../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
 import { target } from '../../tables.ts';
-import type { Resources } from '../resources.ts';
+import type { Resources } from '../../resources.ts';
 import { cutOff } from './cut-off.ts';
 import { type Day, eventsOf, holdDay } from './day.ts';
 import { total } from './total.ts';
 
-export const pointSettlementSteps = ({ migration: pool }: Resources): StepsOf<typeof pointSettlement> => ({
+export const pointSettlementSteps = ({ database: pool }: Resources): StepsOf<typeof pointSettlement> => ({
   cutOff: ({ parameters: day, log }) => ({ run: (transaction) => cutOff(transaction, day, log) }),
   accrual: sumsOf(pool, 'ACCRUE', 'accrued'),
   usage: sumsOf(pool, 'USE', 'used'),

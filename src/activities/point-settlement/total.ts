@@ -1,8 +1,8 @@
 import type { Logger } from '@temporalio/common';
 import { sql } from 'kysely';
-import { failure } from '../../../packages/keystride/src/contract/errors.ts';
+import { failure } from 'keystride';
+import type { Transaction } from 'keystride/postgres';
 import { target } from '../../tables.ts';
-import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
 import { type Day, dayOfEvent, eventsOf, holdDay } from './day.ts';
 
 /** The books of a day, closed. */

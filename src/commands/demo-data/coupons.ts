@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
+import { count, keystride } from 'keystride/command';
 import { createDemoCoupons } from '../../demo-data/coupons.ts';
-import { count } from '../../../packages/keystride/src/cli/format.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
-import { keystride } from '../../../packages/keystride/src/cli/called-as.ts';
 
 const help = `
 The rows go into tables coupon and member_coupon of the migration database (DATABASE_URL), where couponExchange finds

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../../packages/keystride/src/settings/config.ts';
+import { count, keystride, loadConfig } from 'keystride/command';
 import {
   createDemoDocuments,
   type DemoDocuments,
   type DemoDocumentsOptions,
 } from '../../demo-data/documents.ts';
-import { count } from '../../../packages/keystride/src/cli/format.ts';
 import {
   countOf,
   explained,
@@ -15,7 +14,6 @@ import {
   seedAndReset,
   type KindOptions,
 } from './kind.ts';
-import { keystride } from '../../../packages/keystride/src/cli/called-as.ts';
 
 const help = `
 The rows go into the service's database (SOURCE_DATABASE_URL), where targetSync finds them. With --from, --count is the

@@ -1,13 +1,22 @@
 import { Command } from 'commander';
-import { loadConfig } from '../../../packages/keystride/src/settings/config.ts';
+import {
+  CommandError,
+  count,
+  databaseProblem,
+  databaseProblemOf,
+  exitCodes,
+  keystride,
+  loadConfig,
+  outputOption,
+  type OutputOptions,
+  printJson,
+  printLine,
+  progressLine,
+  reasonOf,
+  wholeNumber,
+  withoutCredentials,
+} from 'keystride/command';
 import type { DemoDataOptions } from '../../demo-data/database.ts';
-import { withoutCredentials } from '../../../packages/keystride/src/settings/environment.ts';
-import { databaseProblem, reasonOf } from '../../../packages/keystride/src/cli/failures.ts';
-import { databaseProblemOf } from '../../../packages/keystride/src/stores/postgres/problems.ts';
-import { count } from '../../../packages/keystride/src/cli/format.ts';
-import { outputOption, wholeNumber, type OutputOptions } from '../../../packages/keystride/src/cli/options.ts';
-import { CommandError, exitCodes, printJson, printLine, progressLine } from '../../../packages/keystride/src/cli/output.ts';
-import { keystride } from '../../../packages/keystride/src/cli/called-as.ts';
 
 /** The options of every kind of data. */
 export interface KindOptions extends OutputOptions {

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
+import { count, keystride } from 'keystride/command';
 import { createDemoMedication } from '../../demo-data/medication.ts';
-import { count } from '../../../packages/keystride/src/cli/format.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
-import { keystride } from '../../../packages/keystride/src/cli/called-as.ts';
 
 const help = `
 The rows go into table management of the migration database (DATABASE_URL), where medicationHistory finds them: members

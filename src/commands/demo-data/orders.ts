@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
+import { count, keystride, wholeNumber } from 'keystride/command';
 import { createDemoOrders } from '../../demo-data/orders.ts';
-import { count } from '../../../packages/keystride/src/cli/format.ts';
-import { wholeNumber } from '../../../packages/keystride/src/cli/options.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
-import { keystride } from '../../../packages/keystride/src/cli/called-as.ts';
 
 const help = `
 The rows go into table orders of the migration database (DATABASE_URL), where purchaseConfirmation finds them: 95 of 100

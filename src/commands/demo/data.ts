@@ -1,10 +1,14 @@
 import { MongoClient } from 'mongodb';
 import type pg from 'pg';
-import { withoutCredentials } from '../../../packages/keystride/src/settings/environment.ts';
-import { SessionClient } from '../../../packages/keystride/src/stores/postgres/session.ts';
-import { databaseProblem, reasonOf } from '../../../packages/keystride/src/cli/failures.ts';
-import { count } from '../../../packages/keystride/src/cli/format.ts';
-import { CommandError, progressLine } from '../../../packages/keystride/src/cli/output.ts';
+import {
+  CommandError,
+  count,
+  databaseProblem,
+  progressLine,
+  reasonOf,
+  withoutCredentials,
+} from 'keystride/command';
+import { SessionClient } from 'keystride/postgres';
 import { createDocuments } from '../demo-data/documents.ts';
 import type { DemoParts } from './stack.ts';
 

@@ -1,12 +1,16 @@
+import type { JobDefinition, JobProgress } from 'keystride';
+import {
+  type LiveProgress,
+  type Session,
+  type StartedRun,
+  startRequest,
+  startRun,
+  untilOpened,
+  watch,
+} from 'keystride/command';
 import { documentMigration } from '../../contract/document-migration.ts';
-import type { JobDefinition } from '../../../packages/keystride/src/contract/job.ts';
-import type { JobProgress } from '../../../packages/keystride/src/contract/progress.ts';
 import { targetSync } from '../../contract/target-sync.ts';
 import type { StatisticsReport } from '../../stubs/legacy-api/statistics.ts';
-import type { Session } from '../../../packages/keystride/src/cli/connection.ts';
-import type { LiveProgress } from '../../../packages/keystride/src/cli/heartbeats.ts';
-import { startRequest, startRun, untilOpened, type StartedRun } from '../../../packages/keystride/src/cli/start.ts';
-import { watch } from '../../../packages/keystride/src/cli/watch.ts';
 import { lastCommitAt, readOutcome, type Outcome } from './data.ts';
 import type { DemoParts } from './stack.ts';
 import { Stub, type StubBehaviour } from './stub.ts';

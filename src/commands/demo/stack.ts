@@ -1,12 +1,30 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { cacheOf, homeOf, loadConfig, type Config } from '../../../packages/keystride/src/settings/config.ts';
-import { reachableDirectory, unprivilegedUser } from '../../../packages/keystride/src/dev/places.ts';
-import { progressText, reporterOf, type OnProgress } from '../../../packages/keystride/src/dev/progress.ts';
-import { isRunning, readState, type KnownAddresses, type StackState } from '../../../packages/keystride/src/dev/state.ts';
-import { CommandError, progressLine } from '../../../packages/keystride/src/cli/output.ts';
+import {
+  cacheOf,
+  CommandError,
+  type Config,
+  homeOf,
+  keystride,
+  loadConfig,
+  progressLine,
+  loadProject,
+} from 'keystride/command';
+import {
+  isRunning,
+  type KnownAddresses,
+  type OnProgress,
+  progressText,
+  reachableDirectory,
+  readState,
+  reporterOf,
+  type StackState,
+  unprivilegedUser,
+  detachStack,
+  startStack,
+  stopStack,
+} from 'keystride/testing';
 import { Stub } from './stub.ts';
-import { keystride } from '../../../packages/keystride/src/cli/called-as.ts';
 
 /** What a demo or a measurement runs on. */
 export interface DemoParts {
@@ -20,9 +38,9 @@ export interface DemoParts {
 }
 
 /** All that a demo has to know. */
-export type DemoConfig = Config<
-  'temporal' | 'databaseUrl' | 'sourceDatabaseUrl' | 'mongodbUrl' | 'legacyApiUrl'
->;
+export type DemoConfig = Config<'temporal' | 'databaseUrl' | 'sourceDatabaseUrl' | 'mongodbUrl'> & {
+  readonly legacyApiUrl: string;
+};
 
 /** What to bring up. */
 export interface DemoStackOptions {
@@ -46,14 +64,14 @@ export async function bringUpDemo(options: DemoStackOptions): Promise<DemoParts>
     home,
     cache: cacheOf(process.env),
     workers: options.workers,
-    legacyApiArguments: options.from === undefined ? [] : ['--from', options.from],
-    messageProviderArguments: [],
+    stubArguments: { legacyApi: options.from === undefined ? [] : ['--from', options.from] },
   };
+  const project = await loadProject();
   const present = readState(home);
-  if (present !== undefined && isRunning(present)) return adopt(common, options);
-  if (options.keep) return detached(common, false);
-  const { startStack } = await import('../../../packages/keystride/src/dev/stack.ts');
-  const stack = await startStack({ ...common, onProgress });
+  const described = { ...common, project: project.file };
+  if (present !== undefined && isRunning(present)) return adopt(described, options);
+  if (options.keep) return detached(described, false);
+  const stack = await startStack({ ...common, project, onProgress });
   return { ...partsOf(home, stack.info), adopted: false, stop: () => stack.stop() };
 }
 
@@ -61,8 +79,8 @@ interface SupervisedOptions {
   home: string;
   cache: string;
   workers: number;
-  legacyApiArguments: string[];
-  messageProviderArguments: string[];
+  project: string;
+  stubArguments: { legacyApi: string[] };
 }
 
 async function adopt(common: SupervisedOptions, options: DemoStackOptions): Promise<DemoParts> {
@@ -70,13 +88,11 @@ async function adopt(common: SupervisedOptions, options: DemoStackOptions): Prom
   const stub = new Stub(parts.config.legacyApiUrl);
   if (await stub.serves(options.sampleKeys, options.from === undefined)) return parts;
   progressLine('the stub of the running stack serves other documents: starting the stack anew …');
-  const { stopStack } = await import('../../../packages/keystride/src/dev/detach.ts');
   await stopStack(common.home);
   return detached(common, true);
 }
 
 async function detached(common: SupervisedOptions, adopted: boolean): Promise<DemoParts> {
-  const { detachStack } = await import('../../../packages/keystride/src/dev/detach.ts');
   const state = await detachStack(common, onProgress);
   return { ...partsOf(common.home, state.addresses), adopted, stop: async () => undefined };
 }
@@ -95,8 +111,8 @@ function partsOf(home: string, addresses: KnownAddresses): Pick<DemoParts, 'conf
 /** The settings for a stack: its addresses, and the rest from the environment. */
 export function configOf(addresses: KnownAddresses): DemoConfig {
   const given = loadConfig(process.env, [], { ignoreStack: true });
-  const { temporalAddress, temporalNamespace, databaseUrl, sourceDatabaseUrl, mongodbUrl, legacyApiUrl } =
-    addresses;
+  const { temporalAddress, temporalNamespace, databaseUrl, sourceDatabaseUrl, mongodbUrl } = addresses;
+  const legacyApiUrl = addresses.stubs?.['LEGACY_API_URL'];
   if (!temporalAddress || !databaseUrl || !sourceDatabaseUrl || !mongodbUrl || !legacyApiUrl)
     throw new CommandError({
       what: 'the running stack lacks a part',

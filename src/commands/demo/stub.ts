@@ -1,7 +1,6 @@
-import { withoutCredentials } from '../../../packages/keystride/src/settings/environment.ts';
+import { CommandError, withoutCredentials } from 'keystride/command';
 import { defaultBehaviour } from '../../stubs/legacy-api/settings.ts';
 import type { StatisticsReport } from '../../stubs/legacy-api/statistics.ts';
-import { CommandError } from '../../../packages/keystride/src/cli/output.ts';
 
 /** What the stub of the legacy API is to do during a demo. */
 export interface StubBehaviour {

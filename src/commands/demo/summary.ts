@@ -1,8 +1,5 @@
 import pc from 'picocolors';
-import { shellWord } from '../../../packages/keystride/src/contract/shell.ts';
-import { count, plain } from '../../../packages/keystride/src/cli/format.ts';
-import { printLine } from '../../../packages/keystride/src/cli/output.ts';
-import { colouredStatus } from '../../../packages/keystride/src/cli/render.ts';
+import { colouredStatus, count, plain, printLine, shellWord } from 'keystride/command';
 import type { MigrationRequest, MigrationResult } from './migration.ts';
 import type { DemoConfig } from './stack.ts';
 

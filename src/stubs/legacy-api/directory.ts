@@ -1,6 +1,6 @@
 import { open, readdir, readFile } from 'node:fs/promises';
-import { ToldError } from '../../../packages/keystride/src/contract/errors.ts';
 import { join, relative, sep } from 'node:path';
+import { ToldError } from 'keystride';
 import type { Sentence } from './documents.ts';
 
 /** Enough of a file to tell text from anything else. */

@@ -1,11 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
-import type { Resources } from '../../../src/activities/resources.ts';
-import { chunks, sets, SkipItem, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
-import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
-import { keysetRanges } from '../../../packages/keystride/src/stores/postgres/keyset-ranges.ts';
-import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import {
+  chunks,
+  listReader,
+  type RegisteredJob,
+  registerJob,
+  sets,
+  SkipItem,
+  type StepContext,
+} from 'keystride';
+import { keysetRanges, keysetReader } from 'keystride/postgres';
+import type { Resources } from '../../../src/resources.ts';
 import { target } from '../../../src/tables.ts';
 import {
   incrementTargets,
@@ -24,14 +29,14 @@ const nowhere = { write: () => Promise.resolve() };
 /** Jobs that exist for tests and measurements alone. */
 export function createTestJobs(resources: Resources): RegisteredJob[] {
   return [
-    ...createFixtureJobs(resources.migration),
+    ...createFixtureJobs(resources.database),
     createGated(),
     createSlowParts(),
     registerJob(noopTargets, {
       read: () =>
         chunks({
           reader: keysetReader({
-            pool: resources.migration,
+            pool: resources.database,
             query: target.selectFrom('migration_target').select(['id', 'ticket_key']),
             table: 'migration_target',
             key: ['id'],
@@ -44,7 +49,7 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
       increment: ({ parameters: { seconds } }) =>
         sets({
           reader: keysetRanges({
-            pool: resources.migration,
+            pool: resources.database,
             query: target.selectFrom('migration_target'),
             table: 'migration_target',
             key: ['id'],

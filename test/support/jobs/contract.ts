@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
-import { chunkStep } from '../../../packages/keystride/src/contract/policy.ts';
+import { chunkStep, defineJob } from 'keystride';
 
 const size = (most: number, usual: number) =>
   z.int().min(1).max(most).default(usual).meta({ identifying: false });

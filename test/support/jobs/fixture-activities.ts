@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { Reader } from '../../../packages/keystride/src/contract/reader.ts';
-import { chunks, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
-import { HttpStatusError, retryAfter } from '../../../packages/keystride/src/stores/http/errors.ts';
-import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
-import { keysetReader } from '../../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import { target } from '../../../src/tables.ts';
 import {
-  inTransaction,
-  type Transaction,
-} from '../../../packages/keystride/src/stores/postgres/transaction.ts';
+  chunks,
+  listReader,
+  type Reader,
+  type RegisteredJob,
+  registerJob,
+  type StepContext,
+} from 'keystride';
+import { HttpStatusError, retryAfter } from 'keystride/http';
+import { inTransaction, keysetReader, type Transaction } from 'keystride/postgres';
+import { target } from '../../../src/tables.ts';
 import {
   type Fault,
   fixture,

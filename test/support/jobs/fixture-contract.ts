@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
-import { type ChunkPolicy, chunkStep, taskletStep } from '../../../packages/keystride/src/contract/policy.ts';
+import { type ChunkPolicy, chunkStep, defineJob, taskletStep } from 'keystride';
 
 /** Tells nothing about which instance a run belongs to: a restart may change it. */
 const setting = <Schema extends z.ZodType>(schema: Schema) => schema.meta({ identifying: false });

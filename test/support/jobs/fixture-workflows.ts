@@ -1,6 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { JobProgress } from '../../../packages/keystride/src/contract/progress.ts';
-import { type JobFlow, runJob } from '../../../packages/keystride/src/workflow/run-job.ts';
+import { type JobFlow, type JobProgress, runJob } from 'keystride/workflow';
 
 export function fixture(parameters: unknown): Promise<JobProgress> {
   return runJob('fixture', parameters, async (job) => void (await job.step('items')));

@@ -1,11 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
-import { chunkStep, taskletStep, verificationStep } from '../../../packages/keystride/src/contract/policy.ts';
-import { chunks, sets, type StepContext } from '../../../packages/keystride/src/job/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
-import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
-import type { Transaction } from '../../../packages/keystride/src/stores/postgres/transaction.ts';
+import {
+  chunks,
+  chunkStep,
+  defineJob,
+  listReader,
+  type RegisteredJob,
+  registerJob,
+  sets,
+  type StepContext,
+  taskletStep,
+  verificationStep,
+} from 'keystride';
+import type { Transaction } from 'keystride/postgres';
 import { numberRanges, type Numbers } from './number-ranges.ts';
 
 const parameters = z.object({

@@ -1,5 +1,4 @@
-import { cursorOf } from '../../../packages/keystride/src/contract/cursor.ts';
-import type { RangeReader, RowRange } from '../../../packages/keystride/src/contract/reader.ts';
+import { cursorOf, type RangeReader, type RowRange } from 'keystride';
 
 /** Numbers that follow one another. */
 export interface Numbers extends RowRange {

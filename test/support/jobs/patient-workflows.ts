@@ -1,6 +1,5 @@
 import { sleep } from '@temporalio/workflow';
-import type { JobProgress } from '../../../packages/keystride/src/contract/progress.ts';
-import { runJob } from '../../../packages/keystride/src/workflow/run-job.ts';
+import { type JobProgress, runJob } from 'keystride/workflow';
 
 /** The workflows of the tests, of which one takes its time. */
 export * from './workflows.ts';

@@ -1,10 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { defineJob } from '../../../packages/keystride/src/contract/job.ts';
-import { chunkStep } from '../../../packages/keystride/src/contract/policy.ts';
-import { type AnyChunkWork, type AnySetWork, chunks, sets } from '../../../packages/keystride/src/job/chunks.ts';
-import { type RegisteredJob, registerJob } from '../../../packages/keystride/src/job/registry.ts';
-import { listReader } from '../../../packages/keystride/src/stores/list/list-reader.ts';
+import {
+  type AnyChunkWork,
+  type AnySetWork,
+  chunks,
+  chunkStep,
+  defineJob,
+  listReader,
+  type RegisteredJob,
+  registerJob,
+  sets,
+} from 'keystride';
 import { numberRanges } from './number-ranges.ts';
 
 const parameters = z.object({

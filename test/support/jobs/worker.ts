@@ -1,6 +1,3 @@
-import { createJobs } from '../../../src/activities/index.ts';
-import { runWorker } from '../../../packages/keystride/src/host/run-worker.ts';
-import { createTestJobs } from './activities.ts';
+import { runWorker } from 'keystride/worker';
 
-/** The worker of the product, with the jobs of the tests. Its workflow bundle is made of `workflows.ts` beside it. */
-await runWorker((resources) => [...createJobs(resources), ...createTestJobs(resources)]);
+await runWorker(new URL('./keystride.config.ts', import.meta.url));

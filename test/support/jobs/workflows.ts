@@ -1,5 +1,4 @@
-import type { JobProgress } from '../../../packages/keystride/src/contract/progress.ts';
-import { runJob } from '../../../packages/keystride/src/workflow/run-job.ts';
+import { type JobProgress, runJob } from 'keystride/workflow';
 
 export * from '../../../src/workflows/index.ts';
 export * from './fixture-workflows.ts';

@@ -4,30 +4,35 @@ import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
 import { cacheOf, homeOf } from '../settings/config.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
 import { isRunning, livingProcesses, readState, type KnownAddresses, type StackState } from '../dev/state.ts';
+import { loadProject, projectFile, type Project } from '../settings/project.ts';
 import { keystride } from './called-as.ts';
+import { kebabOf } from './new-job.ts';
 
 // What starts a stack is loaded when a stack is started: it brings three databases' clients with it.
 
 interface DevOptions extends OutputOptions {
   detach?: true;
   workers: number;
-  legacyApi: string;
-  messageProvider: string;
+  /** The options of a stub, as one text. */
+  [stub: string]: unknown;
 }
 
-/** `keystride dev`: everything up on this machine, without docker. */
-export function devCommand(): Command {
+/** `keystride dev`: everything up on this machine, without docker. It has an option for each stub of the project. */
+export async function devCommand(): Promise<Command> {
+  const file = projectFile();
+  const project = file === undefined ? undefined : await loadProject(file);
   const command = new Command('dev')
-    .description(
-      'bring up Temporal, PostgreSQL, MongoDB, stubs of the legacy API and of a message provider, and a worker',
-    )
+    .description('bring up Temporal, PostgreSQL, what else the jobs work with, and a worker')
     .option('-d, --detach', 'return when all is up; it goes on until `dev stop`')
-    .option('--workers <n>', 'worker processes', wholeNumber(0, 100), 1)
-    .option('--legacy-api <options>', 'options of its stub, such as "--latency 1000"', '')
-    .option('--message-provider <options>', 'options of its stub, such as "--refused 0.01"', '')
+    .option('--workers <n>', 'worker processes', wholeNumber(0, 100), project ? 1 : 0);
+  for (const { name, standsFor } of project?.config.dev?.stubs ?? [])
+    command.option(`--${kebabOf(name)} <options>`, `options of the stub of ${standsFor}`, '');
+  command
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action((options: DevOptions) => (options.detach ? detached(options) : foreground(options)));
+    .action((options: DevOptions) =>
+      options.detach ? detached(options, project) : foreground(options, project),
+    );
   command
     .command('status')
     .description('say what runs and where; exit code 1 when nothing does')
@@ -55,8 +60,8 @@ function outputOf(command: Command): OutputOptions {
 
 const help = `
 A part that the environment names is used as it is: TEMPORAL_ADDRESS (or temporal.toml), DATABASE_URL,
-SOURCE_DATABASE_URL, MONGODB_URL, LEGACY_API_URL, MESSAGE_PROVIDER_URL. The others are found on PATH, fetched or
-built, once.
+SOURCE_DATABASE_URL, MONGODB_URL, and the variables of the stubs that keystride.config.ts names. The others are found on
+PATH, fetched or built, once.
 
 Environment:
   KEYSTRIDE_HOME   data, logs and the description of the stack (default ~/.keystride, for root /var/lib/keystride)
@@ -65,14 +70,17 @@ Environment:
 Examples:
   $ keystride dev                           in the foreground, Ctrl-C ends it
   $ keystride dev --detach -o json          returns when all is up, addresses as one line of JSON
-  $ keystride dev --legacy-api "--latency 1000"
   $ keystride dev worker --count 2          two more workers
   $ keystride dev status
   $ keystride dev stop`;
 
-async function foreground(options: DevOptions): Promise<void> {
+async function foreground(options: DevOptions, project: Project | undefined): Promise<void> {
   const { supervise } = await import('../dev/supervise.ts');
-  const { stack, ended } = await supervise({ ...stackOptions(options), onProgress: showProgress });
+  const { stack, ended } = await supervise({
+    ...stackOptions(options, project),
+    ...(project && { project }),
+    onProgress: showProgress,
+  });
   if (options.output === 'json') printJson(addressesAndWorkers(stack.info, stack.info.workers));
   else showAddresses(stack.info);
   if (options.output === 'text') progressLine('Ctrl-C ends all of it.');
@@ -80,9 +88,12 @@ async function foreground(options: DevOptions): Promise<void> {
   process.exit(exitCodes.done);
 }
 
-async function detached(options: DevOptions): Promise<void> {
+async function detached(options: DevOptions, project: Project | undefined): Promise<void> {
   const { detachStack, livingWorkers } = await import('../dev/detach.ts');
-  const state = await detachStack(stackOptions(options), showProgress);
+  const state = await detachStack(
+    { ...stackOptions(options, project), ...(project && { project: project.file }) },
+    showProgress,
+  );
   if (options.output === 'json') return printJson(addressesAndWorkers(state.addresses, livingWorkers(state)));
   showAddresses(state.addresses);
   progressLine(`\`${keystride} dev status\` shows it, \`${keystride} dev stop\` ends it.`);
@@ -155,18 +166,20 @@ async function addWorkers(options: OutputOptions & { count: number }): Promise<v
   progressLine(`started ${pids.map((pid) => `process ${pid}`).join(', ')}`);
 }
 
-function stackOptions(options: DevOptions) {
+function stackOptions(options: DevOptions, project: Project | undefined) {
+  const stubs = project?.config.dev?.stubs ?? [];
   return {
     home: homeOf(process.env),
     cache: cacheOf(process.env),
     workers: options.workers,
-    legacyApiArguments: wordsOf(options.legacyApi),
-    messageProviderArguments: wordsOf(options.messageProvider),
+    stubArguments: Object.fromEntries(stubs.map(({ name }) => [name, wordsOf(options[name])])),
   };
 }
 
-function wordsOf(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== '');
+function wordsOf(text: unknown): string[] {
+  return String(text)
+    .split(/\s+/)
+    .filter((word) => word !== '');
 }
 
 function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }[]) {
@@ -177,8 +190,7 @@ function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }
     databaseUrl,
     sourceDatabaseUrl,
     mongodbUrl,
-    legacyApiUrl,
-    messageProviderUrl,
+    stubs,
   } = addresses;
   return {
     temporalAddress,
@@ -187,8 +199,7 @@ function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }
     databaseUrl,
     sourceDatabaseUrl,
     mongodbUrl,
-    legacyApiUrl,
-    messageProviderUrl,
+    stubs,
     workers,
   };
 }
@@ -200,8 +211,7 @@ function showAddresses(addresses: KnownAddresses): void {
     ['DATABASE_URL', addresses.databaseUrl],
     ['SOURCE_DATABASE_URL', addresses.sourceDatabaseUrl],
     ['MONGODB_URL', addresses.mongodbUrl],
-    ['LEGACY_API_URL', addresses.legacyApiUrl],
-    ['MESSAGE_PROVIDER_URL', addresses.messageProviderUrl],
+    ...Object.entries(addresses.stubs ?? {}),
   ];
   for (const [name, value] of lines) if (value !== undefined) process.stdout.write(`${name}=${value}\n`);
 }

@@ -8,6 +8,7 @@ import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { safeMessage } from '../stores/safe-message.ts';
 import { temporalCommand } from './temporal-command.ts';
 import { withoutCredentials } from '../settings/environment.ts';
+import { ProjectError } from '../settings/project.ts';
 import { failureTypeOf, type FailureType, ToldError } from '../contract/errors.ts';
 import { PartError } from '../dev/part.ts';
 import { shellWord } from '../contract/shell.ts';
@@ -17,7 +18,7 @@ import { keystride } from './called-as.ts';
 /** Turns whatever a command ran into something that says what, where and what to do; a defect of ours stays as it is. */
 export function explain(error: unknown): unknown {
   if (error instanceof CommandError) return error;
-  if (error instanceof PartError)
+  if (error instanceof PartError || error instanceof ProjectError)
     return new CommandError({ what: error.what, where: error.where, todo: error.todo }, { cause: error });
   if (error instanceof ConfigError) return configurationProblem(error);
   if (error instanceof ApplicationFailure) return jobFailure(error);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { z } from 'zod';
-import { catalogue } from '../../../../src/contract/index.ts';
+import { catalogue } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { identifyingParameters } from '../contract/parameters.ts';
 import { table } from './format.ts';
@@ -37,7 +37,7 @@ export function jobsCommand(): Command {
     .addOption(outputOption())
     .addHelpText('after', help)
     .action((options: OutputOptions) => {
-      const jobs = catalogue.map(listedJob);
+      const jobs = catalogue().map(listedJob);
       if (options.output === 'json') return printJson(jobs);
       jobs.forEach(show);
     });

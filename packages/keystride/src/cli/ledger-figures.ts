@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { loadConfig } from '../settings/config.ts';
-import { findJob } from '../../../../src/contract/index.ts';
+import { findJob } from './catalogue.ts';
 import {
   addCounters,
   type JobProgress,

@@ -2,9 +2,6 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from './version.ts';
 import { controlCommands } from './controls.ts';
-import { demoCommand } from '../../../../src/commands/demo.ts';
-import { demoDataCommand } from '../../../../src/commands/demo-data.ts';
-import { sourceMigrations, targetMigrations } from '../../../../src/migrations.ts';
 import { devCommand } from './dev.ts';
 import { explain } from './failures.ts';
 import { jobsCommand } from './jobs.ts';
@@ -13,6 +10,8 @@ import { migrateCommand } from './migrate.ts';
 import { newCommand } from './new-job.ts';
 import { errorJson, CommandError, exitCodes, harmless, printError, printJson } from './output.ts';
 import { asCalled, keystride } from './called-as.ts';
+import { ownCommands } from '../settings/project.ts';
+import { loadCatalogue } from './catalogue.ts';
 import { planCommand } from './plan.ts';
 import { proveCommand } from './prove.ts';
 import { scheduleCommand } from './schedule.ts';
@@ -33,6 +32,7 @@ Examples:
   $ keystride start documentMigration --watch
   $ keystride list`;
 
+await loadCatalogue();
 const program = new Command('keystride')
   .description('Durable batch jobs on Temporal: keyset pages, chunk commits, exactly once.')
   .version(packageVersion())
@@ -40,17 +40,12 @@ const program = new Command('keystride')
   .enablePositionalOptions()
   .addHelpText('after', help);
 const commands = [
-  [
-    demoCommand(),
-    devCommand(),
-    workerCommand(),
-    migrateCommand(() => Promise.resolve([targetMigrations, sourceMigrations])),
-    demoDataCommand(),
-  ],
+  [await devCommand(), workerCommand(), migrateCommand()],
   [newCommand(), jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
   [scheduleCommand(), skipsCommand(), syncCommand(), verifyCommand(), planCommand(), proveCommand()],
 ];
 for (const command of commands.flat()) program.addCommand(command);
+for (const own of await ownCommands()) program.addCommand((await own.load()).default() as Command);
 forEveryCommand(program, (command) =>
   command
     .option('--debug', 'show the stack of an error')

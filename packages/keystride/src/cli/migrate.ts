@@ -1,96 +1,82 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import pg from 'pg';
 import { loadConfig } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import { migrateLedger, migrateTables, type MigrationSet } from '../ledger/migrate.ts';
+import type { MigrationFolder } from '../settings/project-config.ts';
+import { loadProject, migrationsOf, projectFile } from '../settings/project.ts';
+import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { databaseProblem, reasonOf } from './failures.ts';
+import { plain } from './format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine } from './output.ts';
-
-/** Migrations of the user's own tables. */
-export interface OwnMigrations extends MigrationSet {
-  /** The variable that names their database: `DATABASE_URL`, `SOURCE_DATABASE_URL` or one of the user's. */
-  readonly database: string;
-}
 
 interface MigrateOptions extends OutputOptions {
   only?: string;
 }
 
-/** What is brought up to date, and where. */
-interface Migration {
-  readonly name: string;
-  readonly database: string;
-  apply(url: string): Promise<string[]>;
-}
-
 const help = `
-First the ledger, schema keystride of DATABASE_URL, then each set of migrations that keystride.config.ts names, in its
-order. A set whose tables somebody else makes, as those of a source in production, is left alone by \`--only\`.
+The database of the ledger (DATABASE_URL) gets schema keystride, and nothing else of it is touched. Then come the
+numbered SQL files that keystride.config.ts names under migrations, each set in its own database.
 
 Examples:
   $ keystride migrate
   $ keystride migrate --only ledger
   $ keystride migrate -o json`;
 
-/**
- * `keystride migrate`: brings the ledger and the user's own tables up to date.
- *
- * @param ownMigrations is asked when the command runs.
- */
-export function migrateCommand(ownMigrations: () => Promise<readonly OwnMigrations[]>): Command {
+/** `keystride migrate`: brings the ledger and the project's own tables up to date. */
+export function migrateCommand(): Command {
   return new Command('migrate')
-    .description('make or update the ledger, and the tables of your own migrations')
-    .addOption(new Option('--only <set>', 'only the ledger (`ledger`), or only this set of migrations'))
+    .description("make or update the ledger, and the tables of the project's own migrations")
+    .option('--only <set>', 'ledger, or the name of a set in keystride.config.ts')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (options: MigrateOptions) => migrateAll(await ownMigrations(), options));
+    .action(migrate);
 }
 
-async function migrateAll(own: readonly OwnMigrations[], { only, output }: MigrateOptions): Promise<void> {
-  const ledger: Migration = { name: 'ledger', database: 'DATABASE_URL', apply: migrateLedger };
-  const sets = own.map((set): Migration => ({ ...set, apply: (url) => migrateTables(url, set) }));
-  const chosen = choose([ledger, ...sets], only).map((set) => ({ ...set, url: urlOf(set.database) }));
+/** The ledger's files belong to the library; every other set to the project. */
+type MigrationSet = Omit<MigrationFolder, 'folder'> & { readonly folder?: string };
+
+async function migrate({ only, output }: MigrateOptions): Promise<void> {
+  const file = projectFile();
+  const own = file === undefined ? [] : migrationsOf(await loadProject(file));
+  const all: readonly MigrationSet[] = [{ name: 'ledger' }, ...own];
+  const sets = all.filter(({ name }) => only === undefined || name === only);
+  if (sets.length === 0) throw unknownSet(only ?? '', all);
   const applied: Record<string, string[]> = {};
-  for (const { name, database, url, apply } of chosen) {
-    const files = await explained(() => apply(url), url, database);
-    applied[name] = files;
-    if (output === 'text') show(name, url, files);
+  for (const set of sets) {
+    const variable = set.database ?? 'DATABASE_URL';
+    const url = addressOf(variable);
+    const apply = () =>
+      set.folder === undefined ? migrateLedger(url) : migrateTables(url, { ...set, folder: set.folder });
+    const files = await explained(apply, url, variable);
+    applied[set.name] = files;
+    if (output === 'text') show(set.name, url, files);
   }
   if (output === 'json') printJson(applied);
 }
 
-function choose(all: readonly Migration[], only: string | undefined): readonly Migration[] {
-  const chosen = all.filter(({ name }) => only === undefined || name === only);
-  if (chosen.length > 0) return chosen;
-  throw new CommandError(
+function addressOf(variable: 'DATABASE_URL' | 'SOURCE_DATABASE_URL'): string {
+  return variable === 'DATABASE_URL'
+    ? loadConfig(process.env, ['databaseUrl']).databaseUrl
+    : loadConfig(process.env, ['sourceDatabaseUrl']).sourceDatabaseUrl;
+}
+
+function unknownSet(name: string, all: readonly MigrationSet[]): CommandError {
+  return new CommandError(
     {
-      what: `there are no migrations called ${only}`,
-      todo: `Name one of these: ${all.map(({ name }) => name).join(', ')}`,
+      what: `there is no set of migrations ${plain(name)}`,
+      todo: `Name one of: ${all.map((set) => set.name).join(', ')}.`,
     },
     { exitCode: exitCodes.usage, type: 'Usage' },
   );
 }
 
-/** @throws ConfigError, CommandError when the variable is not set. */
-function urlOf(variable: string): string {
-  if (variable === 'DATABASE_URL') return loadConfig(process.env, ['databaseUrl']).databaseUrl;
-  if (variable === 'SOURCE_DATABASE_URL')
-    return loadConfig(process.env, ['sourceDatabaseUrl']).sourceDatabaseUrl;
-  const url = process.env[variable];
-  if (url !== undefined && url !== '') return url;
-  throw new CommandError({
-    what: `${variable} is not set`,
-    todo: 'Set it to the address of the database that is to be migrated, or choose other migrations with --only.',
-  });
-}
-
-function show(name: string, url: string, applied: readonly string[]): void {
+function show(set: string, url: string, applied: readonly string[]): void {
   const place = withoutCredentials(url);
-  if (applied.length === 0) return printLine(`${name}: up to date (${place})`);
-  printLine(`${name}: applied ${applied.length} (${place})`);
-  for (const file of applied) printLine(`  ${file}`);
+  if (applied.length === 0) return printLine(`${set}: up to date (${place})`);
+  printLine(`${set}: applied ${applied.length} (${place})`);
+  for (const name of applied) printLine(`  ${name}`);
 }
 
 async function explained<Result>(

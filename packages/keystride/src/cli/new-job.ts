@@ -81,7 +81,7 @@ export async function writeJob(root: string, name: string): Promise<string[]> {
   return all.map(({ file }) => file);
 }
 
-function kebabOf(name: string): string {
+export function kebabOf(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

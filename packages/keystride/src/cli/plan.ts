@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { loadConfig } from '../settings/config.ts';
+import { addressesOfStack, loadConfig } from '../settings/config.ts';
+import { loadProject } from '../settings/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { type JobForecast, planJob, type PlannedStep } from '../host/plan-job.ts';
 import { count, duration, plain } from './format.ts';
@@ -38,12 +39,16 @@ export function planCommand(): Command {
 }
 
 async function plan(name: string, options: PlanCommandOptions): Promise<void> {
+  const project = await loadProject();
   const job = jobNamed(name, 'Plan');
   const input = parametersFromText(job, options.param ?? []);
-  const needs = ['temporal', 'databaseUrl', 'sourceDatabaseUrl', 'mongodbUrl', 'legacyApiUrl'] as const;
-  const config = loadConfig(process.env, needs);
+  const config = loadConfig(process.env, ['temporal', 'databaseUrl']);
   progressLine(`trying the first chunks of ${name}; everything is rolled back …`);
-  const forecast = await planJob(config, job, input, { samples: options.rows, trySeconds: options.seconds });
+  const forecast = await planJob(project, config, job, input, {
+    samples: options.rows,
+    trySeconds: options.seconds,
+    env: { ...addressesOfStack(), ...process.env },
+  });
   if (forecast.steps.some(({ problems }) => problems.length > 0)) process.exitCode = exitCodes.failed;
   if (options.output === 'json') return printJson(forecast);
   show(forecast);

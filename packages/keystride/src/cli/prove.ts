@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
 import { loadConfig } from '../settings/config.ts';
+import { loadProject } from '../settings/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
@@ -25,9 +26,9 @@ replies of the database are lost, connections cut, the database and Temporal res
 what it leaves in PostgreSQL and MongoDB is verified by the job, compared with what the run without faults left, and its
 books are checked.
 
-All servers are its own, and the legacy API is the stub. DATABASE_URL and SOURCE_DATABASE_URL, where they are set, name
+All servers are its own, with the stubs of keystride.config.ts. DATABASE_URL and SOURCE_DATABASE_URL, where they are set, name
 the databases to copy (on their own server: the user needs CREATEDB, and nobody else may be connected at that moment);
-otherwise demo documents are made. A seed decides the faults of a run: give it again to see the same ones.
+otherwise the data that keystride.config.ts fills empty ones with. A seed decides the faults of a run: give it again to see the same ones.
 
 Exit codes: 0 nothing lost, nothing doubled, all books balanced, all verified; 1 anything else.
 
@@ -46,7 +47,7 @@ export function proveCommand(): Command {
     .option('--seed <n>', 'decides the faults of the first run (default: chance)', wholeNumber(0, 2 ** 31))
     .option(
       '--rows <n>',
-      'demo documents to work on (default: enough for a few chunks)',
+      'about so many rows to make and work on (default: enough for a few chunks)',
       wholeNumber(1, 1_000_000),
     )
     .option('--parallel <n>', 'runs at a time', wholeNumber(1, 16), 2)
@@ -67,6 +68,7 @@ async function proveJob(name: string, options: ProveCommandOptions): Promise<voi
   // What comes up here is never needed by another command.
   const { hasFailed, prove } = await import('../prove/prove.ts');
   const report = await prove({
+    project: await loadProject(),
     job,
     input: parametersFromText(job, options.param ?? []),
     seeds: Array.from({ length: options.runs }, (_, run) => seed + run),

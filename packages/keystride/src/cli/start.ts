@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
-import { catalogue, findJob } from '../../../../src/contract/index.ts';
+import { catalogue, findJob } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
 import { messages } from '../contract/messages.ts';
@@ -10,6 +10,7 @@ import { instanceKey, parametersFromText, parseParameters } from '../contract/pa
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
 import { ledgerSql } from '../ledger/schema.ts';
+import { noProject, projectFile } from '../settings/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';
@@ -105,7 +106,10 @@ function requestOf(name: string, options: StartOptions): StartRequest {
 export function jobNamed(name: string, todo: string): JobDefinition {
   const job = findJob(name);
   if (job) return job;
-  const known = catalogue.map((one) => one.name).join(', ');
+  if (projectFile() === undefined) throw noProject();
+  const known = catalogue()
+    .map((one) => one.name)
+    .join(', ');
   throw new CommandError(
     {
       what: `there is no job ${plain(name)}`,

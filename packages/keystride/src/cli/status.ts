@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { z } from 'zod';
-import { findJob } from '../../../../src/contract/index.ts';
+import { findJob } from './catalogue.ts';
 import { parameterToText } from '../contract/parameters.ts';
 import { unreadText } from '../contract/progress.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';

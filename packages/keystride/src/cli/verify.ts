@@ -3,7 +3,7 @@ import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporal
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
 import { inMarkdown } from '../contract/inert.ts';
-import { catalogue } from '../../../../src/contract/index.ts';
+import { catalogue } from './catalogue.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { withSession, type Session } from './connection.ts';
@@ -71,7 +71,9 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
 }
 
 function nothingToCompare(job: string, workflowId: string): CommandError {
-  const others = catalogue.filter(({ name }) => canBeVerified(name)).map(({ name }) => name);
+  const others = catalogue()
+    .filter(({ name }) => canBeVerified(name))
+    .map(({ name }) => name);
   return new CommandError(
     {
       what: `${plain(job)} has no verification step: there is nothing to compare`,

@@ -1,12 +1,11 @@
 import type { Addresses } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
+import type { MigrationFolder } from '../settings/project-config.ts';
 import { startMongo, useMongo } from './mongo.ts';
 import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
 import { reporterOf, type OnProgress } from './progress.ts';
 import type { ProcessOwner } from './server-process.ts';
-import { sourceMigrations, targetMigrations } from '../../../../src/migrations.ts';
-import { legacyApiStub, messageProviderStub } from '../../../../src/stubs/kinds.ts';
 import { startStub, type StubKind, useRealOne } from './stub.ts';
 import { startTemporal, useTemporal, type TemporalPart } from './temporal.ts';
 
@@ -21,8 +20,6 @@ export interface AllParts {
   temporal: TemporalPart;
   postgres: DatabasesPart;
   mongodb: Part;
-  legacyApi: Part;
-  messageProvider: Part;
 }
 
 /** What to bring up and where. */
@@ -32,8 +29,13 @@ export interface ComposeOptions {
   /** What the environment names: used as it is. */
   given: Partial<Addresses>;
   parts: readonly PartName[];
-  legacyApiArguments: readonly string[];
-  messageProviderArguments: readonly string[];
+  stubs: readonly StubKind[];
+  /** Applied to the databases that are ours, after the ledger; folders are absolute. */
+  migrations: readonly MigrationFolder[];
+  /** The arguments of the stubs, by name. */
+  stubArguments: Readonly<Record<string, readonly string[]>>;
+  /** May name real ones instead of the stubs. */
+  environment: NodeJS.ProcessEnv;
   /** Whether to take the standard ports where they are free. */
   standardPorts: boolean;
   /** Whether Temporal forgets everything when its process ends. */
@@ -45,6 +47,8 @@ export interface ComposeOptions {
 /** The parts that are up, those too that came up while another failed. */
 export interface StartedParts {
   parts: Partial<AllParts>;
+  /** By name. */
+  stubs: Record<string, Part>;
   /** Our PostgreSQL server: behind `postgres`, or for FerretDB alone. */
   ourPostgres?: Part;
 }
@@ -64,16 +68,11 @@ export async function composeParts(options: ComposeOptions, started: StartedPart
     temporal: async () => void (started.parts.temporal = await temporal(options)),
     postgres: async () => void (started.parts.postgres = await databases(options, ourPostgres)),
     mongodb: async () => void (started.parts.mongodb = await mongodb(options, ourPostgres)),
-    legacyApi: async () => {
-      const stub = { arguments: options.legacyApiArguments, given: options.given.legacyApiUrl };
-      started.parts.legacyApi = await stubbed(legacyApiStub, options, stub);
-    },
-    messageProvider: async () => {
-      const stub = { arguments: options.messageProviderArguments, given: options.given.messageProviderUrl };
-      started.parts.messageProvider = await stubbed(messageProviderStub, options, stub);
-    },
   };
-  const results = await Promise.allSettled(options.parts.map((name) => starters[name]()));
+  const results = await Promise.allSettled([
+    ...options.parts.map((name) => starters[name]()),
+    ...options.stubs.map(async (kind) => void (started.stubs[kind.name] = await stubbed(kind, options))),
+  ]);
   const failure = results.find((result) => result.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
 }
@@ -92,7 +91,7 @@ function startOurPostgres(options: ComposeOptions): Promise<PostgresServer> {
 
 /** Each of the two databases is the given one, or one of ours with its tables made. */
 async function databases(
-  { given, onProgress }: ComposeOptions,
+  { given, migrations, onProgress }: ComposeOptions,
   ourPostgres: () => Promise<PostgresServer>,
 ): Promise<DatabasesPart> {
   const report = reporterOf('postgres', onProgress);
@@ -109,11 +108,11 @@ async function databases(
     return { ...givenPart(databaseUrl, withoutCredentials(databaseUrl)), sourceUrl: sourceDatabaseUrl };
   const server = await ourPostgres();
   const { migrateLedger, migrateTables } = await import('../ledger/migrate.ts');
-  if (databaseUrl === undefined) {
-    await migrateLedger(server.urlOf('migration'));
-    await migrateTables(server.urlOf('migration'), targetMigrations);
+  if (databaseUrl === undefined) await migrateLedger(server.urlOf('migration'));
+  for (const { database = 'DATABASE_URL', ...set } of migrations) {
+    const ours = database === 'DATABASE_URL' ? databaseUrl === undefined : sourceDatabaseUrl === undefined;
+    if (ours) await migrateTables(server.urlOf(database === 'DATABASE_URL' ? 'migration' : 'service'), set);
   }
-  if (sourceDatabaseUrl === undefined) await migrateTables(server.urlOf('service'), sourceMigrations);
   return {
     url: databaseUrl ?? server.urlOf('migration'),
     sourceUrl: sourceDatabaseUrl ?? server.urlOf('service'),
@@ -154,15 +153,13 @@ function mongodb(
   return startMongo({ ...options, ...preferred, ferretdbDatabaseUrl, report });
 }
 
-/** The API that the environment names, or the stub that stands for it. */
-function stubbed(
-  kind: StubKind,
-  { home, owner, onProgress }: ComposeOptions,
-  stub: { readonly arguments: readonly string[]; readonly given: string | undefined },
-): Promise<Part> {
-  const report = reporterOf(kind.name, onProgress);
-  if (stub.given !== undefined) return useRealOne(kind, stub.given, withoutCredentials(stub.given), report);
-  return startStub(kind, { home, owner, arguments: stub.arguments, report });
+/** The system that the environment names, or the stub that stands for it. */
+function stubbed(kind: StubKind, options: ComposeOptions): Promise<Part> {
+  const { home, owner } = options;
+  const report = reporterOf(kind.name, options.onProgress);
+  const given = options.environment[kind.variable];
+  if (given) return useRealOne(kind, given, withoutCredentials(given), report);
+  return startStub(kind, { home, owner, arguments: options.stubArguments[kind.name] ?? [], report });
 }
 
 function onceOnly<T>(work: () => Promise<T>): () => Promise<T> {

@@ -97,7 +97,7 @@ function freshState(): StackState {
   const supervisor = identityOf(process.pid);
   if (supervisor === undefined) throw new Error('this machine does not tell when a process started');
   return {
-    version: 1,
+    version: 2,
     status: 'starting',
     supervisor,
     startedAt: new Date().toISOString(),

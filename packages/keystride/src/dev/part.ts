@@ -1,10 +1,7 @@
 import { ToldError } from '../contract/errors.ts';
 
-/** The parts of a development stack. */
-export const partNames = ['temporal', 'postgres', 'mongodb', 'legacyApi', 'messageProvider'] as const;
-
-/** The name of one part. */
-export type PartName = (typeof partNames)[number];
+/** The name of a part of a development stack; the stubs have names of their own. */
+export type PartName = 'temporal' | 'postgres' | 'mongodb';
 
 /** A running part, ours or given by the environment. */
 export interface Part {

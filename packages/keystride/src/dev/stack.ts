@@ -2,11 +2,13 @@ import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { cacheOf, homeOf, loadConfig, type Addresses } from '../settings/config.ts';
+import { migrationsOf, type Project } from '../settings/project.ts';
 import { composeParts, type AllParts, type StartedParts } from './compose.ts';
 import { Ownership } from './ownership.ts';
-import { partNames, type PartName } from './part.ts';
+import { PartError, type Part, type PartName } from './part.ts';
 import { reporterOf, type OnProgress, type Reporter } from './progress.ts';
 import type { StackAddresses } from './state.ts';
+import type { StubKind } from './stub.ts';
 import { withoutTemporalSettings } from './temporal.ts';
 import { startWorker, type WorkerProcess } from './workers.ts';
 import { workflowBundle } from './workflow-bundle.ts';
@@ -15,8 +17,6 @@ interface AddressesOfPart {
   temporal: 'temporalAddress' | 'temporalNamespace';
   postgres: 'databaseUrl' | 'sourceDatabaseUrl';
   mongodb: 'mongodbUrl';
-  legacyApi: 'legacyApiUrl';
-  messageProvider: 'messageProviderUrl';
 }
 
 /** Where a stack answers; an address is sure to be there when its part was asked for. */
@@ -29,14 +29,14 @@ export interface StackOptions<P extends PartName = PartName> {
   home?: string;
   /** Fetched and built programs, shared between homes. @default from the environment, see `cacheOf` */
   cache?: string;
-  /** @default all */
+  /** @default all that the project needs; without a project, Temporal and PostgreSQL */
   parts?: readonly P[];
-  /** Worker processes; they need all parts. @default 0 */
+  /** Whose stubs come up too, and whose workers can be started; its migrations are applied. @default nobody's */
+  project?: Project;
+  /** Worker processes of the project. @default 0 */
   workers?: number;
-  /** Options of the legacy API's stub. */
-  legacyApiArguments?: readonly string[];
-  /** Options of the message provider's stub. */
-  messageProviderArguments?: readonly string[];
+  /** Options of the stubs, by name. */
+  stubArguments?: Readonly<Record<string, readonly string[]>>;
   /** Temporal keeps nothing on disk; its `restart` forgets everything. @default false */
   temporalInMemory?: boolean;
   /** A home of its own that goes at the end, ports of its own, and nothing that the environment names. */
@@ -51,6 +51,8 @@ export interface Stack<P extends PartName = PartName> {
   /** Addresses and workers as they are now. */
   readonly info: StackInfo<P>;
   readonly parts: Pick<AllParts, P>;
+  /** By name. */
+  readonly stubs: Readonly<Record<string, Part>>;
   readonly workers: readonly WorkerProcess[];
   readonly ownership: Ownership;
   /**
@@ -98,7 +100,7 @@ export async function startStack<const P extends PartName = PartName>(
 class OwnedStack {
   readonly ownership: Ownership;
   readonly workers: WorkerProcess[] = [];
-  readonly #started: StartedParts = { parts: {} };
+  readonly #started: StartedParts = { parts: {}, stubs: {} };
   readonly #home: string;
   readonly #cache: string;
   readonly #given: Partial<Addresses>;
@@ -126,6 +128,10 @@ class OwnedStack {
     return this.#started.parts;
   }
 
+  get stubs(): Readonly<Record<string, Part>> {
+    return this.#started.stubs;
+  }
+
   get info(): Partial<StackAddresses> & { home: string; workers: { pid: number }[] } {
     const pids = this.workers.flatMap(({ pid }) => (pid === undefined ? [] : [{ pid }]));
     return { ...this.#addresses(), home: this.#home, workers: pids };
@@ -134,9 +140,8 @@ class OwnedStack {
   async start(workers: number): Promise<void> {
     const {
       onProgress,
-      parts = partNames,
-      legacyApiArguments = [],
-      messageProviderArguments = [],
+      parts = partsOf(this.#options.project),
+      stubArguments = {},
       ephemeral = false,
       temporalInMemory = false,
     } = this.#options;
@@ -148,8 +153,10 @@ class OwnedStack {
         cache: this.#cache,
         given: this.#given,
         parts,
-        legacyApiArguments,
-        messageProviderArguments,
+        stubs: this.#stubKinds(),
+        migrations: this.#options.project ? migrationsOf(this.#options.project) : [],
+        stubArguments,
+        environment: ephemeral ? {} : (this.#options.environment ?? process.env),
         standardPorts: !ephemeral,
         temporalInMemory,
         owner: this.ownership,
@@ -177,8 +184,8 @@ class OwnedStack {
   }
 
   async revive(): Promise<void> {
-    const { temporal, mongodb, legacyApi, messageProvider } = this.parts;
-    const ours = [this.#started.ourPostgres, temporal, legacyApi, messageProvider, mongodb].filter(
+    const { temporal, mongodb } = this.parts;
+    const ours = [this.#started.ourPostgres, temporal, ...Object.values(this.stubs), mongodb].filter(
       (part) => part !== undefined,
     );
     for (const part of ours) if (part.origin !== 'given' && part.pid === undefined) await part.restart();
@@ -189,9 +196,9 @@ class OwnedStack {
   }
 
   async #stop(): Promise<void> {
-    const { temporal, mongodb, legacyApi, messageProvider } = this.parts;
+    const { temporal, mongodb } = this.parts;
     await Promise.all(this.workers.map((worker) => worker.stop()));
-    const others = [mongodb, legacyApi, messageProvider, temporal].filter((part) => part !== undefined);
+    const others = [mongodb, ...Object.values(this.stubs), temporal].filter((part) => part !== undefined);
     await Promise.all(others.map((part) => part.stop()));
     await this.#started.ourPostgres?.stop();
     this.ownership.release();
@@ -199,24 +206,50 @@ class OwnedStack {
 
   #buildBundle(): Promise<string> {
     const report: Reporter = reporterOf('workers', this.#options.onProgress);
-    return workflowBundle(this.#cache, report);
+    return workflowBundle(this.#project, this.#cache, report);
+  }
+
+  get #project(): Project {
+    if (this.#options.project !== undefined) return this.#options.project;
+    throw new PartError({
+      what: 'there are no jobs for a worker',
+      where: process.cwd(),
+      todo: 'Run this in a project with a keystride.config.ts.',
+    });
+  }
+
+  #stubKinds(): readonly StubKind[] {
+    const { project } = this.#options;
+    return (project?.config.dev?.stubs ?? []).map((stub) => ({
+      ...stub,
+      program: path.resolve(project?.root ?? '', stub.program),
+    }));
+  }
+
+  /** Where the stubs listen, by variable. */
+  #stubAddresses(): Record<string, string> {
+    return Object.fromEntries(
+      this.#stubKinds().flatMap(({ name, variable }) => {
+        const url = this.stubs[name]?.url;
+        return url === undefined ? [] : [[variable, url]];
+      }),
+    );
   }
 
   #addresses(): Partial<StackAddresses> {
-    const { temporal, postgres, mongodb, legacyApi, messageProvider } = this.parts;
+    const { temporal, postgres, mongodb } = this.parts;
     return {
       ...(temporal && { temporalAddress: temporal.address, temporalNamespace: temporal.namespace }),
       ...(temporal?.uiUrl !== undefined && { temporalUiUrl: temporal.uiUrl }),
       ...(postgres && { databaseUrl: postgres.url, sourceDatabaseUrl: postgres.sourceUrl }),
       ...(mongodb && { mongodbUrl: mongodb.url }),
-      ...(legacyApi && { legacyApiUrl: legacyApi.url }),
-      ...(messageProvider && { messageProviderUrl: messageProvider.url }),
+      stubs: this.#stubAddresses(),
     };
   }
 
   /** A given Temporal keeps its TLS and its key; ours must not be reached with somebody else's. */
   #workerEnvironment(bundle: string): NodeJS.ProcessEnv {
-    const { temporal, postgres, mongodb, legacyApi, messageProvider } = this.parts;
+    const { temporal, postgres, mongodb } = this.parts;
     const forTemporal =
       temporal === undefined || temporal.origin === 'given'
         ? process.env
@@ -233,13 +266,18 @@ class OwnedStack {
       DATABASE_URL: postgres?.url,
       SOURCE_DATABASE_URL: postgres?.sourceUrl,
       MONGODB_URL: mongodb?.url,
-      LEGACY_API_URL: legacyApi?.url,
-      MESSAGE_PROVIDER_URL: messageProvider?.url,
+      ...this.#stubAddresses(),
+      KEYSTRIDE_CONFIG: this.#project.file,
       KEYSTRIDE_HOME: this.#home,
       KEYSTRIDE_CACHE: this.#cache,
       KEYSTRIDE_WORKFLOW_BUNDLE: bundle,
     };
   }
+}
+
+/** What a project's jobs work with. */
+function partsOf(project: Project | undefined): readonly PartName[] {
+  return ['temporal', 'postgres', ...(project?.config.dev?.mongodb ? (['mongodb'] as const) : [])];
 }
 
 /** Open for passing through: PostgreSQL may run as another user. */

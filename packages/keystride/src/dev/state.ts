@@ -14,8 +14,8 @@ export interface StackAddresses {
   /** The service database: what the targets are found in. */
   sourceDatabaseUrl: string;
   mongodbUrl: string;
-  legacyApiUrl: string;
-  messageProviderUrl: string;
+  /** Where each stub listens, by the variable that names it. */
+  stubs: Readonly<Record<string, string>>;
 }
 
 /** As many of the addresses as are known. */
@@ -24,7 +24,7 @@ export type KnownAddresses = { [K in keyof StackAddresses]?: StackAddresses[K] |
 const identitySchema = z.object({ pid: z.int().positive(), started: z.string() });
 
 const stateSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   status: z.enum(['starting', 'up']),
   supervisor: identitySchema,
   startedAt: z.string(),
@@ -36,8 +36,7 @@ const stateSchema = z.object({
       databaseUrl: z.string(),
       sourceDatabaseUrl: z.string(),
       mongodbUrl: z.string(),
-      legacyApiUrl: z.string(),
-      messageProviderUrl: z.string(),
+      stubs: z.record(z.string(), z.string()),
     })
     .partial(),
   processes: z.array(z.object({ name: z.string(), identity: identitySchema, signal: z.string() })),

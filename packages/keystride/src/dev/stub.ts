@@ -5,6 +5,7 @@ import { ourModule } from './own-files.ts';
 import { PartError, givenPart, type Part } from './part.ts';
 import { freePort } from './ports.ts';
 import type { Reporter } from './progress.ts';
+import type { StubDefinition } from '../settings/project-config.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
 
 /** How to run a stub. */
@@ -16,32 +17,23 @@ export interface StubOptions {
   report: Reporter;
 }
 
-/** Which stub it is. */
-export interface StubKind {
-  /** Of its process among those of the stack: `legacyApi`. */
-  readonly name: string;
-  /** Its folder below `src/dev`, and its log: `legacy-api`. */
-  readonly folder: string;
-  /** What it stands for: `the legacy API`. */
-  readonly standsFor: string;
-  /** Names a real one: `LEGACY_API_URL`. */
-  readonly variable: string;
-}
+/** Which stub it is, with the path of its program made absolute. */
+export type StubKind = StubDefinition;
 
 /**
  * Starts a stub as a process of its own.
  * @throws PartError when it does not come up
  */
-export async function startStub({ name, folder }: StubKind, options: StubOptions): Promise<Part> {
+export async function startStub({ name, program }: StubKind, options: StubOptions): Promise<Part> {
   const port = await freePort();
-  const logFile = path.join(options.home, 'logs', `${folder}.log`);
+  const logFile = path.join(options.home, 'logs', `${name}.log`);
   const url = `http://127.0.0.1:${port}`;
   rmSync(logFile, { force: true });
   const server = new ServerProcess(
     {
       name,
       command: process.execPath,
-      arguments: [ourModule(`dev/${folder}/server`), '--port', String(port), ...options.arguments],
+      arguments: [program, '--port', String(port), ...options.arguments],
       environment: process.env,
       logFile,
       probe: async () => expectFirstLine(logFile, url),

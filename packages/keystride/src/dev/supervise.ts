@@ -15,8 +15,9 @@ export const supervisorOptionsSchema = z.object({
   home: z.string(),
   cache: z.string(),
   workers: z.int().nonnegative(),
-  legacyApiArguments: z.array(z.string()),
-  messageProviderArguments: z.array(z.string()),
+  /** The configuration of the project whose workers run, if there is one. */
+  project: z.string().optional(),
+  stubArguments: z.record(z.string(), z.array(z.string())),
 });
 
 /** See {@link supervisorOptionsSchema}. */

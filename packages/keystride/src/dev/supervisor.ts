@@ -1,4 +1,5 @@
 import { ConfigError } from '../settings/config.ts';
+import { loadProject } from '../settings/project.ts';
 import { PartError } from './part.ts';
 import type { ProgressEvent } from './progress.ts';
 import { progressText } from './progress.ts';
@@ -20,7 +21,9 @@ process.on('disconnect', () => {
 });
 
 try {
-  const { ended } = await supervise({ ...options, onProgress });
+  const { project: file, ...others } = options;
+  const project = file === undefined ? {} : { project: await loadProject(file) };
+  const { ended } = await supervise({ ...others, ...project, onProgress });
   up = true;
   tell({ type: 'up' });
   await ended;

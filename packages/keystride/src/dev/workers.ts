@@ -36,7 +36,7 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerProcess
     {
       name,
       command: process.execPath,
-      arguments: [ourModule('worker')],
+      arguments: [ourModule('host/worker-program')],
       environment: withBoundedMemory(options.environment),
       logFile: path.join(options.home, 'logs', `${name}.log`),
       probe: readiness(),

@@ -13,6 +13,7 @@ import {
 import path from 'node:path';
 import { run } from './executables.ts';
 import { ourModule, packageRoot } from './own-files.ts';
+import { type Project, projectPath } from '../settings/project.ts';
 import type { Reporter } from './progress.ts';
 
 /**
@@ -20,10 +21,10 @@ import type { Reporter } from './progress.ts';
  * Built by a process of its own: bundling would block the event loop that watches the parts come up.
  * @returns its path
  */
-export async function workflowBundle(cache: string, report: Reporter): Promise<string> {
+export async function workflowBundle(project: Project, cache: string, report: Reporter): Promise<string> {
   const directory = path.join(cache, 'workflow-bundles');
   mkdirSync(directory, { recursive: true });
-  const bundle = path.join(directory, `${hashOfSources()}.js`);
+  const bundle = path.join(directory, `${hashOfSources(project)}.js`);
   if (existsSync(bundle)) {
     const now = new Date();
     utimesSync(bundle, now, now);
@@ -31,20 +32,26 @@ export async function workflowBundle(cache: string, report: Reporter): Promise<s
   }
   report.step('bundling the workflows (once a change)');
   const unfinished = `${bundle}.${process.pid}`;
-  await run(process.execPath, [ourModule('dev/write-workflow-bundle'), unfinished], { timeoutMs: 120_000 });
+  await run(
+    process.execPath,
+    [ourModule('dev/write-workflow-bundle'), projectPath(project, project.config.workflows), unfinished],
+    { timeoutMs: 120_000 },
+  );
   renameSync(unfinished, bundle);
   forgetOthers(directory, bundle);
   return bundle;
 }
 
-/** Everything that a workflow may import, and the versions of what it is built with. */
-function hashOfSources(): string {
-  const root = path.dirname(import.meta.dirname);
-  const hash = createHash('sha256').update(readFileSync(path.join(packageRoot, 'package.json')));
-  const files = globSync('**/*.{ts,js}', { cwd: root }).filter(
-    (file) => !/^(dev|cli|console)[\\/]/.test(file),
-  );
-  for (const file of files.toSorted()) hash.update(file).update(readFileSync(path.join(root, file)));
+/** Everything that a workflow may import, of the project and of ours, and the versions of what it is built with. */
+function hashOfSources({ root }: Project): string {
+  const hash = createHash('sha256').update(root);
+  for (const directory of new Set([root, packageRoot])) {
+    const files = globSync('**/*.{ts,mts,js,mjs,json}', {
+      cwd: directory,
+      exclude: (file) => /(^|[\\/])(node_modules|dist|\.[^\\/]+)([\\/]|$)/u.test(file),
+    });
+    for (const file of files.toSorted()) hash.update(file).update(readFileSync(path.join(directory, file)));
+  }
   return hash.digest('hex').slice(0, 20);
 }
 

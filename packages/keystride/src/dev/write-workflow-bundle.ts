@@ -1,6 +1,6 @@
 import { writeWorkflowBundle } from '../host/workflow-bundle.ts';
 
-/** Run as a program of its own: writes the bundle of all workflows to the path it is given. */
-const target = process.argv[2];
-if (target === undefined) throw new Error('usage: write-workflow-bundle PATH');
-await writeWorkflowBundle(target);
+/** Run as a program of its own: bundles the workflows that an entry exports into a file. */
+const [, , entry, target] = process.argv;
+if (entry === undefined || target === undefined) throw new Error('usage: write-workflow-bundle ENTRY TARGET');
+await writeWorkflowBundle(target, entry);

@@ -1,11 +1,11 @@
 import { DefaultLogger } from '@temporalio/worker';
-import { createJobs } from '../../../../src/activities/index.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { policiesOf } from '../contract/policies.ts';
 import { forecastStep, type StepForecast } from '../operations/plan-step.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
-import { openResources, type WorkerConfig } from './resources.ts';
+import { loadWorkerDefinition, type Project } from '../settings/project.ts';
+import { openResources, resourceSettings, type WorkerConfig } from './resources.ts';
 import { rolledBackPool } from '../stores/postgres/rolled-back.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 
@@ -26,26 +26,30 @@ export interface PlanOptions {
   readonly samples: number;
   /** How long each step may be tried, in seconds. */
   readonly trySeconds: number;
+  /** The settings of the resources. @default process.env */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
  * Tries the first chunks of each step of a job and says what a run would be like. Everything it writes to the database
  * of the ledger is rolled back, one step seeing what those before it have written; other stores are not written to.
  *
- * @throws JobParametersInvalid, UnreachablePart
+ * @throws JobParametersInvalid, ConfigError, UnreachablePart
  */
 export async function planJob(
+  project: Project,
   config: WorkerConfig,
   job: JobDefinition,
   input: Readonly<Record<string, unknown>>,
-  options: PlanOptions,
+  { env = process.env, ...options }: PlanOptions,
 ): Promise<JobForecast> {
   const parameters = parseParameters(job, input);
   const instance = instanceKey(job, parameters);
-  const resources = await openResources(config);
+  const definition = await loadWorkerDefinition(project);
+  const resources = await openResources(config, definition, resourceSettings(definition, env));
   const ledger = await rolledBackPool(config.databaseUrl, 'keystride plan');
   try {
-    const jobs = createJobs({ ...resources, migration: ledger.pool });
+    const jobs = definition.jobs({ ...resources.own, database: ledger.pool });
     const registry = new JobRegistry(jobs.map(withResults));
     const log = new DefaultLogger('WARN');
     const forecast = { registry, job: job.name, instance, parameters, ledger: ledger.pool, log, ...options };

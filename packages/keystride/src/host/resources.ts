@@ -1,147 +1,154 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
-import type { MongoClient } from 'mongodb';
 import pg from 'pg';
-import type { Resources } from '../../../../src/activities/resources.ts';
-import type { Config } from '../settings/config.ts';
-import { withoutCredentials } from '../settings/environment.ts';
+import { ToldError } from '../contract/errors.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import { IdempotentApi } from '../stores/http/idempotent-api.ts';
-import { LegacyApi } from '../../../../src/stores/legacy-api.ts';
-import { CallBudget } from '../stores/postgres/call-budget.ts';
-import { createMongoClient, databaseOf } from '../stores/mongo/client.ts';
+import { ConfigError, type Config } from '../settings/config.ts';
+import { type ConfigProblem, valuesOf, withoutCredentials } from '../settings/environment.ts';
 import { classifyPostgres } from '../stores/postgres/errors.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
-import { UnreachablePart } from './unreachable-part.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
+import { UnreachablePart } from './unreachable-part.ts';
+import type { Resource, WorkerDefinition } from './worker-definition.ts';
 
-export type WorkerConfig = Config<
-  'temporal' | 'databaseUrl' | 'sourceDatabaseUrl' | 'mongodbUrl' | 'legacyApiUrl'
->;
+export type WorkerConfig = Config<'temporal' | 'databaseUrl'>;
 
-export interface OpenResources extends Resources {
+/** The settings of a worker's resources, by resource and variable. */
+export type ResourceSettings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+export interface OpenResources {
   readonly connection: NativeConnection;
+  readonly database: pg.Pool;
+  /** Each resource under its name. */
+  readonly own: Readonly<Record<string, unknown>>;
   close(): Promise<void>;
 }
 
 /** How long a part may take to answer when the worker starts, in milliseconds. */
 const patience = 15_000;
 
+/** Reads the settings of all resources. @throws ConfigError naming every one that is missing or malformed */
+export function resourceSettings(definition: WorkerDefinition, env: NodeJS.ProcessEnv): ResourceSettings {
+  const given = valuesOf(env);
+  const problems: ConfigProblem[] = [];
+  const settings = Object.entries(definition.resources).map(([name, { variables = {} }]) => {
+    const values = Object.entries(variables).map(([variable, type]) => {
+      const read = type.safeParse(given[variable]);
+      if (read.success) return [variable, read.data] as const;
+      const problem =
+        given[variable] === undefined ? 'is not set' : (read.error.issues[0]?.message ?? 'is wrong');
+      problems.push({ variable, problem });
+      return [variable, undefined] as const;
+    });
+    return [name, Object.fromEntries(values)] as const;
+  });
+  if (problems.length > 0) throw new ConfigError(problems, 'Correct it, or set it.');
+  return Object.fromEntries(settings);
+}
+
 /**
  * Connects to everything that the jobs work with, and looks whether it answers.
  *
  * @throws UnreachablePart
  */
-export async function openResources(config: WorkerConfig): Promise<OpenResources> {
-  const migration = createPool(config.databaseUrl, 'keystride');
-  const service = createPool(config.sourceDatabaseUrl, 'keystride');
-  const mongoClient = mongoClientOf(config);
-  const mongo = databaseOf(mongoClient, config.mongodbUrl);
-  const legacyApi = new LegacyApi(config.legacyApiUrl);
-  const messages = config.messageProviderUrl
-    ? new IdempotentApi(config.messageProviderUrl, 'the message provider')
-    : undefined;
-  const budgets = openBudgets(config.callBudgets, migration, legacyApi, messages);
+export async function openResources(
+  config: WorkerConfig,
+  { resources }: WorkerDefinition,
+  settings: ResourceSettings,
+): Promise<OpenResources> {
+  const database = createPool(config.databaseUrl, 'keystride');
+  const opened: { readonly resource: Resource; readonly name: string; readonly value: unknown }[] = [];
   let connection: NativeConnection | undefined;
   const close = async () => {
-    await Promise.allSettled(budgets.map((budget) => budget.close()));
-    await Promise.allSettled([
-      migration.end(),
-      service.end(),
-      mongoClient.close(),
-      legacyApi.close(),
-      messages?.close(),
-      connection?.close(),
-    ]);
+    for (const { resource, value } of opened.toReversed())
+      await Promise.resolve(resource.close?.(value)).catch(() => undefined);
+    await Promise.allSettled([database.end(), connection?.close()]);
   };
   try {
+    for (const [name, resource] of Object.entries(resources))
+      opened.push({ resource, name, value: await open(resource, settings[name] ?? {}, database) });
     const [temporal] = await Promise.all([
-      reach('Temporal', 'TEMPORAL_ADDRESS', config.temporal.address, () =>
+      reach({ title: 'Temporal', variable: 'TEMPORAL_ADDRESS', address: config.temporal.address }, () =>
         NativeConnection.connect(config.temporal.connectionOptions),
       ),
-      reach('the migration database', 'DATABASE_URL', config.databaseUrl, () =>
-        migration.query('SELECT FROM keystride.instance LIMIT 0'),
+      reach({ title: 'the database', variable: 'DATABASE_URL', address: config.databaseUrl }, () =>
+        database.query('SELECT FROM keystride.instance LIMIT 0'),
       ),
-      reach('the service database', 'SOURCE_DATABASE_URL', config.sourceDatabaseUrl, () =>
-        service.query('SELECT'),
+      ...opened.map(({ resource, name, value }) =>
+        reach(placeOf(resource, settings[name] ?? {}), async () => resource.check?.(value)),
       ),
-      reach('MongoDB', 'MONGODB_URL', config.mongodbUrl, () => mongo.command({ ping: 1 })),
     ]);
     connection = temporal;
-    const messageProvider = () => messages ?? missing('MESSAGE_PROVIDER_URL', 'the message provider');
-    const { largestDocument } = config;
-    return {
-      ...{ service, migration, mongo, legacyApi, messageProvider, connection, close },
-      ...(largestDocument === undefined ? {} : { largestDocument }),
-    };
+    const own = Object.fromEntries(opened.map(({ name, value }) => [name, value]));
+    return { connection, database, own, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** @throws UnreachablePart for an address that the driver does not take: it may name an option that is a piece of a password. */
-function mongoClientOf({ mongodbUrl }: WorkerConfig): MongoClient {
+async function open(
+  resource: Resource,
+  values: ResourceSettings[string],
+  database: pg.Pool,
+): Promise<unknown> {
   try {
-    return createMongoClient(mongodbUrl);
+    return await resource.open(values, { database });
   } catch (error) {
-    const what = `MONGODB_URL is not what the driver takes: ${safeMessage(error)}`;
-    const todo = 'Correct its options and hosts; a password with special characters must be percent-encoded.';
+    // A driver's error may hold an address with its password.
+    const what = `${resource.title} cannot be used: ${error instanceof ToldError ? error.message : safeMessage(error)}`;
+    const todo = `Correct ${Object.keys(resource.variables ?? {}).join(', ') || 'how it is opened'}.`;
     throw new UnreachablePart({ message: `${what}. ${todo}`, what, todo }, { cause: error });
   }
 }
 
-/** What divides the calls of an API among all workers, where the configuration bounds them. */
-function openBudgets(
-  { legacyApi: ofLegacyApi, messageProvider: ofMessages }: WorkerConfig['callBudgets'],
-  ledger: pg.Pool,
-  legacyApi: LegacyApi,
-  messages: IdempotentApi | undefined,
-): CallBudget[] {
-  return [
-    ...(ofLegacyApi === undefined ? [] : [new CallBudget(ledger, legacyApi.calls, ofLegacyApi)]),
-    ...(ofMessages === undefined || !messages ? [] : [new CallBudget(ledger, messages.calls, ofMessages)]),
-  ];
+/** Where a part is said to be. */
+interface Place {
+  readonly title: string;
+  /** Names the address. */
+  readonly variable: string;
+  readonly address?: string;
 }
 
-function missing(variable: string, part: string): never {
-  const what = `this worker does not know where ${part} is`;
-  const todo = `Set ${variable} for the workers, then start the job again.`;
-  throw new UnreachablePart({ message: `${what}. ${todo}`, what, todo });
+/** A resource is where the first address among its settings says. */
+function placeOf({ title, variables = {} }: Resource, values: ResourceSettings[string]): Place {
+  const isAddress = (value: unknown): value is string =>
+    typeof value === 'string' && /^[a-z][a-z0-9+.-]*:\/\//iu.test(value);
+  const [variable, address] = Object.entries(values).find(([, value]) => isAddress(value)) ?? [];
+  if (variable === undefined || !isAddress(address))
+    return { title, variable: Object.keys(variables).join(', ') };
+  return { title, variable, address };
 }
 
-async function reach<Answer>(
-  part: string,
-  variable: string,
-  address: string,
-  ask: () => Promise<Answer>,
-): Promise<Answer> {
+async function reach<Answer>(place: Place, ask: () => Promise<Answer>): Promise<Answer> {
   const until = performance.now() + patience;
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      if (performance.now() > until || isRefusal(error)) throw unreachable(part, variable, address, error);
+      if (performance.now() > until || isRefusal(error)) throw unreachable(place, error);
     }
     await delay(500);
   }
 }
 
-function unreachable(part: string, variable: string, address: string, cause: unknown): UnreachablePart {
+function unreachable({ title, variable, address = '' }: Place, cause: unknown): UnreachablePart {
   const known = address.startsWith('postgres')
     ? databaseProblemOf(cause, { url: address, variable })
     : undefined;
   const { what, todo } = known ?? {
     what: safeMessage(cause),
-    todo: `Check that it is up and that ${variable} is right.`,
+    todo: `Check that it is up${variable === '' ? '' : ` and that ${variable} is right`}.`,
   };
-  const where = withoutCredentials(address);
+  const where = address === '' ? undefined : withoutCredentials(address);
+  const at = where === undefined ? '' : ` at ${where}`;
   return new UnreachablePart(
     {
-      message: `the worker cannot reach ${part} at ${where}: ${what}. ${todo}`,
-      what: `${part}: ${what}`,
-      ...{ where, todo },
+      message: `the worker cannot reach ${title}${at}: ${what}. ${todo}`,
+      what: `${title}: ${what}`,
+      where,
+      todo,
     },
     { cause },
   );

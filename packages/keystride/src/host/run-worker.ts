@@ -1,57 +1,55 @@
 import { Runtime } from '@temporalio/worker';
-import type { Resources } from '../../../../src/activities/resources.ts';
-import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
-import { armFaultPoints } from '../page/fault-points.ts';
+import { ToldError } from '../contract/errors.ts';
 import type { RegisteredJob } from '../job/registry.ts';
-import { framesOf, safeMessage } from '../stores/safe-message.ts';
-import { serve } from './serve.ts';
-import { createLogger, temporalLogger } from './logging.ts';
-import { openResources } from './resources.ts';
-import { UnreachablePart } from './unreachable-part.ts';
+import { armFaultPoints } from '../page/fault-points.ts';
+import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
+import { loadWorkerDefinition, type Project, projectPath } from '../settings/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
+import { framesOf, safeMessage } from '../stores/safe-message.ts';
+import { createLogger, temporalLogger } from './logging.ts';
+import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
+import { serve } from './serve.ts';
 import { workerGate } from './worker-gate.ts';
+import type { WorkerDefinition } from './worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
 /**
- * The life of a worker process: reads the environment, connects, serves the jobs until it is asked to end, and exits.
- * What it needs and does not have is named on stderr, and the exit code is 1.
+ * The life of a worker process: reads the environment, connects, serves the project's jobs until it is asked to end, and
+ * exits. What it needs and does not have is named on stderr, and the exit code is 1.
  */
-export async function runWorker(jobs: (resources: Resources) => readonly RegisteredJob[]): Promise<never> {
+export async function runWorkerOf(project: Promise<Project>): Promise<never> {
   boundHeaps();
   try {
-    await connectAndServe(jobs);
+    await connectAndServe(await project);
   } catch (error) {
-    const explained = error instanceof ConfigError || error instanceof UnreachablePart;
     // A driver's error may hold an address with its password, or what a row holds.
-    console.error(explained ? error.message : `${safeMessage(error)}\n${framesOf(error)}`);
+    console.error(error instanceof ToldError ? error.message : `${safeMessage(error)}\n${framesOf(error)}`);
     process.exit(1);
   }
   // A parent's channel, if there is one, would keep the process alive.
   process.exit(0);
 }
 
-async function connectAndServe(jobs: (resources: Resources) => readonly RegisteredJob[]): Promise<void> {
-  const config = loadConfig(process.env, [
-    'temporal',
-    'databaseUrl',
-    'sourceDatabaseUrl',
-    'mongodbUrl',
-    'legacyApiUrl',
-  ]);
+async function connectAndServe(project: Project): Promise<void> {
+  const definition = await loadWorkerDefinition(project);
+  const { config, settings } = readSettings(definition, project);
   if (config.faults !== undefined) armFaultPoints(config.faults);
   Runtime.install({ logger: temporalLogger(createLogger(config.logLevel)) });
-  const resources = await openResources(config);
+  const resources = await openResources(config, definition, settings);
   try {
-    const served = jobs(resources);
+    const served = definition.jobs({ ...resources.own, database: resources.database });
     refuseUnknownJobs(config, served);
     await serve({
       ...config,
       connection: resources.connection,
       namespace: config.temporal.namespace,
-      workflowBundle: await workflowBundle(config.workflowBundle),
-      ledger: resources.migration,
-      gate: workerGate(config, resources),
+      workflowBundle: await workflowBundle(
+        config.workflowBundle,
+        projectPath(project, project.config.workflows),
+      ),
+      ledger: resources.database,
+      gate: workerGate(config, definition, resources),
       jobs: served,
       taskQueueOf: (job) => taskQueueOf(config, job),
       onReady: () => process.send?.({ type: 'ready' }),
@@ -59,6 +57,35 @@ async function connectAndServe(jobs: (resources: Resources) => readonly Register
   } finally {
     await resources.close();
   }
+}
+
+/** All settings of a worker. It never takes the addresses of a development stack. @throws ConfigError for all at once */
+function readSettings(
+  definition: WorkerDefinition,
+  { config: project }: Project,
+): { readonly config: WorkerConfig; readonly settings: ResourceSettings } {
+  const problems: ConfigError[] = [];
+  const attempt = <Result>(read: () => Result): Result | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(error);
+      return undefined;
+    }
+  };
+  const config = attempt(() =>
+    loadConfig(process.env, ['temporal', 'databaseUrl'], {
+      ignoreStack: true,
+      ...(project.taskQueue !== undefined && { taskQueue: project.taskQueue }),
+    }),
+  );
+  const settings = attempt(() => resourceSettings(definition, process.env));
+  if (config && settings) return { config, settings };
+  throw new ConfigError(
+    problems.flatMap((error) => error.problems),
+    [...new Set(problems.map(({ todo }) => todo))].join(' '),
+  );
 }
 
 /** The runs of a job whose name is misspelt would go to another queue than was meant. */

@@ -1,23 +1,25 @@
-import type { Resources } from '../../../../src/activities/resources.ts';
 import type { Config } from '../settings/config.ts';
 import { Gate, type HealthCheck } from '../page/gate.ts';
-import { type HealthLimits, readHealth } from '../stores/postgres/health.ts';
+import { readHealth } from '../stores/postgres/health.ts';
 import { WalAge } from '../stores/postgres/wal-age.ts';
+import type { OpenResources } from './resources.ts';
+import type { WorkerDefinition } from './worker-definition.ts';
 
 /**
- * What holds the pages of a worker back, as its environment says. The limits are for both databases; the query is the
- * target's alone. A limit that is not set is not looked at.
+ * What holds the pages of a worker back, as its environment says. The limits are for the database and for each resource
+ * that can tell; the query is the database's alone. A limit that is not set is not looked at.
  */
 export function workerGate(
-  { health, quietHours, databaseUrl, sourceDatabaseUrl }: Config<'databaseUrl' | 'sourceDatabaseUrl'>,
-  { migration, service }: Pick<Resources, 'migration' | 'service'>,
+  { health, quietHours }: Pick<Config, 'health' | 'quietHours'>,
+  { resources }: WorkerDefinition,
+  { database, own }: Pick<OpenResources, 'database' | 'own'>,
 ): Gate {
-  const check = (name: string, pool: typeof migration, limits: HealthLimits): HealthCheck[] => {
-    const written = new WalAge();
-    const look = () => readHealth(pool, limits, written);
-    return Object.keys(limits).length > 0 ? [{ name, look }] : [];
-  };
+  const written = new WalAge();
+  const ofDatabase: HealthCheck = { name: 'the database', look: () => readHealth(database, health, written) };
   const limits = Object.fromEntries(Object.entries(health).filter(([name]) => name !== 'query'));
-  const source = sourceDatabaseUrl === databaseUrl ? [] : check('the service database', service, limits);
-  return new Gate([...check('the migration database', migration, health), ...source], quietHours);
+  const ofResources = Object.entries(resources).flatMap(([name, resource]): HealthCheck[] => {
+    const look = resource.health?.(own[name]);
+    return look && Object.keys(limits).length > 0 ? [{ name: resource.title, look: () => look(limits) }] : [];
+  });
+  return new Gate([...(Object.keys(health).length > 0 ? [ofDatabase] : []), ...ofResources], quietHours);
 }

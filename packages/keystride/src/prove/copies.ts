@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { withoutCredentials } from '../settings/environment.ts';
-import { createDemoDocuments } from '../../../../src/demo-data/documents.ts';
 import { PartError } from '../dev/part.ts';
+import type { Project } from '../settings/project.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
-/** Data to work on: databases of the user, or demo documents. */
+/** Data to work on: databases of the user, or what the project fills empty ones with. */
 export interface DataSource {
   /** The migration database, `DATABASE_URL`: it is copied and never written to. */
   readonly databaseUrl?: string;
   /** The service database, `SOURCE_DATABASE_URL`. */
   readonly sourceDatabaseUrl?: string;
-  /** Demo documents to make where no database is named. */
+  /** About so many rows to make where no database is named. */
   readonly rows: number;
 }
 
@@ -35,12 +35,13 @@ export class Copies {
   }
 
   /**
-   * Prepares the data: copies what the user has named, else makes demo documents.
+   * Prepares the data: copies what the user has named, else has the project fill empty databases.
    *
    * @param own the databases of our own server, for what the user has not named
    * @throws PartError when a database of the user cannot be copied
    */
   static async prepare(
+    { config }: Pick<Project, 'config'>,
     data: DataSource,
     own: { readonly databaseUrl: string; readonly sourceDatabaseUrl: string },
     instance: string,
@@ -56,7 +57,12 @@ export class Copies {
       await copies.#copy(data.sourceDatabaseUrl ?? own.sourceDatabaseUrl, sourceUrl, 'SOURCE_DATABASE_URL');
       await copies.#copy(data.databaseUrl ?? own.databaseUrl, templateUrl, 'DATABASE_URL');
       await migrateLedger(templateUrl);
-      if (data.databaseUrl === undefined) await fillWithDocuments(templateUrl, sourceUrl, data.rows);
+      if (data.databaseUrl === undefined)
+        await config.prove?.fill?.({
+          databaseUrl: templateUrl,
+          sourceDatabaseUrl: sourceUrl,
+          rows: data.rows,
+        });
       await withClient(templateUrl, async (client) => {
         // An instance that has completed in the original runs again in the copy.
         await client.query('DELETE FROM keystride.instance WHERE instance_key = $1', [instance]);
@@ -98,26 +104,6 @@ export class Copies {
       throw explain(error, from, variable);
     }
   }
-}
-
-/** Demo documents in the service's database; every other one is a target already. */
-async function fillWithDocuments(targetUrl: string, sourceUrl: string, rows: number): Promise<void> {
-  await createDemoDocuments({ sourceDatabaseUrl: sourceUrl, count: rows, preprocessedShare: 0.02 });
-  await withClient(sourceUrl, (source) =>
-    withClient(targetUrl, async (target) => {
-      const { rows: documents } = await source.query<{ all: string }>(
-        `SELECT json_agg(d ORDER BY id)::text AS all FROM public.legacy_document AS d WHERE id % 2 = 0`,
-      );
-      await target.query(
-        `INSERT INTO public.migration_target (ticket_key, member_id, document_name, uploaded_at)
-         SELECT ticket_key, member_id, document_name, uploaded_at
-           FROM json_to_recordset($1::json)
-                AS d (id bigint, ticket_key text, member_id bigint, document_name text, uploaded_at timestamptz)
-          ORDER BY id`,
-        [documents[0]?.all],
-      );
-    }),
-  );
 }
 
 /** Works on one connection and closes it. */

@@ -4,6 +4,7 @@ import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { PartError } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
+import type { Project } from '../settings/project.ts';
 import { bookProblems, type Books } from './books.ts';
 import { ignoredColumns, type IgnoredColumns } from './columns.ts';
 import { Copies, type DataSource, withClient } from './copies.ts';
@@ -28,6 +29,7 @@ export interface KeptRun {
 
 /** What to prove. */
 export interface ProveOptions {
+  readonly project: Project;
   readonly job: JobDefinition;
   /** The job's parameters as a caller gives them. */
   readonly input: Readonly<Record<string, unknown>>;
@@ -88,7 +90,7 @@ const timeLimitSeconds = 150;
  * Runs a job once without faults and then again and again with faults, each on a copy of its data, and compares what
  * each run has left with what the first one left.
  *
- * All servers are its own, the legacy API is the stub; of what the environment names only databases are used, and those
+ * All servers are its own, with the project's stubs; of what the environment names only databases are used, and those
  * only copied.
  *
  * @throws PartError when a part does not come up, a database cannot be copied, or the job fails without faults
@@ -97,9 +99,11 @@ const timeLimitSeconds = 150;
 export async function prove(options: ProveOptions): Promise<ProveReport> {
   const parameters = parseParameters(options.job, options.input);
   const instance = instanceKey(options.job, parameters);
+  const settings = options.project.config.prove;
   const stack = await startStack({
     ephemeral: true,
-    legacyApiArguments: ['--latency=20', '--not-found=0.02', '--malformed=0.01', '--unsupported=0.01'],
+    project: options.project,
+    ...(settings?.stubArguments && { stubArguments: settings.stubArguments }),
     // Workers come and go here by the dozen, on purpose.
     onProgress: (event) => event.part.startsWith('worker') || options.onProgress(event),
   });
@@ -113,7 +117,7 @@ export async function prove(options: ProveOptions): Promise<ProveReport> {
 async function proveOn(stack: Stack, options: ProveOptions, instance: string): Promise<ProveReport> {
   const { postgres, temporal } = stack.parts;
   const own = { databaseUrl: postgres.url, sourceDatabaseUrl: postgres.sourceUrl };
-  const copies = await Copies.prepare(options.data, own, instance);
+  const copies = await Copies.prepare(options.project, options.data, own, instance);
   const connection = await Connection.connect({ address: temporal.address });
   const bench: Bench = {
     stack,
@@ -123,6 +127,7 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
     verifiable: Object.values(options.job.steps).some(({ kind }) => kind === 'verification'),
     input: options.input,
     instance,
+    environment: options.project.config.prove?.environment ?? {},
     restartable: options.data.databaseUrl === undefined ? restarts : ['temporalRestarted'],
     timeLimitSeconds,
   };

@@ -30,6 +30,8 @@ export interface Bench {
   readonly verifiable: boolean;
   readonly input: Readonly<Record<string, unknown>>;
   readonly instance: string;
+  /** What the project adds to the environment of its workers. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The servers that may be restarted. */
   readonly restartable: readonly Restart[];
   /** The longest that a run may take, in seconds. */
@@ -55,9 +57,6 @@ export interface RunStory<Judgement> {
   readonly problem: string | undefined;
   readonly judgement: Judgement;
 }
-
-/** Bytes above which a document goes to a file: a fifth of the demo documents, so that every run has files. */
-const largestDocument = '16KiB';
 
 /** How long a verification may take. */
 const verificationTimeout = '60s';
@@ -117,7 +116,7 @@ async function perform(
     MONGODB_URL: mongodbUrl,
     KEYSTRIDE_TASK_QUEUE: workflowId,
     KEYSTRIDE_FAULTS: JSON.stringify(schedule),
-    KEYSTRIDE_LARGEST_DOCUMENT: largestDocument,
+    ...bench.environment,
     LOG_LEVEL: 'warn',
   };
   const started = await Promise.all(

@@ -34,10 +34,6 @@ export interface Addresses {
   sourceDatabaseUrl: string;
   /** `MONGODB_URL` */
   mongodbUrl: string;
-  /** `LEGACY_API_URL` */
-  legacyApiUrl: string;
-  /** `MESSAGE_PROVIDER_URL`: for the jobs that send messages. */
-  messageProviderUrl: string;
   /** `TEMPORAL_UI_URL`: where links to runs point. */
   temporalUiUrl: string;
 }
@@ -63,13 +59,6 @@ export interface BaseConfig extends TaskQueues {
   workflowBundle?: string;
   /** `KEYSTRIDE_BYTES_IN_FLIGHT`: bound on the documents held in memory, in bytes. @default 256 MiB */
   bytesInFlight: number;
-  /** `KEYSTRIDE_LARGEST_DOCUMENT`: bytes above which a document goes to a file, for tests. @default what MongoDB takes */
-  largestDocument?: number;
-  /**
-   * `LEGACY_API_CONCURRENCY`, `MESSAGE_PROVIDER_CONCURRENCY`: calls of each that all workers together may have out at a
-   * time. @default as many as the steps ask for and the API takes
-   */
-  callBudgets: CallBudgets;
   /** `KEYSTRIDE_QUIET_HOURS`: times in which the worker runs no pages. @default none */
   quietHours: readonly QuietHours[];
   /**
@@ -83,12 +72,6 @@ export interface BaseConfig extends TaskQueues {
   alerts: AlertSettings;
   /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
   faults?: string;
-}
-
-/** Calls that all workers together may have out at a time; undefined for any number. */
-export interface CallBudgets {
-  readonly legacyApi?: number;
-  readonly messageProvider?: number;
 }
 
 /** What Temporal knows a build of the workers by. */
@@ -121,12 +104,13 @@ export class ConfigError extends ToldError {
  * in the home directory. This is the one place that reads the environment.
  * @param needs settings that must be there
  * @param options.ignoreStack leaves the running stack out
+ * @param options.taskQueue where runs go when the environment does not say
  * @throws ConfigError naming every variable that is missing or malformed
  */
 export function loadConfig<const N extends Need = never>(
   env: NodeJS.ProcessEnv = process.env,
   needs: readonly N[] = [],
-  options: { ignoreStack?: boolean } = {},
+  options: { ignoreStack?: boolean; taskQueue?: string } = {},
 ): Config<N> {
   const { settings, problems } = parseEnvironment(env);
   const home = homeOf(env);
@@ -137,12 +121,10 @@ export function loadConfig<const N extends Need = never>(
     databaseUrl: settings.DATABASE_URL ?? stack.addresses.databaseUrl,
     sourceDatabaseUrl: settings.SOURCE_DATABASE_URL ?? stack.addresses.sourceDatabaseUrl,
     mongodbUrl: settings.MONGODB_URL ?? stack.addresses.mongodbUrl,
-    legacyApiUrl: settings.LEGACY_API_URL ?? stack.addresses.legacyApiUrl,
-    messageProviderUrl: settings.MESSAGE_PROVIDER_URL ?? stack.addresses.messageProviderUrl,
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
   const build = buildOf(settings, problems);
-  const queues = queuesOf(settings, problems);
+  const queues = queuesOf(settings, problems, options.taskQueue);
   refuseProblems(problems, addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
     home,
@@ -150,11 +132,6 @@ export function loadConfig<const N extends Need = never>(
     ...queues,
     logLevel: settings.LOG_LEVEL ?? 'info',
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
-    ...defined({ largestDocument: settings.KEYSTRIDE_LARGEST_DOCUMENT }),
-    callBudgets: defined({
-      legacyApi: settings.LEGACY_API_CONCURRENCY,
-      messageProvider: settings.MESSAGE_PROVIDER_CONCURRENCY,
-    }),
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({
       replicationLagSeconds: settings.KEYSTRIDE_HEALTH_REPLICATION_LAG,
@@ -201,8 +178,6 @@ const variables: Record<Need, string> = {
   databaseUrl: 'DATABASE_URL',
   sourceDatabaseUrl: 'SOURCE_DATABASE_URL',
   mongodbUrl: 'MONGODB_URL',
-  legacyApiUrl: 'LEGACY_API_URL',
-  messageProviderUrl: 'MESSAGE_PROVIDER_URL',
   temporalUiUrl: 'TEMPORAL_UI_URL',
 };
 
@@ -281,6 +256,21 @@ function stackOf(home: string): StackOfHome {
   const state = readState(home);
   if (state === undefined) return { addresses: {} };
   return isRunning(state) ? { addresses: state.addresses } : { addresses: {}, leftOver: true };
+}
+
+/**
+ * Where the parts of the stack that runs in the home directory answer, by variable: for what a developer tries by hand.
+ * A worker never asks.
+ */
+export function addressesOfStack(env: NodeJS.ProcessEnv = process.env): Readonly<Record<string, string>> {
+  const { addresses } = stackOf(homeOf(env));
+  const { databaseUrl, sourceDatabaseUrl, mongodbUrl, stubs = {} } = addresses;
+  return defined({
+    DATABASE_URL: databaseUrl,
+    SOURCE_DATABASE_URL: sourceDatabaseUrl,
+    MONGODB_URL: mongodbUrl,
+    ...stubs,
+  }) as Record<string, string>;
 }
 
 function refuseProblems(

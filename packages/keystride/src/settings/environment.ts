@@ -70,15 +70,21 @@ const severalHosts = 'names several hosts; give the address of one';
 
 const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
-const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database').superRefine(
-  (text, context) => {
-    // The driver passes over one that it does not know.
-    const mode = URL.parse(text)?.searchParams.get('sslmode') ?? null;
-    if (mode === null || sslModes.includes(mode)) return;
-    context.addIssue({ code: 'custom', message: `has an sslmode that is none of ${sslModes.join(', ')}` });
-  },
-);
-const httpUrl = url(/^https?:\/\/[^/:?#@]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
+/** The address of a PostgreSQL database. */
+export const postgresUrl = url(
+  /^postgres(ql)?:\/\/[^/]+\/[^/?]+/,
+  'postgres://user@host:5432/database',
+).superRefine((text, context) => {
+  // The driver passes over one that it does not know.
+  const mode = URL.parse(text)?.searchParams.get('sslmode') ?? null;
+  if (mode === null || sslModes.includes(mode)) return;
+  context.addIssue({ code: 'custom', message: `has an sslmode that is none of ${sslModes.join(', ')}` });
+});
+/** The address of a web server. */
+export const httpUrl = url(/^https?:\/\/[^/:?#@]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
+
+/** The address of a database that speaks MongoDB's protocol. */
+export const mongodbUrl = url(/^mongodb(\+srv)?:\/\/[^/]+/, 'mongodb://host:27017/database');
 
 /** Temporal joins the two with a dot or a colon, and parts them at the first. */
 const deploymentName = z
@@ -105,8 +111,8 @@ function limit(what: string) {
     .transform(Number);
 }
 
-/** Calls that all workers may have out at a time. */
-const callBudget = z
+/** Calls that may be out at a time, such as 80. */
+export const numberOfCalls = z
   .string()
   .regex(/^[1-9]\d{0,5}$/, { error: ({ input }) => `is not a number of calls like 80: ${String(input)}` })
   .transform(Number);
@@ -123,12 +129,15 @@ const atLeastOne = z
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
   .transform(Number);
 
+const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** A size, such as 268435456 or 256MiB. */
+export const bytes = z.string().transform(parseBytes);
+
 const environmentSchema = z.object({
   DATABASE_URL: postgresUrl.optional(),
   SOURCE_DATABASE_URL: postgresUrl.optional(),
-  MONGODB_URL: url(/^mongodb(\+srv)?:\/\/[^/]+/, 'mongodb://host:27017/database').optional(),
-  LEGACY_API_URL: httpUrl.optional(),
-  MESSAGE_PROVIDER_URL: httpUrl.optional(),
+  MONGODB_URL: mongodbUrl.optional(),
   TEMPORAL_UI_URL: httpUrl.optional(),
   KEYSTRIDE_TASK_QUEUE: z.string().optional(),
   KEYSTRIDE_QUEUES: z.string().transform(parseQueues).optional(),
@@ -140,10 +149,7 @@ const environmentSchema = z.object({
   LOG_LEVEL: z
     .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
     .optional(),
-  KEYSTRIDE_BYTES_IN_FLIGHT: z.string().transform(parseBytes).optional(),
-  KEYSTRIDE_LARGEST_DOCUMENT: z.string().transform(parseBytes).optional(),
-  LEGACY_API_CONCURRENCY: callBudget.optional(),
-  MESSAGE_PROVIDER_CONCURRENCY: callBudget.optional(),
+  KEYSTRIDE_BYTES_IN_FLIGHT: bytes.optional(),
   KEYSTRIDE_QUIET_HOURS: quietHours.optional(),
   KEYSTRIDE_HEALTH_REPLICATION_LAG: limit('seconds').optional(),
   KEYSTRIDE_HEALTH_LOCK_WAITS: limit('sessions').optional(),
@@ -161,8 +167,6 @@ const environmentSchema = z.object({
 
 /** What the environment says, well formed. */
 export type Settings = z.infer<typeof environmentSchema>;
-
-const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
 /** `268435456` or `256MiB`. */
 function parseBytes(text: string, context: z.RefinementCtx): number {

@@ -11,8 +11,9 @@ export interface LoadTarget {
 export function queuesOf(
   settings: Settings,
   problems: ConfigProblem[],
+  otherwise = 'keystride',
 ): TaskQueues & { readonly workerQueues: readonly string[] } {
-  const taskQueue = settings.KEYSTRIDE_TASK_QUEUE ?? 'keystride';
+  const taskQueue = settings.KEYSTRIDE_TASK_QUEUE ?? otherwise;
   const queues = settings.KEYSTRIDE_QUEUES ?? {};
   const known = allTaskQueues({ taskQueue, queues });
   const workerQueues = settings.KEYSTRIDE_WORKER_QUEUES ?? known;

@@ -5,7 +5,6 @@ import { unquoted } from '../contract/parameters.ts';
 import type { tableSync } from './contract.ts';
 import type { StepsOf } from '../job/registry.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
-import type { Resources } from '../../../../src/activities/resources.ts';
 import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { referencesOf } from './references.ts';
@@ -17,15 +16,26 @@ import { refuseUnsyncable } from './unsyncable.ts';
 
 type Parameters = ParametersOf<typeof tableSync>;
 
-export const tableSyncSteps = (resources: Resources): StepsOf<typeof tableSync> =>
-  syncSteps<Parameters>(resources.migration, (parameters) => describeSync(resources, parameters));
+/** The two databases of a sync. */
+export interface SyncedDatabases {
+  /** Of the table that is copied; only read. */
+  readonly source: pg.Pool;
+  /** Of the copy, with the ledger. */
+  readonly database: pg.Pool;
+}
+
+export const tableSyncSteps = (databases: SyncedDatabases): StepsOf<typeof tableSync> =>
+  syncSteps<Parameters>(databases.database, (parameters) => describeSync(databases, parameters));
 
 /**
  * Looks up in both catalogues what the parameters name. Every identifier that becomes SQL has been found there.
  *
  * @throws JobParametersInvalid
  */
-async function describeSync({ service, migration }: Resources, given: Parameters): Promise<Sync> {
+async function describeSync(
+  { source: service, database: migration }: SyncedDatabases,
+  given: Parameters,
+): Promise<Sync> {
   const parameters = named(given);
   const { source: from, sink: to = from } = parameters;
   await refuseUnsyncable({ pool: service, table: from }, { pool: migration, table: to });

@@ -3,12 +3,7 @@ import { type Cursor, cursorOf, nameOfKey } from '../contract/cursor.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { StepContext } from '../job/chunks.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import {
-  notePostponed,
-  type Postponed,
-  settlePostponed,
-  takePostponed,
-} from '../ledger/postponed.ts';
+import { notePostponed, type Postponed, settlePostponed, takePostponed } from '../ledger/postponed.ts';
 import type { Skip } from '../ledger/skips.ts';
 import { keyAlias } from '../stores/postgres/key-columns.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';

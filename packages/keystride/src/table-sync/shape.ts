@@ -1,10 +1,5 @@
 import type pg from 'pg';
-import {
-  isSetBack,
-  type Moment,
-  type MomentMark,
-  presentTransaction,
-} from '../stores/postgres/horizon.ts';
+import { isSetBack, type Moment, type MomentMark, presentTransaction } from '../stores/postgres/horizon.ts';
 import {
   mayHaveBeenEmptied,
   shapeOf,

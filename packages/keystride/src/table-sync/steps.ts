@@ -4,13 +4,7 @@ import type { Cursor } from '../contract/cursor.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../contract/sync.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../job/chunks.ts';
-import {
-  moveOffset,
-  noteShape,
-  openOffset,
-  readResult,
-  takeNotedShape,
-} from '../ledger/offset.ts';
+import { moveOffset, noteShape, openOffset, readResult, takeNotedShape } from '../ledger/offset.ts';
 import type { TaskletWork, VerificationWork } from '../job/registry.ts';
 import {
   isComparable,

@@ -4,7 +4,7 @@ import {
   ScheduleNotFoundError,
   type WorkflowExecutionDescription,
 } from '@temporalio/client';
-import { findJob } from '../../../../../src/contract/index.ts';
+import { findJob } from '../catalogue.ts';
 import {
   resolveRun,
   type ScheduledJobInput,

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { catalogue } from '../../../../../src/contract/index.ts';
+import { catalogue } from '../catalogue.ts';
 import { scheduledJobType } from '../../contract/scheduled-job.ts';
 import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
@@ -66,7 +66,7 @@ async function list(options: OutputOptions): Promise<void> {
 
 /** The list of Temporal is a little behind the truth, so each schedule is asked itself. */
 async function readSchedules(session: Session): Promise<DescribedSchedule[]> {
-  const types: readonly string[] = [scheduledJobType, ...catalogue.map(({ name }) => name)];
+  const types: readonly string[] = [scheduledJobType, ...catalogue().map(({ name }) => name)];
   const ids: string[] = [];
   for await (const { scheduleId, action } of session.client.schedule.list())
     if (action !== undefined && types.includes(action.workflowType)) ids.push(scheduleId);

@@ -1,11 +1,6 @@
-import {
-  MongoBulkWriteError,
-  MongoError,
-  MongoNetworkError,
-  MongoServerError,
-  MongoServerSelectionError,
-} from 'mongodb';
+import type { MongoBulkWriteError, MongoError } from 'mongodb';
 import type { ErrorClass } from '../../contract/classification.ts';
+import { isDriverError, isOfClass } from './driver-error.ts';
 
 /** Server codes that may pass by themselves: the retryable codes of the drivers' specification, and time-outs. */
 const transientCodes: readonly number[] = [
@@ -32,7 +27,7 @@ export const duplicateKey = 11000;
 /** A bulk write that ended with an error of the driver, not with an answer of the server: a connection lost, say. */
 function isBrokenOff(error: MongoError): boolean {
   return (
-    error instanceof MongoBulkWriteError &&
+    isDriverError<MongoBulkWriteError>(error, 'MongoBulkWriteError') &&
     error.code === undefined &&
     [error.writeErrors].flat().length === 0
   );
@@ -40,13 +35,16 @@ function isBrokenOff(error: MongoError): boolean {
 
 /** Classifies what MongoDB, a server that speaks its protocol, or the way to it has raised. */
 export function classifyMongo(error: unknown): ErrorClass | undefined {
-  if (!(error instanceof MongoError)) return undefined;
+  if (!isDriverError(error, 'MongoError')) return undefined;
   const network =
-    error instanceof MongoNetworkError || error instanceof MongoServerSelectionError || isBrokenOff(error);
+    isOfClass(error, 'MongoNetworkError') ||
+    isOfClass(error, 'MongoServerSelectionError') ||
+    isBrokenOff(error);
   if (network || error.hasErrorLabel('RetryableWriteError')) {
     return { decision: 'retry', code: 'MONGO_CONNECTION', unavailable: true };
   }
-  if (!(error instanceof MongoServerError)) return { decision: 'retry', code: error.name, unavailable: true };
+  if (!isOfClass(error, 'MongoServerError'))
+    return { decision: 'retry', code: error.name, unavailable: true };
   const code = `MONGO_${error.code ?? 'ERROR'}`;
   return transientCodes.includes(Number(error.code))
     ? { decision: 'retry', code, unavailable: true }

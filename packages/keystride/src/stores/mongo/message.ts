@@ -1,11 +1,6 @@
-import {
-  BSON,
-  MongoError,
-  MongoServerError,
-  MongoServerSelectionError,
-  type TopologyDescription,
-} from 'mongodb';
+import type { MongoError, MongoServerError, MongoServerSelectionError, TopologyDescription } from 'mongodb';
 import { systemMessage } from '../system-errors.ts';
+import { isBsonError, isDriverError } from './driver-error.ts';
 
 /** The limit of the protocol, met before anything is sent. */
 const tooLarge = /out of range|too large|larger than/iu;
@@ -15,11 +10,11 @@ const tooLarge = /out of range|too large|larger than/iu;
  * may hold the values of a key, a document, or the address with its password.
  */
 export function mongoMessage(error: unknown): string | undefined {
-  if (error instanceof BSON.BSONError) return `${nameOf(error)} (the document cannot be written as BSON)`;
+  if (isBsonError(error)) return `${nameOf(error)} (the document cannot be written as BSON)`;
   // So the driver reports a document that does not fit into its buffer.
   if (error instanceof RangeError && tooLarge.test(error.message) && /bson|mongodb/u.test(error.stack ?? ''))
     return 'RangeError (the document is too large for MongoDB)';
-  if (!(error instanceof MongoError)) return undefined;
+  if (!isDriverError(error, 'MongoError')) return undefined;
   const parts = [codeOf(error), indexOf(error), ...reachOf(error)].filter(Boolean);
   return parts.length === 0 ? nameOf(error) : `${nameOf(error)} (${parts.join(', ')})`;
 }
@@ -30,7 +25,7 @@ function nameOf(error: Error): string {
 
 function codeOf(error: MongoError): string {
   if (error.code === undefined) return '';
-  const name = error instanceof MongoServerError ? error.codeName : undefined;
+  const name = isDriverError<MongoServerError>(error, 'MongoServerError') ? error.codeName : undefined;
   const told = typeof name === 'string' && /^[A-Za-z]{1,60}$/u.test(name) ? ` ${name}` : '';
   return Number.isInteger(Number(error.code)) ? `code ${error.code}${told}` : '';
 }
@@ -44,10 +39,9 @@ function indexOf(error: MongoError): string {
 
 /** Why no server could be had, by the system's own codes. */
 function reachOf(error: MongoError): string[] {
-  const causes =
-    error instanceof MongoServerSelectionError
-      ? [...((error.reason as Partial<TopologyDescription> | undefined)?.servers?.values() ?? [])]
-      : [];
+  const causes = isDriverError<MongoServerSelectionError>(error, 'MongoServerSelectionError')
+    ? [...((error.reason as Partial<TopologyDescription> | undefined)?.servers?.values() ?? [])]
+    : [];
   const errors = [error.cause, ...causes.map((server) => server.error)];
   const told = errors.flatMap((at) => systemOf(at) ?? []);
   return [...new Set(told)];

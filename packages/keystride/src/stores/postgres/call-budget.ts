@@ -12,6 +12,13 @@ const renewMs = { settled: 2_000, unsettled: 500 };
 /** A worker that has made no call for so long gives its part back. In milliseconds. */
 const idleMs = 10_000;
 
+/** How many calls of an API all workers together may have out at a time. */
+export interface SharedCalls {
+  /** Of the ledger, where the parts are written down. */
+  readonly database: pg.Pool;
+  readonly total: number;
+}
+
 /** A worker's part of a budget. */
 interface Part {
   /** Calls that it may have out. */

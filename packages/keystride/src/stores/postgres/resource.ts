@@ -1,0 +1,33 @@
+import type pg from 'pg';
+import type { Resource } from '../../host/worker-definition.ts';
+import { postgresUrl } from '../../settings/environment.ts';
+import { readHealth } from './health.ts';
+import { createPool } from './pool.ts';
+import { WalAge } from './wal-age.ts';
+
+/**
+ * A database of PostgreSQL as a resource of a worker: a pool whose sessions write and read values in one way. Where the
+ * environment sets limits of health, its pages wait for it too.
+ *
+ * @param options.variable names its address: `SOURCE_DATABASE_URL`.
+ * @param options.title what people call it: `the service's database`.
+ * @param options.connections the most that a worker opens. @default 20
+ */
+export function postgres<const Variable extends string>(options: {
+  readonly variable: Variable;
+  readonly title: string;
+  readonly connections?: number;
+}): Resource<pg.Pool, Readonly<Record<Variable, typeof postgresUrl>>> {
+  const { variable, title, connections } = options;
+  return {
+    title,
+    variables: { [variable]: postgresUrl } as Readonly<Record<Variable, typeof postgresUrl>>,
+    open: (values) => createPool(values[variable], 'keystride', connections),
+    check: (pool) => pool.query('SELECT'),
+    health: (pool) => {
+      const written = new WalAge();
+      return (limits) => readHealth(pool, limits, written);
+    },
+    close: (pool) => pool.end(),
+  };
+}
