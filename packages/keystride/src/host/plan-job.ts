@@ -7,6 +7,7 @@ import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
 import { loadWorkerDefinition, type Project } from '../settings/project.ts';
 import { openResources, resourceSettings, type WorkerConfig } from './resources.ts';
 import { rolledBackPool } from '../stores/postgres/rolled-back.ts';
+import { Ledger } from '../ledger/ledger.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 
 /** What a run of a job would meet, step by step. */
@@ -47,12 +48,20 @@ export async function planJob(
   const instance = instanceKey(job, parameters);
   const definition = await loadWorkerDefinition(project);
   const resources = await openResources(config, definition, resourceSettings(definition, env));
-  const ledger = await rolledBackPool(config.databaseUrl, 'keystride plan');
+  const rolledBack = await rolledBackPool(config.databaseUrl, 'keystride plan');
   try {
-    const jobs = definition.jobs({ ...resources.own, database: ledger.pool });
+    const jobs = definition.jobs({ ...resources.own, database: rolledBack.pool });
     const registry = new JobRegistry(jobs.map(withResults));
     const log = new DefaultLogger('WARN');
-    const forecast = { registry, job: job.name, instance, parameters, ledger: ledger.pool, log, ...options };
+    const forecast = {
+      registry,
+      job: job.name,
+      instance,
+      parameters,
+      ledger: new Ledger(rolledBack.pool),
+      log,
+      ...options,
+    };
     const steps: PlannedStep[] = [];
     for (const [step, policy] of Object.entries(policiesOf(job, parameters))) {
       const untried = policy.kind === 'tasklet' ? steps.find(triedInPart) : undefined;
@@ -64,7 +73,7 @@ export async function planJob(
     }
     return { job: job.name, instance, steps };
   } finally {
-    await ledger.end();
+    await rolledBack.end();
     await resources.close();
   }
 }

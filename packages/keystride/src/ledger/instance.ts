@@ -1,13 +1,12 @@
-import type pg from 'pg';
 import type { FoundInstance } from '../contract/activities.ts';
 import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
 import { ledgerSql } from './schema.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
+import type { Ledger } from './ledger.ts';
 
 /** What the ledger knows of an instance, whoever runs it or has run it. */
-export function findInstance(pool: pg.Pool, instance: string): Promise<FoundInstance> {
-  return inTransaction(pool, async (transaction) => {
+export function findInstance(ledger: Ledger, instance: string): Promise<FoundInstance> {
+  return ledger.transaction(async (transaction) => {
     const [row] = await transaction.run(
       ledgerSql
         .selectFrom('keystride.instance')

@@ -1,8 +1,8 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import { type Cursor, decodeCursor, encodeCursor } from '../contract/cursor.ts';
 import { ledgerSql } from './schema.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import type { Ledger } from './ledger.ts';
 
 /** What a stream is read from. */
 export interface StreamSource {
@@ -153,7 +153,7 @@ async function endOfStep(
 
 /** What a tasklet of an instance has returned; null while it has not completed. */
 export async function readResult(
-  pool: pg.Pool,
+  ledger: Ledger,
   { instance, step }: { readonly instance: string; readonly step: string },
 ): Promise<unknown> {
   const query = ledgerSql
@@ -162,6 +162,6 @@ export async function readResult(
     .where('instance_key', '=', instance)
     .where('step', '=', step)
     .where('status', '=', 'completed');
-  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
+  const [row] = await ledger.run(query);
   return row?.result ?? null;
 }

@@ -1,11 +1,11 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import { failure } from '../contract/errors.ts';
 import { redriveKey } from '../contract/redrive.ts';
 import { ledgerSql } from './schema.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
+import type { Ledger } from './ledger.ts';
 
 /** Which skips a redrive is to run: the open ones of an instance, fewer where more is said. */
 export interface SkipSelection {
@@ -58,12 +58,12 @@ interface Family {
  * @throws JobExecutionAlreadyRunning when the instance or another redrive of it runs; NothingToRedrive.
  */
 export async function claimRedrive(
-  pool: pg.Pool,
+  ledger: Ledger,
   request: RedriveRequest,
   isOpen: IsOpen,
 ): Promise<{ readonly instance: string; readonly epoch: number }> {
   for (;;) {
-    const seen = await inTransaction(pool, (transaction) =>
+    const seen = await ledger.transaction((transaction) =>
       readFamily(transaction, request.selection.instance),
     );
     const mine = seen.redrives.find(
@@ -71,7 +71,7 @@ export async function claimRedrive(
     );
     if (mine) return mine;
     await refuseWhileRunning(seen, request.workflowId, isOpen);
-    const begun = await inTransaction(pool, (transaction) => begin(transaction, request, seen));
+    const begun = await ledger.transaction((transaction) => begin(transaction, request, seen));
     if (begun) return begun;
   }
 }
@@ -81,8 +81,8 @@ export async function claimRedrive(
  *
  * @throws JobParametersInvalid when there is none, or when it is a redrive itself.
  */
-export async function findOriginal(pool: pg.Pool, instance: string): Promise<LedgerInstance> {
-  const { original } = await inTransaction(pool, (transaction) => readFamily(transaction, instance));
+export async function findOriginal(ledger: Ledger, instance: string): Promise<LedgerInstance> {
+  const { original } = await ledger.transaction((transaction) => readFamily(transaction, instance));
   if (original.redrives === null) return original;
   throw failure(
     'JobParametersInvalid',
@@ -91,9 +91,9 @@ export async function findOriginal(pool: pg.Pool, instance: string): Promise<Led
 }
 
 /** The steps that have open skips of the selection. */
-export async function stepsWithSkips(pool: pg.Pool, selection: SkipSelection): Promise<string[]> {
+export async function stepsWithSkips(ledger: Ledger, selection: SkipSelection): Promise<string[]> {
   const query = openSkips(selection).select('step').distinct();
-  return (await inTransaction(pool, (transaction) => transaction.run(query))).map(({ step }) => step);
+  return (await ledger.run(query)).map(({ step }) => step);
 }
 
 async function readFamily(transaction: Transaction, instance: string): Promise<Family> {

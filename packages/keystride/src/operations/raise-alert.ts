@@ -1,5 +1,4 @@
 import { Context } from '@temporalio/activity';
-import type pg from 'pg';
 import type {
   Alert,
   AlertedStep,
@@ -18,6 +17,7 @@ import { recordDeadLetter } from '../ledger/dead-letter.ts';
 import { fingerprint } from '../ledger/skips.ts';
 import type { ItemFailed } from '../page/process-item.ts';
 import type { JobRegistry } from '../job/registry.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 /** How alerts leave a worker. */
 export interface AlertChannel {
@@ -29,7 +29,7 @@ export interface AlertChannel {
 }
 
 export interface AlertResources {
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly alerts: AlertChannel;
 }
 

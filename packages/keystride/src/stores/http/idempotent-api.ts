@@ -1,6 +1,6 @@
 import { request } from 'undici';
 import type { Classifier } from '../../contract/classification.ts';
-import { CallBudget, type SharedCalls } from '../postgres/call-budget.ts';
+import { CallBudget, type SharedCalls } from '../../ledger/call-budget.ts';
 import { CallLimiter, type CallTurn } from './call-limiter.ts';
 import { addressOf, baseOf, boundedCall, createAgent, statusError } from './calls.ts';
 import { HttpStatusError, Unacceptable } from './errors.ts';
