@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ledgerTables } from '../packages/keystride/src/ledger/schema.ts';
 
 interface Finding {
   code: string;
@@ -109,6 +110,33 @@ describe('the linter refuses', () => {
 describe('the linter lets pass', () => {
   test.each(allowed.map((line, index) => [...line, index] as const))('in %s: %s', (_room, _code, index) => {
     expect(rulesOf(`allowed-${index}`)).not.toContain('no-restricted-imports');
+  });
+});
+
+describe('outside of its room', () => {
+  const library = path.join(root, 'packages/keystride/src');
+  const tables = new RegExp(
+    `(${Object.keys(ledgerTables)
+      .join('|')
+      .replaceAll('.', String.raw`\.`)})\\b`,
+    'u',
+  );
+
+  test('nobody names a table of the ledger, nor builds SQL on it', async () => {
+    const offending: string[] = [];
+    for await (const file of glob('**/*.ts', { cwd: library })) {
+      if (file.startsWith('ledger/')) continue;
+      const lines = (await readFile(path.join(library, file), 'utf8')).split('\n');
+      const isCode = (line: string) => !/^\s*(\/\/|\/?\*)/u.test(line);
+      if (lines.some((line) => isCode(line) && (tables.test(line) || line.includes('ledgerSql'))))
+        offending.push(file);
+    }
+    expect(offending).toEqual([]);
+  });
+
+  test('the look finds what it looks for', async () => {
+    const own = await readFile(path.join(library, 'ledger/checkpoint.ts'), 'utf8');
+    expect(own).toMatch(tables);
   });
 });
 

@@ -27,7 +27,6 @@ import {
 } from '../../packages/keystride/src/prove/database-proxy.ts';
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 

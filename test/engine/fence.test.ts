@@ -23,7 +23,6 @@ import { recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -22,7 +22,6 @@ import {
 } from '../../packages/keystride/src/ledger/step.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 // What the ledger has lost is taken out of it, as a failover or a restore does.

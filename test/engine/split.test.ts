@@ -20,7 +20,6 @@ import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
 import { completeStep, findStep, recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { findDivisible, splitPartition } from '../../packages/keystride/src/operations/split-partition.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

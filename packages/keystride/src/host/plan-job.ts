@@ -8,6 +8,7 @@ import { loadWorkerDefinition, type Project } from '../settings/project.ts';
 import { openResources, resourceSettings, type WorkerConfig } from './resources.ts';
 import { rolledBackPool } from '../stores/postgres/rolled-back.ts';
 import { Ledger } from '../ledger/ledger.ts';
+import { keepResult, knowInstance } from '../ledger/trial.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 
 /** What a run of a job would meet, step by step. */
@@ -110,30 +111,4 @@ function withResults(job: RegisteredJob): RegisteredJob {
     },
   ]);
   return { ...job, steps: Object.fromEntries(steps) };
-}
-
-interface TaskletResult {
-  readonly instance: string;
-  readonly step: string;
-  readonly result: unknown;
-}
-
-/** Lets a tasklet find its instance, as in a run. */
-async function knowInstance(transaction: Transaction, job: string, instance: string): Promise<void> {
-  await transaction.query(
-    `INSERT INTO keystride.instance (instance_key, job, params, epoch, owner_workflow_id, owner_run_id, status)
-     VALUES ($1, $2, '{}', 1, 'plan', 'plan', 'stopped') ON CONFLICT DO NOTHING`,
-    [instance, job],
-  );
-}
-
-async function keepResult(
-  transaction: Transaction,
-  { instance, step, result }: TaskletResult,
-): Promise<void> {
-  await transaction.query(
-    `INSERT INTO keystride.step (instance_key, step, status, epoch, result) VALUES ($1, $2, 'completed', 1, $3)
-     ON CONFLICT (instance_key, step) DO UPDATE SET status = 'completed', result = excluded.result`,
-    [instance, step, JSON.stringify(result ?? null)],
-  );
 }

@@ -27,7 +27,7 @@ import { guarded } from './guarded.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
 import { holdClaim } from '../ledger/hold-claim.ts';
-import { alertedSteps } from '../ledger/alerted-steps.ts';
+import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
 import {
@@ -291,6 +291,6 @@ async function closeJob(
   await closeInstance(ledger, claim, outcome);
   if (outcome === 'failed') await alertFailure(resources, request);
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
-  const steps = await alertedSteps(ledger, claim.instance).catch(() => undefined);
+  const steps = await stepFigures(ledger, claim.instance).catch(() => undefined);
   return steps ? { steps } : {};
 }

@@ -12,7 +12,7 @@ import { cutText } from '../contract/errors.ts';
 import { identifyingParameters, parameterToText } from '../contract/parameters.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import { alertedSteps } from '../ledger/alerted-steps.ts';
+import { stepFigures } from '../ledger/step-figures.ts';
 import { recordDeadLetter } from '../ledger/dead-letter.ts';
 import { fingerprint } from '../ledger/skips.ts';
 import type { ItemFailed } from '../page/process-item.ts';
@@ -49,7 +49,7 @@ export async function raiseAlert(
   const { kind, job, instance, reason } = request;
   const place = placeOf(alerts);
   // The counters are worth having, and no more: the ledger may be why there is an alert.
-  const steps = await alertedSteps(ledger, instance).catch(() => []);
+  const steps = await stepFigures(ledger, instance).catch(() => []);
   const alert: JobAlert = {
     ...{ kind, job, instance, ...place },
     // The engine's own messages name them; see `stepFailure` and `PartitionWindow`.
