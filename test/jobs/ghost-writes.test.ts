@@ -245,7 +245,7 @@ async function differences(): Promise<Difference[]> {
 }
 
 function resources(): Resources {
-  return { migration: pool, mongo } as unknown as Resources;
+  return { database: pool, mongo } as unknown as Resources;
 }
 
 /** As `verify --repair` does it; nothing but leftovers may have to be repaired. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
-import { loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { findJob } from './catalogue.ts';
 import {
   addCounters,
@@ -34,7 +34,7 @@ export interface KnownProgress extends JobProgress {
  */
 export async function withFiguresOfLedger(progress: JobProgress): Promise<KnownProgress> {
   if (progress.status === 'completed' || progress.status === 'completedWithSkips') return progress;
-  if (loadConfig().databaseUrl === undefined) return progress;
+  if (loadSettings().databaseUrl === undefined) return progress;
   try {
     return await withLedgerConnection((client) => completed(client, progress), impatient);
   } catch (error) {
@@ -116,7 +116,7 @@ export interface Committed {
  * answer.
  */
 export async function committedBy(workflowIds: readonly string[]): Promise<ReadonlyMap<string, Committed>> {
-  if (workflowIds.length === 0 || loadConfig().databaseUrl === undefined) return new Map();
+  if (workflowIds.length === 0 || loadSettings().databaseUrl === undefined) return new Map();
   const query = migration
     .selectFrom('keystride.instance')
     .leftJoin('keystride.checkpoint', 'keystride.checkpoint.instance_key', 'keystride.instance.instance_key')

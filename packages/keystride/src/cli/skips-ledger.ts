@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { type CompiledQuery, sql } from 'kysely';
 import type pg from 'pg';
-import { loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 import { migration } from '../stores/postgres/sql.ts';
 import { databaseProblem } from './failures.ts';
@@ -38,7 +38,7 @@ export async function withLedger<Result>(
   work: (client: pg.Client) => Promise<Result>,
   within?: number,
 ): Promise<Result> {
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const { databaseUrl } = loadSettings(process.env, ['databaseUrl']);
   const client = new SessionClient({
     connectionString: databaseUrl,
     application_name: 'keystride skips',

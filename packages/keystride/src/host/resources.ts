@@ -10,7 +10,7 @@ import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
 import { UnreachablePart } from './unreachable-part.ts';
-import type { Resource, WorkerDefinition } from './worker-definition.ts';
+import type { Resource, WorkerDefinition } from '../project/worker-definition.ts';
 
 export type WorkerConfig = Config<'temporal' | 'databaseUrl'>;
 

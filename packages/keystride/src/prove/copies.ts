@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { withoutCredentials } from '../settings/environment.ts';
 import { PartError } from '../dev/part.ts';
-import type { Project } from '../settings/project.ts';
+import type { Project } from '../project/project.ts';
 import { migrateLedger } from '../stores/postgres/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';

@@ -4,7 +4,7 @@ import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { PartError } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
-import type { Project } from '../settings/project.ts';
+import type { Project } from '../project/project.ts';
 import { bookProblems, type Books } from './books.ts';
 import { ignoredColumns, type IgnoredColumns } from './columns.ts';
 import { Copies, type DataSource, withClient } from './copies.ts';

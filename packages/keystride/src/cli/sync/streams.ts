@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { loadConfig } from '../../settings/config.ts';
+import { loadSettings } from '../../dev/settings.ts';
 import { type Cursor, decodeCursor } from '../../contract/cursor.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
 import { migration, tableParts } from '../../stores/postgres/sql.ts';
@@ -25,7 +25,7 @@ export const countSeconds = 30;
 
 /** Connects to the service's database, the source, works with it alone, and closes. */
 export async function withSource<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
-  const { sourceDatabaseUrl } = loadConfig(process.env, ['sourceDatabaseUrl']);
+  const { sourceDatabaseUrl } = loadSettings(process.env, ['sourceDatabaseUrl']);
   const client = new SessionClient({
     connectionString: sourceDatabaseUrl,
     application_name: 'keystride sync',

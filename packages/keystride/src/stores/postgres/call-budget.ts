@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { CallLimiter } from '../http/call-limiter.ts';
+import type { CallLimiter, ShareCalls } from '../http/call-limiter.ts';
 import { inTransaction, type Transaction } from './transaction.ts';
 
 /** How long a part is held without being renewed, in milliseconds: a worker that is gone leaves it after that. */
@@ -11,13 +11,6 @@ const renewMs = { settled: 2_000, unsettled: 500 };
 
 /** A worker that has made no call for so long gives its part back. In milliseconds. */
 const idleMs = 10_000;
-
-/** How many calls of an API all workers together may have out at a time. */
-export interface SharedCalls {
-  /** Of the ledger, where the parts are written down. */
-  readonly database: pg.Pool;
-  readonly total: number;
-}
 
 /** A worker's part of a budget. */
 interface Part {
@@ -163,4 +156,14 @@ export class CallBudget {
       .catch(() => undefined);
     if (this.#calls.isWaiting) this.#begin();
   }
+}
+
+/**
+ * Bounds the calls that all workers together have out of one API.
+ *
+ * @param database of the ledger, where the parts are written down.
+ * @param total calls at a time.
+ */
+export function sharedCalls(database: pg.Pool, total: number): ShareCalls {
+  return (calls) => new CallBudget(database, calls, total);
 }

@@ -66,13 +66,12 @@ export interface WorkerDefinition {
  *   jobs: ({ database, shop }) => [registerJob(invoiceReminder, invoiceReminderSteps({ database, shop }))],
  * });
  */
-export function defineWorker<const Own extends Resources = Record<never, never>>(definition: {
+export function defineWorker<const Own extends Resources>(definition: {
   readonly resources?: Own;
   readonly jobs: (opened: Opened<Own>) => readonly RegisteredJob[];
 }): WorkerDefinition {
   return {
     resources: definition.resources ?? {},
-    // The engine opens what is in `resources`, each under its name.
-    jobs: definition.jobs as WorkerDefinition['jobs'],
+    jobs: definition.jobs,
   };
 }

@@ -1,9 +1,9 @@
 import type pg from 'pg';
-import type { Resource } from '../../host/worker-definition.ts';
-import { postgresUrl } from '../../settings/environment.ts';
-import { readHealth } from './health.ts';
-import { createPool } from './pool.ts';
-import { WalAge } from './wal-age.ts';
+import type { Resource } from './worker-definition.ts';
+import { postgresUrl } from '../settings/environment.ts';
+import { readHealth } from '../stores/postgres/health.ts';
+import { createPool } from '../stores/postgres/pool.ts';
+import { WalAge } from '../stores/postgres/wal-age.ts';
 
 /**
  * A database of PostgreSQL as a resource of a worker: a pool whose sessions write and read values in one way. Where the
