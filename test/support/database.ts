@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { inject, TestRunner } from 'vitest';
 import { withoutCredentials } from '../../packages/keystride/src/settings/environment.ts';
-import { cloneDatabase, dropDatabase, type MigrationSet } from './templates.ts';
+import { cloneDatabase, type DatabaseKind, dropDatabase } from './templates.ts';
 
 /** A database that one test, or one file of tests, has to itself. */
 export interface TestDatabase {
@@ -10,11 +10,20 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** Makes a database with all tables of the set, empty. */
-export async function testDatabase(set: MigrationSet): Promise<TestDatabase> {
+/** Makes a database of a kind, with all its tables, empty. */
+export function testDatabase(kind: DatabaseKind): Promise<TestDatabase> {
   const { databaseUrl, templates } = inject('sharedStack');
-  const name = `keystride_test_${set}_${randomBytes(5).toString('hex')}`;
-  const url = await cloneDatabase(databaseUrl, templates[set], name);
+  return cloneOf(templates[kind], kind, databaseUrl);
+}
+
+/** Makes a database without any table. */
+export function emptyDatabase(): Promise<TestDatabase> {
+  return cloneOf('template1', 'empty', inject('sharedStack').databaseUrl);
+}
+
+async function cloneOf(template: string, kind: string, databaseUrl: string): Promise<TestDatabase> {
+  const name = `keystride_test_${kind}_${randomBytes(5).toString('hex')}`;
+  const url = await cloneDatabase(databaseUrl, template, name);
   return {
     url,
     drop: async () => {

@@ -210,7 +210,7 @@ const silent: Reporter = reporterOf('world', () => {});
 /** Clones of the migrated databases and a Mongo database of its own, on the servers of the whole run. */
 async function sharedServers(): Promise<Servers> {
   const { temporalAddress, mongodbUrl } = inject('sharedStack');
-  const [service, migration] = await Promise.all([testDatabase('service'), testDatabase('migration')]);
+  const [service, migration] = await Promise.all([testDatabase('source'), testDatabase('target')]);
   const ofItsOwn = new URL(mongodbUrl);
   ofItsOwn.pathname = `/keystride_test_${mark()}`;
   return {
@@ -245,8 +245,8 @@ async function ownServers(home: string): Promise<Servers> {
     parts: ['temporal', 'postgres', 'mongodb'],
   });
   const { temporal, postgres, mongodb } = stack.parts;
-  await migrate(postgres.url, 'migration');
-  await migrate(postgres.sourceUrl, 'service');
+  await migrate(postgres.url, 'target');
+  await migrate(postgres.sourceUrl, 'source');
   return {
     temporalAddress: temporal.address,
     databaseUrl: postgres.url,

@@ -1,30 +1,46 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
 import path from 'node:path';
-import { migrateLedger, migrateTables } from '../../packages/keystride/src/stores/postgres/migrate.ts';
+import pg from 'pg';
+import {
+  migrateLedger,
+  migrateTables,
+  type MigrationSet,
+} from '../../packages/keystride/src/ledger/migrate.ts';
+import { migrationsOf } from '../../packages/keystride/src/project/project.ts';
+import config from '../../keystride.config.ts';
 
-/** Which of the two databases of the jobs: the service's, which they read, or the one that they write to. */
-export type MigrationSet = 'service' | 'migration';
+const root = path.join(import.meta.dirname, '../..');
 
-/** Makes the tables of one of the two databases. */
-export async function migrate(url: string, set: MigrationSet): Promise<void> {
-  if (set === 'migration') await migrateLedger(url);
-  await migrateTables(url, { name: set, folder: path.join(import.meta.dirname, '../../src/sql', set) });
+/** The migrations of one of the two databases' own tables. */
+export function ownMigrations(kind: DatabaseKind): MigrationSet {
+  const all = migrationsOf({ root, file: path.join(root, 'keystride.config.ts'), config });
+  const found = all.find(({ name }) => name === kind);
+  if (found) return found;
+  throw new Error(`keystride.config.ts names no migrations ${kind}`);
 }
 
-/** The name of a migrated, empty database for each set; tests work on clones of it. */
-export type TemplateDatabases = Record<MigrationSet, string>;
+/** The two databases that jobs work with: what they read, and what they write to beside the ledger. */
+export type DatabaseKind = 'source' | 'target';
+
+/** Makes the tables of one of the two databases, and in the target the ledger. */
+export async function migrate(url: string, kind: DatabaseKind): Promise<void> {
+  if (kind === 'target') await migrateLedger(url);
+  await migrateTables(url, ownMigrations(kind));
+}
+
+/** The name of a migrated, empty database of each kind; tests work on clones of it. */
+export type TemplateDatabases = Record<DatabaseKind, string>;
 
 /** Makes the databases that tests clone. */
 export async function createTemplates(serverUrl: string): Promise<TemplateDatabases> {
   const mark = randomBytes(4).toString('hex');
   const templates = {
-    service: `keystride_test_template_service_${mark}`,
-    migration: `keystride_test_template_migration_${mark}`,
+    source: `keystride_test_template_source_${mark}`,
+    target: `keystride_test_template_target_${mark}`,
   };
-  for (const set of ['service', 'migration'] as const) {
-    await onServer(serverUrl, `create database ${templates[set]}`);
-    await migrate(databaseUrl(serverUrl, templates[set]), set);
+  for (const kind of ['source', 'target'] as const) {
+    await onServer(serverUrl, `create database ${templates[kind]}`);
+    await migrate(databaseUrl(serverUrl, templates[kind]), kind);
   }
   return templates;
 }

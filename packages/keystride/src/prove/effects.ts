@@ -3,6 +3,8 @@ import { BSON, type Db, type Document } from 'mongodb';
 import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
 import { documentOfFile } from '../stores/mongo/file-ids.ts';
+import { visitLedger } from '../ledger/ledger.ts';
+import { skipContents } from '../ledger/skip-list.ts';
 import { writesTable } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
@@ -32,7 +34,12 @@ export async function readEffects(
   const client = new SessionClient({ connectionString: databaseUrl });
   await client.connect();
   try {
-    return new Map([...(await readTables(client, ignored)), ...(await readCollections(mongo, since))]);
+    const skips = await visitLedger({ connectionString: databaseUrl, name: 'keystride prove' }, skipContents);
+    return new Map([
+      ...(await readTables(client, ignored)),
+      ['skips', bagFrom(skips)],
+      ...(await readCollections(mongo, since)),
+    ]);
   } finally {
     await client.end();
   }
@@ -74,14 +81,15 @@ async function readTables(
                       FROM ${writesTable} WHERE relation = $2 GROUP BY 1`;
     effects.set(`writes to ${table}`, await bagOf(client, writes, [columns, table]));
   }
-  const skips = `SELECT concat_ws(' ', step, phase, code, item_key) AS content, count(*)::int AS count
-                   FROM keystride.skip GROUP BY 1`;
-  effects.set('skips', await bagOf(client, skips, []));
   return effects;
 }
 
 async function bagOf(client: pg.Client, text: string, values: unknown[]): Promise<Map<string, number>> {
   const { rows } = await client.query<{ content: string; count: number }>(text, values);
+  return bagFrom(rows);
+}
+
+function bagFrom(rows: readonly { content: string; count: number }[]): Map<string, number> {
   return new Map(rows.map(({ content, count }) => [content, count]));
 }
 
