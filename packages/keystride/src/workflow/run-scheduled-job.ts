@@ -6,6 +6,7 @@ import type { JobProgress } from '../contract/progress.ts';
 import type { NotStarted, ScheduledJobInput, ScheduledJobResult } from '../contract/scheduled-job.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
 import { placed } from './placed-failure.ts';
+import { isTaken } from './start-child.ts';
 
 /** The time for which the schedule has planned this action, jitter not included; Temporal sets it with the start. */
 const scheduledStart = defineSearchAttributeKey('TemporalScheduledStartTime', SearchAttributeType.DATETIME);
@@ -77,8 +78,7 @@ async function outcomeOf(
 
 /** The answers to a start that came second, by a moment. */
 function refusedAs(error: unknown): NotStarted | undefined {
-  if (error instanceof Error && error.name === 'WorkflowExecutionAlreadyStartedError')
-    return 'runningAlready';
+  if (isTaken(error)) return 'runningAlready';
   const type = failureTypeOf(error);
   if (type === 'JobExecutionAlreadyRunning') return 'runningAlready';
   return type === 'JobInstanceAlreadyComplete' ? 'completeAlready' : undefined;
