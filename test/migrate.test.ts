@@ -1,13 +1,15 @@
 import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { migrateLedger } from '../packages/keystride/src/stores/postgres/migrate.ts';
+import { migrateLedger, migrateTables } from '../packages/keystride/src/stores/postgres/migrate.ts';
 import { testDatabase } from './support/database.ts';
-import { migrate } from './support/templates.ts';
 import { TransactionPooler } from './support/transaction-pooler.ts';
 
 /** In the order of their numbers, which is the order of their names. */
 const migrationFiles = (await readdir(new URL('../packages/keystride/src/sql/', import.meta.url))).toSorted();
+
+const service = { name: 'service', folder: path.join(import.meta.dirname, '../src/sql/service') };
 
 let database: Awaited<ReturnType<typeof testDatabase>>;
 let client: pg.Client;
@@ -60,7 +62,7 @@ test('works through a pooler that gives each transaction another connection, and
 
 test('refuses a file that changed after it was applied', async () => {
   await client.query(`update keystride.schema_migration set checksum = 'another' where set = 'service'`);
-  await expect(migrate(database.url, 'service')).rejects.toThrow(
+  await expect(migrateTables(database.url, service)).rejects.toThrow(
     /0001_documents\.sql was applied with another content .*restore the file/,
   );
 });
@@ -85,7 +87,7 @@ test('names the database and the grant that a role lacks, and no credentials', a
     await client.query(`grant select on keystride.schema_migration to ${role}`);
     const url = new URL(database.url);
     Object.assign(url, { username: role, password: 'hidden-word' });
-    await migrate(url.href, 'service');
+    await migrateTables(url.href, service);
     const refused: Error = await migrateLedger(url.href).then(
       () => expect.fail('the role must not be able to'),
       (error: Error) => error,
@@ -100,7 +102,7 @@ test('names the database and the grant that a role lacks, and no credentials', a
 });
 
 test('names the address of a database that cannot be reached', async () => {
-  await expect(migrate('postgres://user:hidden-word@127.0.0.1:1/nowhere', 'service')).rejects.toThrow(
+  await expect(migrateTables('postgres://user:hidden-word@127.0.0.1:1/nowhere', service)).rejects.toThrow(
     /^Cannot migrate the database 127\.0\.0\.1:1\/nowhere: connect ECONNREFUSED/,
   );
 });

@@ -27,7 +27,7 @@ import { listReader } from '../../packages/keystride/src/stores/list/list-reader
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 // Each rule of a chunk's transaction by itself: where several of them stand behind one another, a whole run does not
 // notice when one is gone.

@@ -1,10 +1,20 @@
 import type pg from 'pg';
 import { SessionClient } from '../stores/postgres/session.ts';
 
-/** What the ledger says of an instance: a line a step, and what is wrong with it. */
+/** What the ledger says of a step, over all partitions: `read + unreadable = written + filtered + skipped`. */
+export interface StepBooks {
+  readonly read: number;
+  readonly unreadable: number;
+  readonly written: number;
+  readonly filtered: number;
+  readonly skipped: number;
+}
+
+/** What the ledger says of an instance that has completed, and what is wrong with it. */
 export interface Books {
-  /** Step → its counters, over all partitions: they must be those of the run without faults. */
-  readonly steps: ReadonlyMap<string, string>;
+  /** By the step's name. */
+  readonly steps: Readonly<Record<string, StepBooks>>;
+  /** One line each; none when all balances and nothing is open. */
   readonly problems: readonly string[];
 }
 
@@ -31,26 +41,45 @@ export async function readBooks(databaseUrl: string, instance: string): Promise<
 
 /** What is wrong with the books of a run, those of the run without faults taken as right. */
 export function bookProblems(expected: Books, found: Books): string[] {
-  const steps = new Set([...expected.steps.keys(), ...found.steps.keys()]);
-  const differing = [...steps].filter((step) => expected.steps.get(step) !== found.steps.get(step));
+  const steps = new Set([...Object.keys(expected.steps), ...Object.keys(found.steps)]);
+  const differing = [...steps].filter((step) => countersText(expected, step) !== countersText(found, step));
   return [
     ...found.problems,
     ...differing.map(
       (step) =>
-        `step ${step}: ${found.steps.get(step) ?? 'is missing'}; without faults ${expected.steps.get(step) ?? 'missing'}`,
+        `step ${step}: ${countersText(found, step) ?? 'is missing'}; without faults ${countersText(expected, step) ?? 'missing'}`,
     ),
   ];
 }
 
-async function readSteps(client: pg.Client, instance: string): Promise<Map<string, string>> {
-  const { rows } = await client.query<{ step: string; counters: string }>(
-    `SELECT s.step, concat('read ', sum(c.read), ', unreadable ', sum(c.read_skipped), ', written ', sum(c.written),
-            ', filtered ', sum(c.filtered), ', skipped ', sum(c.skipped)) AS counters
+function countersText({ steps }: Books, step: string): string | undefined {
+  const counters = steps[step];
+  if (counters === undefined) return undefined;
+  const { read, unreadable, written, filtered, skipped } = counters;
+  return `read ${read}, unreadable ${unreadable}, written ${written}, filtered ${filtered}, skipped ${skipped}`;
+}
+
+async function readSteps(client: pg.Client, instance: string): Promise<Record<string, StepBooks>> {
+  const { rows } = await client.query<{ step: string } & Record<keyof StepBooks, string>>(
+    `SELECT s.step, coalesce(sum(c.read), 0)::text AS read, coalesce(sum(c.read_skipped), 0)::text AS unreadable,
+            coalesce(sum(c.written), 0)::text AS written, coalesce(sum(c.filtered), 0)::text AS filtered,
+            coalesce(sum(c.skipped), 0)::text AS skipped
        FROM keystride.step AS s LEFT JOIN keystride.checkpoint AS c USING (instance_key, step)
       WHERE instance_key = $1 GROUP BY s.step`,
     [instance],
   );
-  return new Map(rows.map(({ step, counters }) => [step, counters]));
+  return Object.fromEntries(
+    rows.map(({ step, read, unreadable, written, filtered, skipped }) => [
+      step,
+      {
+        read: Number(read),
+        unreadable: Number(unreadable),
+        written: Number(written),
+        filtered: Number(filtered),
+        skipped: Number(skipped),
+      },
+    ]),
+  );
 }
 
 async function unbalancedPartitions(client: pg.Client, instance: string): Promise<string[]> {
