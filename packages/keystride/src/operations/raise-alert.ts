@@ -7,7 +7,6 @@ import { safeMessage } from '../page/item-errors.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { alertId, type AlertResources, placeOf } from '../page/dead-letter.ts';
 import type { JobRegistry } from '../job/registry.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 
 /**
  * Tells the operators of an execution: hands the message to a workflow of its own, which delivers it however long that
