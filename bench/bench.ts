@@ -7,6 +7,7 @@ import { configOf, type DemoConfig } from '../src/commands/demo/stack.ts';
 import { withSession } from '../packages/keystride/src/cli/connection.ts';
 import type { JobProgress } from '../packages/keystride/src/contract/progress.ts';
 import { progressText } from '../packages/keystride/src/dev/progress.ts';
+import { loadProject } from '../packages/keystride/src/project/project.ts';
 import { startStack, type Stack } from '../packages/keystride/src/dev/stack.ts';
 import { withoutTemporalSettings } from '../packages/keystride/src/dev/temporal.ts';
 import { writeWorkflowBundle } from '../packages/keystride/src/host/workflow-bundle.ts';
@@ -52,6 +53,7 @@ export async function withBench<Result>(
   chmodSync(directory, 0o777);
   const stack = await startStack({
     ephemeral: true,
+    project: await loadProject(path.join(import.meta.dirname, '../keystride.config.ts')),
     onProgress: (event) => options.note(progressText(event)),
   });
   try {

@@ -1,14 +1,14 @@
-import { IdempotentApi } from 'keystride/http';
+import { IdempotentApi, sharedCalls } from 'keystride/http';
 import { mongo } from 'keystride/mongo';
 import { postgres } from 'keystride/postgres';
-import { bytes, defineResource, httpUrl, numberOfCalls, type Opened } from 'keystride/worker';
+import { defineResource, httpUrl, numberOfCalls, type Opened, sizeInBytes } from 'keystride/worker';
 import { LegacyApi } from './stores/legacy-api.ts';
 import { MessageProvider } from './stores/message-provider.ts';
 
 /** What the jobs work with, beside the database that they write to. */
 export const resources = {
   /** The service's database, the source: only read. */
-  service: postgres({ variable: 'SOURCE_DATABASE_URL', title: "the service's database" }),
+  service: postgres({ variable: 'SOURCE_DATABASE_URL', title: 'the service database' }),
 
   mongo: mongo({ variable: 'MONGODB_URL' }),
 
@@ -16,7 +16,7 @@ export const resources = {
     title: 'the legacy API',
     variables: { LEGACY_API_URL: httpUrl, LEGACY_API_CONCURRENCY: numberOfCalls.optional() },
     open: ({ LEGACY_API_URL: url, LEGACY_API_CONCURRENCY: total }, { database }) =>
-      new LegacyApi(url, total === undefined ? undefined : { database, total }),
+      new LegacyApi(url, total === undefined ? undefined : sharedCalls(database, total)),
     close: (api) => api.close(),
   }),
 
@@ -34,7 +34,7 @@ export const resources = {
           : new IdempotentApi(
               url,
               'the message provider',
-              total === undefined ? undefined : { database, total },
+              total === undefined ? undefined : sharedCalls(database, total),
             ),
       ),
     close: (provider) => provider.close(),
@@ -43,7 +43,7 @@ export const resources = {
   /** Bytes above which a document goes to a file; undefined for as many as MongoDB takes. */
   largestDocument: defineResource({
     title: 'the size of documents',
-    variables: { KEYSTRIDE_LARGEST_DOCUMENT: bytes.optional() },
+    variables: { KEYSTRIDE_LARGEST_DOCUMENT: sizeInBytes.optional() },
     open: ({ KEYSTRIDE_LARGEST_DOCUMENT: largest }) => largest,
   }),
 };

@@ -33,12 +33,11 @@ test('names every malformed setting with the missing ones, and shows no secret',
     DATABASE_URL: 'mysql://ann:s3cret@db/x?password=s3cret',
     LOG_LEVEL: 'loud',
     KEYSTRIDE_BYTES_IN_FLIGHT: '12 apples',
-    LEGACY_API_URL: 's3cret',
     SOURCE_DATABASE_URL: 'postgres://ann:s3cret@db/service',
   };
   const error = refusal(() => loadConfig(env, ['databaseUrl', 'sourceDatabaseUrl', 'mongodbUrl']));
   expect(error.problems.map(({ variable }) => variable).toSorted()).toEqual(
-    ['DATABASE_URL', 'KEYSTRIDE_BYTES_IN_FLIGHT', 'LEGACY_API_URL', 'LOG_LEVEL', 'MONGODB_URL'].toSorted(),
+    ['DATABASE_URL', 'KEYSTRIDE_BYTES_IN_FLIGHT', 'LOG_LEVEL', 'MONGODB_URL'].toSorted(),
   );
   expect(error.message).toContain('mysql://db/x');
   expect(error.message).not.toContain('s3cret');

@@ -1,16 +1,15 @@
 import { request } from 'undici';
-import type { SharedCalls } from 'keystride/http';
 import {
   asUtf8,
   baseOf,
   boundedCall,
-  CallBudget,
   CallLimiter,
   type CallTurn,
   createAgent,
   MalformedBody,
   pathSegment,
   type Response,
+  type ShareCalls,
   statusError,
   Unacceptable,
 } from 'keystride/http';
@@ -33,15 +32,15 @@ export class LegacyApi {
   readonly calls = new CallLimiter('the legacy API');
   readonly #base: string;
   readonly #agent = createAgent();
-  readonly #budget: CallBudget | undefined;
+  readonly #sharing: ReturnType<ShareCalls> | undefined;
 
   /**
    * @param base URL; calls go to `{base}/documents/{ticketKey}/sentences`.
-   * @param shared divides the calls among all workers. @default each finds out what the API takes
+   * @param share divides the calls among all workers. @default each finds out what the API takes
    */
-  constructor(base: string, shared?: SharedCalls) {
+  constructor(base: string, share?: ShareCalls) {
     this.#base = baseOf(base);
-    this.#budget = shared && new CallBudget(shared.database, this.calls, shared.total);
+    this.#sharing = share?.(this.calls);
   }
 
   /**
@@ -76,7 +75,7 @@ export class LegacyApi {
   }
 
   async close(): Promise<void> {
-    await this.#budget?.close();
+    await this.#sharing?.close();
     await this.#agent.close();
   }
 }

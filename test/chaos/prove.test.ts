@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { loadProject } from '../../packages/keystride/src/settings/project.ts';
+import { loadProject } from '../../packages/keystride/src/project/project.ts';
 import { documentMigration } from '../../src/contract/document-migration.ts';
 import type { JobDefinition } from '../../packages/keystride/src/contract/job.ts';
 import { targetSync } from '../../src/contract/target-sync.ts';

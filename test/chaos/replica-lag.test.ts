@@ -82,7 +82,7 @@ test('a step holds while a replica does not keep up, says so, and goes on by its
   await until(world, handle.workflowId, 'running');
   await replay('pause');
   const { reason } = await until(world, handle.workflowId, 'throttled');
-  expect(reason).toMatch(/^the migration database: replication lag of [\d.]+ s, more than 1$/u);
+  expect(reason).toMatch(/^the database: replication lag of [\d.]+ s, more than 1$/u);
   const atRest = await written('lag');
   await delay(1_000);
   expect(await written('lag')).toEqual(atRest);

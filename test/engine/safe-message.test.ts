@@ -115,7 +115,7 @@ describe('what is told', () => {
   }
 
   test.each([
-    [new SkipItem('ODD', 'it is odd'), 'SkipItem: it is odd'],
+    [new SkipItem('ODD', 'it is odd'), 'it is odd'],
     [new ToldError('for you'), 'for you'],
     [new InvoiceUnpaid('it is due since Monday'), 'InvoiceUnpaid: it is due since Monday'],
     [new Error('the totals differ'), 'the totals differ'],
@@ -169,7 +169,7 @@ describe('what the code of a job says', () => {
       new Error(`in ${JSON.stringify(item)}`),
       'in {"id":"K-1234","name":"…","born":"…","amounts":[{"of":…}],"n":7}',
     ],
-    [new SkipItem('ODD', `for ${item.name}`), `SkipItem: for ${item.name}`],
+    [new SkipItem('ODD', `for ${item.name}`), `for ${item.name}`],
   ])('holds nothing of its item but the key, unless it was written to be shown: %s', (error, told) => {
     expect(safeMessage(error, about)).toBe(told);
   });

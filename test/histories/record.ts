@@ -17,7 +17,7 @@ import { brotliCompressSync } from 'node:zlib';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pg from 'pg';
 import { createDemoDocuments } from '../../src/demo-data/documents.ts';
-import { loadProject, projectPath } from '../../packages/keystride/src/settings/project.ts';
+import { loadProject, projectPath } from '../../packages/keystride/src/project/project.ts';
 import { startStack } from '../../packages/keystride/src/dev/stack.ts';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { bundleWorkflows } from '../../packages/keystride/src/host/workflow-bundle.ts';

@@ -19,6 +19,7 @@ import { testDatabase } from './database.ts';
 import { startMessageProvider } from './message-provider.ts';
 import { createNamespace } from './namespace.ts';
 import { startedByTest } from './started.ts';
+import { migrate } from './templates.ts';
 import { startTestWorker, type TestWorker } from './worker-process.ts';
 import { bundleFor } from './workflow-bundle.ts';
 
@@ -244,6 +245,8 @@ async function ownServers(home: string): Promise<Servers> {
     parts: ['temporal', 'postgres', 'mongodb'],
   });
   const { temporal, postgres, mongodb } = stack.parts;
+  await migrate(postgres.url, 'target');
+  await migrate(postgres.sourceUrl, 'source');
   return {
     temporalAddress: temporal.address,
     databaseUrl: postgres.url,

@@ -6,7 +6,7 @@ import {
   migrateTables,
   type MigrationSet,
 } from '../../packages/keystride/src/ledger/migrate.ts';
-import { migrationsOf } from '../../packages/keystride/src/settings/project.ts';
+import { migrationsOf } from '../../packages/keystride/src/project/project.ts';
 import config from '../../keystride.config.ts';
 
 const root = path.join(import.meta.dirname, '../..');
@@ -22,6 +22,12 @@ export function ownMigrations(kind: DatabaseKind): MigrationSet {
 /** The two databases that jobs work with: what they read, and what they write to beside the ledger. */
 export type DatabaseKind = 'source' | 'target';
 
+/** Makes the tables of one of the two databases. */
+export async function migrate(url: string, kind: DatabaseKind): Promise<void> {
+  if (kind === 'target') await migrateLedger(url);
+  await migrateTables(url, ownMigrations(kind));
+}
+
 /** The name of a migrated, empty database of each kind; tests work on clones of it. */
 export type TemplateDatabases = Record<DatabaseKind, string>;
 
@@ -32,10 +38,10 @@ export async function createTemplates(serverUrl: string): Promise<TemplateDataba
     source: `keystride_test_template_source_${mark}`,
     target: `keystride_test_template_target_${mark}`,
   };
-  for (const name of Object.values(templates)) await onServer(serverUrl, `create database ${name}`);
-  await migrateLedger(databaseUrl(serverUrl, templates.target));
-  for (const kind of ['source', 'target'] as const)
-    await migrateTables(databaseUrl(serverUrl, templates[kind]), ownMigrations(kind));
+  for (const kind of ['source', 'target'] as const) {
+    await onServer(serverUrl, `create database ${templates[kind]}`);
+    await migrate(databaseUrl(serverUrl, templates[kind]), kind);
+  }
   return templates;
 }
 

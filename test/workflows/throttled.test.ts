@@ -42,7 +42,7 @@ async function eventsOf(handle: WorkflowHandle): Promise<number> {
   return (await handle.describe()).historyLength;
 }
 
-const busy = 'the migration database: the month is being closed';
+const busy = 'the database: the month is being closed';
 
 test('a health that says no holds the job back in the middle, and yes lets it go on: nothing lost or doubled', async () => {
   // No page ends before the job does: the one that runs has to look.
@@ -121,7 +121,7 @@ test('a health that cannot be read holds nobody, and the run says so', async () 
     expect.objectContaining({
       what: 'throttled',
       reason: expect.stringMatching(
-        /^went on without knowing the health of the migration database: .*boolean/u,
+        /^went on without knowing the health of the database: .*boolean/u,
       ) as string,
     }),
   );

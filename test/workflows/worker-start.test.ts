@@ -60,7 +60,7 @@ test('a queue for a job that the worker does not have is a misspelt name', async
 
 // Port 1 is nobody's.
 const away = [
-  ['the migration database', 'DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],
+  ['the database', 'DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],
   ['the service database', 'SOURCE_DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],
   ['MongoDB', 'MONGODB_URL', 'mongodb://user:hidden-word@127.0.0.1:1/away'],
   ['Temporal', 'TEMPORAL_ADDRESS', '127.0.0.1:1'],
@@ -85,7 +85,7 @@ test('a wrong password is told at once, and not shown', async () => {
   const started = performance.now();
   const { exitCode, stderr } = await startedWith({ DATABASE_URL: wrong.href });
   expect(exitCode).toBe(1);
-  expect(stderr).toMatch(/cannot reach the migration database at .*authentication failed/);
+  expect(stderr).toMatch(/cannot reach the database at .*authentication failed/);
   expect(stderr).not.toContain('hidden-word');
   expect(performance.now() - started).toBeLessThan(14_000);
 });
@@ -94,6 +94,6 @@ test('a database without the ledger is named with the command that makes it', as
   const { exitCode, stderr } = await startedWith({ DATABASE_URL: world.sourceDatabaseUrl });
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /the migration database at .*: the tables of keystride are missing.* Run: npx keystride migrate/,
+    /the database at .*: the tables of keystride are missing.* Run: npx keystride migrate/,
   );
 });

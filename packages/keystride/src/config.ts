@@ -11,4 +11,4 @@ export {
   type ProjectConfig,
   type ProveSettings,
   type StubDefinition,
-} from './settings/project-config.ts';
+} from './project/config.ts';

@@ -1,5 +1,5 @@
 /** HTTP APIs: calls that find their own concurrency, and the errors that skips and retries are decided by. */
-export { CallLimiter, type CallTurn } from './stores/http/call-limiter.ts';
+export { CallLimiter, type CallTurn, type ShareCalls } from './stores/http/call-limiter.ts';
 export {
   baseOf,
   boundedCall,
@@ -12,4 +12,4 @@ export { asUtf8 } from './stores/http/charset.ts';
 export { HttpStatusError, MalformedBody, retryAfter, Unacceptable } from './stores/http/errors.ts';
 export { classifyInProgress, IdempotentApi } from './stores/http/idempotent-api.ts';
 export { pagedReader } from './stores/http/paged-reader.ts';
-export { CallBudget, type SharedCalls } from './ledger/call-budget.ts';
+export { sharedCalls } from './ledger/call-budget.ts';

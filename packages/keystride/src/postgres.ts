@@ -1,5 +1,5 @@
 /** PostgreSQL: readers of tables, writers in bulk, comparison of tables, and the database as a resource of a worker. */
-export { postgres } from './stores/postgres/resource.ts';
+export { postgres } from './project/postgres.ts';
 export { keysetReader } from './stores/postgres/keyset-reader.ts';
 export { keysetRanges } from './stores/postgres/keyset-ranges.ts';
 export { hashComparison, type TableComparison } from './stores/postgres/hash-comparison.ts';

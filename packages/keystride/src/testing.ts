@@ -4,4 +4,5 @@ export { PartError, type Part } from './dev/part.ts';
 export { reachableDirectory, unprivilegedUser } from './dev/places.ts';
 export { progressText, reporterOf, type OnProgress } from './dev/progress.ts';
 export { startStack, type Stack, type StackInfo, type StackOptions } from './dev/stack.ts';
-export { isRunning, readState, type KnownAddresses, type StackState } from './dev/state.ts';
+export { isRunning, readState, type StackState } from './dev/state.ts';
+export type { KnownAddresses } from './settings/stack-addresses.ts';

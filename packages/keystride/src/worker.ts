@@ -8,6 +8,6 @@ export {
   type ValuesOf,
   type Variables,
   type WorkerDefinition,
-} from './host/worker-definition.ts';
+} from './project/worker-definition.ts';
 export { runWorker } from './host/start-worker.ts';
-export { bytes, httpUrl, mongodbUrl, numberOfCalls, postgresUrl } from './settings/environment.ts';
+export { httpUrl, mongodbUrl, numberOfCalls, postgresUrl, sizeInBytes } from './settings/environment.ts';

@@ -3,7 +3,7 @@
  * `export * from 'keystride/workflows'`.
  */
 export { alert } from './workflows/alert.ts';
-export { partition } from './workflows/partition.ts';
+export { partition } from './workflow/partition.ts';
 export { redrive } from './workflows/redrive.ts';
 export { scheduledJob } from './workflows/scheduled-job.ts';
 export { verification } from './workflows/verification.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { count, keystride, loadConfig } from 'keystride/command';
+import { count, keystride, loadSettings } from 'keystride/command';
 import {
   createDemoDocuments,
   type DemoDocuments,
@@ -37,7 +37,7 @@ async function documents(options: KindOptions & { from?: string }): Promise<void
     from === undefined || options.count !== undefined
       ? { count: countOf(options, 'documents', ', or --from DIR') }
       : {};
-  const { sourceDatabaseUrl } = loadConfig(process.env, ['sourceDatabaseUrl']);
+  const { sourceDatabaseUrl } = loadSettings(process.env, ['sourceDatabaseUrl']);
   const made = await createDocuments({
     sourceDatabaseUrl,
     ...many,

@@ -6,7 +6,7 @@ import {
   databaseProblemOf,
   exitCodes,
   keystride,
-  loadConfig,
+  loadSettings,
   outputOption,
   type OutputOptions,
   printJson,
@@ -65,7 +65,7 @@ export async function makeKind<Made extends object>(
   tell: (made: Made) => { readonly told: string; readonly next: string },
 ): Promise<void> {
   const wanted = countOf(options, what);
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const { databaseUrl } = loadSettings(process.env, ['databaseUrl']);
   const request = { databaseUrl, count: wanted, ...seedAndReset(options), onProgress: progressOf(what) };
   const made = await explained(databaseUrl, () => make(request));
   const { told, next } = tell(made);

@@ -110,7 +110,7 @@ function partsOf(home: string, addresses: KnownAddresses): Pick<DemoParts, 'conf
 
 /** The settings for a stack: its addresses, and the rest from the environment. */
 export function configOf(addresses: KnownAddresses): DemoConfig {
-  const given = loadConfig(process.env, [], { ignoreStack: true });
+  const given = loadConfig();
   const { temporalAddress, temporalNamespace, databaseUrl, sourceDatabaseUrl, mongodbUrl } = addresses;
   const legacyApiUrl = addresses.stubs?.['LEGACY_API_URL'];
   if (!temporalAddress || !databaseUrl || !sourceDatabaseUrl || !mongodbUrl || !legacyApiUrl)

@@ -1,5 +1,5 @@
 import type { JobDefinition } from '../contract/job.ts';
-import { loadJobs, loadProject, projectFile } from '../settings/project.ts';
+import { loadJobs, loadProject, projectFile } from '../project/project.ts';
 
 let known: readonly JobDefinition[] = [];
 

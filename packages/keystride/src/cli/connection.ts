@@ -1,5 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
-import { loadConfig, type Config } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
+import type { Config } from '../settings/config.ts';
 import { CommandError } from './output.ts';
 import { keystride } from './called-as.ts';
 
@@ -17,7 +18,7 @@ const connectTimeout = 5_000;
  */
 export async function withSession<Result>(
   work: (session: Session) => Promise<Result>,
-  config: Config<'temporal'> = loadConfig(process.env, ['temporal']),
+  config: Config<'temporal'> = loadSettings(process.env, ['temporal']),
 ): Promise<Result> {
   const connection = await connect(config);
   try {

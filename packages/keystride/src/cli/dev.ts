@@ -3,8 +3,9 @@ import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
 import { cacheOf, homeOf } from '../settings/config.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
-import { isRunning, livingProcesses, readState, type KnownAddresses, type StackState } from '../dev/state.ts';
-import { loadProject, projectFile, type Project } from '../settings/project.ts';
+import { isRunning, livingProcesses, readState, type StackState } from '../dev/state.ts';
+import type { KnownAddresses } from '../settings/stack-addresses.ts';
+import { loadProject, projectFile, type Project } from '../project/project.ts';
 import { keystride } from './called-as.ts';
 import { kebabOf } from './new-job.ts';
 

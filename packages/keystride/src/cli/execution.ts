@@ -15,7 +15,7 @@ import { notFound } from './failures.ts';
 import { readHeartbeats, withHeartbeats, type LiveProgress } from './heartbeats.ts';
 import { withFiguresOfLedger } from './ledger-figures.ts';
 import { temporalCommand } from './temporal-command.ts';
-import { loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { keystride } from './called-as.ts';
 
 /** An execution as it stands now. */
@@ -165,7 +165,7 @@ function whyUnanswered({ raw, taskQueue, type, workflowId }: WorkflowExecutionDe
   return (
     `the workers on task queue ${taskQueue} cannot go on with it (attempt ${attempts}): their build does not know ` +
     `${type}, or has another flow of it; start workers of the build that it needs (it is tried again within ten minutes). ` +
-    `Why: ${temporalCommand(loadConfig(process.env, ['temporal']), 'workflow', 'show', '--workflow-id', workflowId)}`
+    `Why: ${temporalCommand(loadSettings(process.env, ['temporal']), 'workflow', 'show', '--workflow-id', workflowId)}`
   );
 }
 

@@ -1,14 +1,15 @@
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
-import { ConfigError, loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
+import { ConfigError } from '../settings/config.ts';
 import { oneLine } from '../contract/inert.ts';
 import { UnreachablePart } from '../host/unreachable-part.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { safeMessage } from '../stores/safe-message.ts';
 import { temporalCommand } from './temporal-command.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import { ProjectError } from '../settings/project.ts';
+import { ProjectError } from '../project/project.ts';
 import { failureTypeOf, type FailureType, ToldError } from '../contract/errors.ts';
 import { PartError } from '../dev/part.ts';
 import { shellWord } from '../contract/shell.ts';
@@ -124,7 +125,7 @@ const grpcProblems: Record<number, { what: string; todo: string }> = {
 };
 
 function noNamespace(cause: unknown): CommandError {
-  const config = loadConfig(process.env, ['temporal']);
+  const config = loadSettings(process.env, ['temporal']);
   const { address, namespace } = config.temporal;
   const create = temporalCommand(config, 'operator', 'namespace', 'create');
   return new CommandError(

@@ -1,4 +1,4 @@
-import { loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { findJob } from './catalogue.ts';
 import {
   addCounters,
@@ -33,7 +33,7 @@ export interface KnownProgress extends JobProgress {
  */
 export async function withFiguresOfLedger(progress: JobProgress): Promise<KnownProgress> {
   if (progress.status === 'completed' || progress.status === 'completedWithSkips') return progress;
-  if (loadConfig().databaseUrl === undefined) return progress;
+  if (loadSettings().databaseUrl === undefined) return progress;
   try {
     return await withLedgerConnection((ledger) => completed(ledger, progress), impatient);
   } catch (error) {
@@ -72,7 +72,7 @@ async function completed(ledger: Asked, progress: JobProgress): Promise<KnownPro
  * answer.
  */
 export async function committedBy(workflowIds: readonly string[]): Promise<ReadonlyMap<string, Committed>> {
-  if (workflowIds.length === 0 || loadConfig().databaseUrl === undefined) return new Map();
+  if (workflowIds.length === 0 || loadSettings().databaseUrl === undefined) return new Map();
   return withLedgerConnection((ledger) => readCommitted(ledger, workflowIds), impatient).catch(
     () => new Map(),
   );

@@ -10,7 +10,7 @@ import { migrateCommand } from './migrate.ts';
 import { newCommand } from './new-job.ts';
 import { errorJson, CommandError, exitCodes, harmless, printError, printJson } from './output.ts';
 import { asCalled, keystride } from './called-as.ts';
-import { ownCommands } from '../settings/project.ts';
+import { ownCommands } from '../project/project.ts';
 import { loadCatalogue } from './catalogue.ts';
 import { planCommand } from './plan.ts';
 import { proveCommand } from './prove.ts';

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import pg from 'pg';
-import { loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import type { MigrationFolder } from '../settings/project-config.ts';
-import { loadProject, migrationsOf, projectFile } from '../settings/project.ts';
+import type { MigrationFolder } from '../project/config.ts';
+import { loadProject, migrationsOf, projectFile } from '../project/project.ts';
 import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { databaseProblem, reasonOf } from './failures.ts';
@@ -58,8 +58,8 @@ async function migrate({ only, output }: MigrateOptions): Promise<void> {
 
 function addressOf(variable: 'DATABASE_URL' | 'SOURCE_DATABASE_URL'): string {
   return variable === 'DATABASE_URL'
-    ? loadConfig(process.env, ['databaseUrl']).databaseUrl
-    : loadConfig(process.env, ['sourceDatabaseUrl']).sourceDatabaseUrl;
+    ? loadSettings(process.env, ['databaseUrl']).databaseUrl
+    : loadSettings(process.env, ['sourceDatabaseUrl']).sourceDatabaseUrl;
 }
 
 function unknownSet(name: string, all: readonly MigrationSet[]): CommandError {

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { addressesOfStack, loadConfig } from '../settings/config.ts';
-import { loadProject } from '../settings/project.ts';
+import { addressesOfStack, loadSettings } from '../dev/settings.ts';
+import { loadProject } from '../project/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { type JobForecast, planJob, type PlannedStep } from '../host/plan-job.ts';
 import { count, duration, plain } from './format.ts';
@@ -42,7 +42,7 @@ async function plan(name: string, options: PlanCommandOptions): Promise<void> {
   const project = await loadProject();
   const job = jobNamed(name, 'Plan');
   const input = parametersFromText(job, options.param ?? []);
-  const config = loadConfig(process.env, ['temporal', 'databaseUrl']);
+  const config = loadSettings(process.env, ['temporal', 'databaseUrl']);
   progressLine(`trying the first chunks of ${name}; everything is rolled back …`);
   const forecast = await planJob(project, config, job, input, {
     samples: options.rows,

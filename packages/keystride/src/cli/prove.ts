@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
 import { loadConfig } from '../settings/config.ts';
-import { loadProject } from '../settings/project.ts';
+import { loadProject } from '../project/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
@@ -62,7 +62,7 @@ const leastRows = 800;
 
 async function proveJob(name: string, options: ProveCommandOptions): Promise<void> {
   const job = jobNamed(name, 'Prove');
-  const { databaseUrl, sourceDatabaseUrl } = loadConfig(process.env, [], { ignoreStack: true });
+  const { databaseUrl, sourceDatabaseUrl } = loadConfig();
   const seed = options.seed ?? randomInt(1, 1_000_000);
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));
   // What comes up here is never needed by another command.

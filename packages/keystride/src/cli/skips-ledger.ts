@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { loadConfig } from '../settings/config.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { findOriginalKey, type RunningExecution } from '../ledger/executions.ts';
 import { type Asked, type Ledger, visitLedger } from '../ledger/ledger.ts';
 import { keysNeverSkipped, type SkipFilter } from '../ledger/skip-list.ts';
@@ -19,7 +19,7 @@ export async function withLedger<Result>(
   work: (ledger: Ledger) => Promise<Result>,
   within?: number,
 ): Promise<Result> {
-  const { databaseUrl } = loadConfig(process.env, ['databaseUrl']);
+  const { databaseUrl } = loadSettings(process.env, ['databaseUrl']);
   try {
     return await visitLedger({ connectionString: databaseUrl, name: 'keystride', within }, work);
   } catch (error) {

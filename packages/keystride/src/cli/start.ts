@@ -10,7 +10,7 @@ import { instanceKey, parametersFromText, parseParameters } from '../contract/pa
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
 import { findInstance } from '../ledger/instance.ts';
-import { noProject, projectFile } from '../settings/project.ts';
+import { noProject, projectFile } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
 import { jobFailure } from './failures.ts';

@@ -71,7 +71,7 @@ function environmentOf(options: WorkerOptions): NodeJS.ProcessEnv {
 
 function runWorker(options: WorkerOptions): Promise<number> {
   const env = withBoundedMemory(environmentOf(options));
-  const worker = spawn(process.execPath, [ourModule('worker')], { stdio: 'inherit', env });
+  const worker = spawn(process.execPath, [ourModule('host/worker-program')], { stdio: 'inherit', env });
   // A terminal sends Ctrl-C to the worker by itself; twice would mean "at once".
   const signals = process.stdin.isTTY ? (['SIGTERM'] as const) : (['SIGTERM', 'SIGINT', 'SIGHUP'] as const);
   const forward = (signal: NodeJS.Signals): void => void worker.kill(signal);

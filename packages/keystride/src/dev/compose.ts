@@ -1,6 +1,7 @@
 import type { Addresses } from '../settings/config.ts';
+import { answeredOnce } from '../contract/answered-once.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import type { MigrationFolder } from '../settings/project-config.ts';
+import type { MigrationFolder } from '../project/config.ts';
 import { startMongo, useMongo } from './mongo.ts';
 import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
@@ -59,7 +60,7 @@ export interface StartedParts {
  * @throws the first part's error, once all others are up or have failed too
  */
 export async function composeParts(options: ComposeOptions, started: StartedParts): Promise<void> {
-  const ourPostgres = onceOnly(async () => {
+  const ourPostgres = answeredOnce(async () => {
     const server = await startOurPostgres(options);
     started.ourPostgres = server;
     return server;
@@ -160,9 +161,4 @@ function stubbed(kind: StubKind, options: ComposeOptions): Promise<Part> {
   const given = options.environment[kind.variable];
   if (given) return useRealOne(kind, given, withoutCredentials(given), report);
   return startStub(kind, { home, owner, arguments: options.stubArguments[kind.name] ?? [], report });
-}
-
-function onceOnly<T>(work: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  return () => (running ??= work());
 }

@@ -9,9 +9,9 @@ import {
   readState,
   removeState,
   writeState,
-  type StackAddresses,
   type StackState,
 } from './state.ts';
+import type { StackAddresses } from '../settings/stack-addresses.ts';
 
 /**
  * Our hold on one home: `stack.json` says who we are and what we started, the guard ends it when we die.

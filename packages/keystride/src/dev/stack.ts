@@ -2,12 +2,12 @@ import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { cacheOf, homeOf, loadConfig, type Addresses } from '../settings/config.ts';
-import { migrationsOf, type Project } from '../settings/project.ts';
+import { migrationsOf, type Project } from '../project/project.ts';
 import { composeParts, type AllParts, type StartedParts } from './compose.ts';
 import { Ownership } from './ownership.ts';
 import { PartError, type Part, type PartName } from './part.ts';
 import { reporterOf, type OnProgress, type Reporter } from './progress.ts';
-import type { StackAddresses } from './state.ts';
+import type { StackAddresses } from '../settings/stack-addresses.ts';
 import type { StubKind } from './stub.ts';
 import { withoutTemporalSettings } from './temporal.ts';
 import { startWorker, type WorkerProcess } from './workers.ts';
@@ -78,7 +78,7 @@ export async function startStack<const P extends PartName = PartName>(
   const environment = options.environment ?? process.env;
   const report = reporterOf('stack', onProgress);
   const home = options.ephemeral ? temporaryHome() : path.resolve(options.home ?? homeOf(environment));
-  const given = options.ephemeral ? {} : loadConfig(environment, [], { ignoreStack: true });
+  const given = options.ephemeral ? {} : loadConfig(environment);
   mkdirSync(path.join(home, 'logs'), { recursive: true });
   const ownership = await Ownership.take(
     home,

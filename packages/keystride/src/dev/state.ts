@@ -4,23 +4,6 @@ import { z } from 'zod';
 import { PartError } from './part.ts';
 import { endProcess, isAlive, isSystemError, type ProcessIdentity } from './processes.ts';
 
-/** The addresses of a stack, credentials included. */
-export interface StackAddresses {
-  temporalAddress: string;
-  temporalNamespace: string;
-  temporalUiUrl: string;
-  /** The migration database: what the jobs write to. */
-  databaseUrl: string;
-  /** The service database: what the targets are found in. */
-  sourceDatabaseUrl: string;
-  mongodbUrl: string;
-  /** Where each stub listens, by the variable that names it. */
-  stubs: Readonly<Record<string, string>>;
-}
-
-/** As many of the addresses as are known. */
-export type KnownAddresses = { [K in keyof StackAddresses]?: StackAddresses[K] | undefined };
-
 const identitySchema = z.object({ pid: z.int().positive(), started: z.string() });
 
 const stateSchema = z.object({

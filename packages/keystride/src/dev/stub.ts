@@ -1,11 +1,10 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ourModule } from './own-files.ts';
 import { PartError, givenPart, type Part } from './part.ts';
 import { freePort } from './ports.ts';
 import type { Reporter } from './progress.ts';
-import type { StubDefinition } from '../settings/project-config.ts';
+import type { StubDefinition } from '../project/config.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
 
 /** How to run a stub. */

@@ -1,5 +1,5 @@
 import { ConfigError } from '../settings/config.ts';
-import { loadProject } from '../settings/project.ts';
+import { loadProject } from '../project/project.ts';
 import { PartError } from './part.ts';
 import type { ProgressEvent } from './progress.ts';
 import { progressText } from './progress.ts';

@@ -13,7 +13,7 @@ import {
 import path from 'node:path';
 import { run } from './executables.ts';
 import { ourModule, packageRoot } from './own-files.ts';
-import { type Project, projectPath } from '../settings/project.ts';
+import { type Project, projectPath } from '../project/project.ts';
 import type { Reporter } from './progress.ts';
 
 /**

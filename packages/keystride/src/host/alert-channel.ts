@@ -1,6 +1,6 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { alertType, type AlertSettings } from '../contract/alerts.ts';
-import type { AlertChannel } from '../operations/raise-alert.ts';
+import type { AlertChannel } from '../page/dead-letter.ts';
 
 /** How long Temporal may take to start the workflow of an alert, in milliseconds. */
 const startWithin = 5_000;

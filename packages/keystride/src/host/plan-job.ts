@@ -4,7 +4,7 @@ import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { policiesOf } from '../contract/policies.ts';
 import { forecastStep, type StepForecast } from '../operations/plan-step.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
-import { loadWorkerDefinition, type Project } from '../settings/project.ts';
+import { loadWorkerDefinition, type Project } from '../project/project.ts';
 import { openResources, resourceSettings, type WorkerConfig } from './resources.ts';
 import { rolledBackPool } from '../stores/postgres/rolled-back.ts';
 import { Ledger } from '../ledger/ledger.ts';

@@ -4,14 +4,14 @@ import type { RegisteredJob } from '../job/registry.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { armFaultPoints } from '../page/fault-points.ts';
 import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
-import { loadWorkerDefinition, type Project, projectPath } from '../settings/project.ts';
+import { loadWorkerDefinition, type Project, projectPath } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
 import { serve } from './serve.ts';
 import { workerGate } from './worker-gate.ts';
-import type { WorkerDefinition } from './worker-definition.ts';
+import type { WorkerDefinition } from '../project/worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
@@ -77,7 +77,6 @@ function readSettings(
   };
   const config = attempt(() =>
     loadConfig(process.env, ['temporal', 'databaseUrl'], {
-      ignoreStack: true,
       ...(project.taskQueue !== undefined && { taskQueue: project.taskQueue }),
     }),
   );

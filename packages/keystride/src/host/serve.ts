@@ -6,6 +6,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { AlertSettings } from '../contract/alerts.ts';
+import { answeredOnce } from '../contract/answered-once.ts';
 import { failure } from '../contract/errors.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
@@ -74,7 +75,7 @@ function sharedOptions(options: ServeOptions): Omit<WorkerOptions, 'taskQueue'> 
       isOpen: (workflowId) => isOpen(client, workflowId),
       taskQueueOf: options.taskQueueOf,
       alerts: alertChannel({ ...options, client, taskQueue }),
-      hasSearchAttributes: once(() => hasSearchAttributes(connection, namespace)),
+      hasSearchAttributes: answeredOnce(() => hasSearchAttributes(connection, namespace)),
     }),
     tuner: tunerOf(options),
     // A page hears of a pause with its next heartbeat: at the default of up to 80 % of the time-out, seconds late.
@@ -120,9 +121,4 @@ async function hasSearchAttributes(connection: NativeConnection, namespace: stri
     // Not allowed to ask, or a server without the service: jobs run as well without.
     return false;
   }
-}
-
-function once<Result>(ask: () => Promise<Result>): () => Promise<Result> {
-  let answer: Promise<Result> | undefined;
-  return () => (answer ??= ask());
 }

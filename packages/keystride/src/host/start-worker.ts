@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { loadProject } from '../settings/project.ts';
+import { loadProject } from '../project/project.ts';
 
 /**
  * The life of a worker process: reads the environment, connects, serves the project's jobs until it is asked to end, and

@@ -3,7 +3,7 @@ import { Gate, type HealthCheck } from '../page/gate.ts';
 import { readHealth } from '../stores/postgres/health.ts';
 import { WalAge } from '../stores/postgres/wal-age.ts';
 import type { OpenResources } from './resources.ts';
-import type { WorkerDefinition } from './worker-definition.ts';
+import type { WorkerDefinition } from '../project/worker-definition.ts';
 
 /**
  * What holds the pages of a worker back, as its environment says. The limits are for the database and for each resource

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { CallLimiter } from '../stores/http/call-limiter.ts';
+import type { CallLimiter, ShareCalls } from '../stores/http/call-limiter.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { Ledger } from './ledger.ts';
 
@@ -12,13 +12,6 @@ const renewMs = { settled: 2_000, unsettled: 500 };
 
 /** A worker that has made no call for so long gives its part back. In milliseconds. */
 const idleMs = 10_000;
-
-/** How many calls of an API all workers together may have out at a time. */
-export interface SharedCalls {
-  /** Of the ledger, where the parts are written down. */
-  readonly database: pg.Pool;
-  readonly total: number;
-}
 
 /** A worker's part of a budget. */
 interface Part {
@@ -166,4 +159,14 @@ export class CallBudget {
       .catch(() => undefined);
     if (this.#calls.isWaiting) this.#begin();
   }
+}
+
+/**
+ * Bounds the calls that all workers together have out of one API.
+ *
+ * @param database of the ledger, where the parts are written down.
+ * @param total calls at a time.
+ */
+export function sharedCalls(database: pg.Pool, total: number): ShareCalls {
+  return (calls) => new CallBudget(database, calls, total);
 }

@@ -43,7 +43,8 @@ import {
 } from '../ledger/step.ts';
 import { deliverAlert } from './deliver-alert.ts';
 import { processPage } from '../page/page.ts';
-import { type AlertChannel, alertFailure, raiseAlert } from './raise-alert.ts';
+import { alertFailure, raiseAlert } from './raise-alert.ts';
+import type { AlertChannel } from '../page/dead-letter.ts';
 import { openRedrive } from './redrive.ts';
 import { redrivenWork } from './redriven-work.ts';
 import { repairDifferences } from './repair.ts';

@@ -1,37 +1,12 @@
 import { Context } from '@temporalio/activity';
-import type {
-  Alert,
-  AlertedStep,
-  AlertRequest,
-  AlertSettings,
-  DeadLetter,
-  JobAlert,
-} from '../contract/alerts.ts';
-import type { Claim, CloseJobRequest, PageRequest } from '../contract/activities.ts';
-import { cutText } from '../contract/errors.ts';
+import type { AlertedStep, AlertRequest, JobAlert } from '../contract/alerts.ts';
+import type { Claim, CloseJobRequest } from '../contract/activities.ts';
 import { identifyingParameters, parameterToText } from '../contract/parameters.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
-import { recordDeadLetter } from '../ledger/dead-letter.ts';
-import { fingerprint } from '../ledger/skips.ts';
-import type { ItemFailed } from '../page/process-item.ts';
+import { alertId, type AlertResources, placeOf } from '../page/dead-letter.ts';
 import type { JobRegistry } from '../job/registry.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-
-/** How alerts leave a worker. */
-export interface AlertChannel {
-  readonly settings: AlertSettings;
-  /** Starts the workflow that delivers the alert. Under an id that was used before it does nothing. */
-  start(id: string, alert: Alert): Promise<void>;
-  /** The run in the Temporal UI; null where nobody has said where that is. */
-  uiUrlOf(workflowId: string, runId: string): string | null;
-}
-
-export interface AlertResources {
-  readonly ledger: Ledger;
-  readonly alerts: AlertChannel;
-}
 
 /**
  * Tells the operators of an execution: hands the message to a workflow of its own, which delivers it however long that
@@ -74,50 +49,6 @@ export async function alertFailure(
   } catch (error) {
     Context.current().log.error('the alert could not be raised', { instance, message: safeMessage(error) });
   }
-}
-
-/**
- * Records an item that has failed for good in the dead-letter stream, and tells the webhook of that stream.
- *
- * An item whose page will be tried again is not dead yet. Whatever goes wrong here is only logged: the page has a failure
- * of its own to report.
- */
-export async function buryItem(
-  { ledger, alerts }: AlertResources,
-  { claim, step, partition }: PageRequest,
-  { key, phase, found, message, attempts }: ItemFailed,
-): Promise<void> {
-  const { attempt, retryPolicy } = Context.current().info;
-  if (found.decision === 'retry' && attempt !== retryPolicy?.maximumAttempts) return;
-  const { job, instance } = claim;
-  const told = cutText(message, longestMessage);
-  const letter: DeadLetter = {
-    ...{ kind: 'deadLetter', job, instance, ...placeOf(alerts), step, partition, key, phase },
-    ...{ code: found.code, fingerprint: fingerprint({ code: found.code, message }), message: told, attempts },
-  };
-  try {
-    const isNew = await recordDeadLetter(ledger, claim, letter);
-    if (isNew && alerts.settings.deadLetterUrl !== undefined)
-      await alerts.start(`dead-letter:${alertId()}:${attempt}`, letter);
-  } catch (error) {
-    Context.current().log.error('the dead letter could not be recorded', {
-      ...{ instance, step, partition, key, message: safeMessage(error) },
-    });
-  }
-}
-
-/** A hostile or huge message must not fill the ledger. */
-const longestMessage = 1000;
-
-/** The same for every attempt of this activity, and for no other. */
-function alertId(): string {
-  const { activityId, workflowExecution } = Context.current().info;
-  return `${workflowExecution?.runId}:${activityId}`;
-}
-
-function placeOf(alerts: AlertChannel) {
-  const { workflowId = '', runId = '' } = Context.current().info.workflowExecution ?? {};
-  return { workflowId, runId, uiUrl: alerts.uiUrlOf(workflowId, runId), at: new Date().toISOString() };
 }
 
 function nextSteps(

@@ -24,7 +24,7 @@ import {
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
 import { prepareChunk, tidyUp } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
-import { type AlertResources, buryItem } from '../operations/raise-alert.ts';
+import { type AlertResources, buryItem } from './dead-letter.ts';
 import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 

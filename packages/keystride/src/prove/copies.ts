@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { withoutCredentials } from '../settings/environment.ts';
 import { PartError } from '../dev/part.ts';
-import type { Project } from '../settings/project.ts';
+import type { Project } from '../project/project.ts';
 import { forgetInstance } from '../ledger/executions.ts';
 import { visitLedger } from '../ledger/ledger.ts';
 import { migrateLedger } from '../ledger/migrate.ts';

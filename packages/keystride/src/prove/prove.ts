@@ -4,7 +4,7 @@ import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { PartError } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
-import type { Project } from '../settings/project.ts';
+import type { Project } from '../project/project.ts';
 import type { Books } from '../ledger/books.ts';
 import { bookProblems } from './books.ts';
 import { ignoredColumns, type IgnoredColumns } from './columns.ts';

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
-import { isRunning, readState, type KnownAddresses } from '../dev/state.ts';
 import {
   type ConfigProblem,
   type LogLevel,
@@ -13,6 +12,7 @@ import {
   withoutCredentials,
 } from './environment.ts';
 import type { HealthLimits } from '../stores/postgres/health.ts';
+import type { KnownAddresses } from './stack-addresses.ts';
 import type { TaskQueues } from './task-queues.ts';
 import { type LoadTarget, queuesOf, targetOf } from './worker-settings.ts';
 import { ToldError } from '../contract/errors.ts';
@@ -51,6 +51,8 @@ export interface BaseConfig extends TaskQueues {
   workerQueues: readonly string[];
   /** `KEYSTRIDE_ACTIVITIES`: pages and other activities that a worker has at a time. @default 100 */
   activities?: number;
+  /** `KEYSTRIDE_CONNECTIONS`: connections that a worker opens to each database of PostgreSQL at most. @default 20 */
+  connections: number;
   /** `KEYSTRIDE_TARGET_CPU` and `KEYSTRIDE_TARGET_MEMORY`: how far a worker may load its machine. @default any load */
   target?: LoadTarget;
   /** `LOG_LEVEL` @default info */
@@ -99,22 +101,35 @@ export class ConfigError extends ToldError {
   }
 }
 
+/** A development stack of whose addresses those are taken that nobody has named. */
+export interface KnownStack {
+  readonly addresses: KnownAddresses;
+  /** It is described, but its supervisor is gone. */
+  readonly leftOver?: boolean;
+}
+
+const noStack: KnownStack = { addresses: {} };
+
+export interface LoadOptions {
+  readonly stack?: KnownStack;
+  readonly taskQueue?: string;
+}
+
 /**
- * Reads every setting: from the environment, for Temporal then from `temporal.toml`, and last from the stack that runs
- * in the home directory. This is the one place that reads the environment.
+ * Reads every setting: from the environment, for Temporal then from `temporal.toml`, and last from a development stack
+ * where one is given. This is the one place that reads the environment.
  * @param needs settings that must be there
- * @param options.ignoreStack leaves the running stack out
+ * @param options.stack a development stack: a worker never has one
  * @param options.taskQueue where runs go when the environment does not say
  * @throws ConfigError naming every variable that is missing or malformed
  */
 export function loadConfig<const N extends Need = never>(
   env: NodeJS.ProcessEnv = process.env,
   needs: readonly N[] = [],
-  options: { ignoreStack?: boolean; taskQueue?: string } = {},
+  { stack = noStack, taskQueue }: LoadOptions = {},
 ): Config<N> {
   const { settings, problems } = parseEnvironment(env);
   const home = homeOf(env);
-  const stack: StackOfHome = options.ignoreStack ? { addresses: {} } : stackOf(home);
   const temporal = readTemporal(env, stack.addresses, problems);
   const addresses: Partial<Addresses> = defined({
     temporal,
@@ -124,13 +139,14 @@ export function loadConfig<const N extends Need = never>(
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
   const build = buildOf(settings, problems);
-  const queues = queuesOf(settings, problems, options.taskQueue);
+  const queues = queuesOf(settings, problems, taskQueue);
   refuseProblems(problems, addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
     home,
     cache: cacheOf(env),
     ...queues,
     logLevel: settings.LOG_LEVEL ?? 'info',
+    connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({
@@ -244,33 +260,6 @@ function tomlProblem(error: unknown): string {
   return typeof code === 'string' && /^E[A-Z]{2,20}$/u.test(code)
     ? code
     : `${error.name}, not shown for it may quote a key`;
-}
-
-interface StackOfHome {
-  addresses: KnownAddresses;
-  /** A stack is described whose supervisor is gone. */
-  leftOver?: boolean;
-}
-
-function stackOf(home: string): StackOfHome {
-  const state = readState(home);
-  if (state === undefined) return { addresses: {} };
-  return isRunning(state) ? { addresses: state.addresses } : { addresses: {}, leftOver: true };
-}
-
-/**
- * Where the parts of the stack that runs in the home directory answer, by variable: for what a developer tries by hand.
- * A worker never asks.
- */
-export function addressesOfStack(env: NodeJS.ProcessEnv = process.env): Readonly<Record<string, string>> {
-  const { addresses } = stackOf(homeOf(env));
-  const { databaseUrl, sourceDatabaseUrl, mongodbUrl, stubs = {} } = addresses;
-  return defined({
-    DATABASE_URL: databaseUrl,
-    SOURCE_DATABASE_URL: sourceDatabaseUrl,
-    MONGODB_URL: mongodbUrl,
-    ...stubs,
-  }) as Record<string, string>;
 }
 
 function refuseProblems(

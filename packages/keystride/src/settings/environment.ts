@@ -132,7 +132,7 @@ const atLeastOne = z
 const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
 /** A size, such as 268435456 or 256MiB. */
-export const bytes = z.string().transform(parseBytes);
+export const sizeInBytes = z.string().transform(parseBytes);
 
 const environmentSchema = z.object({
   DATABASE_URL: postgresUrl.optional(),
@@ -143,13 +143,14 @@ const environmentSchema = z.object({
   KEYSTRIDE_QUEUES: z.string().transform(parseQueues).optional(),
   KEYSTRIDE_WORKER_QUEUES: z.string().transform(namesIn).optional(),
   KEYSTRIDE_ACTIVITIES: atLeastOne.optional(),
+  KEYSTRIDE_CONNECTIONS: atLeastOne.optional(),
   KEYSTRIDE_TARGET_CPU: share.optional(),
   KEYSTRIDE_TARGET_MEMORY: share.optional(),
   KEYSTRIDE_WORKFLOW_BUNDLE: z.string().optional(),
   LOG_LEVEL: z
     .enum(logLevels, { error: ({ input }) => `is none of ${logLevels.join(', ')}: ${String(input)}` })
     .optional(),
-  KEYSTRIDE_BYTES_IN_FLIGHT: bytes.optional(),
+  KEYSTRIDE_BYTES_IN_FLIGHT: sizeInBytes.optional(),
   KEYSTRIDE_QUIET_HOURS: quietHours.optional(),
   KEYSTRIDE_HEALTH_REPLICATION_LAG: limit('seconds').optional(),
   KEYSTRIDE_HEALTH_LOCK_WAITS: limit('sessions').optional(),

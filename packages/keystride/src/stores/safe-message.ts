@@ -46,10 +46,11 @@ function toldMessage(error: unknown, subject?: Subject): string | undefined {
   if (!ours && !isOfTheJob(error)) return undefined;
   const message = ours || !subject ? error.message : withoutContent(error.message, subject);
   const name = nameOf(error);
-  return name === 'Error' || name === 'ToldError' || error instanceof TemporalFailure
-    ? message
-    : `${name}: ${message}`;
+  return untold.includes(name) || error instanceof TemporalFailure ? message : `${name}: ${message}`;
 }
+
+/** Classes whose names say nothing to who reads the message. */
+const untold: readonly string[] = ['Error', 'ToldError', 'SkipItem'];
 
 function withheldMessage(error: unknown): string {
   if (!(error instanceof Error)) return 'something that is not an Error was thrown';

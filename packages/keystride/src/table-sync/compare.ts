@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { type RawBuilder, sql } from 'kysely';
 import type { Cursor } from '../contract/cursor.ts';
-import { answeredOnce } from '../stores/postgres/keyset-reader.ts';
+import { answeredOnce } from '../contract/answered-once.ts';
 import { hashComparison, type TableComparison } from '../stores/postgres/hash-comparison.ts';
 import { columnIn, namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';

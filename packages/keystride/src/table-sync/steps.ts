@@ -1,3 +1,4 @@
+import { answeredOnce } from '../contract/answered-once.ts';
 import type pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
 import type { Cursor } from '../contract/cursor.ts';
@@ -99,7 +100,7 @@ export function syncSteps<Parameters extends SyncParameters>(
   const ledger = new Ledger(database);
   const writing = (sync: () => Promise<Sync>, reader: () => Promise<Reader<SyncRow>>) =>
     chunks<SyncRow, SyncRow>({
-      reader: later(once(reader)),
+      reader: later(answeredOnce(reader)),
       processor: (row) => row,
       writer: { write: async (rows, transaction) => (await sync()).sink.write(rows, transaction) },
     });
@@ -108,8 +109,8 @@ export function syncSteps<Parameters extends SyncParameters>(
     { instance, epoch, parameters }: StepContext<Parameters>,
     choose: (sync: Sync, start: SyncStart) => Reader<SyncRow>,
   ) => {
-    const sync = once(() => describe(parameters));
-    const reader = once(async () => {
+    const sync = answeredOnce(() => describe(parameters));
+    const reader = answeredOnce(async () => {
       const described = await sync();
       const chosen = choose(described, await startOf(ledger, instance));
       return described.references?.toItself.length ? inOneRange(chosen) : chosen;
@@ -164,7 +165,7 @@ export function syncSteps<Parameters extends SyncParameters>(
       },
     }),
     verify: ({ parameters }) => {
-      const sync = once(() => describe(parameters));
+      const sync = answeredOnce(() => describe(parameters));
       return {
         comparePage: async (...page) => (await sync()).compared.comparison.comparePage(...page),
         lacking: async (...keys) => (await sync()).compared.comparison.lacking(...keys),
@@ -247,18 +248,6 @@ async function startOf(ledger: Ledger, instance: string): Promise<SyncStart> {
   const start = await readResult(ledger, { instance, step: 'begin' });
   if (start === null) throw new ToldError(`${instance} has not begun: its step begin has no result`);
   return start as SyncStart;
-}
-
-/** Makes a value when it is first asked for; after a failure once more. */
-function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
-  let made: Promise<Value> | undefined;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
 }
 
 function postponingSink({ sink, references, source }: Sync) {

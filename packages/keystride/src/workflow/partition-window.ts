@@ -17,7 +17,7 @@ import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
 import { chunkBoundsOf, type ChunkPolicy } from '../contract/policy.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';
-import { partition as partitionWorkflow } from '../workflows/partition.ts';
+import { partition as partitionWorkflow } from './partition.ts';
 import { findDivisible, ledgerWork, readStep } from './activities.ts';
 import { wasAway } from './away.ts';
 import { failedItemOf } from './failed-items.ts';

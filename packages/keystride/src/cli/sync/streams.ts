@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { loadConfig } from '../../settings/config.ts';
+import { loadSettings } from '../../dev/settings.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
 import type { Asked } from '../../ledger/ledger.ts';
 import { readStreams, type Stream } from '../../ledger/streams.ts';
@@ -13,7 +13,7 @@ export const countSeconds = 30;
 
 /** Connects to the service's database, the source, works with it alone, and closes. */
 export async function withSource<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
-  const { sourceDatabaseUrl } = loadConfig(process.env, ['sourceDatabaseUrl']);
+  const { sourceDatabaseUrl } = loadSettings(process.env, ['sourceDatabaseUrl']);
   const client = new SessionClient({
     connectionString: sourceDatabaseUrl,
     application_name: 'keystride sync',

@@ -20,6 +20,9 @@ interface Waiter {
   givenUp: boolean;
 }
 
+/** Divides the calls of an API among all workers that call it, see `sharedCalls`; `close` gives this worker's part back. */
+export type ShareCalls = (calls: CallLimiter) => { close(): Promise<void> };
+
 /** Told of a change of the limit. */
 export type LimitListener = (change: LimitChange) => void;
 

@@ -1,7 +1,6 @@
 import { request } from 'undici';
 import type { Classifier } from '../../contract/classification.ts';
-import { CallBudget, type SharedCalls } from '../../ledger/call-budget.ts';
-import { CallLimiter, type CallTurn } from './call-limiter.ts';
+import { CallLimiter, type CallTurn, type ShareCalls } from './call-limiter.ts';
 import { addressOf, baseOf, boundedCall, createAgent, statusError } from './calls.ts';
 import { HttpStatusError, Unacceptable } from './errors.ts';
 
@@ -27,17 +26,17 @@ export class IdempotentApi {
   readonly calls: CallLimiter;
   readonly #base: string;
   readonly #agent = createAgent();
-  readonly #budget: CallBudget | undefined;
+  readonly #sharing: ReturnType<ShareCalls> | undefined;
 
   /**
    * @param base URL; posts go to `{base}{path}`.
    * @param name what people call it: `the message provider`.
-   * @param shared divides the calls among all workers. @default each finds out what the API takes
+   * @param share divides the calls among all workers. @default each finds out what the API takes
    */
-  constructor(base: string, name: string, shared?: SharedCalls) {
+  constructor(base: string, name: string, share?: ShareCalls) {
     this.#base = baseOf(base);
     this.calls = new CallLimiter(name);
-    this.#budget = shared && new CallBudget(shared.database, this.calls, shared.total);
+    this.#sharing = share?.(this.calls);
   }
 
   /**
@@ -66,7 +65,7 @@ export class IdempotentApi {
   }
 
   async close(): Promise<void> {
-    await this.#budget?.close();
+    await this.#sharing?.close();
     await this.#agent.close();
   }
 }

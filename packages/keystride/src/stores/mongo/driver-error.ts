@@ -1,13 +1,21 @@
-import type { MongoError } from 'mongodb';
+import type { MongoBulkWriteError, MongoError, MongoServerError, MongoServerSelectionError } from 'mongodb';
+
+/** The classes of the driver's errors that are looked into. */
+interface DriverErrors {
+  readonly MongoError: MongoError;
+  readonly MongoBulkWriteError: MongoBulkWriteError;
+  readonly MongoServerError: MongoServerError;
+  readonly MongoServerSelectionError: MongoServerSelectionError;
+}
 
 /**
  * Whether the driver of MongoDB has raised this error, as this class of its or one that extends it. Asked by the names
  * of the classes: whoever has no MongoDB has no driver to load, and a job may bring another copy of it.
  */
-export function isDriverError<Raised extends MongoError = MongoError>(
+export function isDriverError<Name extends keyof DriverErrors>(
   error: unknown,
-  className = 'MongoError',
-): error is Raised {
+  className: Name,
+): error is DriverErrors[Name] {
   return isOfClass(error, className);
 }
 

@@ -1,4 +1,4 @@
-import type { MongoBulkWriteError, MongoError } from 'mongodb';
+import type { MongoError } from 'mongodb';
 import type { ErrorClass } from '../../contract/classification.ts';
 import { isDriverError, isOfClass } from './driver-error.ts';
 
@@ -27,7 +27,7 @@ export const duplicateKey = 11000;
 /** A bulk write that ended with an error of the driver, not with an answer of the server: a connection lost, say. */
 function isBrokenOff(error: MongoError): boolean {
   return (
-    isDriverError<MongoBulkWriteError>(error, 'MongoBulkWriteError') &&
+    isDriverError(error, 'MongoBulkWriteError') &&
     error.code === undefined &&
     [error.writeErrors].flat().length === 0
   );

@@ -1,4 +1,4 @@
-import type { MongoError, MongoServerError, MongoServerSelectionError, TopologyDescription } from 'mongodb';
+import type { MongoError, TopologyDescription } from 'mongodb';
 import { systemMessage } from '../system-errors.ts';
 import { isBsonError, isDriverError } from './driver-error.ts';
 
@@ -25,7 +25,7 @@ function nameOf(error: Error): string {
 
 function codeOf(error: MongoError): string {
   if (error.code === undefined) return '';
-  const name = isDriverError<MongoServerError>(error, 'MongoServerError') ? error.codeName : undefined;
+  const name = isDriverError(error, 'MongoServerError') ? error.codeName : undefined;
   const told = typeof name === 'string' && /^[A-Za-z]{1,60}$/u.test(name) ? ` ${name}` : '';
   return Number.isInteger(Number(error.code)) ? `code ${error.code}${told}` : '';
 }
@@ -39,7 +39,7 @@ function indexOf(error: MongoError): string {
 
 /** Why no server could be had, by the system's own codes. */
 function reachOf(error: MongoError): string[] {
-  const causes = isDriverError<MongoServerSelectionError>(error, 'MongoServerSelectionError')
+  const causes = isDriverError(error, 'MongoServerSelectionError')
     ? [...((error.reason as Partial<TopologyDescription> | undefined)?.servers?.values() ?? [])]
     : [];
   const errors = [error.cause, ...causes.map((server) => server.error)];

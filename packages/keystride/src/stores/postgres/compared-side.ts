@@ -4,7 +4,7 @@ import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
 import { boundedQuery } from './bounded-query.ts';
 import { boundedAlike, type ComparedKeyColumn, describeComparedKey } from './compared-key.ts';
 import { inRange, keyAlias, keyOf } from './key-columns.ts';
-import { answeredOnce } from './keyset-reader.ts';
+import { answeredOnce } from '../../contract/answered-once.ts';
 
 /** One side of a comparison. */
 export interface ComparedRows<Database, Table extends keyof Database & string, Row> {

@@ -4,7 +4,7 @@ import { compareByKey, type PlaceByKey } from './compare-by-key.ts';
 import { compareByRange } from './compare-by-range.ts';
 import { sortAlike } from './compared-key.ts';
 import { comparedSide, type ComparedRows } from './compared-side.ts';
-import { answeredOnce } from './keyset-reader.ts';
+import { answeredOnce } from '../../contract/answered-once.ts';
 
 interface ComparisonOptions {
   /**

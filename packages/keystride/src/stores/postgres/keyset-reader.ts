@@ -9,6 +9,7 @@ import {
   sql,
 } from 'kysely';
 import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
+import { answeredOnce } from '../../contract/answered-once.ts';
 import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
 import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
 import {
@@ -91,21 +92,6 @@ export function describedOnce<Database, Table extends keyof Database & string, R
     await requireUniqueKey(pool, table, key, fixedColumns(query, table));
     return columns;
   });
-}
-
-/** Asks when it is first asked, and answers the same from then on. */
-export function answeredOnce<Question extends unknown[], Answer>(
-  ask: (...question: Question) => Promise<Answer>,
-): (...question: Question) => Promise<Answer> {
-  let answer: Promise<Answer> | undefined;
-  return (...question) => {
-    answer ??= ask(...question).catch((error: unknown) => {
-      // The next call asks again: the database may only have been away.
-      answer = undefined;
-      throw error;
-    });
-    return answer;
-  };
 }
 
 /** Divides the keys of these rows among partitions. */

@@ -1,9 +1,9 @@
 import type pg from 'pg';
-import type { Resource } from '../../host/worker-definition.ts';
-import { postgresUrl } from '../../settings/environment.ts';
-import { readHealth } from './health.ts';
-import { createPool } from './pool.ts';
-import { WalAge } from './wal-age.ts';
+import type { Resource } from './worker-definition.ts';
+import { postgresUrl } from '../settings/environment.ts';
+import { readHealth } from '../stores/postgres/health.ts';
+import { createPool } from '../stores/postgres/pool.ts';
+import { WalAge } from '../stores/postgres/wal-age.ts';
 
 /**
  * A database of PostgreSQL as a resource of a worker: a pool whose sessions write and read values in one way. Where the
@@ -11,7 +11,7 @@ import { WalAge } from './wal-age.ts';
  *
  * @param options.variable names its address: `SOURCE_DATABASE_URL`.
  * @param options.title what people call it: `the service's database`.
- * @param options.connections the most that a worker opens. @default 20
+ * @param options.connections the most that a worker opens. @default `KEYSTRIDE_CONNECTIONS`
  */
 export function postgres<const Variable extends string>(options: {
   readonly variable: Variable;
@@ -22,7 +22,7 @@ export function postgres<const Variable extends string>(options: {
   return {
     title,
     variables: { [variable]: postgresUrl } as Readonly<Record<Variable, typeof postgresUrl>>,
-    open: (values) => createPool(values[variable], 'keystride', connections),
+    open: (values, context) => createPool(values[variable], 'keystride', connections ?? context.connections),
     check: (pool) => pool.query('SELECT'),
     health: (pool) => {
       const written = new WalAge();

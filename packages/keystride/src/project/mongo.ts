@@ -1,9 +1,9 @@
 import type { Db } from 'mongodb';
-import { ToldError } from '../../contract/errors.ts';
-import type { Resource } from '../../host/worker-definition.ts';
-import { mongodbUrl } from '../../settings/environment.ts';
-import { safeMessage } from '../safe-message.ts';
-import { createMongoClient, databaseOf } from './client.ts';
+import { ToldError } from '../contract/errors.ts';
+import type { Resource } from './worker-definition.ts';
+import { mongodbUrl } from '../settings/environment.ts';
+import { safeMessage } from '../stores/safe-message.ts';
+import { createMongoClient, databaseOf } from '../stores/mongo/client.ts';
 
 /**
  * A database that speaks MongoDB's protocol as a resource of a worker. Its writes are acknowledged by a majority.

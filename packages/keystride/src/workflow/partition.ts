@@ -1,7 +1,7 @@
 import { CancellationScope, continueAsNew } from '@temporalio/workflow';
 import type { PageRequest, PartitionState } from '../contract/activities.ts';
-import { PartitionReporter } from '../workflow/partition-news.ts';
-import { runPages, withChunkSize } from '../workflow/run-pages.ts';
+import { PartitionReporter } from './partition-news.ts';
+import { runPages, withChunkSize } from './run-pages.ts';
 
 /**
  * One key range of a chunk step, as a child of its job. It holds no state of its own: the ledger knows where it

@@ -1,5 +1,5 @@
 import type { JobDefinition } from '../contract/job.ts';
-import type { WorkerDefinition } from '../host/worker-definition.ts';
+import type { WorkerDefinition } from './worker-definition.ts';
 
 /** Something, or a function that has it when it is needed: what a command does not need is then not even loaded. */
 export type Lazily<Value> = Value | (() => Value | Promise<Value>);

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { JobDefinition } from '../contract/job.ts';
 import { ToldError } from '../contract/errors.ts';
-import type { WorkerDefinition } from '../host/worker-definition.ts';
-import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig } from './project-config.ts';
+import type { WorkerDefinition } from './worker-definition.ts';
+import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig } from './config.ts';
 
 const configNames = ['ts', 'mts', 'js', 'mjs'].map((extension) => `keystride.config.${extension}`);
 
