@@ -6,8 +6,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrateLedger, migrateTables } from '../packages/keystride/src/ledger/migrate.ts';
-import { emptyDatabase } from './support/database.ts';
-import { ownMigrations } from './support/templates.ts';
+import { emptyDatabase, ownMigrations } from './support/database.ts';
 import { TransactionPooler } from './support/transaction-pooler.ts';
 
 const targetMigrations = ownMigrations('target');

@@ -28,7 +28,7 @@ import {
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 // Each rule of a chunk's transaction by itself: where several of them stand behind one another, a whole run does not
 // notice when one is gone.

@@ -39,7 +39,7 @@ import { listReader } from '../../packages/keystride/src/stores/list/list-reader
 import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 import { Way } from '../support/way.ts';
 
 // Attempts at the same two documents, of one execution and of several, that die or fall asleep anywhere on their way
@@ -55,7 +55,7 @@ beforeAll(async () => {
   database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 20);
   ledger = new Ledger(pool);
-  client = createMongoClient(inject('sharedStack').mongodbUrl);
+  client = createMongoClient(inject('keystride').mongodbUrl ?? '');
   mongo = client.db(`keystride_test_ghosts_${process.pid}`);
 });
 
@@ -121,7 +121,7 @@ class Attempt {
   committed = false;
 
   constructor() {
-    const url = new URL(inject('sharedStack').mongodbUrl);
+    const url = new URL(inject('keystride').mongodbUrl ?? '');
     this.#way = new Way(url.hostname, Number(url.port));
   }
 

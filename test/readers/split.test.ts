@@ -171,7 +171,7 @@ describe('MongoDB', () => {
   let collection: Collection<Document>;
 
   beforeAll(async () => {
-    client = await MongoClient.connect(inject('sharedStack').mongodbUrl);
+    client = await MongoClient.connect(inject('keystride').mongodbUrl ?? '');
     collection = client.db(`keystride_test_split_${process.pid}`).collection('documents');
   });
 

@@ -7,7 +7,7 @@ import { CallLimiter } from '../../packages/keystride/src/stores/http/call-limit
 import { CallBudget } from '../../packages/keystride/src/ledger/call-budget.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 let database: TestDatabase;
 let pool: pg.Pool;

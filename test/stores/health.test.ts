@@ -4,7 +4,7 @@ import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts
 import { type HealthLimits, readHealth } from '../../packages/keystride/src/stores/postgres/health.ts';
 import { WalAge } from '../../packages/keystride/src/stores/postgres/wal-age.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 let database: TestDatabase;
 let ours: pg.Pool;

@@ -10,6 +10,7 @@ import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
 import { serve } from './serve.ts';
+import { refuseTwoCopies } from './temporal-copies.ts';
 import { workerGate } from './worker-gate.ts';
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
@@ -33,6 +34,7 @@ export async function runWorkerOf(project: Promise<Project>): Promise<never> {
 }
 
 async function connectAndServe(project: Project): Promise<void> {
+  refuseTwoCopies(project.file);
   const definition = await loadWorkerDefinition(project);
   const { config, settings } = readSettings(definition, project);
   if (config.faults !== undefined) armFaultPoints(config.faults);

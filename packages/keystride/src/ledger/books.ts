@@ -1,10 +1,20 @@
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { Ledger } from './ledger.ts';
 
-/** What the ledger says of an instance: a line a step, and what is wrong with it. */
+/** What the ledger says of a step, over all partitions: `read + unreadable = written + filtered + skipped`. */
+export interface StepBooks {
+  readonly read: number;
+  readonly unreadable: number;
+  readonly written: number;
+  readonly filtered: number;
+  readonly skipped: number;
+}
+
+/** What the ledger says of an instance that has completed, and what is wrong with it. */
 export interface Books {
-  /** Step → its counters, over all partitions. */
-  readonly steps: ReadonlyMap<string, string>;
+  /** By the step's name. */
+  readonly steps: Readonly<Record<string, StepBooks>>;
+  /** One line each; none when all balances and nothing is open. */
   readonly problems: readonly string[];
 }
 
@@ -26,15 +36,27 @@ export function readBooks(ledger: Ledger, instance: string): Promise<Books> {
   );
 }
 
-async function readSteps(transaction: Transaction, instance: string): Promise<Map<string, string>> {
-  const { rows } = await transaction.query<{ step: string; counters: string }>(
-    `SELECT s.step, concat('read ', sum(c.read), ', unreadable ', sum(c.read_skipped), ', written ', sum(c.written),
-            ', filtered ', sum(c.filtered), ', skipped ', sum(c.skipped)) AS counters
+async function readSteps(transaction: Transaction, instance: string): Promise<Record<string, StepBooks>> {
+  const { rows } = await transaction.query<{ step: string } & Record<keyof StepBooks, string>>(
+    `SELECT s.step, coalesce(sum(c.read), 0)::text AS read, coalesce(sum(c.read_skipped), 0)::text AS unreadable,
+            coalesce(sum(c.written), 0)::text AS written, coalesce(sum(c.filtered), 0)::text AS filtered,
+            coalesce(sum(c.skipped), 0)::text AS skipped
        FROM keystride.step AS s LEFT JOIN keystride.checkpoint AS c USING (instance_key, step)
       WHERE instance_key = $1 GROUP BY s.step`,
     [instance],
   );
-  return new Map(rows.map(({ step, counters }) => [step, counters]));
+  return Object.fromEntries(
+    rows.map(({ step, read, unreadable, written, filtered, skipped }) => [
+      step,
+      {
+        read: Number(read),
+        unreadable: Number(unreadable),
+        written: Number(written),
+        filtered: Number(filtered),
+        skipped: Number(skipped),
+      },
+    ]),
+  );
 }
 
 async function unbalancedPartitions(transaction: Transaction, instance: string): Promise<string[]> {

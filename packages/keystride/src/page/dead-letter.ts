@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { PageRequest } from '../contract/activities.ts';
 import type { Alert, AlertSettings, DeadLetter } from '../contract/alerts.ts';
 import { cutText } from '../contract/errors.ts';

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
-import { BSON, type Db, type Document } from 'mongodb';
+import type { Db } from 'mongodb';
 import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
-import { documentOfFile } from '../stores/mongo/file-ids.ts';
 import { visitLedger } from '../ledger/ledger.ts';
 import { skipContents } from '../ledger/skip-list.ts';
 import { writesTable } from './audit.ts';
@@ -24,10 +22,12 @@ export interface Comparison {
 /**
  * Reads what a run has left: the rows of all tables in `public`, every committed write to them, the skips, and the
  * documents of all collections.
+ *
+ * @param mongo undefined for a project without MongoDB
  */
 export async function readEffects(
   databaseUrl: string,
-  mongo: Db,
+  mongo: Db | undefined,
   ignored: IgnoredColumns,
   since: Date,
 ): Promise<Effects> {
@@ -35,10 +35,12 @@ export async function readEffects(
   await client.connect();
   try {
     const skips = await visitLedger({ connectionString: databaseUrl, name: 'keystride prove' }, skipContents);
+    // Not every project has the driver.
+    const collections = mongo && (await (await import('./collections.ts')).readCollections(mongo, since));
     return new Map([
       ...(await readTables(client, ignored)),
       ['skips', bagFrom(skips)],
-      ...(await readCollections(mongo, since)),
+      ...(collections ?? []),
     ]);
   } finally {
     await client.end();
@@ -91,40 +93,4 @@ async function bagOf(client: pg.Client, text: string, values: unknown[]): Promis
 
 function bagFrom(rows: readonly { content: string; count: number }[]): Map<string, number> {
   return new Map(rows.map(({ content, count }) => [content, count]));
-}
-
-async function readCollections(mongo: Db, since: Date): Promise<Map<string, Map<string, number>>> {
-  const effects = new Map<string, Map<string, number>>();
-  for (const { name } of await mongo.listCollections({}, { nameOnly: true }).toArray()) {
-    const bag = new Map<string, number>();
-    for await (const document of mongo.collection(name).find()) {
-      const content = hashOf(comparable(document, since));
-      bag.set(content, (bag.get(content) ?? 0) + 1);
-    }
-    effects.set(`collection ${name}`, bag);
-  }
-  return effects;
-}
-
-/**
- * Without what tells one run from another: the marks of the attempt, in the document and in the ids of its files, an id
- * that the driver made up, the time of writing.
- */
-function comparable(document: Document, since: Date): Document {
-  const stays = ([name, value]: [string, unknown]) =>
-    name !== 'epoch' &&
-    name !== 'fence' &&
-    !(name === '_id' && value instanceof BSON.ObjectId) &&
-    !(value instanceof Date && value >= since);
-  const kept = Object.entries(document).filter(stays);
-  return Object.fromEntries(
-    kept.map(([name, value]) => [
-      name,
-      typeof value === 'string' ? documentOfFile(value) : (value as unknown),
-    ]),
-  );
-}
-
-function hashOf(document: Document): string {
-  return createHash('sha256').update(BSON.serialize(document)).digest('hex');
 }

@@ -75,7 +75,7 @@ export function syncSource<Database, Table extends keyof Database & string, Row 
 
 /** The steps of every sync. */
 interface SyncSteps<Parameters> {
-  begin(context: StepContext<Parameters>): TaskletWork;
+  begin(context: StepContext<Parameters>): TaskletWork<SyncStart>;
   copy(context: StepContext<Parameters>): AnyChunkWork;
   sweep(context: StepContext<Parameters>): AnyChunkWork;
   remember(context: StepContext<Parameters>): TaskletWork;

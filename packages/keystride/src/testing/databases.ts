@@ -1,38 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import pg from 'pg';
-import {
-  migrateLedger,
-  migrateTables,
-  type MigrationSet,
-} from '../../packages/keystride/src/ledger/migrate.ts';
-import { migrationsOf } from '../../packages/keystride/src/project/project.ts';
-import config from '../../keystride.config.ts';
+import { migrationsOf, type Project } from '../project/project.ts';
+import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 
-const root = path.join(import.meta.dirname, '../..');
-
-/** The migrations of one of the two databases' own tables. */
-export function ownMigrations(kind: DatabaseKind): MigrationSet {
-  const all = migrationsOf({ root, file: path.join(root, 'keystride.config.ts'), config });
-  const found = all.find(({ name }) => name === kind);
-  if (found) return found;
-  throw new Error(`keystride.config.ts names no migrations ${kind}`);
-}
-
-/** The two databases that jobs work with: what they read, and what they write to beside the ledger. */
+/** The two databases that jobs work with: what they read, and what they write to, with the ledger in it. */
 export type DatabaseKind = 'source' | 'target';
 
-/** Makes the tables of one of the two databases. */
-export async function migrate(url: string, kind: DatabaseKind): Promise<void> {
+/** The name of a migrated, empty database of each kind; worlds work on clones of them. */
+export type TemplateDatabases = Readonly<Record<DatabaseKind, string>>;
+
+/** Makes the tables of a project in a database of a kind, and the ledger in the target. */
+export async function migrateDatabase(project: Project, kind: DatabaseKind, url: string): Promise<void> {
   if (kind === 'target') await migrateLedger(url);
-  await migrateTables(url, ownMigrations(kind));
+  const variable = kind === 'target' ? 'DATABASE_URL' : 'SOURCE_DATABASE_URL';
+  for (const { database = 'DATABASE_URL', ...set } of migrationsOf(project))
+    if (database === variable) await migrateTables(url, set);
 }
 
-/** The name of a migrated, empty database of each kind; tests work on clones of it. */
-export type TemplateDatabases = Record<DatabaseKind, string>;
-
-/** Makes the databases that tests clone. */
-export async function createTemplates(serverUrl: string): Promise<TemplateDatabases> {
+/** Makes the databases that worlds clone. */
+export async function createTemplates(project: Project, serverUrl: string): Promise<TemplateDatabases> {
   const mark = randomBytes(4).toString('hex');
   const templates = {
     source: `keystride_test_template_source_${mark}`,
@@ -40,7 +26,7 @@ export async function createTemplates(serverUrl: string): Promise<TemplateDataba
   };
   for (const kind of ['source', 'target'] as const) {
     await onServer(serverUrl, `create database ${templates[kind]}`);
-    await migrate(databaseUrl(serverUrl, templates[kind]), kind);
+    await migrateDatabase(project, kind, databaseOn(serverUrl, templates[kind]));
   }
   return templates;
 }
@@ -53,7 +39,7 @@ export async function dropTemplates(serverUrl: string, templates: TemplateDataba
 /** Makes a database with the content of another one, to which nobody may be connected. */
 export async function cloneDatabase(serverUrl: string, template: string, name: string): Promise<string> {
   await onServer(serverUrl, `create database ${name} template ${template}`);
-  return databaseUrl(serverUrl, name);
+  return databaseOn(serverUrl, name);
 }
 
 /** Ends a database, whoever is still connected to it. */
@@ -61,7 +47,7 @@ export async function dropDatabase(serverUrl: string, name: string): Promise<voi
   await onServer(serverUrl, `drop database if exists ${name} with (force)`);
 }
 
-function databaseUrl(serverUrl: string, name: string): string {
+function databaseOn(serverUrl: string, name: string): string {
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   return url.href;
