@@ -4,7 +4,6 @@ import type { PageRequest } from '../contract/activities.ts';
 import type { Alert, AlertSettings, DeadLetter } from '../contract/alerts.ts';
 import { cutText } from '../contract/errors.ts';
 import { recordDeadLetter } from '../ledger/dead-letter.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { fingerprint } from '../ledger/skips.ts';
 import { safeMessage } from './item-errors.ts';
 import type { ItemFailed } from './process-item.ts';
