@@ -24,6 +24,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   host: ['contract', 'stores', 'ledger', 'job', 'page', 'operations', 'settings', 'project'],
   dev: ['contract', 'stores', 'ledger', 'settings', 'project', 'host'],
   prove: ['contract', 'stores', 'ledger', 'page', 'settings', 'project', 'dev'],
+  testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
   cli: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev', 'prove'],
 };
 

@@ -8,7 +8,7 @@ import type { DeadLetter, JobAlert } from '../../packages/keystride/src/contract
 import { endingOf, fails, Fixture, instanceOf } from '../conformance/fixture.ts';
 import { control, until } from '../support/runs.ts';
 import type { TestWorker } from '../support/stack.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 /** What a webhook is sent, and how it answers: with a status, or not at all. */
 class Receiver {

@@ -1,6 +1,7 @@
 import { Runtime } from '@temporalio/worker';
 import { ToldError } from '../contract/errors.ts';
 import type { RegisteredJob } from '../job/registry.ts';
+import { Ledger } from '../ledger/ledger.ts';
 import { armFaultPoints } from '../page/fault-points.ts';
 import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
 import { loadWorkerDefinition, type Project, projectPath } from '../project/project.ts';
@@ -50,7 +51,7 @@ async function connectAndServe(project: Project): Promise<void> {
         config.workflowBundle,
         projectPath(project, project.config.workflows),
       ),
-      ledger: resources.database,
+      ledger: new Ledger(resources.database),
       gate: workerGate(config, definition, resources),
       jobs: served,
       taskQueueOf: (job) => taskQueueOf(config, job),

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long to wait and how often to look, in milliseconds. */
 export interface WaitOptions {
-  /** @default 30000 */
+  /** @default 60000 */
   timeoutMs?: number;
   /** @default 50 */
   everyMs?: number;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { searchAttributes as names } from '../../packages/keystride/src/contract/search-attributes.ts';
+import { searchAttributes as names } from '../contract/search-attributes.ts';
 import { waitFor } from './wait-for.ts';
 
 /** Temporal's numbers for the types of search attributes. */

