@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
+import { failurePlaceOf } from '../contract/failure-place.ts';
 import { catalogue, findJob } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
@@ -267,7 +268,7 @@ function throwRefusal(error: unknown, { workflowId, runId }: StartedRun): void {
   const cause = error instanceof WorkflowFailedError ? error.cause : error;
   if (!(cause instanceof Error) || !refusals.includes(failureTypeOf(cause))) return;
   // A step may find parameters wrong that only the databases can judge: then the run has begun, and has failed.
-  if (/ step \S+ failed\./.test(describeError(cause))) return;
+  if (failurePlaceOf(cause)) return;
   throw jobFailure(cause, { message: describeError(cause), details: { workflowId, runId } });
 }
 
