@@ -11,7 +11,7 @@ import {
 } from '../contract/progress.ts';
 import { stepFiguresOf, stepFiguresQuery } from '../stores/postgres/step-figures.ts';
 import { migration } from '../stores/postgres/sql.ts';
-import { reasonOf } from './failures.ts';
+import { reasonOf } from './explain.ts';
 import { run as select, withLedger as withLedgerConnection } from './skips-ledger.ts';
 
 /** Whose figures are shown, where they are not the workflow's own. */
@@ -29,12 +29,9 @@ export interface KnownProgress extends JobProgress {
 
 /**
  * The progress of a run that can tell no more itself, with what the ledger has of its instance: it failed, was stopped or
- * ended from outside, or no worker answers for it. One that has completed has told everything. A ledger that nobody has
- * named, or that does not answer, is no reason to show nothing.
+ * ended from outside, or no worker answers for it. A ledger that does not answer is no reason to show nothing.
  */
 export async function withFiguresOfLedger(progress: JobProgress): Promise<KnownProgress> {
-  if (progress.status === 'completed' || progress.status === 'completedWithSkips') return progress;
-  if (loadSettings().databaseUrl === undefined) return progress;
   try {
     return await withLedgerConnection((client) => completed(client, progress), impatient);
   } catch (error) {
@@ -50,7 +47,7 @@ async function completed(client: pg.Client, progress: JobProgress): Promise<Know
   if (!found) return progress;
   const { instance, parameters, job } = found;
   const figures = (await select(client, stepFiguresQuery(instance))).map(stepFiguresOf);
-  const kinds = findJob(job)?.steps ?? {};
+  const kinds = (await findJob(job))?.steps ?? {};
   const steps = await Promise.all(
     withLedger(progress.steps, figures, kinds).map(async (step) => {
       const nested = step.kind === 'job' ? (step.result as NestedRun | undefined) : undefined;

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { loadSettings } from '../dev/settings.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 import { migration } from '../stores/postgres/sql.ts';
-import { databaseProblem } from './failures.ts';
+import { databaseProblem } from './explain.ts';
 import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
 import { CommandError } from './output.ts';

@@ -3,7 +3,7 @@ import { loadSettings } from '../../dev/settings.ts';
 import { type Cursor, decodeCursor } from '../../contract/cursor.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
 import { migration, tableParts } from '../../stores/postgres/sql.ts';
-import { databaseProblem } from '../failures.ts';
+import { databaseProblem } from '../explain.ts';
 import { CommandError } from '../output.ts';
 import { run } from '../skips-ledger.ts';
 import { keystride } from '../called-as.ts';
