@@ -24,7 +24,20 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   host: ['contract', 'stores', 'ledger', 'job', 'page', 'operations', 'settings', 'project'],
   dev: ['contract', 'stores', 'ledger', 'settings', 'project', 'host'],
   prove: ['contract', 'stores', 'ledger', 'page', 'settings', 'project', 'dev'],
-  cli: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev', 'prove'],
+  testing: ['contract', 'stores', 'settings', 'project', 'host', 'dev', 'prove'],
+  scaffold: ['contract', 'stores', 'dev'],
+  cli: [
+    'contract',
+    'stores',
+    'ledger',
+    'workflow',
+    'settings',
+    'project',
+    'host',
+    'dev',
+    'prove',
+    'scaffold',
+  ],
 };
 
 /** Rooms that run in Temporal's sandbox or are seen by it, and the packages that they may import. */

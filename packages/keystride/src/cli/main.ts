@@ -4,6 +4,7 @@ import { packageVersion } from './version.ts';
 import { controlCommands } from './controls.ts';
 import { devCommand } from './dev.ts';
 import { explain } from './failures.ts';
+import { initCommand } from './init.ts';
 import { jobsCommand } from './jobs.ts';
 import { listCommand } from './list.ts';
 import { migrateCommand } from './migrate.ts';
@@ -40,7 +41,7 @@ const program = new Command('keystride')
   .enablePositionalOptions()
   .addHelpText('after', help);
 const commands = [
-  [await devCommand(), workerCommand(), migrateCommand()],
+  [initCommand(), await devCommand(), workerCommand(), migrateCommand()],
   [newCommand(), jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
   [scheduleCommand(), skipsCommand(), syncCommand(), verifyCommand(), planCommand(), proveCommand()],
 ];

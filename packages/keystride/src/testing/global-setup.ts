@@ -3,6 +3,8 @@ import { progressText } from '../dev/progress.ts';
 import { loadProject, noProject, projectFile } from '../project/project.ts';
 import { type RunningServers, startTestServers, type TestServers } from './servers.ts';
 
+export type { TestServers };
+
 declare module 'vitest' {
   interface ProvidedContext {
     /** Where the real parts answer, for all test files of a run. */

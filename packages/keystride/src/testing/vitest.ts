@@ -1,10 +1,11 @@
 /** What `keystride/testing` has, for tests that vitest runs: worlds share the servers of the run, see `globalSetup`. */
 import { afterEach, inject, TestRunner } from 'vitest';
-import type {} from './global-setup.ts';
 import type { DatabaseKind } from './databases.ts';
 import { cloneOf, type TestDatabase } from './servers.ts';
 import { createWorld as createAnyWorld, type World, type WorldOptions } from './world.ts';
 
+// With it comes what `inject` knows.
+export type { TestServers } from './global-setup.ts';
 export type { DatabaseKind, TestDatabase, World, WorldOptions };
 
 let hasFailed = false;
