@@ -23,13 +23,17 @@ export function withElement(file: string, text: string, known: RegExp, element: 
   if (end < 0) throw new ScaffoldError(`${file} has no list to add the job to`, `Add it by hand: ${element}`);
   const elements = [...elementsOf(text.slice(start + 1, end)), element];
   const lineStart = text.lastIndexOf('\n', start) + 1;
-  const indent = /^ */u.exec(text.slice(lineStart))?.[0] ?? '';
-  const restOfLine = text.slice(end + 1).split('\n', 1)[0] ?? '';
-  const flat = `[${elements.join(', ')}]`;
-  const fits =
-    start - lineStart + flat.length + restOfLine.length <= width && !text.slice(start, end).includes('\n');
-  const list = fits ? flat : `[\n${elements.map((each) => `${indent}  ${each},\n`).join('')}${indent}]`;
-  return text.slice(0, start) + list + text.slice(end + 1);
+  const lineEnd = text.indexOf('\n', end);
+  const line = flatOrBroken(text.slice(lineStart, start), elements, text.slice(end + 1, lineEnd));
+  return text.slice(0, lineStart) + line + text.slice(lineEnd);
+}
+
+/** An array between what stands before and behind it on its line: on that line, or an element a line. */
+export function flatOrBroken(before: string, elements: readonly string[], behind: string): string {
+  const flat = `${before}[${elements.join(', ')}]${behind}`;
+  if (flat.length <= width) return flat;
+  const indent = /^ */u.exec(before)?.[0] ?? '';
+  return `${before}[\n${elements.map((each) => `${indent}  ${each},\n`).join('')}${indent}]${behind}`;
 }
 
 function closingBracket(text: string, start: number): number {
