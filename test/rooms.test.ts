@@ -24,7 +24,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   host: ['contract', 'stores', 'ledger', 'job', 'page', 'operations', 'settings', 'project'],
   dev: ['contract', 'stores', 'ledger', 'settings', 'project', 'host'],
   prove: ['contract', 'stores', 'ledger', 'page', 'settings', 'project', 'dev'],
-  testing: ['contract', 'stores', 'settings', 'project', 'host', 'dev', 'prove'],
+  testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
   scaffold: ['contract', 'stores', 'dev'],
   cli: [
     'contract',

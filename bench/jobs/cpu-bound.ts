@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { chunks, chunkStep, defineJob, listReader, type RegisteredJob, registerJob } from 'keystride';
 
 /** Numbers that each keep a processor busy for a while: what is left is the worker's processor. */
-const cpuBound = defineJob({
+export const cpuBound = defineJob({
   name: 'cpuBound',
   description: 'Compute for a while with each number and write nothing',
   parameters: z.object({

@@ -24,7 +24,7 @@ export const couponExchange = defineJob({
       when: ({ value }) => amounts.safeParse(value).success,
     }),
   steps: {
-    createCoupon: taskletStep(),
+    createCoupon: taskletStep<{ readonly couponId: string }>(),
     exchangeCoupons: chunkStep({ chunkSize: 10, skipLimit: 1000 }),
     notifyMembers: chunkStep({ chunkSize: 100, concurrency: 20, pageSeconds: 30, skipLimit: 100 }),
   },

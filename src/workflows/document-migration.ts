@@ -3,7 +3,7 @@ import type { documentMigration as contract } from '../contract/document-migrati
 
 /** Fetches and stores every document that is not migrated, then compares what was stored. */
 export async function documentMigration(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('documentMigration', parameters, async (job) => {
+  return runJob<typeof contract>(parameters, async (job) => {
     await job.step('fetchAndStore');
     await job.step('verify');
   });

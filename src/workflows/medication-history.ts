@@ -3,7 +3,7 @@ import type { medicationHistory as contract } from '../contract/medication-histo
 
 /** Takes the nightly snapshot of everybody's medication. */
 export async function medicationHistory(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('medicationHistory', parameters, async (job) => {
+  return runJob<typeof contract>(parameters, async (job) => {
     await job.step('snapshot');
   });
 }

@@ -3,7 +3,7 @@ import type { pointSettlement as contract } from '../contract/point-settlement.t
 
 /** Decides which events belong to the day, sums them up by kind, side by side, and closes the books. */
 export async function pointSettlement(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('pointSettlement', parameters, async (job) => {
+  return runJob<typeof contract>(parameters, async (job) => {
     await job.step('cutOff');
     await Promise.all([job.step('accrual'), job.step('usage'), job.step('expiry')]);
     await job.step('total');

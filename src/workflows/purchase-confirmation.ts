@@ -3,7 +3,7 @@ import type { purchaseConfirmation as contract } from '../contract/purchase-conf
 
 /** Confirms every order that was delivered before a date. */
 export async function purchaseConfirmation(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('purchaseConfirmation', parameters, async (job) => {
+  return runJob<typeof contract>(parameters, async (job) => {
     await job.step('confirm');
   });
 }

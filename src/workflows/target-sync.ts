@@ -4,5 +4,5 @@ import type { targetSync as contract } from '../contract/target-sync.ts';
 
 /** Copies the documents that are still to be migrated, then remembers how far it came. */
 export async function targetSync(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('targetSync', parameters, (job) => syncFlow(job, targetSync));
+  return runJob<typeof contract>(parameters, (job) => syncFlow(job, targetSync));
 }

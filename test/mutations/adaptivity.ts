@@ -5,7 +5,7 @@ const window = 'packages/keystride/src/workflow/partition-window.ts';
 const adaptiveLimit = 'packages/keystride/src/stores/http/adaptive-limit.ts';
 const reference = 'packages/keystride/src/stores/http/latency-reference.ts';
 const callLimiter = 'packages/keystride/src/stores/http/call-limiter.ts';
-const callBudget = 'packages/keystride/src/stores/postgres/call-budget.ts';
+const callBudget = 'packages/keystride/src/ledger/call-budget.ts';
 
 const sizes = 'test/engine/chunk-size.test.ts';
 const chunks = 'test/workflows/adaptive-chunks.test.ts';

@@ -13,7 +13,7 @@ let since: Date;
 let ignored: IgnoredColumns;
 
 beforeEach(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   await noteWrites(client);

@@ -12,7 +12,7 @@ let pool: pg.Pool;
 let others: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   pool = createPool(database.url, 'keystride test', 2);
   others = createPool(database.url, 'keystride test others', 2);
 });

@@ -11,7 +11,7 @@ let ours: pg.Pool;
 let others: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   ours = createPool(database.url, 'keystride', 4);
   others = new pg.Pool({ connectionString: database.url, max: 4, application_name: 'the service' });
   await ours.query('CREATE TABLE busy (id int PRIMARY KEY)');

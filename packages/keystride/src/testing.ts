@@ -20,4 +20,4 @@ export { startTestServers, type RunningServers, type TestServers } from './testi
 export { startTestWorker, type OnStarted, type TestWorker } from './testing/worker.ts';
 export { startTimeSkippingServer, type TimeSkippingServer } from './testing/time-skipping-server.ts';
 export { waitFor, type WaitOptions } from './testing/wait-for.ts';
-export type { Books, StepBooks } from './prove/books.ts';
+export type { Books, StepBooks } from './ledger/books.ts';

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from './version.ts';
+import { bundleCommand } from './bundle.ts';
 import { controlCommands } from './controls.ts';
 import { devCommand } from './dev.ts';
 import { explain } from './failures.ts';
@@ -41,7 +42,7 @@ const program = new Command('keystride')
   .enablePositionalOptions()
   .addHelpText('after', help);
 const commands = [
-  [initCommand(), await devCommand(), workerCommand(), migrateCommand()],
+  [initCommand(), await devCommand(), workerCommand(), migrateCommand(), bundleCommand()],
   [newCommand(), jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
   [scheduleCommand(), skipsCommand(), syncCommand(), verifyCommand(), planCommand(), proveCommand()],
 ];

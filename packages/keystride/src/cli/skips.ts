@@ -3,7 +3,7 @@ import { shellWord } from '../contract/shell.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from './output.ts';
 import { exportSkips } from './skips-export.ts';
-import { type SkipFilter, skipStatuses } from './skips-ledger.ts';
+import { type SkipFilter, skipStatuses } from '../ledger/skip-list.ts';
 import { listSkips } from './skips-list.ts';
 import { redriveSkips } from './skips-redrive.ts';
 import { waiveSkips } from './skips-waive.ts';

@@ -9,7 +9,7 @@ import { messages } from '../contract/messages.ts';
 import { instanceKey, parametersFromText, parseParameters } from '../contract/parameters.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { findInstance } from '../ledger/instance.ts';
 import { noProject, projectFile } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
@@ -18,7 +18,7 @@ import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
 import { chosenId, collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
-import { run as runQuery, withLedger } from './skips-ledger.ts';
+import { withLedger } from './skips-ledger.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
 import { keystride } from './called-as.ts';
@@ -187,14 +187,8 @@ async function refuseSecondStart(client: Session['client'], request: StartReques
  * to do it again. From where the ledger cannot be asked the run that is started asks it, and is refused where it has.
  */
 async function completedInLedger(instance: string): Promise<boolean> {
-  const ask = withLedger((client) =>
-    runQuery(
-      client,
-      migration.selectFrom('keystride.instance').select('status').where('instance_key', '=', instance),
-    ),
-  );
-  const [row] = await ask.catch(() => []);
-  return row?.status === 'completed';
+  const found = await withLedger((ledger) => findInstance(ledger, instance)).catch(() => undefined);
+  return found?.status === 'completed';
 }
 
 function alreadyRunning(request: StartRequest, runId: string, cause?: unknown): CommandError {

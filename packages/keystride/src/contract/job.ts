@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { JsonOf } from './json.ts';
 import type { BranchPolicy, StepPolicy } from './policy.ts';
 
 /** The steps of a job, by name, with the policies they start from. */
@@ -35,11 +36,14 @@ export interface JobDefinition<
   };
 }
 
-/** The parameters of a job as its steps see them: validated, defaults filled in. */
-export type ParametersOf<Job extends JobDefinition> = z.output<Job['parameters']>;
+/** The parameters of a job as its flow and its steps see them: validated, defaults filled in, as JSON. */
+export type ParametersOf<Job extends JobDefinition> = JsonOf<z.output<Job['parameters']>>;
 
 /** The parameters of a job as a caller gives them. */
 export type InputOf<Job extends JobDefinition> = z.input<Job['parameters']>;
+
+/** The names of a job's steps. */
+export type StepName<Job extends JobDefinition> = keyof Job['steps'] & string;
 
 /** Declares a job. Pure: nothing runs, nothing is registered. */
 export function defineJob<Parameters extends z.ZodObject, const Steps extends StepPolicies>(

@@ -108,8 +108,15 @@ export function chunkBoundsOf({ chunkSize, adaptiveChunks }: ChunkPolicy): Chunk
   return { minimum, maximum: chunkSize, ...adaptiveChunks };
 }
 
-/** The policy of a tasklet: a step that runs once. */
-export interface TaskletPolicy {
+declare const taskletResult: unique symbol;
+
+/**
+ * The policy of a tasklet: a step that runs once.
+ *
+ * @typeParam Result what it returns. Only the compiler knows it: the policy that travels holds nothing of it.
+ */
+export interface TaskletPolicy<Result = unknown> {
+  readonly [taskletResult]?: Result;
   readonly kind: 'tasklet';
   /** The longest that one attempt may take, in seconds. @default 600 */
   readonly timeoutSeconds: number;
@@ -154,8 +161,14 @@ export function chunkStep(settings: Partial<Omit<ChunkPolicy, 'kind'>> = {}): Ch
   return { ...defaultChunk, ...settings };
 }
 
-/** A step that runs once; its effect and its result commit with the step's ledger row. */
-export function taskletStep(settings: Partial<Omit<TaskletPolicy, 'kind'>> = {}): TaskletPolicy {
+/**
+ * A step that runs once; its effect and its result commit with the step's ledger row.
+ *
+ * `taskletStep<{ couponId: string }>()` says what it returns: its work must, and the flow is given that, as JSON.
+ */
+export function taskletStep<Result = unknown>(
+  settings: Partial<Omit<TaskletPolicy, 'kind' | typeof taskletResult>> = {},
+): TaskletPolicy<Result> {
   return { kind: 'tasklet', timeoutSeconds: 600, ...settings };
 }
 

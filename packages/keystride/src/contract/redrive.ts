@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineJob, type InputOf } from './job.ts';
+import { defineJob, type InputOf, type JobDefinition, type StepPolicies } from './job.ts';
 
 /**
  * Runs the items again that an instance has skipped: all that are open, or those of one cause, of one step, of some
@@ -16,6 +16,15 @@ export const redrive = defineJob({
   }),
   steps: {},
 });
+
+/**
+ * The redrive as its flow sees it: opening it has named the steps that have something to run again, which are those of the
+ * instance's job.
+ */
+export type OpenedRedrive = JobDefinition<
+  z.ZodObject<(typeof redrive)['parameters']['shape'] & { steps: z.ZodDefault<z.ZodArray<z.ZodString>> }>,
+  StepPolicies
+>;
 
 /** What the workflow `redrive` takes. */
 export type RedriveInput = InputOf<typeof redrive>;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Cursor } from './cursor.ts';
+import type { JobDefinition } from './job.ts';
 import { chunkStep, type SkipPolicy, taskletStep, verificationStep } from './policy.ts';
 
 /** How a sync tells what it has not copied yet. */
@@ -86,13 +87,19 @@ export interface HeldBackBy {
 
 /** The steps of every sync. */
 export const syncPolicies = {
-  begin: taskletStep(),
+  begin: taskletStep<SyncStart>(),
   copy: chunkStep({ chunkSize: 5000, skip: refusedRows, durableEvery: 'page' }),
   sweep: chunkStep({ chunkSize: 5000, skip: refusedRows, durableEvery: 'page' }),
   remember: taskletStep(),
   /** Not part of a run: `keystride verify` asks for it. */
   verify: verificationStep({ chunkSize: 20_000 }),
 };
+
+/** What all jobs have in common that are a sync. */
+export type SyncJob = JobDefinition<
+  z.ZodObject<typeof syncParameters & { mode: typeof syncMode }>,
+  typeof syncPolicies
+>;
 
 /** What the parameters of a sync say of its steps. */
 export function tuneSync({

@@ -107,7 +107,7 @@ async function databases(
   if (databaseUrl !== undefined && sourceDatabaseUrl !== undefined)
     return { ...givenPart(databaseUrl, withoutCredentials(databaseUrl)), sourceUrl: sourceDatabaseUrl };
   const server = await ourPostgres();
-  const { migrateLedger, migrateTables } = await import('../stores/postgres/migrate.ts');
+  const { migrateLedger, migrateTables } = await import('../ledger/migrate.ts');
   if (databaseUrl === undefined) await migrateLedger(server.urlOf('migration'));
   for (const { database = 'DATABASE_URL', ...set } of migrations) {
     const ours = database === 'DATABASE_URL' ? databaseUrl === undefined : sourceDatabaseUrl === undefined;

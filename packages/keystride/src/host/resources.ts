@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
 import pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
+import { Ledger } from '../ledger/ledger.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { ConfigError, type Config } from '../settings/config.ts';
 import { type ConfigProblem, valuesOf, withoutCredentials } from '../settings/environment.ts';
@@ -10,7 +11,7 @@ import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
 import { UnreachablePart } from './unreachable-part.ts';
-import type { Resource, WorkerDefinition } from '../project/worker-definition.ts';
+import type { Resource, ResourceContext, WorkerDefinition } from '../project/worker-definition.ts';
 
 export type WorkerConfig = Config<'temporal' | 'databaseUrl'>;
 
@@ -57,7 +58,7 @@ export async function openResources(
   { resources }: WorkerDefinition,
   settings: ResourceSettings,
 ): Promise<OpenResources> {
-  const database = createPool(config.databaseUrl, 'keystride');
+  const database = createPool(config.databaseUrl, 'keystride', config.connections);
   const opened: { readonly resource: Resource; readonly name: string; readonly value: unknown }[] = [];
   let connection: NativeConnection | undefined;
   const close = async () => {
@@ -67,13 +68,17 @@ export async function openResources(
   };
   try {
     for (const [name, resource] of Object.entries(resources))
-      opened.push({ resource, name, value: await open(resource, settings[name] ?? {}, database) });
+      opened.push({
+        resource,
+        name,
+        value: await open(resource, settings[name] ?? {}, { database, connections: config.connections }),
+      });
     const [temporal] = await Promise.all([
       reach({ title: 'Temporal', variable: 'TEMPORAL_ADDRESS', address: config.temporal.address }, () =>
         NativeConnection.connect(config.temporal.connectionOptions),
       ),
       reach({ title: 'the database', variable: 'DATABASE_URL', address: config.databaseUrl }, () =>
-        database.query('SELECT FROM keystride.instance LIMIT 0'),
+        new Ledger(database).check(),
       ),
       ...opened.map(({ resource, name, value }) =>
         reach(placeOf(resource, settings[name] ?? {}), async () => resource.check?.(value)),
@@ -91,10 +96,10 @@ export async function openResources(
 async function open(
   resource: Resource,
   values: ResourceSettings[string],
-  database: pg.Pool,
+  context: ResourceContext,
 ): Promise<unknown> {
   try {
-    return await resource.open(values, { database });
+    return await resource.open(values, context);
   } catch (error) {
     // A driver's error may hold an address with its password.
     const what = `${resource.title} cannot be used: ${error instanceof ToldError ? error.message : safeMessage(error)}`;

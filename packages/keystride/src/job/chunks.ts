@@ -45,6 +45,7 @@ export type Processor<Item, Output> = (
   context: ItemContext,
 ) => Output | null | Promise<Output | null>;
 
+/** Its members are properties: the compiler lets a method take narrower items than the processor gives. */
 export interface Writer<Output> {
   /**
    * Writes to stores outside of the chunk's transaction. It must be idempotent and return only when they have
@@ -54,7 +55,7 @@ export interface Writer<Output> {
    * @param attempt what the writes carry, so that those of an earlier attempt, which may still be alive, change nothing
    *   of them: see `upsertDocuments`. A store that refuses for it is an `OvertakenWrite`, never a write.
    */
-  prepare?(outputs: readonly Output[], attempt: WriteAttempt): Promise<void>;
+  readonly prepare?: (outputs: readonly Output[], attempt: WriteAttempt) => Promise<void>;
   /**
    * Writes in the chunk's transaction, after the checkpoint has moved. In bulk: it is called once a chunk, and on
    * halves of it when an item that may be skipped cannot be written, or when all of it takes a statement too long.
@@ -62,7 +63,7 @@ export interface Writer<Output> {
    * @returns how many it has written, where it can count them: the others, which were as they should be already, are
    * then filtered, and the books agree with the target. A writer that cannot count returns nothing.
    */
-  write(outputs: readonly Output[], transaction: Transaction): Promise<number | void>;
+  readonly write: (outputs: readonly Output[], transaction: Transaction) => Promise<number | void>;
 }
 
 interface StepWork {
@@ -89,7 +90,7 @@ export interface ChunkWork<Item, Output> extends StepWork {
    */
   skipPolicy?(error: unknown): boolean;
   /** Called in the chunk's transaction with the items that it sets aside. */
-  onSkip?(skips: readonly Skip<Item>[], transaction: Transaction): Promise<void>;
+  readonly onSkip?: (skips: readonly Skip<Item>[], transaction: Transaction) => Promise<void>;
 }
 
 /** The work of any chunk step, its item types known to nobody but itself. */
@@ -110,7 +111,7 @@ export interface SetWork<Range extends RowRange> extends StepWork {
    *
    * @returns how many of the range's rows it has written; the others count as filtered.
    */
-  write(range: Range, transaction: Transaction): Promise<number>;
+  readonly write: (range: Range, transaction: Transaction) => Promise<number>;
 }
 
 /** The work of any set step, its range type known to its reader alone. */
@@ -119,7 +120,7 @@ export type AnySetWork = SetWork<RowRange>;
 /** Declares the work of a set step. */
 export function sets<Range extends RowRange>(work: SetWork<Range>): AnySetWork {
   // The engine only ever hands a reader's ranges back to the work that has the reader.
-  return work;
+  return work as unknown as AnySetWork;
 }
 
 /** Thrown by `prepare` when some items failed and all others are written. */

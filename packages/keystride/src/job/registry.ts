@@ -1,14 +1,14 @@
 import type { Cursor } from '../contract/cursor.ts';
 import type { JobDefinition, ParametersOf } from '../contract/job.ts';
-import type { StepPolicy } from '../contract/policy.ts';
+import type { StepPolicy, TaskletPolicy } from '../contract/policy.ts';
 import { failure } from '../contract/errors.ts';
 import type { Comparison } from '../contract/verification.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 
 /** The work of a tasklet: its effect, in the transaction that completes the step, and its result. */
-export interface TaskletWork {
-  run(transaction: Transaction): Promise<unknown>;
+export interface TaskletWork<Result = unknown> {
+  run(transaction: Transaction): Promise<Result>;
 }
 
 /** The work of a verification step. */
@@ -29,6 +29,10 @@ export interface VerificationWork extends Comparison {
   };
 }
 
+/** The work that a step of this policy wants. */
+type WorkOf<Policy extends StepPolicy> =
+  Policy extends TaskletPolicy<infer Result> ? TaskletWork<Result> : WorkOfKind[Policy['kind']];
+
 interface WorkOfKind {
   readonly chunk: AnyChunkWork | AnySetWork;
   readonly tasklet: TaskletWork;
@@ -39,7 +43,7 @@ interface WorkOfKind {
 export type StepsOf<Job extends JobDefinition> = {
   readonly [Step in keyof Job['steps']]: (
     context: StepContext<ParametersOf<Job>>,
-  ) => WorkOfKind[Job['steps'][Step]['kind']];
+  ) => WorkOf<Job['steps'][Step]>;
 };
 
 /** What a job wants to be told. */

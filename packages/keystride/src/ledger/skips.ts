@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { type Cursor, encodeCursor } from '../contract/cursor.ts';
 import { cutText, failure } from '../contract/errors.ts';
 import type { SkipPolicy } from '../contract/policy.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { storableText } from '../stores/postgres/storable-text.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
@@ -41,7 +41,7 @@ export async function recordSkips(
 ): Promise<void> {
   const { instance } = key.claim;
   const counted = await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.step')
       .set({ skipped: sql<string>`skipped + ${skips.length}` })
       .where('instance_key', '=', instance)
@@ -116,7 +116,7 @@ async function refuseAbove(
   skipped: number,
 ): Promise<void> {
   const [sum] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.checkpoint')
       .select(sql<string>`sum(read + read_skipped)`.as('reached'))
       .where('instance_key', '=', key.claim.instance)
@@ -143,7 +143,7 @@ export function fingerprint({ code, message }: Pick<Skip, 'code' | 'message'>): 
 
 async function limitExceeded(transaction: Transaction, key: PartitionKey, skips: readonly Skip[]) {
   const [step] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.step')
       .select(['skipped', 'skip_limit'])
       .where('instance_key', '=', key.claim.instance)

@@ -1,5 +1,4 @@
 import { Context } from '@temporalio/activity';
-import type pg from 'pg';
 import type {
   Claim,
   ClosedJob,
@@ -22,14 +21,13 @@ import { policiesOf } from '../contract/policies.ts';
 import type { StepPolicy } from '../contract/policy.ts';
 import { unreadText } from '../contract/progress.ts';
 import { redrive } from '../contract/redrive.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
 import { holdClaim } from '../ledger/hold-claim.ts';
-import { alertedSteps } from '../ledger/alerted-steps.ts';
+import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
 import {
@@ -55,11 +53,12 @@ import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
 import { verifyPage } from './verify-page.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 export interface EngineResources {
   readonly registry: JobRegistry;
   /** The database that the steps write to; the ledger is in its schema `keystride`. */
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly budget: ByteBudget;
   /** What holds pages back. */
   readonly gate: Gate;
@@ -259,7 +258,7 @@ async function closeStep(
     if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
     return state;
   }
-  await inTransaction(ledger, async (transaction) => {
+  await ledger.transaction(async (transaction) => {
     await holdClaim(transaction, request.claim);
     await setCompleted(transaction, request, request.result);
   });
@@ -293,6 +292,6 @@ async function closeJob(
   await closeInstance(ledger, claim, outcome);
   if (outcome === 'failed') await alertFailure(resources, request);
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
-  const steps = await alertedSteps(ledger, claim.instance).catch(() => undefined);
+  const steps = await stepFigures(ledger, claim.instance).catch(() => undefined);
   return steps ? { steps } : {};
 }

@@ -4,7 +4,7 @@ import type { Claim, CloseJobRequest } from '../contract/activities.ts';
 import { identifyingParameters, parameterToText } from '../contract/parameters.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import { alertedSteps } from '../ledger/alerted-steps.ts';
+import { stepFigures } from '../ledger/step-figures.ts';
 import { alertId, type AlertResources, placeOf } from '../page/dead-letter.ts';
 import type { JobRegistry } from '../job/registry.ts';
 
@@ -24,7 +24,7 @@ export async function raiseAlert(
   const { kind, job, instance, reason } = request;
   const place = placeOf(alerts);
   // The counters are worth having, and no more: the ledger may be why there is an alert.
-  const steps = await alertedSteps(ledger, instance).catch(() => []);
+  const steps = await stepFigures(ledger, instance).catch(() => []);
   const alert: JobAlert = {
     ...{ kind, job, instance, ...place },
     // The engine's own messages name them; see `stepFailure` and `PartitionWindow`.

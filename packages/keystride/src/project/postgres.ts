@@ -11,7 +11,7 @@ import { WalAge } from '../stores/postgres/wal-age.ts';
  *
  * @param options.variable names its address: `SOURCE_DATABASE_URL`.
  * @param options.title what people call it: `the service's database`.
- * @param options.connections the most that a worker opens. @default 20
+ * @param options.connections the most that a worker opens. @default `KEYSTRIDE_CONNECTIONS`
  */
 export function postgres<const Variable extends string>(options: {
   readonly variable: Variable;
@@ -22,7 +22,7 @@ export function postgres<const Variable extends string>(options: {
   return {
     title,
     variables: { [variable]: postgresUrl } as Readonly<Record<Variable, typeof postgresUrl>>,
-    open: (values) => createPool(values[variable], 'keystride', connections),
+    open: (values, context) => createPool(values[variable], 'keystride', connections ?? context.connections),
     check: (pool) => pool.query('SELECT'),
     health: (pool) => {
       const written = new WalAge();

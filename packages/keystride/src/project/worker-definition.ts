@@ -31,6 +31,8 @@ export interface Resource<Value = unknown, Read extends Variables = Variables> {
 export interface ResourceContext {
   /** Of `DATABASE_URL`: the database that the jobs write to, with the ledger. */
   readonly database: pg.Pool;
+  /** Connections that a worker opens to a database at most, where the resource does not say otherwise. */
+  readonly connections: number;
 }
 
 /** A resource with its types: what `open` gets follows from `variables`. */
@@ -48,13 +50,15 @@ export type Opened<Own extends Resources> = {
   readonly [Name in keyof Own]: Own[Name] extends { open(...given: never): infer Value }
     ? Awaited<Value>
     : never;
-} & ResourceContext;
+} & Pick<ResourceContext, 'database'>;
 
 /** What a worker works with. */
 export interface WorkerDefinition {
   readonly resources: Resources;
   /** Every job with the work behind its steps. */
-  jobs(opened: Readonly<Record<string, unknown>> & ResourceContext): readonly RegisteredJob[];
+  jobs(
+    opened: Readonly<Record<string, unknown>> & Pick<ResourceContext, 'database'>,
+  ): readonly RegisteredJob[];
 }
 
 /**

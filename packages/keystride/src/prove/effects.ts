@@ -1,6 +1,8 @@
 import type { Db } from 'mongodb';
 import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
+import { visitLedger } from '../ledger/ledger.ts';
+import { skipContents } from '../ledger/skip-list.ts';
 import { writesTable } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
@@ -32,9 +34,14 @@ export async function readEffects(
   const client = new SessionClient({ connectionString: databaseUrl });
   await client.connect();
   try {
+    const skips = await visitLedger({ connectionString: databaseUrl, name: 'keystride prove' }, skipContents);
     // Not every project has the driver.
     const collections = mongo && (await (await import('./collections.ts')).readCollections(mongo, since));
-    return new Map([...(await readTables(client, ignored)), ...(collections ?? [])]);
+    return new Map([
+      ...(await readTables(client, ignored)),
+      ['skips', bagFrom(skips)],
+      ...(collections ?? []),
+    ]);
   } finally {
     await client.end();
   }
@@ -76,13 +83,14 @@ async function readTables(
                       FROM ${writesTable} WHERE relation = $2 GROUP BY 1`;
     effects.set(`writes to ${table}`, await bagOf(client, writes, [columns, table]));
   }
-  const skips = `SELECT concat_ws(' ', step, phase, code, item_key) AS content, count(*)::int AS count
-                   FROM keystride.skip GROUP BY 1`;
-  effects.set('skips', await bagOf(client, skips, []));
   return effects;
 }
 
 async function bagOf(client: pg.Client, text: string, values: unknown[]): Promise<Map<string, number>> {
   const { rows } = await client.query<{ content: string; count: number }>(text, values);
+  return bagFrom(rows);
+}
+
+function bagFrom(rows: readonly { content: string; count: number }[]): Map<string, number> {
   return new Map(rows.map(({ content, count }) => [content, count]));
 }

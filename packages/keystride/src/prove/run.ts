@@ -14,7 +14,8 @@ import {
   type WorkerFault,
 } from '../page/fault-points.ts';
 import { safeMessage } from '../stores/safe-message.ts';
-import { readBooks, type Books } from './books.ts';
+import type { Books } from '../ledger/books.ts';
+import { readBooks } from './books.ts';
 import { connectionFaults, DatabaseProxy, type ConnectionFault } from './database-proxy.ts';
 import type { RunCollections } from './collections.ts';
 import type { Copies } from './copies.ts';

@@ -51,6 +51,8 @@ export interface BaseConfig extends TaskQueues {
   workerQueues: readonly string[];
   /** `KEYSTRIDE_ACTIVITIES`: pages and other activities that a worker has at a time. @default 100 */
   activities?: number;
+  /** `KEYSTRIDE_CONNECTIONS`: connections that a worker opens to each database of PostgreSQL at most. @default 20 */
+  connections: number;
   /** `KEYSTRIDE_TARGET_CPU` and `KEYSTRIDE_TARGET_MEMORY`: how far a worker may load its machine. @default any load */
   target?: LoadTarget;
   /** `LOG_LEVEL` @default info */
@@ -144,6 +146,7 @@ export function loadConfig<const N extends Need = never>(
     cache: cacheOf(env),
     ...queues,
     logLevel: settings.LOG_LEVEL ?? 'info',
+    connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({

@@ -143,6 +143,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_QUEUES: z.string().transform(parseQueues).optional(),
   KEYSTRIDE_WORKER_QUEUES: z.string().transform(namesIn).optional(),
   KEYSTRIDE_ACTIVITIES: atLeastOne.optional(),
+  KEYSTRIDE_CONNECTIONS: atLeastOne.optional(),
   KEYSTRIDE_TARGET_CPU: share.optional(),
   KEYSTRIDE_TARGET_MEMORY: share.optional(),
   KEYSTRIDE_WORKFLOW_BUNDLE: z.string().optional(),

@@ -6,5 +6,5 @@ import { syncFlow } from './sync-flow.ts';
 
 /** Copies a table, then remembers how far it came. */
 export async function tableSync(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('tableSync', parameters, (job) => syncFlow(job, tableSync));
+  return runJob<typeof contract>(parameters, (job) => syncFlow(job, tableSync));
 }

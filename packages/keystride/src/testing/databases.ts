@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { migrationsOf, type Project } from '../project/project.ts';
-import { migrateLedger, migrateTables } from '../stores/postgres/migrate.ts';
+import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 
 /** The two databases that jobs work with: what they read, and what they write to, with the ledger in it. */
 export type DatabaseKind = 'source' | 'target';

@@ -1,16 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { progressText } from '../dev/progress.ts';
 import { loadProject, noProject, projectFile } from '../project/project.ts';
-import { type RunningServers, startTestServers, type TestServers } from './servers.ts';
-
-export type { TestServers };
-
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** Where the real parts answer, for all test files of a run. */
-    keystride: TestServers;
-  }
-}
+import { type RunningServers, startTestServers } from './servers.ts';
 
 /**
  * One set of servers for all projects of a run. Each project has its setup evaluated in a module graph of its own, so it

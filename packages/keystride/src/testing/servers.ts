@@ -111,12 +111,18 @@ function ownHome(ends: (() => unknown)[]): string {
 }
 
 /** Makes a database of a kind with all its tables, empty. */
-export async function cloneOf(
-  { databaseUrl, templates }: TestServers,
-  kind: DatabaseKind,
+export function cloneOf(servers: TestServers, kind: DatabaseKind): Promise<TestDatabase> {
+  return databaseFrom(servers, servers.templates[kind], kind);
+}
+
+/** Makes a database with the content of another one of the server. @param mark is a part of its name */
+export async function databaseFrom(
+  { databaseUrl }: TestServers,
+  template: string,
+  mark: string,
 ): Promise<TestDatabase> {
-  const name = `keystride_test_${kind}_${randomBytes(5).toString('hex')}`;
-  const url = await cloneDatabase(databaseUrl, templates[kind], name);
+  const name = `keystride_test_${mark}_${randomBytes(5).toString('hex')}`;
+  const url = await cloneDatabase(databaseUrl, template, name);
   return {
     url,
     drop: async ({ keep = false } = {}) => {

@@ -1,12 +1,17 @@
 /** What `keystride/testing` has, for tests that vitest runs: worlds share the servers of the run, see `globalSetup`. */
 import { afterEach, inject, TestRunner } from 'vitest';
 import type { DatabaseKind } from './databases.ts';
-import { cloneOf, type TestDatabase } from './servers.ts';
+import { cloneOf, type TestDatabase, type TestServers } from './servers.ts';
 import { createWorld as createAnyWorld, type World, type WorldOptions } from './world.ts';
 
-// With it comes what `inject` knows.
-export type { TestServers } from './global-setup.ts';
-export type { DatabaseKind, TestDatabase, World, WorldOptions };
+export type { DatabaseKind, TestDatabase, TestServers, World, WorldOptions };
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Where the real parts answer, for all test files of a run. */
+    keystride: TestServers;
+  }
+}
 
 let hasFailed = false;
 afterEach(({ task }) => {

@@ -8,6 +8,7 @@ import {
   type Workflow,
 } from '@temporalio/workflow';
 import type { Claim } from '../contract/activities.ts';
+import type { InputOf, JobDefinition } from '../contract/job.ts';
 import { cutText, describeError, failure, failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { carriedMemo } from '../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
@@ -15,46 +16,11 @@ import { ledgerWork, raiseAlert } from './activities.ts';
 import { awayDetails, wasAway } from './away.ts';
 import { setControls } from './controls.ts';
 import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
+import type { JobFlow } from './job-flow.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
 import { runStep } from './run-step.ts';
 import { failedStep } from './step-attempts.ts';
 import { waitBetween } from './wait.ts';
-
-/** What a job's flow is written with. */
-export interface JobFlow {
-  /** The validated parameters, with defaults. */
-  readonly parameters: Readonly<Record<string, unknown>>;
-  /**
-   * Runs a step, or finds that an earlier execution has completed it.
-   *
-   * @returns its figures, and a tasklet's result.
-   * @throws StepFailed
-   */
-  step(name: string): Promise<StepProgress>;
-  /**
-   * Runs another job of the same worker as a step of this one, or finds that its instance has completed.
-   *
-   * @param name the step in the report; no step of the contract has it.
-   * @param workflow the other job's flow, as `src/workflows` exports it.
-   * @param parameters what that job takes; they name the instance.
-   * @returns its figures, summed up, and where its run is found, a `NestedRun`.
-   * @throws StepFailed or what failed it; JobExecutionAlreadyRunning when the instance runs elsewhere.
-   */
-  run<Parameters>(
-    name: string,
-    workflow: JobWorkflow<Parameters>,
-    parameters: NoInfer<Parameters>,
-  ): Promise<StepProgress>;
-  /** Waits so many seconds, or until an operator wants something: a flow that polls does so between two rounds. */
-  wait(seconds: number): Promise<void>;
-  /**
-   * For a flow that goes on and on: takes a failure of `step` or `run` that says no more than that a store, or every
-   * worker, was away, so that the flow may try again later. Nothing is lost by that: what failed is done by then or not.
-   *
-   * @throws any other failure.
-   */
-  outlive(error: unknown): void;
-}
 
 /** What a run hands to the one that continues it. */
 interface Carried extends CarriedState {
@@ -62,18 +28,29 @@ interface Carried extends CarriedState {
 }
 
 /**
- * Runs a job: claims its instance, follows its flow, and releases the instance, whatever happens.
+ * Runs the job that the workflow is named after: claims its instance, follows its flow, and releases the instance,
+ * whatever happens.
+ *
+ * ```ts
+ * export async function purchaseConfirmation(parameters: InputOf<typeof contract>): Promise<JobProgress> {
+ *   return runJob<typeof contract>(parameters, async (job) => {
+ *     await job.step('confirm');
+ *   });
+ * }
+ * ```
  *
  * The flow is plain code: loops, branches and `Promise.all` over steps. It must be deterministic, as any workflow.
  * Cancelling the workflow stops it gracefully, like the update `stop`; a new start goes on from what has committed.
  *
+ * @typeParam Job the contract, by its type alone: the sandbox has no zod.
+ * @param parameters as a caller gives them.
  * @returns the report: state, steps and counters.
  */
-export async function runJob(
-  job: string,
-  parameters: unknown,
-  flow: (job: JobFlow) => Promise<void>,
+export async function runJob<Job extends JobDefinition = never>(
+  parameters: InputOf<Job>,
+  flow: (job: JobFlow<Job>) => Promise<void>,
 ): Promise<JobProgress> {
+  const job = workflowInfo().workflowType;
   const carried = (workflowInfo().memo?.[carriedMemo] ?? null) as Carried | null;
   const run = new JobRun(job, carried);
   setControls(run);
@@ -83,13 +60,7 @@ export async function runJob(
   const report = await CancellationScope.nonCancellable(async () => {
     await open(run, job, parameters, carried);
     try {
-      await flow({
-        parameters: run.opened.parameters,
-        step: (name) => runStep(run, name),
-        run: (name, workflow, given) => runNestedJob(run, name, workflow, given),
-        wait: (seconds) => waitBetween(run, seconds),
-        outlive: (error) => outlive(run, error),
-      });
+      await flow(flowOf(run));
       run.endFlow();
     } catch (error) {
       return await endEarly(run, parameters, interruptionIn(error) ?? error);
@@ -106,6 +77,21 @@ export async function runJob(
   if (report.status === 'stopped' && root.consideredCancelled)
     throw new CancelledFailure('stopped by a cancellation');
   return report;
+}
+
+/** What the flow is given. Its contract is a type alone, so nothing here can check it; a step that is none is refused. */
+function flowOf<Job extends JobDefinition>(run: JobRun): JobFlow<Job> {
+  const flow: Omit<JobFlow, 'step' | 'run'> = {
+    parameters: run.opened.parameters,
+    wait: (seconds) => waitBetween(run, seconds),
+    outlive: (error) => outlive(run, error),
+  };
+  const steps = {
+    step: (name: string) => runStep(run, name),
+    run: <Parameters>(name: string, workflow: JobWorkflow<Parameters>, parameters: Parameters) =>
+      runNestedJob(run, name, workflow, parameters),
+  };
+  return { ...flow, ...steps } as unknown as JobFlow<Job>;
 }
 
 function outlive(run: JobRun, error: unknown): void {

@@ -1,10 +1,10 @@
 import type { JobProgress } from '../contract/progress.ts';
-import type { RedriveInput } from '../contract/redrive.ts';
+import type { OpenedRedrive, RedriveInput } from '../contract/redrive.ts';
 import { runJob } from '../workflow/run-job.ts';
 
 /** Runs the skipped items of an instance again, step by step, and closes the skips of those that succeed. */
 export async function redrive(input: RedriveInput): Promise<JobProgress> {
-  return runJob('redrive', input, async (job) => {
-    for (const step of job.parameters['steps'] as readonly string[]) await job.step(step);
+  return runJob<OpenedRedrive>(input, async (job) => {
+    for (const step of job.parameters.steps) await job.step(step);
   });
 }

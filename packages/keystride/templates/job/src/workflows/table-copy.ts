@@ -3,7 +3,7 @@ import type { tableCopy as contract } from '../contract/table-copy.ts';
 
 /** Does its work for each row of sample_table, and notes it in table_copy. */
 export async function tableCopy(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('tableCopy', parameters, async (job) => {
+  return runJob<typeof contract>(parameters, async (job) => {
     await job.step('work');
   });
 }

@@ -3,7 +3,7 @@ import type { invoiceReminder as contract } from '../contract/invoice-reminder.t
 
 /** Writes a reminder for every invoice that was due before a day, and has none yet. */
 export async function invoiceReminder(parameters: InputOf<typeof contract>): Promise<JobProgress> {
-  return runJob('invoiceReminder', parameters, async (job) => {
+  return runJob<typeof contract>(parameters, async (job) => {
     await job.step('remind');
   });
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { CallLimiter, ShareCalls } from '../http/call-limiter.ts';
-import { inTransaction, type Transaction } from './transaction.ts';
+import type { CallLimiter, ShareCalls } from '../stores/http/call-limiter.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import { Ledger } from './ledger.ts';
 
 /** How long a part is held without being renewed, in milliseconds: a worker that is gone leaves it after that. */
 const leaseMs = 8_000;
@@ -28,7 +29,7 @@ interface Part {
  * budget has, also while workers come, go and die. A newcomer waits for some seconds until the others have given way.
  */
 export class CallBudget {
-  readonly #pool: pg.Pool;
+  readonly #ledger: Ledger;
   readonly #calls: CallLimiter;
   readonly #total: number;
   readonly #worker = randomUUID();
@@ -41,11 +42,11 @@ export class CallBudget {
   #renewal: Promise<void> = Promise.resolve();
 
   /**
-   * @param pool of the ledger, where the parts are written down.
+   * @param database of the ledger, where the parts are written down.
    * @param total calls of the API that all workers may have out at a time.
    */
-  constructor(pool: pg.Pool, calls: CallLimiter, total: number) {
-    this.#pool = pool;
+  constructor(database: pg.Pool, calls: CallLimiter, total: number) {
+    this.#ledger = new Ledger(database);
     this.#calls = calls;
     this.#total = total;
     calls.needShare(() => this.#begin());
@@ -102,7 +103,7 @@ export class CallBudget {
   }
 
   #take(): Promise<Part> {
-    return inTransaction(this.#pool, async (transaction) => {
+    return this.#ledger.transaction(async (transaction) => {
       const { api } = this.#calls;
       await transaction.query(
         `SELECT pg_advisory_xact_lock(hashtextextended('keystride.call_share ' || $1, 0))`,
@@ -147,11 +148,13 @@ export class CallBudget {
     clearTimeout(this.#expiry);
     this.#running = false;
     this.#held = false;
-    await this.#pool
-      .query('DELETE FROM keystride.call_share WHERE api = $1 AND worker = $2', [
-        this.#calls.api,
-        this.#worker,
-      ])
+    await this.#ledger
+      .transaction((transaction) =>
+        transaction.query('DELETE FROM keystride.call_share WHERE api = $1 AND worker = $2', [
+          this.#calls.api,
+          this.#worker,
+        ]),
+      )
       // It expires.
       .catch(() => undefined);
     if (this.#calls.isWaiting) this.#begin();
