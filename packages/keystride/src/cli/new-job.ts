@@ -1,6 +1,6 @@
 import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { packageRoot } from '../dev/own-files.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine } from './output.ts';
@@ -26,8 +26,7 @@ const files = (kebab: string) => [
 const indexes = ['src/contract/index.ts', 'src/workflows/index.ts', 'src/activities/index.ts'];
 
 /** `keystride new job`: the files of a job, to be filled in. */
-export function newCommand(): Command {
-  const command = new Command('new').description('write the beginnings of something');
+export function newCommand(command: Command): Command {
   command
     .command('job')
     .description('a job: its contract, flow, work and test')

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { JobDefinition } from '../contract/job.ts';
-import { ToldError } from '../contract/errors.ts';
+import { ToldError } from '../contract/told-error.ts';
 import type { WorkerDefinition } from './worker-definition.ts';
 import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig } from './config.ts';
 
