@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { type Block, blocksOf } from '../support/docs.ts';
 import { packedLibrary } from '../support/packed-library.ts';
 
 const tutorial = path.join(import.meta.dirname, '../../docs/tutorial.md');
@@ -21,24 +22,6 @@ beforeAll(() => {
 }, 120_000);
 
 afterAll(() => rmSync(place, { recursive: true, force: true }));
-
-/** A block of the tutorial: commands to run, or a file to write. */
-interface Block {
-  readonly language: string;
-  readonly file: string | undefined;
-  readonly text: string;
-  /** Of its first line, from 1. */
-  readonly line: number;
-}
-
-function blocksOf(markdown: string): Block[] {
-  return Array.from(markdown.matchAll(/^```(\w+)(?: (\S+))?\n(.*?)^```$/gmsu), (found) => ({
-    language: found[1] ?? '',
-    file: found[2],
-    text: found[3] ?? '',
-    line: markdown.slice(0, found.index).split('\n').length + 1,
-  }));
-}
 
 /**
  * The tutorial as one script, since a reader has one shell: whatever ends otherwise than the tutorial says ends it, with
