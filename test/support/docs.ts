@@ -39,3 +39,62 @@ export function blocksOf(markdown: string): Block[] {
     return { language, file, text, line: markdown.slice(0, begin).split('\n').length, preamble };
   });
 }
+
+/** A command that a page names. */
+export interface CommandLine {
+  /** The program first, without `npx` and settings before it. */
+  readonly words: readonly string[];
+  /** Of the page, from 1. */
+  readonly line: number;
+  /** It stands in a block, to be run as it is; a sentence may leave out what the command needs. */
+  readonly whole: boolean;
+}
+
+/** The commands of a page: those of its `sh` blocks, and those that its sentences have in code. */
+export function commandLinesOf(markdown: string): CommandLine[] {
+  const lines = markdown.split('\n');
+  const found: CommandLine[] = [];
+  let fence: string | undefined;
+  for (let index = 0; index < lines.length; index++) {
+    const line = index + 1;
+    let text = lines[index] ?? '';
+    if (text.startsWith('```')) fence = fence === undefined ? text.slice(3).split(' ')[0] : undefined;
+    else if (fence === 'sh') {
+      while (text.endsWith('\\')) text = `${text.slice(0, -1)} ${(lines[++index] ?? '').trim()}`;
+      found.push(...commandsOfLine(text.replace(/^\$ /u, '')).map((words) => ({ words, line, whole: true })));
+    } else if (fence === undefined)
+      for (const [, code = ''] of text.matchAll(/`([^`]+)`/gu))
+        found.push(...commandsOfLine(filledIn(code)).map((words) => ({ words, line, whole: false })));
+  }
+  return found;
+}
+
+/** With something in the place of what a sentence leaves open: `[--watch]`, `--concurrency N`, `…`. */
+function filledIn(code: string): string {
+  return code.replaceAll(/[[\]]/gu, '').replaceAll(/\bN\b/gu, '1').replaceAll('…', '');
+}
+
+/** The commands of a line of a shell, as words: quotes are taken off, a comment is left out. */
+function commandsOfLine(text: string): string[][] {
+  const parts = text.match(/\$\([^)]*\)|"[^"]*"|'[^']*'|&&|[|;&>]|#.*$|[^\s"'|;&>]+|\s+/gu) ?? [];
+  const commands: string[][] = [[]];
+  let joins = false;
+  for (const part of parts) {
+    const command = commands.at(-1) ?? [];
+    if (/^(?:&&|[|;&>])$/u.test(part)) commands.push([]);
+    else if (part.startsWith('#') && !joins) break;
+    else if (part.trim() !== '') {
+      const word = part.replace(/^(["'])(.*)\1$/u, '$2');
+      if (joins) command.push(`${command.pop() ?? ''}${word}`);
+      else command.push(word);
+    }
+    joins = part.trim() !== '' && !/^(?:&&|[|;&>])$/u.test(part);
+  }
+  return commands.map(withoutWrapping).filter(([program]) => /^(?:keystride|npm|node)$/u.test(program ?? ''));
+}
+
+/** Without settings, `env` and `npx` before the program. */
+function withoutWrapping(words: readonly string[]): string[] {
+  const first = words.findIndex((word) => !/^(?:\w+=.*|env|-[iu]|npx|docker|compose)$/su.test(word));
+  return first < 0 ? [] : words.slice(first);
+}

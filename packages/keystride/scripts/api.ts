@@ -50,7 +50,8 @@ function configOf([entry, source]: readonly [string, string]): ExtractorConfig {
         reportFolder: path.join(root, 'api'),
         reportTempFolder: path.join(root, 'dist/.api'),
       },
-      docModel: { enabled: false },
+      // What `api-docs.ts` makes the page for readers of.
+      docModel: { enabled: true, apiJsonFilePath: path.join(root, `dist/.api/${name}.api.json`) },
       dtsRollup: { enabled: false },
       messages: {
         compilerMessageReporting: { default: silent },

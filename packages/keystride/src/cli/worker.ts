@@ -5,12 +5,10 @@ import { ourModule } from '../dev/own-files.ts';
 import { withBoundedMemory } from '../host/worker-memory.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson } from './output.ts';
-import { keystride } from './called-as.ts';
 
 const help = `
-It takes its settings from the environment: TEMPORAL_ADDRESS (or temporal.toml), DATABASE_URL, SOURCE_DATABASE_URL,
-MONGODB_URL, LEGACY_API_URL and, for the jobs that send messages, MESSAGE_PROVIDER_URL; what is missing there, from the
-stack of \`${keystride} dev\`. On SIGTERM it lets the chunks in hand commit and ends.
+It takes its settings from the environment alone: TEMPORAL_ADDRESS (or temporal.toml), DATABASE_URL, and the variables of
+the resources that its jobs work with. What is missing is named. On SIGTERM it lets the chunks in hand commit and ends.
 
 With --deployment and --build-id (or KEYSTRIDE_DEPLOYMENT and KEYSTRIDE_BUILD_ID) a run stays with the build that began
 it. New runs go to the build that is current:

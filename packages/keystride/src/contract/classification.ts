@@ -20,4 +20,5 @@ export interface ErrorClass {
   readonly unavailable?: boolean;
 }
 
+/** Says what an error means for the item or the chunk; undefined for one that it does not know, so that the next is asked. */
 export type Classifier = (error: unknown) => ErrorClass | undefined;

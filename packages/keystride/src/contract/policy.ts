@@ -53,6 +53,7 @@ export interface QuietHours {
   readonly timeZone?: string;
 }
 
+/** As quiet hours name it. */
 export type Weekday = 'Mon' | 'Tue' | 'Wed' | 'Thu' | 'Fri' | 'Sat' | 'Sun';
 
 /** The policy of a chunk step. */
@@ -135,6 +136,7 @@ export interface VerificationPolicy {
   readonly pageSeconds: number;
 }
 
+/** The policy of any step. */
 export type StepPolicy = ChunkPolicy | TaskletPolicy | VerificationPolicy;
 
 /** What the other branches of a flow do when one has failed: stop gracefully, or finish the steps they have begun. */

@@ -6,11 +6,12 @@ import { chunkStep, type SkipPolicy, taskletStep, verificationStep } from './pol
 /** How a sync tells what it has not copied yet. */
 export const syncModes = ['bulk', 'incrementing', 'timestamp', 'timestamp+incrementing'] as const;
 
+/** One of the ways in which a sync tells what it has not copied yet. */
 export type SyncMode = (typeof syncModes)[number];
 
 const setting = { identifying: false };
 
-/** The parameters that every sync takes, with these beside its mode. */
+/** The parameter `mode` of a sync: how it tells what it has not copied yet. */
 export const syncMode = z
   .enum(syncModes)
   .default('bulk')
@@ -18,7 +19,7 @@ export const syncMode = z
     'bulk reads the whole table; incrementing goes on above the last key, timestamp and timestamp+incrementing after the last change',
   );
 
-/** How often, how much at a time, and how carefully. */
+/** The parameters that every sync takes beside its mode: how often, how much at a time, and how carefully. */
 export const syncParameters = {
   poll: z
     .enum(['once', 'continuous'])

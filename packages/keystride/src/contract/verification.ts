@@ -43,6 +43,7 @@ export interface Difference {
   readonly leftover?: true;
 }
 
+/** What one comparison found, and where the next one begins. */
 export interface ComparedPage {
   /** Where the next page goes on, plain data; null when everything is compared. */
   readonly position: unknown;

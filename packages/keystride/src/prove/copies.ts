@@ -12,9 +12,9 @@ import { SessionClient } from '../stores/postgres/session.ts';
 
 /** Data to work on: databases of the user, or what the project fills empty ones with. */
 export interface DataSource {
-  /** The migration database, `DATABASE_URL`: it is copied and never written to. */
+  /** The target, `DATABASE_URL`: it is copied and never written to. */
   readonly databaseUrl?: string;
-  /** The service database, `SOURCE_DATABASE_URL`. */
+  /** The source, `SOURCE_DATABASE_URL`. */
   readonly sourceDatabaseUrl?: string;
   /** About so many rows to make where no database is named. */
   readonly rows: number;

@@ -28,9 +28,9 @@ export interface TemporalConfig {
 export interface Addresses {
   /** `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE` and what else `temporal.toml` and its variables know. */
   temporal: TemporalConfig;
-  /** `DATABASE_URL`: the migration database, target of the jobs and home of the ledger. */
+  /** `DATABASE_URL`: the target, which the jobs write to, and home of the ledger. */
   databaseUrl: string;
-  /** `SOURCE_DATABASE_URL`: the service database. */
+  /** `SOURCE_DATABASE_URL`: the source, which jobs may read. */
   sourceDatabaseUrl: string;
   /** `MONGODB_URL` */
   mongodbUrl: string;

@@ -27,7 +27,7 @@ const setting = { identifying: false };
 const columns = (description: string) => z.array(column).default([]).describe(description).meta(setting);
 const pairs = (description: string) => z.array(pair).default([]).describe(description).meta(setting);
 
-/** Copies a table from the source's database to a table of the migration's, by upsert. */
+/** Copies a table of the source to one of the target, by upsert. */
 export const tableSync = defineJob({
   name: 'tableSync',
   description: 'Copy a table of the source database to a table of the target database',

@@ -24,8 +24,10 @@ export interface SyncedDatabases {
   readonly database: pg.Pool;
 }
 
-export const tableSyncSteps = (databases: SyncedDatabases): StepsOf<typeof tableSync> =>
-  syncSteps<Parameters>(databases.database, (parameters) => describeSync(databases, parameters));
+/** The work of tableSync, for `registerJob`: each run looks up in both databases the table that its parameters name. */
+export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof tableSync> {
+  return syncSteps<Parameters>(databases.database, (parameters) => describeSync(databases, parameters));
+}
 
 /**
  * Looks up in both catalogues what the parameters name. Every identifier that becomes SQL has been found there.

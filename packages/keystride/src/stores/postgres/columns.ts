@@ -59,14 +59,23 @@ export function generated<Type extends keyof ColumnValues>({
   return { type, nullable: false, value: 'generated' };
 }
 
+/** A column `bigint`, read as text: a number has no room for all 64 bits. */
 export const bigint = column('bigint');
+/** A column `integer`. */
 export const integer = column('integer');
+/** A column `text`. */
 export const text = column('text');
+/** A column `character varying`, of whatever length. */
 export const varchar = column('character varying');
+/** A column `uuid`, read as text. */
 export const uuid = column('uuid');
+/** A column `boolean`. */
 export const boolean = column('boolean');
+/** A column `date`, read as text: `2027-01-31`. */
 export const date = column('date');
+/** A column `timestamp with time zone`, read as text: a JavaScript Date cuts microseconds. */
 export const timestamp = column('timestamp with time zone');
+/** A column `jsonb`, written as JSON text. */
 export const jsonb = column('jsonb');
 
 /** A table: its columns by name. */
