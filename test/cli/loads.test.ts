@@ -49,7 +49,11 @@ test('the help of a command loads that command and no other', async () => {
 });
 
 test('what looks at a run or controls it loads a client of Temporal, and neither workers nor databases', async () => {
-  for (const words of [['status', 'x'], ['status', 'x', '-o', 'json'], ['pause', 'x']]) {
+  for (const words of [
+    ['status', 'x'],
+    ['status', 'x', '-o', 'json'],
+    ['pause', 'x'],
+  ]) {
     const { packages, files } = await loadedBy([...words, '--help']);
     expect(packages, words.join(' ')).toContain('@temporalio/client');
     for (const heavy of heavyPackages) expect(packages, words.join(' ')).not.toContain(heavy);
