@@ -39,10 +39,9 @@ export default defineConfig({
       {
         // The packed library in projects of other people: installs, builds and stacks of their own.
         test: {
+          ...shared,
           name: 'package',
           include: ['test/package/**/*.test.ts'],
-          pool: shared.pool,
-          experimental: shared.experimental,
           sequence: { groupOrder: 2 },
           maxWorkers: 1,
           testTimeout: 300_000,
