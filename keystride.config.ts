@@ -6,8 +6,9 @@ export default defineConfig({
   workflows: './src/workflows/index.ts',
   worker: () => import('./src/activities/index.ts'),
   migrations: [
-    { name: 'migration', folder: './src/sql/migration' },
-    { name: 'service', folder: './src/sql/service', database: 'SOURCE_DATABASE_URL' },
+    // Release 0.1.0 recorded them under other names.
+    { name: 'target', formerly: 'migration', folder: './src/sql/target' },
+    { name: 'source', formerly: 'service', folder: './src/sql/source', database: 'SOURCE_DATABASE_URL' },
   ],
   dev: {
     mongodb: true,

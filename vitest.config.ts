@@ -1,8 +1,7 @@
 import { defineConfig, type TestUserConfig } from 'vitest/config';
 
 const shared: TestUserConfig = {
-  globalSetup: ['test/support/global-setup.ts'],
-  setupFiles: ['test/support/failures.ts'],
+  globalSetup: ['keystride/testing/global-setup'],
   pool: 'forks',
   // Tests run as the product does: by Node itself, which takes TypeScript as it is.
   experimental: { viteModuleRunner: false, nodeLoader: false },

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadSettings } from '../packages/keystride/src/dev/settings.ts';
 import { ConfigError, cacheOf, homeOf, loadConfig } from '../packages/keystride/src/settings/config.ts';
 import { withoutCredentials } from '../packages/keystride/src/settings/environment.ts';
 import { identityOf } from '../packages/keystride/src/dev/processes.ts';
@@ -84,7 +85,7 @@ test('how much a worker takes on is a number of activities and shares of its mac
 
 test('the environment goes before temporal.toml, and that before the running stack', () => {
   runningStack({ temporalAddress: '127.0.0.1:3', databaseUrl: 'postgres://a@127.0.0.1:3/stack' });
-  expect(loadConfig(empty, ['temporal', 'databaseUrl'])).toMatchObject({
+  expect(loadSettings(empty, ['temporal', 'databaseUrl'])).toMatchObject({
     temporal: { address: '127.0.0.1:3', namespace: 'default' },
     databaseUrl: 'postgres://a@127.0.0.1:3/stack',
   });
@@ -99,7 +100,7 @@ test('the environment goes before temporal.toml, and that before the running sta
   });
 
   const env = { ...empty, TEMPORAL_CONFIG_FILE: file, TEMPORAL_ADDRESS: 'env.test:1' };
-  expect(loadConfig(env, ['temporal']).temporal).toMatchObject({
+  expect(loadSettings(env, ['temporal']).temporal).toMatchObject({
     address: 'env.test:1',
     namespace: 'nightly',
   });
@@ -107,7 +108,7 @@ test('the environment goes before temporal.toml, and that before the running sta
 
 test('a stack whose supervisor has died lends no address, and the error says that it died', () => {
   runningStack({ mongodbUrl: 'mongodb://127.0.0.1:3/x' }, 'another start');
-  expect(refusal(() => loadConfig(empty, ['mongodbUrl'])).message).toContain('has died');
+  expect(refusal(() => loadSettings(empty, ['mongodbUrl'])).message).toContain('has died');
 });
 
 test('sizes are bytes or powers of two of them', () => {
@@ -177,6 +178,13 @@ function runningStack(
     processes: [],
   });
 }
+
+test('a worker never takes the addresses of a development stack', () => {
+  runningStack({ databaseUrl: 'postgres://a@127.0.0.1:3/stack' });
+  expect(refusal(() => loadConfig(empty, ['databaseUrl'])).problems).toMatchObject([
+    { variable: 'DATABASE_URL' },
+  ]);
+});
 
 test('alerts go nowhere unless asked for, and the address of a webhook is never shown', () => {
   expect(loadConfig(empty).alerts).toEqual({ format: 'json' });

@@ -42,7 +42,6 @@ test.each(refused.map((line, index) => [...line, index] as const))(
     expect(rulesOf(`refused-${index}`)).toContain(rule);
   },
 );
-
 function lint(): Promise<Finding[]> {
   const programs = path.join(root, 'node_modules/.bin');
   const environment = { ...process.env, OXLINT_TSGOLINT_PATH: path.join(programs, 'tsgolint') };

@@ -1,22 +1,26 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  migrationTables,
-  serviceTables,
-  type ColumnDescription,
-} from '../packages/keystride/src/stores/postgres/schema.ts';
+import { ledgerTables } from '../packages/keystride/src/ledger/schema.ts';
+import type { ColumnDescription } from '../packages/keystride/src/stores/postgres/columns.ts';
+import { sourceTables, targetTables } from '../src/tables.ts';
 import { testDatabase } from './support/database.ts';
 
 type Tables = Record<string, Record<string, ColumnDescription>>;
 
-const described = { service: serviceTables, migration: migrationTables } as const;
+const { 'keystride.schema_migration': applied } = ledgerTables;
 
-describe.each(['service', 'migration'] as const)('the types of the %s database', (set) => {
+/** Each database, and what describes its tables. The source has nothing of the ledger but which files were applied. */
+const described = {
+  source: { ...sourceTables, 'keystride.schema_migration': applied },
+  target: { ...targetTables, ...ledgerTables },
+} as const;
+
+describe.each(['source', 'target'] as const)('the types of the %s', (kind) => {
   let database: Awaited<ReturnType<typeof testDatabase>>;
   let client: pg.Client;
 
   beforeAll(async () => {
-    database = await testDatabase(set);
+    database = await testDatabase(kind);
     client = new pg.Client({ connectionString: database.url });
     await client.connect();
   }, 60_000);
@@ -27,7 +31,7 @@ describe.each(['service', 'migration'] as const)('the types of the %s database',
   });
 
   test('are those of the migrated schema, column by column', async () => {
-    expect(await readTables(client)).toEqual(described[set]);
+    expect(await readTables(client)).toEqual(described[kind]);
   });
 
   test.each([
@@ -41,7 +45,7 @@ describe.each(['service', 'migration'] as const)('the types of the %s database',
     await client.query(`alter table keystride.schema_migration ${change}`);
     const changed = await readTables(client);
     await client.query('rollback');
-    expect(changed).not.toEqual(described[set]);
+    expect(changed).not.toEqual(described[kind]);
   });
 });
 

@@ -10,7 +10,7 @@ import {
   type Transaction,
 } from 'keystride/postgres';
 import type { couponExchange } from '../contract/coupon-exchange.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../tables.ts';
 import type { Resources } from '../resources.ts';
 
 type Parameters = ParametersOf<typeof couponExchange>;
@@ -39,7 +39,7 @@ export const couponExchangeSteps = ({
       // The job itself changes what this query matches; paging by key misses nothing all the same.
       reader: keysetReader({
         pool,
-        query: migration
+        query: target
           .selectFrom('member_coupon')
           .select(['id', 'member_id'])
           .where('coupon_id', '=', String(parameters.expiredCouponId))
@@ -88,7 +88,7 @@ export const couponExchangeSteps = ({
 /** @throws JobParametersInvalid; the tasklet then rolls back, and no coupon is created. */
 async function refuseUnknownCoupon(transaction: Transaction, { expiredCouponId }: Parameters): Promise<void> {
   const found = await transaction.run(
-    migration.selectFrom('coupon').select('id').where('id', '=', String(expiredCouponId)),
+    target.selectFrom('coupon').select('id').where('id', '=', String(expiredCouponId)),
   );
   if (found.length > 0) return;
   throw failure(
@@ -105,7 +105,7 @@ async function createCoupon(
   instance: string,
 ): Promise<string> {
   const [coupon] = await transaction.run(
-    migration
+    target
       .insertInto('coupon')
       .values({ name, description, amount_type: amountType, amount, created_by_instance: instance })
       .returning('id'),
@@ -119,7 +119,7 @@ async function createCoupon(
  */
 async function findCreatedCoupon(transaction: Transaction, instance: string): Promise<string> {
   const [coupon] = await transaction.run(
-    migration.selectFrom('coupon').select('id').where('created_by_instance', '=', instance),
+    target.selectFrom('coupon').select('id').where('created_by_instance', '=', instance),
   );
   if (coupon) return coupon.id;
   throw new ToldError(
@@ -139,7 +139,7 @@ async function exchange(
   { from, to }: { readonly from: string; readonly to: string },
 ): Promise<void> {
   const exchanged = await transaction.run(
-    migration
+    target
       .updateTable('member_coupon')
       .set({ coupon_id: to, exchanged_from: from, exchanged_at: sql<string>`clock_timestamp()` })
       .where(sql<boolean>`id = ANY(${coupons.map(({ id }) => id)}::bigint[])`)

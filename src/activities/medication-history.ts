@@ -3,7 +3,7 @@ import { type Expression, sql } from 'kysely';
 import { chunks, sets, type StepsOf } from 'keystride';
 import { hashComparison, keysetRanges, keysetReader, type Transaction } from 'keystride/postgres';
 import type { medicationHistory } from '../contract/medication-history.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../tables.ts';
 import type { Resources } from '../resources.ts';
 
 const marks = ['morning_taking', 'lunch_taking', 'dinner_taking', 'sleep_taking'] as const;
@@ -58,7 +58,7 @@ function byItems(pool: pg.Pool, date: string) {
 
 /** The medication that somebody was to take on a day. */
 function takenOn(date: string) {
-  return migration
+  return target
     .selectFrom('management')
     .where(sql<boolean>`NOT deleted`)
     .where('start_date', '<=', date)
@@ -67,7 +67,7 @@ function takenOn(date: string) {
 
 /** The history of a day, of what is still to be taken then: that of medication which has been deleted since stays. */
 function writtenFor(date: string) {
-  return migration
+  return target
     .selectFrom('history')
     .where('taking_date', '=', date)
     .where(({ exists }) =>
@@ -101,7 +101,7 @@ function historyRows(date: string, rows: readonly Medication[]): Expression<unkn
  */
 async function writeHistory(transaction: Transaction, rows: Expression<unknown>): Promise<number> {
   const [inserted] = await transaction.run(
-    migration
+    target
       .with('inserted', (database) =>
         database
           .insertInto('history')

@@ -1,7 +1,7 @@
 import { chunks, SkipItem, type StepsOf } from 'keystride';
 import { keysetReader } from 'keystride/postgres';
 import type { purchaseConfirmation } from '../contract/purchase-confirmation.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../tables.ts';
 import type { Resources } from '../resources.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { Resources } from '../resources.ts';
  */
 function unconfirmed(deliveredBefore: string) {
   return (
-    migration
+    target
       .selectFrom('orders')
       .select(['id', 'amount'])
       .where('purchase_confirmed_at', 'is', null)

@@ -3,11 +3,11 @@ import type { StepsOf } from 'keystride';
 import { hashComparison, type TableComparison } from 'keystride/postgres';
 import { comparable, type SyncMode, syncSource, syncSteps, upsertSink } from 'keystride/table-sync';
 import type { targetSync } from '../contract/target-sync.ts';
-import { migration, service } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { source, target } from '../tables.ts';
 import type { Resources } from '../resources.ts';
 
 /** A target is a legacy document without a preprocess document. Times travel as text, so microseconds survive. */
-const targets = service
+const targets = source
   .selectFrom('legacy_document')
   .select([
     'ticket_key',
@@ -76,7 +76,7 @@ function compareTargets({ service: from, database: to }: Resources): TableCompar
     },
     {
       pool: to,
-      query: migration.selectFrom('migration_target').select(comparedColumns('migration_target')),
+      query: target.selectFrom('migration_target').select(comparedColumns('migration_target')),
       table: 'migration_target',
       key: ['ticket_key'],
     },

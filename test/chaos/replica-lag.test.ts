@@ -25,7 +25,7 @@ let world: World;
 const limits = { replicationLagSeconds: 1 };
 
 beforeAll(async () => {
-  const { cache } = inject('sharedStack');
+  const { cache } = inject('keystride');
   home = mkdtempSync(path.join(tmpdir(), 'keystride-replica-'));
   chmodSync(home, 0o711);
   stack = await startStack({ home, cache, parts: ['postgres'], environment: {} });

@@ -13,7 +13,7 @@ const role = `poor_${process.pid}`;
 const servers: net.Server[] = [];
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   admin = new pg.Client({ connectionString: database.url });
   await admin.connect();
   await admin.query(`create role ${role} login password 'hidden-word'`);
@@ -48,7 +48,7 @@ function changed(
 
 const commands = [
   ['skips', 'x', 'list'],
-  ['migrate', '--only', 'migration'],
+  ['migrate', '--only', 'ledger'],
   ['demo-data', 'orders', '--count', '1'],
 ];
 

@@ -166,7 +166,7 @@ test('a database that does not answer is named without its password', async () =
   const DATABASE_URL = `postgres://somebody:s3cret@127.0.0.1:${await freePort()}/migration`;
   for (const words of [
     ['skips', 'x', 'list'],
-    ['migrate', '--only', 'migration'],
+    ['migrate', '--only', 'ledger'],
   ]) {
     const { exitCode, stdout, stderr } = await keystride([...words, '--debug', '-o', 'json'], {
       DATABASE_URL,

@@ -24,7 +24,7 @@ beforeAll(async () => {
   client = new Client({ connection });
   fixture = await Fixture.open(false);
   present = await bundleFor(testJobsWorker);
-  next = path.join(inject('sharedStack').bundles, `next-build-${process.pid}.js`);
+  next = path.join(inject('keystride').bundles, `next-build-${process.pid}.js`);
   await writeWorkflowBundle(next, path.join(import.meta.dirname, '../support/jobs/next-build-workflows.ts'));
 });
 

@@ -12,7 +12,7 @@ let directory: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'demo-documents-'));
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
 }, 60_000);

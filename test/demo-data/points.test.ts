@@ -7,7 +7,7 @@ let database: Awaited<ReturnType<typeof testDatabase>>;
 let client: pg.Client;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
 }, 60_000);

@@ -12,10 +12,12 @@ import { Fence } from '../../packages/keystride/src/page/fence.ts';
 import { classifyWith } from '../../packages/keystride/src/page/item-errors.ts';
 import {
   advanceCheckpoint,
+  type Lease,
   type PartitionKey,
   takeCheckpoint,
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
 import { readStepState, recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { Pipeline } from '../../packages/keystride/src/page/pipeline.ts';
 import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
@@ -25,18 +27,19 @@ import {
 } from '../../packages/keystride/src/prove/database-proxy.ts';
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 // Each rule of a chunk's transaction by itself: where several of them stand behind one another, a whole run does not
 // notice when one is gone.
 let database: TestDatabase;
 let pool: pg.Pool;
+let ledger: Ledger;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 12);
+  ledger = new Ledger(pool);
   await pool.query('CREATE TABLE noted (item int NOT NULL)');
 });
 
@@ -52,26 +55,30 @@ const one = { ...noCounters, read: 1, written: 1 };
 
 function claim(instance: string, runId = 'first', isOpen = nobodyIsOpen): Promise<Claim> {
   const request = { job: 'noted', parameters: {}, carried: null, preventRestart: false };
-  return claimInstance(pool, { ...request, instance, workflowId: `of ${runId}`, runId }, isOpen);
+  return claimInstance(ledger, { ...request, instance, workflowId: `of ${runId}`, runId }, isOpen);
 }
 
 /** A step with one partition, held by an attempt called `mine`. */
 async function openPartition(instance: string, skipLimit = 0): Promise<PartitionKey> {
   const key = { claim: await claim(instance), step: 'note', partition: 0 };
   const plan = { ranges: [{ lower: null, upper: null }], expected: null };
-  await recordStep(pool, key, plan, { skipLimit, startLimit: undefined, beforeStep: undefined }, undefined);
-  await takeCheckpoint(pool, key, 'mine');
+  await recordStep(ledger, key, plan, { skipLimit, startLimit: undefined, beforeStep: undefined }, undefined);
+  await takeCheckpoint(ledger, key, 'mine');
   return key;
 }
 
+function lease(key: PartitionKey, seq: number, holder = 'mine'): Lease {
+  return { ...key, holder, seq };
+}
+
+const added = { cursor: null, counters: one, done: false };
+
 function advance(key: PartitionKey, holder: string, seq: number): Promise<void> {
-  return inTransaction(pool, (transaction) =>
-    advanceCheckpoint(transaction, key, holder, seq, { cursor: null, counters: one, done: false }),
-  );
+  return ledger.transaction((transaction) => advanceCheckpoint(transaction, lease(key, seq, holder), added));
 }
 
 async function written(key: PartitionKey): Promise<number> {
-  return (await readStepState(pool, key)).counters.written;
+  return (await readStepState(ledger, key)).counters.written;
 }
 
 describe('the compare-and-set moves nothing', () => {
@@ -85,7 +92,7 @@ describe('the compare-and-set moves nothing', () => {
 
   test('for an attempt whose page was taken by a later one of the same execution', async () => {
     const key = await openPartition('holder');
-    await takeCheckpoint(pool, key, 'later');
+    await takeCheckpoint(ledger, key, 'later');
     await expect(advance(key, 'mine', 0)).rejects.toMatchObject({ type: 'Superseded', nonRetryable: false });
     await advance(key, 'later', 0);
     expect(await written(key)).toBe(1);
@@ -107,22 +114,22 @@ describe('a page that does not wait for the disk', () => {
     'durable every %s: its chunks commit with synchronous_commit %s',
     async (durableEvery, setting) => {
       const key = await openPartition(`durable every ${durableEvery}`);
-      const committer: Committer = { pool, key, holder: 'mine', policy: { retry, durableEvery }, classify };
-      await commitOnce(committer, 0, async (transaction) => {
+      const committer: Committer = { ledger, policy: { retry, durableEvery }, classify };
+      await commitOnce(committer, lease(key, 0), async (transaction) => {
         const { rows } = await transaction.query('SHOW synchronous_commit');
         expect(rows).toEqual([{ synchronous_commit: setting }]);
-        await advanceCheckpoint(transaction, key, 'mine', 0, { cursor: null, counters: one, done: false });
+        await advanceCheckpoint(transaction, lease(key, 0), added);
       });
-      await makeDurable(committer, 1);
+      await makeDurable(committer, lease(key, 1));
       expect(await written(key)).toBe(1);
     },
   );
 
   test('answers nothing when the database has come back without its last chunk', async () => {
     const key = await openPartition('came back earlier');
-    const committer: Committer = { pool, key, holder: 'mine', policy: { retry }, classify };
+    const committer: Committer = { ledger, policy: { retry }, classify };
     await advance(key, 'mine', 0);
-    await expect(makeDurable(committer, 2)).rejects.toMatchObject({
+    await expect(makeDurable(committer, lease(key, 2))).rejects.toMatchObject({
       type: 'Superseded',
       nonRetryable: false,
     });
@@ -134,10 +141,10 @@ describe('a COMMIT without an answer', () => {
     const key = await openPartition(kind);
     const proxy = await DatabaseProxy.start(database.url, [{ kind, at: 1 }]);
     const through = createPool(proxy.urlOf(database.url), 'keystride test', 2);
-    const committer: Committer = { pool: through, key, holder: 'mine', policy: { retry }, classify };
+    const committer: Committer = { ledger: new Ledger(through), policy: { retry }, classify };
     try {
-      await commitOnce(committer, 0, async (transaction) => {
-        await advanceCheckpoint(transaction, key, 'mine', 0, { cursor: null, counters: one, done: false });
+      await commitOnce(committer, lease(key, 0), async (transaction) => {
+        await advanceCheckpoint(transaction, lease(key, 0), added);
         await transaction.query('INSERT INTO noted VALUES ($1)', [item]);
       });
       return 'committed';
@@ -163,9 +170,9 @@ describe('a COMMIT without an answer', () => {
 
 describe('a claim', () => {
   test('of an instance that has failed is won by one of ten that start at once', async () => {
-    await closeInstance(pool, await claim('ten'), 'failed');
+    await closeInstance(ledger, await claim('ten'), 'failed');
     // They all read that it has failed before the first of them can take it.
-    const { starts } = await inTransaction(pool, async (transaction) => {
+    const { starts } = await ledger.transaction(async (transaction) => {
       await transaction.query(`SELECT FROM keystride.instance WHERE instance_key = 'ten' FOR UPDATE`);
       const started = Promise.allSettled(
         Array.from({ length: 10 }, (_, index) => claim('ten', `start ${index}`, () => Promise.resolve(true))),
@@ -197,7 +204,7 @@ describe('a claim', () => {
     await claim('carried', 'second');
     const request = { job: 'noted', instance: 'carried', parameters: {}, preventRestart: false };
     const continued = { ...request, workflowId: 'of first', runId: 'continued', carried };
-    await expect(claimInstance(pool, continued, nobodyIsOpen)).rejects.toMatchObject({ type: 'Fenced' });
+    await expect(claimInstance(ledger, continued, nobodyIsOpen)).rejects.toMatchObject({ type: 'Fenced' });
   });
 });
 
@@ -206,8 +213,8 @@ async function runPage(key: PartitionKey, items: number, chunkSize: number, work
   const abort = new AbortController();
   const policy = { chunkSize, concurrency: 8, pageSeconds: 60, retry, skipLimit: 10 };
   const size = new ChunkSize(chunkSize, undefined, new Decisions(0));
-  const committer: ChunkCommitter = { pool, key, holder: 'mine', policy, work, classify, chunkSize: size };
-  const fence = new Fence(pool, { epoch: 1, fence: 1 }, () => Promise.resolve());
+  const committer: ChunkCommitter = { ledger, policy, work, classify, chunkSize: size };
+  const fence = new Fence(ledger, { epoch: 1, fence: 1 }, () => Promise.resolve());
   let seq = 0;
   const pipeline = new Pipeline({
     ...{ work, policy, range: { lower: null, upper: null }, after: null },
@@ -216,7 +223,7 @@ async function runPage(key: PartitionKey, items: number, chunkSize: number, work
       budget: new ByteBudget(items * 1_000),
     },
     prepare: (chunk) => prepareChunk({ ...committer, fence }, chunk),
-    commit: async (chunk) => void (await commitChunk(committer, seq++, chunk)),
+    commit: async (chunk) => void (await commitChunk(committer, lease(key, seq++), chunk)),
     abort: () => abort.abort(),
   });
   expect(await pipeline.run()).toBe(true);
@@ -245,7 +252,7 @@ test('5 poison rows among 10,000: all others written once, found by halves, and 
   expect(rows).toEqual([{ rows: '9995', items: '9995' }]);
   expect(processed).toBe(10_000);
   const counters = { read: 10_000, written: 9_995, skipped: 5, filtered: 0 };
-  expect((await readStepState(pool, key)).counters).toMatchObject(counters);
+  expect((await readStepState(ledger, key)).counters).toMatchObject(counters);
   // Each chunk once; where there is poison once more in halves, two a level for each.
   expect(statements).toBeLessThanOrEqual(10 + 5 * (1 + 2 * Math.ceil(Math.log2(1_000))));
 });
@@ -272,7 +279,7 @@ test('a writer that knows which items failed is given those again, and no other'
   });
   await runPage(key, 6, 6, work);
   expect(given).toEqual([[0, 1, 2, 3, 4, 5], [4], [4]]);
-  expect((await readStepState(pool, key)).counters).toMatchObject({ read: 6, written: 5, skipped: 1 });
+  expect((await readStepState(ledger, key)).counters).toMatchObject({ read: 6, written: 5, skipped: 1 });
 });
 
 test('a chunk that is too much for one statement is written by halves; its poison is found all the same', async () => {
@@ -296,7 +303,7 @@ test('a chunk that is too much for one statement is written by halves; its poiso
     'SELECT count(*) AS rows, count(DISTINCT item) AS items FROM noted WHERE item >= 20000',
   );
   expect(rows).toEqual([{ rows: '95', items: '95' }]);
-  expect((await readStepState(pool, key)).counters).toMatchObject({ read: 96, written: 95, skipped: 1 });
+  expect((await readStepState(ledger, key)).counters).toMatchObject({ read: 96, written: 95, skipped: 1 });
   // What was found out holds for the chunks behind: nothing runs into the time-out again.
   expect(given.filter((items) => items > 25)).toEqual([64, 32]);
 });

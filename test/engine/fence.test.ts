@@ -12,6 +12,7 @@ import {
   takeCheckpoint,
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
 import { nextFence } from '../../packages/keystride/src/ledger/fence.ts';
 import {
   claimRepair,
@@ -22,15 +23,16 @@ import { recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { prepareChunk } from '../../packages/keystride/src/page/prepare-chunk.ts';
 import { listReader } from '../../packages/keystride/src/stores/list/list-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
 let pool: pg.Pool;
+let ledger: Ledger;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 20);
+  ledger = new Ledger(pool);
 });
 
 afterAll(async () => {
@@ -40,7 +42,7 @@ afterAll(async () => {
 
 function claim(instance: string, runId = 'first'): Promise<Claim> {
   const request = { job: 'noted', parameters: {}, carried: null, preventRestart: false };
-  return claimInstance(pool, { ...request, instance, workflowId: `of ${runId}`, runId }, () =>
+  return claimInstance(ledger, { ...request, instance, workflowId: `of ${runId}`, runId }, () =>
     Promise.resolve(false),
   );
 }
@@ -49,7 +51,7 @@ async function openPartition(instance: string): Promise<PartitionKey> {
   const key = { claim: await claim(instance), step: 'note', partition: 0 };
   const plan = { ranges: [{ lower: null, upper: null }], expected: null };
   await recordStep(
-    pool,
+    ledger,
     key,
     plan,
     { skipLimit: 0, startLimit: undefined, beforeStep: undefined },
@@ -59,9 +61,9 @@ async function openPartition(instance: string): Promise<PartitionKey> {
 }
 
 async function attempt(key: PartitionKey, holder: string): Promise<Fence> {
-  const { fence } = await takeCheckpoint(pool, key, holder);
+  const { fence, lease } = await takeCheckpoint(ledger, key, holder);
   const token = { epoch: key.claim.epoch, fence };
-  return new Fence(pool, token, (transaction) => holdCheckpoint(transaction, key, holder));
+  return new Fence(ledger, token, (transaction) => holdCheckpoint(transaction, lease));
 }
 
 /** Has a chunk of one item prepared by a writer. */
@@ -102,7 +104,7 @@ test('no two attempts have the same fence, and the one that holds a page has the
   const taken = await Promise.all(
     Array.from({ length: 30 }, (_, index) => {
       const key = keys[index % 3] as PartitionKey;
-      return takeCheckpoint(pool, key, `holder ${index}`).then(({ fence }) => ({ key, index, fence }));
+      return takeCheckpoint(ledger, key, `holder ${index}`).then(({ fence }) => ({ key, index, fence }));
     }),
   );
   expect(new Set(taken.map(({ fence }) => fence)).size).toBe(30);
@@ -122,7 +124,7 @@ test('a ledger that has forgotten its fences goes on above them, and above what 
   await pool.query('TRUNCATE keystride.fence');
   expect((await attempt(key, 'after')).token.fence).toBeGreaterThan(token.fence);
   const met = token.fence + 1e12;
-  expect(await inTransaction(pool, (transaction) => nextFence(transaction, met))).toBeGreaterThan(met);
+  expect(await ledger.transaction((transaction) => nextFence(transaction, met))).toBeGreaterThan(met);
   await pool.query('TRUNCATE keystride.fence');
 });
 
@@ -162,11 +164,11 @@ test.for([
   [
     'Superseded',
     'a later attempt of the same execution',
-    (key: PartitionKey) => takeCheckpoint(pool, key, 'later'),
+    (key: PartitionKey) => takeCheckpoint(ledger, key, 'later'),
   ],
   ['Fenced', 'a later execution', (key: PartitionKey) => claim(key.claim.instance, 'second')],
   ['Superseded', 'a repair', repairOf],
-  ['Superseded', 'the repair of another instance of the job', () => shutOutAttempts(pool, 'noted')],
+  ['Superseded', 'the repair of another instance of the job', () => shutOutAttempts(ledger, 'noted')],
 ] as const)('an attempt is %s by %s, and counts nothing as written', async ([type, by, overtake]) => {
   const key = await openPartition(`overtaken by ${by}`);
   const mine = await attempt(key, 'mine');
@@ -178,8 +180,8 @@ test.for([
 });
 
 async function repairOf({ claim: mine }: PartitionKey) {
-  await closeInstance(pool, mine, 'failed');
-  return claimRepair(pool, mine.instance);
+  await closeInstance(ledger, mine, 'failed');
+  return claimRepair(ledger, mine.instance);
 }
 
 test.for([
@@ -189,12 +191,12 @@ test.for([
   const key = await openPartition(`repair before ${by}`);
   const claimed = await repairOf(key);
   const hold = () =>
-    inTransaction(pool, (transaction) => holdRepair(transaction, key.claim.instance, claimed));
+    ledger.transaction((transaction) => holdRepair(transaction, key.claim.instance, claimed));
   await hold();
   await overtake(key);
   await expect(hold()).rejects.toMatchObject({ type: 'RepairRefused' });
 });
 
 async function runAgain({ claim: { instance } }: PartitionKey): Promise<void> {
-  await closeInstance(pool, await claim(instance, 'second'), 'completed');
+  await closeInstance(ledger, await claim(instance, 'second'), 'completed');
 }

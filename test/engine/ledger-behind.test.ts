@@ -5,9 +5,12 @@ import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import {
   advanceCheckpoint,
   hasCommitted,
+  type Lease,
+  type PartitionKey,
   takeCheckpoint,
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance, closeInstance, completeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
 import { closeRedriven } from '../../packages/keystride/src/ledger/redriven-skips.ts';
 import { splitCheckpoint } from '../../packages/keystride/src/ledger/split.ts';
 import {
@@ -19,16 +22,17 @@ import {
 } from '../../packages/keystride/src/ledger/step.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 // What the ledger has lost is taken out of it, as a failover or a restore does.
 let database: TestDatabase;
 let pool: pg.Pool;
+let ledger: Ledger;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 4);
+  ledger = new Ledger(pool);
   await pool.query('CREATE TABLE effect (run text NOT NULL)');
 });
 
@@ -57,7 +61,7 @@ function claim(instance: string, asked: Asked = {}): Promise<Claim> {
   } = asked;
   const { isOpen = false, seenElsewhere = 0 } = asked;
   return claimInstance(
-    pool,
+    ledger,
     { ...{ job, instance, parameters: {}, workflowId, runId: run }, carried, preventRestart, seenElsewhere },
     () => Promise.resolve(isOpen),
   );
@@ -72,15 +76,15 @@ const ten = { ...noCounters, read: 10, written: 10 };
 async function completedRun(instance: string): Promise<{ claimed: Claim; saw: SeenStep[] }> {
   const claimed = await claim(instance);
   const begin = { claim: claimed, step: 'begin' };
-  await recordStep(pool, begin, tasks, opening, undefined);
-  await completeTasklet(pool, begin, 5, () => Promise.resolve(1));
+  await recordStep(ledger, begin, tasks, opening, undefined);
+  await completeTasklet(ledger, begin, 5, () => Promise.resolve(1));
   const key = { claim: claimed, step: 'copy', partition: 0 };
-  await recordStep(pool, key, whole, opening, undefined);
-  await takeCheckpoint(pool, key, 'mine');
-  await inTransaction(pool, (transaction) =>
-    advanceCheckpoint(transaction, key, 'mine', 0, { cursor: cursorOf(['10']), counters: ten, done: true }),
+  await recordStep(ledger, key, whole, opening, undefined);
+  await takeCheckpoint(ledger, key, 'mine');
+  await ledger.transaction((transaction) =>
+    advanceCheckpoint(transaction, lease(key, 0), { cursor: cursorOf(['10']), counters: ten, done: true }),
   );
-  await completeStep(pool, key);
+  await completeStep(ledger, key);
   const saw: SeenStep[] = [
     { step: 'begin', kind: 'tasklet', own: true },
     { step: 'copy', kind: 'chunk', own: true, counters: ten },
@@ -129,18 +133,18 @@ const losses: readonly (readonly [what: string, sql: string, told: RegExp])[] = 
 describe('a run that closes', () => {
   test('is completed where the ledger holds what it has seen, also asked again', async () => {
     const { claimed, saw } = await completedRun('whole');
-    expect(await completeInstance(pool, claimed, saw)).toEqual([]);
-    expect(await completeInstance(pool, claimed, saw)).toEqual([]);
+    expect(await completeInstance(ledger, claimed, saw)).toEqual([]);
+    expect(await completeInstance(ledger, claimed, saw)).toEqual([]);
     expect(await statusOf('whole')).toBe('completed');
   });
 
   test.each(losses)('is not completed where the ledger has lost %s', async (what, sql, told) => {
     const { claimed, saw } = await completedRun(what);
     await pool.query(sql, [what]);
-    expect(await completeInstance(pool, claimed, saw)).toEqual([expect.stringMatching(told)]);
+    expect(await completeInstance(ledger, claimed, saw)).toEqual([expect.stringMatching(told)]);
     expect(await statusOf(what)).toBe('running');
     // Nor does another step begin before.
-    await expect(findStep(pool, { claim: claimed, step: 'next' }, saw)).rejects.toMatchObject({
+    await expect(findStep(ledger, { claim: claimed, step: 'next' }, saw)).rejects.toMatchObject({
       type: 'LedgerBehind',
       message: expect.stringMatching(told),
     });
@@ -149,7 +153,7 @@ describe('a run that closes', () => {
   test('fails where a completed step has other figures than were answered', async () => {
     const { claimed, saw } = await completedRun('figures');
     await pool.query(`UPDATE keystride.checkpoint SET read = 9, written = 9 WHERE instance_key = 'figures'`);
-    await expect(completeInstance(pool, claimed, saw)).rejects.toMatchObject({
+    await expect(completeInstance(ledger, claimed, saw)).rejects.toMatchObject({
       type: 'BooksDoNotBalance',
       message: expect.stringContaining('step copy was seen completed with read 10'),
     });
@@ -159,70 +163,74 @@ describe('a run that closes', () => {
   test('is not completed where a nested job has lost its end', async () => {
     const { claimed, saw } = await completedRun('nested');
     const job: SeenStep = { step: 'poll', kind: 'job', own: true, instance: 'the poll' };
-    expect(await completeInstance(pool, claimed, [...saw, job])).toEqual([
+    expect(await completeInstance(ledger, claimed, [...saw, job])).toEqual([
       'step poll, the job the poll, was seen completed and is not there',
     ]);
-    await closeInstance(pool, await claim('the poll'), 'completed');
-    expect(await completeInstance(pool, claimed, [...saw, job])).toEqual([]);
+    await closeInstance(ledger, await claim('the poll'), 'completed');
+    expect(await completeInstance(ledger, claimed, [...saw, job])).toEqual([]);
   });
 
   test('that a later execution has shut out closes nothing, and says so', async () => {
     const { claimed, saw } = await completedRun('shut out');
     await claim('shut out', { run: 'second', workflowId: 'another' });
-    await expect(completeInstance(pool, claimed, saw)).rejects.toMatchObject({
+    await expect(completeInstance(ledger, claimed, saw)).rejects.toMatchObject({
       type: 'Fenced',
       message: expect.stringContaining('claimed by a later execution, workflow another'),
     });
-    for (const outcome of ['failed', 'stopped'] as const) await closeInstance(pool, claimed, outcome);
+    for (const outcome of ['failed', 'stopped'] as const) await closeInstance(ledger, claimed, outcome);
     expect(await statusOf('shut out')).toBe('running');
   });
 });
 
 type Work = (claimed: Claim) => Promise<unknown>;
 
+/** What an attempt has that took the partition, after so many chunks. */
+function lease(of: PartitionKey, seq: number, holder = 'mine'): Lease {
+  return { ...of, holder, seq };
+}
+
 const key = (claimed: Claim) => ({ claim: claimed, step: 'copy', partition: 0 });
-const untaken = {
-  range: { lower: null, upper: null },
-  cursor: null,
-  seq: 0,
-  counters: noCounters,
-  done: false,
-};
 
 /** Everything that an execution does with its claim. */
 const works: readonly (readonly [what: string, work: Work])[] = [
-  ['a step is looked for', (claimed) => findStep(pool, key(claimed))],
-  ['a step is recorded', (claimed) => recordStep(pool, key(claimed), whole, opening, undefined)],
+  ['a step is looked for', (claimed) => findStep(ledger, key(claimed))],
+  ['a step is recorded', (claimed) => recordStep(ledger, key(claimed), whole, opening, undefined)],
   [
     'a step is opened again',
     (claimed) =>
-      reopenStep(pool, key(claimed), opening, {
+      reopenStep(ledger, key(claimed), opening, {
         ...{ epoch: 0, starts: 1, completed: false, result: null, expected: null },
         ...{ counters: noCounters, partitions: [] },
       }),
   ],
-  ['a page begins', (claimed) => takeCheckpoint(pool, key(claimed), 'another')],
+  ['a page begins', (claimed) => takeCheckpoint(ledger, key(claimed), 'another')],
   [
     'a chunk commits',
     (claimed) =>
-      inTransaction(pool, (transaction) =>
-        advanceCheckpoint(transaction, key(claimed), 'mine', 1, { cursor: null, counters: ten, done: true }),
+      ledger.transaction((transaction) =>
+        advanceCheckpoint(transaction, lease(key(claimed), 1), { cursor: null, counters: ten, done: true }),
       ),
   ],
-  ['a commit is asked about', (claimed) => hasCommitted(pool, key(claimed), 'mine', 1)],
+  ['a commit is asked about', (claimed) => hasCommitted(ledger, lease(key(claimed), 1))],
   [
     'a partition is split',
-    (claimed) => splitCheckpoint(pool, key(claimed), 'mine', untaken, cursorOf(['5']), 1),
+    (claimed) =>
+      splitCheckpoint(
+        ledger,
+        { lease: lease(key(claimed), 0), range: { lower: null, upper: null } },
+        cursorOf(['5']),
+        1,
+      ),
   ],
   [
     'a tasklet runs',
     (claimed) =>
-      completeTasklet(pool, { claim: claimed, step: 'begin' }, 5, (transaction) =>
+      completeTasklet(ledger, { claim: claimed, step: 'begin' }, 5, (transaction) =>
         transaction.query('INSERT INTO effect VALUES ($1)', [claimed.instance]),
       ),
   ],
-  ['a step is completed', (claimed) => completeStep(pool, key(claimed))],
-  ['the job is completed', (claimed) => completeInstance(pool, claimed, [])],
+  ['a step is completed', (claimed) => completeStep(ledger, key(claimed))],
+  ['the job is completed', (claimed) => completeInstance(ledger, claimed, [])],
 ];
 
 let instances = 0;
@@ -300,12 +308,12 @@ describe('in another ledger', () => {
 
   test('a continued run claims nothing; a copy of the ledger is another one', async () => {
     const carried = await claim('copied');
-    const copy = await testDatabase('migration');
+    const copy = await testDatabase('target');
     const other = createPool(copy.url, 'keystride test', 1);
     try {
       const request = { job: 'noted', instance: 'copied', parameters: {}, preventRestart: false, carried };
       await expect(
-        claimInstance(other, { ...request, workflowId: 'copied', runId: 'next' }, () =>
+        claimInstance(new Ledger(other), { ...request, workflowId: 'copied', runId: 'next' }, () =>
           Promise.resolve(false),
         ),
       ).rejects.toMatchObject({
@@ -362,43 +370,43 @@ describe('what commits once', () => {
   test('a tasklet whose answer was lost is not run again', async () => {
     const claimed = await claim('answer lost');
     const begin = { claim: claimed, step: 'begin' };
-    await recordStep(pool, begin, tasks, opening, undefined);
+    await recordStep(ledger, begin, tasks, opening, undefined);
     let runs = 0;
-    const attempt = () => completeTasklet(pool, begin, 5, () => Promise.resolve((runs += 1)));
+    const attempt = () => completeTasklet(ledger, begin, 5, () => Promise.resolve((runs += 1)));
     expect([await attempt(), await attempt()]).toEqual([1, 1]);
   });
 
   test('a partition is not cut where a chunk has committed since it was looked at', async () => {
     const claimed = await claim('cut late');
-    await recordStep(pool, key(claimed), whole, opening, undefined);
-    const taken = await takeCheckpoint(pool, key(claimed), 'mine');
-    await inTransaction(pool, (transaction) =>
-      advanceCheckpoint(transaction, key(claimed), 'mine', 0, {
+    await recordStep(ledger, key(claimed), whole, opening, undefined);
+    const taken = await takeCheckpoint(ledger, key(claimed), 'mine');
+    await ledger.transaction((transaction) =>
+      advanceCheckpoint(transaction, lease(key(claimed), 0), {
         ...{ cursor: cursorOf(['10']), counters: ten, done: false },
       }),
     );
-    await expect(
-      splitCheckpoint(pool, key(claimed), 'mine', taken, cursorOf(['5']), 1),
-    ).rejects.toMatchObject({ type: 'Superseded' });
+    await expect(splitCheckpoint(ledger, taken, cursorOf(['5']), 1)).rejects.toMatchObject({
+      type: 'Superseded',
+    });
   });
 
   test('a commit of another attempt is not taken for that of this one', async () => {
     const claimed = await claim('of another');
-    await recordStep(pool, key(claimed), whole, opening, undefined);
-    await takeCheckpoint(pool, key(claimed), 'mine');
-    await takeCheckpoint(pool, key(claimed), 'another');
-    await inTransaction(pool, (transaction) =>
-      advanceCheckpoint(transaction, key(claimed), 'another', 0, {
+    await recordStep(ledger, key(claimed), whole, opening, undefined);
+    await takeCheckpoint(ledger, key(claimed), 'mine');
+    await takeCheckpoint(ledger, key(claimed), 'another');
+    await ledger.transaction((transaction) =>
+      advanceCheckpoint(transaction, lease(key(claimed), 0, 'another'), {
         ...{ cursor: null, counters: ten, done: false },
       }),
     );
-    await expect(hasCommitted(pool, key(claimed), 'mine', 0)).rejects.toMatchObject({ type: 'Superseded' });
-    expect(await hasCommitted(pool, key(claimed), 'another', 0)).toBe(true);
+    await expect(hasCommitted(ledger, lease(key(claimed), 0))).rejects.toMatchObject({ type: 'Superseded' });
+    expect(await hasCommitted(ledger, lease(key(claimed), 0, 'another'))).toBe(true);
   });
 
   test('skips that another redrive has taken are not closed by the one before', async () => {
     const claimed = await claim('redriven');
-    await recordStep(pool, key(claimed), whole, opening, undefined);
+    await recordStep(ledger, key(claimed), whole, opening, undefined);
     await pool.query(
       `INSERT INTO keystride.skip (instance_key, step, item_key, phase, code, fingerprint, message, partition, redrive, place)
        VALUES ('redriven', 'copy', '1', 'process', 'C', 'C', 'm', 0, 'redriven/redrive-2', 0)`,
@@ -409,7 +417,7 @@ describe('what commits once', () => {
     };
     const chunk = { first: cursorOf(['0']), cursor: cursorOf(['0']), skips: [] };
     await expect(
-      inTransaction(pool, (transaction) => closeRedriven(transaction, { claim: first, step: 'copy' }, chunk)),
+      ledger.transaction((transaction) => closeRedriven(transaction, { claim: first, step: 'copy' }, chunk)),
     ).rejects.toMatchObject({ type: 'Fenced' });
   });
 });

@@ -10,24 +10,27 @@ import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
 import {
   advanceCheckpoint,
-  type Checkpoint,
-  type PartitionKey,
+  afterChunk,
+  type Lease,
+  type TakenCheckpoint,
   takeCheckpoint,
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
 import { completeStep, findStep, recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { findDivisible, splitPartition } from '../../packages/keystride/src/operations/split-partition.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
 let pool: pg.Pool;
+let ledger: Ledger;
 let runs = 0;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 8);
+  ledger = new Ledger(pool);
   await pool.query('CREATE TABLE processed (run text NOT NULL, key int NOT NULL)');
 });
 
@@ -56,12 +59,12 @@ const numbers: { readonly reader: Pick<Reader<unknown>, 'split'> } = {
 async function opened(items: number): Promise<Claim> {
   const claiming = { job: 'split', workflowId: 'w', runId: 'r', carried: null, parameters: {} };
   const instance = `split:run=${++runs}`;
-  const claim = await claimInstance(pool, { ...claiming, instance, preventRestart: false }, () =>
+  const claim = await claimInstance(ledger, { ...claiming, instance, preventRestart: false }, () =>
     Promise.resolve(false),
   );
   const ranges = [{ lower: null, upper: cursorOf([String(items)]) }];
   const opening = { skipLimit: 0, startLimit: undefined, beforeStep: undefined };
-  await recordStep(pool, { claim, step }, { ranges, expected: items }, opening, undefined);
+  await recordStep(ledger, { claim, step }, { ranges, expected: items }, opening, undefined);
   return claim;
 }
 
@@ -71,24 +74,18 @@ function requestOf(claim: Claim, partition: number, into: number, fewest = 2) {
 
 /** A page attempt: it takes the checkpoint when it begins, and commits chunk after chunk of what it has read then. */
 class Attempt {
-  readonly #key: PartitionKey;
-  readonly #holder: string;
-  readonly #taken: Checkpoint;
+  readonly #taken: TakenCheckpoint;
   #last: number;
-  #seq: number;
+  #lease: Lease;
 
-  private constructor(key: PartitionKey, holder: string, taken: Checkpoint) {
-    this.#key = key;
-    this.#holder = holder;
+  private constructor(taken: TakenCheckpoint) {
     this.#taken = taken;
     this.#last = Number((taken.cursor ?? taken.range.lower)?.[0] ?? 0);
-    this.#seq = taken.seq;
+    this.#lease = taken.lease;
   }
 
   static async of(claim: Claim, partition: number): Promise<Attempt> {
-    const holder = randomUUID();
-    const key = { claim, step, partition };
-    return new Attempt(key, holder, await takeCheckpoint(pool, key, holder));
+    return new Attempt(await takeCheckpoint(ledger, { claim, step, partition }, randomUUID()));
   }
 
   get ended(): boolean {
@@ -103,9 +100,9 @@ class Attempt {
     const counters = { ...noCounters, read: count, written: count };
     const advance = { cursor: cursorOf([String(next)]), counters, done: next === upper };
     try {
-      await inTransaction(pool, async (transaction) => {
-        await advanceCheckpoint(transaction, this.#key, this.#holder, this.#seq, advance);
-        const values = [this.#key.claim.instance, this.#last + 1, next];
+      await ledger.transaction(async (transaction) => {
+        await advanceCheckpoint(transaction, this.#lease, advance);
+        const values = [this.#lease.claim.instance, this.#last + 1, next];
         await transaction.query('INSERT INTO processed SELECT $1, generate_series($2::int, $3::int)', values);
       });
     } catch (error) {
@@ -113,7 +110,7 @@ class Attempt {
       return false;
     }
     this.#last = next;
-    this.#seq++;
+    this.#lease = afterChunk(this.#lease);
     return true;
   }
 }
@@ -128,12 +125,12 @@ async function processed(claim: Claim): Promise<number[]> {
 
 /** Runs what is left to its end, and completes the step. */
 async function finish(claim: Claim): Promise<void> {
-  const found = await findStep(pool, { claim, step });
+  const found = await findStep(ledger, { claim, step });
   for (const { partition } of found?.partitions ?? []) {
     const attempt = await Attempt.of(claim, partition);
     while (!attempt.ended) await attempt.commit();
   }
-  expect(await completeStep(pool, { claim, step })).not.toHaveProperty('unfinished');
+  expect(await completeStep(ledger, { claim, step })).not.toHaveProperty('unfinished');
 }
 
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
@@ -142,7 +139,7 @@ test('a page that still lives when its partition is split commits nothing more, 
   const claim = await opened(20);
   const ghost = await Attempt.of(claim, 0);
   expect(await ghost.commit()).toBe(true);
-  expect(await splitPartition(pool, numbers, requestOf(claim, 0, 1), context)).toBe(true);
+  expect(await splitPartition(ledger, numbers, requestOf(claim, 0, 1), context)).toBe(true);
   expect(await ghost.commit()).toBe(false);
   expect(await processed(claim)).toEqual([1, 2]);
   await finish(claim);
@@ -151,7 +148,7 @@ test('a page that still lives when its partition is split commits nothing more, 
 
 test('a split whose answer was lost is not done again', async () => {
   const claim = await opened(20);
-  const ask = () => splitPartition(pool, numbers, requestOf(claim, 0, 1), context);
+  const ask = () => splitPartition(ledger, numbers, requestOf(claim, 0, 1), context);
   expect([await ask(), await ask()]).toEqual([true, true]);
   const { rows } = await pool.query(
     'SELECT partition, lower, upper FROM keystride.checkpoint WHERE instance_key = $1 ORDER BY partition',
@@ -165,34 +162,34 @@ test('a split whose answer was lost is not done again', async () => {
 
 test('what has too little left, is done, or cannot be asked stays whole; what has most left comes first', async () => {
   const claim = await opened(20);
-  expect(await splitPartition(pool, numbers, requestOf(claim, 0, 1, 21), context)).toBe(false);
+  expect(await splitPartition(ledger, numbers, requestOf(claim, 0, 1, 21), context)).toBe(false);
   const failing = { reader: { split: () => Promise.reject(new Error('the source is away')) } };
   const quiet = { ...context, log: new DefaultLogger('ERROR') };
-  expect(await splitPartition(pool, failing, requestOf(claim, 0, 1), quiet)).toBe(false);
-  expect(await splitPartition(pool, { reader: {} }, requestOf(claim, 0, 1), context)).toBe(false);
-  expect(await splitPartition(pool, numbers, requestOf(claim, 0, 1), context)).toBe(true);
+  expect(await splitPartition(ledger, failing, requestOf(claim, 0, 1), quiet)).toBe(false);
+  expect(await splitPartition(ledger, { reader: {} }, requestOf(claim, 0, 1), context)).toBe(false);
+  expect(await splitPartition(ledger, numbers, requestOf(claim, 0, 1), context)).toBe(true);
   await (await Attempt.of(claim, 0)).commit();
   const among = (fewest: number) => ({ claim, step, parameters: {}, partitions: [0, 1], fewest });
-  expect(await findDivisible(pool, numbers, among(2), context)).toEqual([1, 0]);
-  expect(await findDivisible(pool, numbers, among(9), context)).toEqual([1]);
-  expect(await findDivisible(pool, { reader: {} }, among(2), context)).toEqual([]);
+  expect(await findDivisible(ledger, numbers, among(2), context)).toEqual([1, 0]);
+  expect(await findDivisible(ledger, numbers, among(9), context)).toEqual([1]);
+  expect(await findDivisible(ledger, { reader: {} }, among(2), context)).toEqual([]);
   await finish(claim);
-  expect(await findDivisible(pool, numbers, among(2), context)).toEqual([]);
+  expect(await findDivisible(ledger, numbers, among(2), context)).toEqual([]);
 });
 
 test('a step with a partition that is not done says which, and does not complete', async () => {
   const claim = await opened(8);
-  await splitPartition(pool, numbers, requestOf(claim, 0, 3), context);
+  await splitPartition(ledger, numbers, requestOf(claim, 0, 3), context);
   const first = await Attempt.of(claim, 0);
   while (!first.ended) await first.commit();
-  expect(await completeStep(pool, { claim, step })).toMatchObject({ partitionsDone: 1, unfinished: [3] });
-  expect(await findStep(pool, { claim, step })).toMatchObject({ completed: false });
+  expect(await completeStep(ledger, { claim, step })).toMatchObject({ partitionsDone: 1, unfinished: [3] });
+  expect(await findStep(ledger, { claim, step })).toMatchObject({ completed: false });
 });
 
 test('a split of an execution that has lost its instance is fenced', async () => {
   const claim = await opened(20);
   await pool.query('UPDATE keystride.instance SET epoch = 2 WHERE instance_key = $1', [claim.instance]);
-  await expect(splitPartition(pool, numbers, requestOf(claim, 0, 1), context)).rejects.toMatchObject({
+  await expect(splitPartition(ledger, numbers, requestOf(claim, 0, 1), context)).rejects.toMatchObject({
     type: 'Fenced',
   });
   const { rowCount } = await pool.query('SELECT FROM keystride.checkpoint WHERE instance_key = $1', [
@@ -221,7 +218,7 @@ test('whatever pages and splits do at the same time, every item is done once', a
           if (attempt && !attempt.ended) await attempt.commit();
         };
         const split = (which: number) =>
-          splitPartition(pool, numbers, requestOf(claim, which % partitions, partitions), context);
+          splitPartition(ledger, numbers, requestOf(claim, which % partitions, partitions), context);
         const lost = (error: unknown) => expect(failureTypeOf(error)).toBe('Superseded');
         for (const { what, which } of happenings) {
           if (what === 'begin') attempts.push(await Attempt.of(claim, which % partitions));
@@ -230,7 +227,7 @@ test('whatever pages and splits do at the same time, every item is done once', a
           if (what === 'race') await Promise.all([commit(which), split(which), commit(which + 1)]);
           // A retry and the attempt that it replaces: one of them may find that the other has it.
           if (what === 'splits') await Promise.all([split(which).catch(lost), split(which).catch(lost)]);
-          partitions = (await findStep(pool, { claim, step }))?.partitions.length ?? 0;
+          partitions = (await findStep(ledger, { claim, step }))?.partitions.length ?? 0;
         }
         await finish(claim);
         expect(await processed(claim)).toEqual(upTo(items));

@@ -31,6 +31,7 @@ import {
   takeCheckpoint,
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance, closeInstance } from '../../packages/keystride/src/ledger/claim.ts';
+import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
 import { claimRepair, shutOutAttempts } from '../../packages/keystride/src/ledger/repair-claim.ts';
 import { recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { prepareChunk, tidyUp } from '../../packages/keystride/src/page/prepare-chunk.ts';
@@ -38,7 +39,7 @@ import { listReader } from '../../packages/keystride/src/stores/list/list-reader
 import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 import { Way } from '../support/way.ts';
 
 // Attempts at the same two documents, of one execution and of several, that die or fall asleep anywhere on their way
@@ -46,13 +47,15 @@ import { Way } from '../support/way.ts';
 
 let database: TestDatabase;
 let pool: pg.Pool;
+let ledger: Ledger;
 let client: MongoClient;
 let mongo: Db;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 20);
-  client = createMongoClient(inject('sharedStack').mongodbUrl);
+  ledger = new Ledger(pool);
+  client = createMongoClient(inject('keystride').mongodbUrl ?? '');
   mongo = client.db(`keystride_test_ghosts_${process.pid}`);
 });
 
@@ -118,7 +121,7 @@ class Attempt {
   committed = false;
 
   constructor() {
-    const url = new URL(inject('sharedStack').mongodbUrl);
+    const url = new URL(inject('keystride').mongodbUrl ?? '');
     this.#way = new Way(url.hostname, Number(url.port));
   }
 
@@ -151,8 +154,7 @@ class Attempt {
   }
 
   async #run(key: PartitionKey, number: number, large: Script['large'], fate: Fate | undefined) {
-    const holder = `attempt ${number}`;
-    const taken = await takeCheckpoint(pool, key, holder);
+    const taken = await takeCheckpoint(ledger, key, `attempt ${number}`);
     if (taken.done) return;
     const store = this.#client?.db(mongo.databaseName) as Db;
     const work = chunks<MigratedDocument, MigratedDocument>({
@@ -164,16 +166,16 @@ class Attempt {
       },
     });
     const token = { epoch: key.claim.epoch, fence: taken.fence };
-    const fence = new Fence(pool, token, (transaction) => holdCheckpoint(transaction, key, holder));
+    const fence = new Fence(ledger, token, (transaction) => holdCheckpoint(transaction, taken.lease));
     const chunkSize = new ChunkSize(2, undefined, new Decisions(0));
-    const committer = { pool, key, holder, policy, work, classify, chunkSize };
+    const committer = { ledger, policy, work, classify, chunkSize };
     const ready = await prepareChunk({ ...committer, fence }, chunkWith(documentsOf(number, large)));
     this.#prepared = true;
     if (fate?.at === 0) {
       if (fate.sleeps === 'dies') return;
       await new Promise<void>((resolve) => (this.#goOn = resolve));
     }
-    await commitChunk(committer, taken.seq, ready);
+    await commitChunk(committer, taken.lease, ready);
     this.committed = true;
     await tidyUp(ready);
   }
@@ -197,7 +199,7 @@ function claim(): Promise<Claim> {
     workflowId: instance,
     runId,
   };
-  return claimInstance(pool, request, () => Promise.resolve(false));
+  return claimInstance(ledger, request, () => Promise.resolve(false));
 }
 
 async function begin(): Promise<PartitionKey> {
@@ -210,7 +212,7 @@ async function begin(): Promise<PartitionKey> {
   const key = { claim: await claim(), step: 'fetchAndStore', partition: 0 };
   const plan = { ranges: [{ lower: null, upper: null }], expected: null };
   await recordStep(
-    pool,
+    ledger,
     key,
     plan,
     { skipLimit: 0, startLimit: undefined, beforeStep: undefined },
@@ -252,8 +254,8 @@ function resources(): Resources {
 async function repair(): Promise<void> {
   const found = await differences();
   expect(found.filter(({ leftover }) => !leftover)).toEqual([]);
-  const { fence } = await claimRepair(pool, instance);
-  await shutOutAttempts(pool, job);
+  const { fence } = await claimRepair(ledger, instance);
+  await shutOutAttempts(ledger, job);
   await compareDocuments(resources()).repair?.clear?.(
     found.flatMap(({ remove }) => (remove ? [remove] : [])),
     fence,
@@ -279,7 +281,7 @@ async function play(script: readonly Script[]): Promise<void> {
     await wakeDue(number);
   }
   await expectCommitted();
-  await closeInstance(pool, key.claim, 'completed');
+  await closeInstance(ledger, key.claim, 'completed');
   await repair();
   await wakeDue(Number.POSITIVE_INFINITY);
   await expectCommitted();

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
@@ -7,7 +7,7 @@ import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
 import { UnusableKey } from '../../packages/keystride/src/stores/postgres/key-columns.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 /** Tables with the keys that make trouble. */
@@ -21,13 +21,13 @@ interface Tables {
   local_time: { at: string; id: number };
 }
 
-const tables = service as unknown as Kysely<Tables>;
+const tables = typedSql<Tables>();
 const signal = new AbortController().signal;
 let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   // A session somewhere else than in UTC: a time rendered without its offset would be another one.
   const url = new URL(database.url);
   url.searchParams.set('options', '-c timezone=America/New_York');

@@ -8,7 +8,7 @@ import {
 } from '../../packages/keystride/src/stores/mongo/bulk.ts';
 import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { classifyMongo } from '../../packages/keystride/src/stores/mongo/errors.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 import { Way } from '../support/way.ts';
 
 interface Note extends KeyedDocument {
@@ -20,7 +20,7 @@ let client: MongoClient;
 let notes: Collection<Note>;
 
 beforeAll(async () => {
-  const url = new URL(inject('sharedStack').mongodbUrl);
+  const url = new URL(inject('keystride').mongodbUrl ?? '');
   way = new Way(url.hostname, Number(url.port));
   const port = await way.open();
   client = createMongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`);

@@ -15,7 +15,7 @@ let service: pg.Pool;
 let migration: pg.Pool;
 
 beforeAll(async () => {
-  databases.push(await testDatabase('service'), await testDatabase('migration'));
+  databases.push(await testDatabase('source'), await testDatabase('target'));
   const [from, to] = databases.map(({ url }) => createPool(url, 'keystride test', 4));
   if (!from || !to) throw new Error('there are two databases');
   [service, migration] = [from, to];

@@ -60,7 +60,7 @@ export const ledger: readonly Mutation[] = [
   {
     rule: 'a partition is not cut under a chunk that commits (seq)',
     edits: [
-      ['packages/keystride/src/ledger/split.ts', `\n        .where('seq', '=', String(taken.seq))`, ''],
+      ['packages/keystride/src/ledger/split.ts', `\n        .where('seq', '=', String(lease.seq))`, ''],
     ],
     test,
     named: 'a partition is not cut where a chunk has committed since',
@@ -70,8 +70,8 @@ export const ledger: readonly Mutation[] = [
     edits: [
       [
         checkpoint,
-        'if (row.holder !== holder) throw superseded(key);\n    return Number',
-        'if (row.holder === null) throw superseded(key);\n    return Number',
+        'if (row.holder !== lease.holder) throw superseded(lease);\n    return Number',
+        'if (row.holder === null) throw superseded(lease);\n    return Number',
       ],
     ],
     test,

@@ -99,7 +99,7 @@ export const scaleOut: readonly Mutation[] = [
     edits: [
       [
         'packages/keystride/src/workflow/job-run.ts',
-        `this.#become('pausing', reason);\n    this.#interrupt();`,
+        `this.#become('pausing', reason);\n    this.#work.interrupt();`,
         `this.#become('pausing', reason);`,
       ],
     ],
@@ -117,8 +117,8 @@ export const scaleOut: readonly Mutation[] = [
     edits: [
       [
         'packages/keystride/src/page/page.ts',
-        'this.#seq += 1;',
-        `this.#seq += 1; this.#moving?.stop('pageOver');`,
+        'this.#lease = afterChunk(this.#lease);',
+        `this.#lease = afterChunk(this.#lease); this.#moving?.stop('pageOver');`,
       ],
     ],
     test: budget,

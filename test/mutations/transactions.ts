@@ -43,9 +43,9 @@ export const transactions: readonly Mutation[] = [
     edits: [
       [
         commitChunk,
-        'await advanceCheckpoint(transaction, key, holder, seq, advance);',
+        'await advanceCheckpoint(transaction, lease, advance);',
         `const { inTransaction } = await import('../../stores/postgres/transaction.ts');
-         await inTransaction(committer.pool, (own) => advanceCheckpoint(own, key, holder, seq, advance));`,
+         await committer.ledger.transaction((own) => advanceCheckpoint(own, lease, advance));`,
       ],
     ],
     test: retrying,
@@ -59,7 +59,7 @@ export const transactions: readonly Mutation[] = [
   },
   {
     rule: 'a COMMIT without an answer is not taken for done',
-    edits: [[checkpoint, 'return Number(row.seq) === seq + 1;', 'return true;']],
+    edits: [[checkpoint, 'return Number(row.seq) === lease.seq + 1;', 'return true;']],
     test: byItself,
     named: 'that never arrived',
   },
@@ -68,8 +68,8 @@ export const transactions: readonly Mutation[] = [
     edits: [
       [
         commitOnce,
-        '!(await resolveCommit(committer, seq))',
-        '(await resolveCommit(committer, seq)) !== null',
+        '!(await resolveCommit(committer, lease))',
+        '(await resolveCommit(committer, lease)) !== null',
       ],
     ],
     test: byItself,
@@ -78,9 +78,9 @@ export const transactions: readonly Mutation[] = [
   {
     rule: 'a frozen worker loses its locks before its page is given to another',
     edits: [
-      [transaction, '`SET LOCAL idle_in_transaction_session_timeout = ${Math.round(idleTimeoutMs)}`,', ''],
-      [transaction, '`SET LOCAL lock_timeout = ${lockTimeoutMs}`,', ''],
-      [transaction, '`SET LOCAL statement_timeout = ${Math.round(statementTimeoutMs)}`,', ''],
+      [transaction, "...timeOut('idle_in_transaction_session_timeout', idleTimeoutMs),", ''],
+      [transaction, "...timeOut('lock_timeout', lockTimeoutMs),", ''],
+      [transaction, "...timeOut('statement_timeout', statementTimeoutMs),", ''],
     ],
     test: jobs,
     named: 'frozen in the Writer',
@@ -172,11 +172,7 @@ export const transactions: readonly Mutation[] = [
   {
     rule: 'what a page answers outlasts a crash of the database',
     edits: [
-      [
-        checkpoint,
-        'leftBy(key, holder, seq));\n  if (rowCount === 0)',
-        'leftBy(key, holder, seq));\n  if (rowCount === null)',
-      ],
+      [checkpoint, 'leftBy(lease));\n  if (rowCount === 0)', 'leftBy(lease));\n  if (rowCount === null)'],
     ],
     test: byItself,
     named: 'a page that does not wait for the disk',

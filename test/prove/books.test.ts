@@ -7,7 +7,7 @@ let database: TestDatabase;
 let client: pg.Client;
 
 beforeEach(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   await client.query(`

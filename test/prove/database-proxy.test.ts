@@ -13,7 +13,7 @@ let direct: pg.Client;
 const happened: ConnectionFaultKind[] = [];
 
 beforeEach(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   direct = new pg.Client({ connectionString: database.url });
   await direct.connect();
   await direct.query('CREATE TABLE noted (n int)');

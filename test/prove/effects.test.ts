@@ -13,11 +13,11 @@ let since: Date;
 let ignored: IgnoredColumns;
 
 beforeEach(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   await noteWrites(client);
-  const url = new URL(inject('sharedStack').mongodbUrl);
+  const url = new URL(inject('keystride').mongodbUrl ?? '');
   url.pathname = `/keystride_test_effects_${crypto.randomUUID().slice(0, 8)}`;
   mongo = await MongoClient.connect(url.href);
   since = new Date();

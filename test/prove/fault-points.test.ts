@@ -12,7 +12,7 @@ import {
   passesFile,
   type WorkerFault,
 } from '../../packages/keystride/src/page/fault-points.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 let directory: string;
 

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
 import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Row {
@@ -14,13 +14,13 @@ interface Row {
   content: string;
 }
 
-const tables = service as unknown as Kysely<{ origin: Row; copy: Row }>;
+const tables = typedSql<{ origin: Row; copy: Row }>();
 const signal = new AbortController().signal;
 let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   pool = createPool(database.url, 'keystride test', 4);
   for (const table of ['origin', 'copy'])
     await pool.query(
@@ -118,7 +118,7 @@ test('rows of one key are told when there are more of them on one side, or other
   await pool.query(`CREATE TABLE twin (part int NOT NULL, id bigint NOT NULL, content text); CREATE TABLE twins (LIKE twin);
     INSERT INTO twin VALUES (0, 1, 'a'), (0, 2, 'a'), (0, 2, 'b'), (0, 3, 'a'), (0, 3, 'a');
     INSERT INTO twins VALUES (0, 1, 'a'), (0, 1, 'a'), (0, 2, 'b'), (0, 2, 'a'), (0, 3, 'a'), (0, 3, 'c')`);
-  const named = service as unknown as Kysely<{ twin: Row; twins: Row }>;
+  const named = typedSql<{ twin: Row; twins: Row }>();
   const side = (table: 'twin' | 'twins') => ({
     pool,
     query: named.selectFrom(table).select([`${table}.id`, `${table}.content`]),
@@ -134,7 +134,7 @@ test('hashes that differ, of rows that do not, are an error', async () => {
     INSERT INTO settled SELECT n, 'same' FROM generate_series(1, 150) AS n; INSERT INTO unsettled SELECT * FROM settled;
     CREATE FUNCTION never_alike(content text) RETURNS text LANGUAGE sql VOLATILE AS
       $$ SELECT CASE WHEN current_query() LIKE 'SELECT count(%' THEN random()::text ELSE content END $$`);
-  const named = service as unknown as Kysely<{ settled: Row; unsettled: Row }>;
+  const named = typedSql<{ settled: Row; unsettled: Row }>();
   const key = ['id'] as const;
   const comparison = hashComparison(
     { pool, query: named.selectFrom('settled').select(['id', 'content']), table: 'settled', key },
@@ -153,7 +153,7 @@ test('hashes that differ, of rows that do not, are an error', async () => {
 test('one of two rows whose columns are the same but for where they are parted is told', async () => {
   await pool.query(`CREATE TABLE va (a text, b text, v text, PRIMARY KEY (a, b)); CREATE TABLE vb (LIKE va INCLUDING ALL);
     INSERT INTO va VALUES ('x', 'y,z', 'right'), ('x,y', 'z', 'same'); INSERT INTO vb VALUES ('x', 'y,z', 'wrong'), ('x,y', 'z', 'same')`);
-  const named = service as unknown as Kysely<Record<'va' | 'vb', Record<'a' | 'b' | 'v', string>>>;
+  const named = typedSql<Record<'va' | 'vb', Record<'a' | 'b' | 'v', string>>>();
   const side = (table: 'va' | 'vb') => ({
     ...{ pool, table, key: ['a', 'b'] as const },
     query: named.selectFrom(table).selectAll(),

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
-import type { Kysely } from 'kysely';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
 import type { ReadPlan } from '../../packages/keystride/src/contract/reader.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Columns {
@@ -15,14 +14,14 @@ interface Columns {
   state: string;
 }
 
-const tables = service as unknown as Kysely<Record<string, Columns>>;
+const tables = typedSql<Record<string, Columns>>();
 const signal = new AbortController().signal;
 const noCase = `CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`;
 let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   pool = createPool(database.url, 'keystride test', 4);
   await pool.query(noCase);
 });

@@ -16,7 +16,7 @@ let client: MongoClient;
 let collection: Collection<Row>;
 
 beforeAll(async () => {
-  const url = new URL(inject('sharedStack').mongodbUrl);
+  const url = new URL(inject('keystride').mongodbUrl ?? '');
   url.pathname = `/keystride_test_${randomBytes(5).toString('hex')}`;
   client = await new MongoClient(url.href).connect();
   collection = client.db().collection<Row>('mixed');

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
+import { type SelectQueryBuilder, sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Reader, ReadPage } from '../../packages/keystride/src/contract/reader.ts';
@@ -8,7 +8,7 @@ import { keysetRanges } from '../../packages/keystride/src/stores/postgres/keyse
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { UnusableQuery } from '../../packages/keystride/src/stores/postgres/query-shape.ts';
-import { namedTables } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { namedTables, typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Tables {
@@ -18,13 +18,13 @@ interface Tables {
 }
 type Query<Table extends keyof Tables> = SelectQueryBuilder<Tables, Table, object>;
 
-const tables = namedTables as unknown as Kysely<Tables>;
+const tables = typedSql<Tables>();
 const signal = new AbortController().signal;
 let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test');
   await pool.query(`
     CREATE TABLE item (id bigint PRIMARY KEY, customer_id int NOT NULL, day date NOT NULL, note text);

@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import type { Kysely } from 'kysely';
 import { type Collection, type Document, MongoClient, ObjectId, UUID } from 'mongodb';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -8,7 +7,7 @@ import type { RangeSplit, Reader } from '../../packages/keystride/src/contract/r
 import { mongoKeysetReader } from '../../packages/keystride/src/stores/mongo/keyset-reader.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
-import { service } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { readRange } from './reading.ts';
 
@@ -18,13 +17,13 @@ interface Columns {
   state: string;
 }
 
-const tables = service as unknown as Kysely<Record<string, Columns>>;
+const tables = typedSql<Record<string, Columns>>();
 const signal = new AbortController().signal;
 let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   pool = createPool(database.url, 'keystride test', 4);
 });
 
@@ -172,7 +171,7 @@ describe('MongoDB', () => {
   let collection: Collection<Document>;
 
   beforeAll(async () => {
-    client = await MongoClient.connect(inject('sharedStack').mongodbUrl);
+    client = await MongoClient.connect(inject('keystride').mongodbUrl ?? '');
     collection = client.db(`keystride_test_split_${process.pid}`).collection('documents');
   });
 

@@ -2,8 +2,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
-import type { MigrationDatabase } from '../../packages/keystride/src/stores/postgres/schema.ts';
-import { migration } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import type { TargetDatabase } from '../../src/tables.ts';
+import { target } from '../../src/tables.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Event {
@@ -13,13 +13,13 @@ interface Event {
   note: string;
 }
 
-type Tables = MigrationDatabase & { event: Event };
+type Tables = TargetDatabase & { event: Event };
 
 let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = new pg.Pool({ connectionString: database.url, max: 2 });
   await pool.query(`CREATE TABLE event (at timestamptz NOT NULL, name text NOT NULL, id bigint NOT NULL, note text,
                                         PRIMARY KEY (at, name, id))`);
@@ -40,7 +40,7 @@ const signal = new AbortController().signal;
 function eventReader(of: pg.Pool) {
   return keysetReader<Tables, 'event', { note: string }>({
     pool: of,
-    query: migration.withTables<{ event: Event }>().selectFrom('event').select('note'),
+    query: target.withTables<{ event: Event }>().selectFrom('event').select('note'),
     table: 'event',
     key: ['at', 'name', 'id'],
   });

@@ -5,14 +5,14 @@ import { boundedQuery } from '../../packages/keystride/src/stores/postgres/bound
 import { classifyPostgres } from '../../packages/keystride/src/stores/postgres/errors.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 let database: TestDatabase;
 let pool: pg.Pool;
 let others: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   pool = createPool(database.url, 'keystride test', 2);
   others = createPool(database.url, 'keystride test others', 2);
 });

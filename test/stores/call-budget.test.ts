@@ -4,17 +4,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { CallLimiter } from '../../packages/keystride/src/stores/http/call-limiter.ts';
-import { CallBudget } from '../../packages/keystride/src/stores/postgres/call-budget.ts';
+import { CallBudget } from '../../packages/keystride/src/ledger/call-budget.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 let database: TestDatabase;
 let pool: pg.Pool;
 const workers: Worker[] = [];
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   pool = createPool(database.url, 'keystride test', 4);
 });
 

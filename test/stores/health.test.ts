@@ -4,14 +4,14 @@ import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts
 import { type HealthLimits, readHealth } from '../../packages/keystride/src/stores/postgres/health.ts';
 import { WalAge } from '../../packages/keystride/src/stores/postgres/wal-age.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 let database: TestDatabase;
 let ours: pg.Pool;
 let others: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('migration');
+  database = await testDatabase('target');
   ours = createPool(database.url, 'keystride', 4);
   others = new pg.Pool({ connectionString: database.url, max: 4, application_name: 'the service' });
   await ours.query('CREATE TABLE busy (id int PRIMARY KEY)');

@@ -12,7 +12,7 @@ let database: TestDatabase;
 let pooler: TransactionPooler;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   await setOtherwise(database.url, 0);
   await setOtherwise(database.url, 1);
   const client = new pg.Client({ connectionString: database.url });

@@ -7,7 +7,7 @@ let database: TestDatabase;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  database = await testDatabase('service');
+  database = await testDatabase('source');
   pool = createPool(database.url, 'keystride test', 1);
 });
 

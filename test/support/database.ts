@@ -1,31 +1,25 @@
-import { randomBytes } from 'node:crypto';
-import { inject, TestRunner } from 'vitest';
-import { withoutCredentials } from '../../packages/keystride/src/settings/environment.ts';
-import { cloneDatabase, dropDatabase, type MigrationSet } from './templates.ts';
+import path from 'node:path';
+import { inject } from 'vitest';
+import { type DatabaseKind, type TestDatabase, testDatabase } from 'keystride/testing/vitest';
+import config from '../../keystride.config.ts';
+import type { MigrationSet } from '../../packages/keystride/src/ledger/migrate.ts';
+import { migrationsOf } from '../../packages/keystride/src/project/project.ts';
+import { databaseFrom } from '../../packages/keystride/src/testing/servers.ts';
 
-/** A database that one test, or one file of tests, has to itself. */
-export interface TestDatabase {
-  url: string;
-  /** Drops it; after a failed test it stays where the server stays: where `DATABASE_URL` names it. */
-  drop(): Promise<void>;
+export { type TestDatabase, testDatabase };
+
+const root = path.join(import.meta.dirname, '../..');
+
+/** Makes a database without any table. */
+export async function emptyDatabase(): Promise<TestDatabase> {
+  const { url, drop } = await databaseFrom(inject('keystride'), 'template1', 'empty');
+  return { url, drop: () => drop() };
 }
 
-/** Makes a database with all tables of the set, empty. */
-export async function testDatabase(set: MigrationSet): Promise<TestDatabase> {
-  const { databaseUrl, templates } = inject('sharedStack');
-  const name = `keystride_test_${set}_${randomBytes(5).toString('hex')}`;
-  const url = await cloneDatabase(databaseUrl, templates[set], name);
-  return {
-    url,
-    drop: async () => {
-      if (process.env['DATABASE_URL'] && hasFailed()) console.log(`kept: ${withoutCredentials(url)}`);
-      else await dropDatabase(databaseUrl, name);
-    },
-  };
-}
-
-/** Whether the test that is ending, or one before it in this file, has failed. */
-function hasFailed(): boolean {
-  const ofFile = globalThis as typeof globalThis & { keystrideTestFailed?: boolean };
-  return ofFile.keystrideTestFailed === true || TestRunner.getCurrentTest()?.result?.state === 'fail';
+/** The migrations of one of the two databases' own tables. */
+export function ownMigrations(kind: DatabaseKind): MigrationSet {
+  const all = migrationsOf({ root, file: path.join(root, 'keystride.config.ts'), config });
+  const found = all.find(({ name }) => name === kind);
+  if (found) return found;
+  throw new Error(`keystride.config.ts names no migrations ${kind}`);
 }

@@ -113,7 +113,7 @@ async function assemble(
   const own = await createWorld({ ...options, ownServers: true });
   ends.push(() => own.dispose());
   // FerretDB of a world lives in its PostgreSQL, and would die with the primary: another one stands in.
-  const elsewhere = new URL(inject('sharedStack').mongodbUrl);
+  const elsewhere = new URL(inject('keystride').mongodbUrl ?? '');
   elsewhere.pathname = `/keystride_test_failover_${randomBytes(5).toString('hex')}`;
   const world: World = { ...own, mongodbUrl: elsewhere.href };
   const guard = new Guard();
@@ -126,7 +126,7 @@ async function assemble(
   ends.push(() => toDatabase.close());
   const toPrimary = await Way.to(world.databaseUrl);
   ends.push(() => toPrimary.close());
-  const { cache } = inject('sharedStack');
+  const { cache } = inject('keystride');
   const replica = await startReplica(toPrimary.urlOf(world.databaseUrl), cache, owner);
   ends.push(() => replica.stop());
   const worker = await world.startWorker({

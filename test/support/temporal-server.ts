@@ -24,7 +24,7 @@ export async function startTemporalServer(
   settings: Readonly<Record<string, number>>,
 ): Promise<TemporalServer> {
   const home = mkdtempSync(path.join(tmpdir(), 'keystride-temporal-'));
-  const binary = await temporalBinary(inject('sharedStack').cache, () => undefined);
+  const binary = await temporalBinary(inject('keystride').cache, () => undefined);
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
   const guard = new Guard();

@@ -7,7 +7,7 @@ import type { JobProgress } from '../../packages/keystride/src/contract/progress
 import { openStores, type Stores } from '../support/migration.ts';
 import { control, reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
-import { startTimeSkippingServer, type TimeSkippingServer } from '../support/time-skipping-server.ts';
+import { startTimeSkippingServer, type TimeSkippingServer } from 'keystride/testing';
 
 const minutes = 60_000;
 

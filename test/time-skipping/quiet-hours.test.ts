@@ -8,7 +8,7 @@ import { writeWorkflowBundle } from '../../packages/keystride/src/host/workflow-
 import { gatedTable } from '../support/jobs/gated.ts';
 import { control, reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, waitFor, type World } from '../support/stack.ts';
-import { startTimeSkippingServer, type TimeSkippingServer } from '../support/time-skipping-server.ts';
+import { startTimeSkippingServer, type TimeSkippingServer } from 'keystride/testing';
 
 const hour = 3_600_000;
 
@@ -23,7 +23,7 @@ beforeAll(async () => {
   world = await createWorld({ workerProgram: testJobsWorker });
   pool = new pg.Pool({ connectionString: world.databaseUrl, max: 2 });
   await pool.query(gatedTable);
-  const workflows = path.join(inject('sharedStack').bundles, `quiet-${process.pid}.js`);
+  const workflows = path.join(inject('keystride').bundles, `quiet-${process.pid}.js`);
   await writeWorkflowBundle(workflows, path.join(import.meta.dirname, '../support/jobs/workflows.ts'));
   await world.startWorker({
     environment: {

@@ -12,7 +12,7 @@ import { writeWorkflowBundle } from '../../packages/keystride/src/host/workflow-
 import { each, endingOf, Fixture, upTo } from '../conformance/fixture.ts';
 import { control } from '../support/runs.ts';
 import { waitFor } from '../support/stack.ts';
-import { startTimeSkippingServer, type TimeSkippingServer } from '../support/time-skipping-server.ts';
+import { startTimeSkippingServer, type TimeSkippingServer } from 'keystride/testing';
 
 const minutes = 60_000;
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await once(api, 'listening');
   fixture = await Fixture.open(false);
-  const workflows = path.join(inject('sharedStack').bundles, `patient-${process.pid}.js`);
+  const workflows = path.join(inject('keystride').bundles, `patient-${process.pid}.js`);
   await writeWorkflowBundle(
     workflows,
     path.join(import.meta.dirname, '../support/jobs/patient-workflows.ts'),

@@ -170,7 +170,7 @@ test('a migration that the database refuses names its file and the SQLSTATE', as
     ALTER TABLE keystride.stream_offset DROP COLUMN shape;
     DROP TABLE keystride.met_shape, keystride.postponed_row`);
   await refuseOn('keystride.schema_migration', 'INSERT');
-  const words = ['migrate', '--only', 'migration'];
+  const words = ['migrate', '--only', 'ledger'];
   for (const more of [[], ['-o', 'json'], ['--debug']])
     expect(await printed([...words, ...more], 1)).toMatch(/0013_\w+\.sql: .*SQLSTATE P0001/u);
   await stores.migration.query('DROP FUNCTION refuse() CASCADE');

@@ -17,7 +17,7 @@ let stores: Stores;
 let workflows: string;
 
 beforeAll(async () => {
-  workflows = path.join(inject('sharedStack').bundles, `released-${process.pid}.js`);
+  workflows = path.join(inject('keystride').bundles, `released-${process.pid}.js`);
   writeFileSync(workflows, brotliDecompressSync(readFileSync(path.join(histories, released))));
   world = await createWorld({ legacyApi: ['--latency=200'] });
   stores = openStores(world);

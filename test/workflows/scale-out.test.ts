@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { historiesOf, type PageRun, pagesOf } from '../support/history.ts';
 import { control, reportOf, stepOf } from '../support/runs.ts';
-import { startedByTest } from '../support/started.ts';
+import { endWhenTestFails } from 'keystride/testing/vitest';
 import { createWorld, testJobsWorker, type TestWorker, waitFor, type World } from '../support/stack.ts';
 
 let world: World;
@@ -60,7 +60,7 @@ async function pagesAtATime(workflowId: string): Promise<number> {
 /** Keeps a processor busy, for a minute at most. @returns how to end it */
 function keepBusy(): () => void {
   const busy = spawn(process.execPath, ['-e', 'const end = Date.now() + 60_000; while (Date.now() < end);']);
-  startedByTest(async () => busy.kill());
+  endWhenTestFails(async () => busy.kill());
   return () => busy.kill();
 }
 

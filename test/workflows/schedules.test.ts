@@ -7,7 +7,7 @@ import type {
 import { each, fails, Fixture, instanceOf, type Told, upTo } from '../conformance/fixture.ts';
 import { keystride } from '../cli/support.ts';
 import { failureOf } from '../support/runs.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from 'keystride/testing';
 
 /** Temporal's own schedules, whose action is the workflow scheduledJob over the fixture's jobs. */
 let fixture: Fixture;

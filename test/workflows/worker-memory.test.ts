@@ -3,7 +3,6 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { peakMb } from '../../bench/processes.ts';
 import { createDemoOrders } from '../../src/demo-data/orders.ts';
-import { packageRoot } from '../../packages/keystride/src/dev/own-files.ts';
 import { withBoundedMemory } from '../../packages/keystride/src/host/worker-memory.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
@@ -37,7 +36,7 @@ test('what an operator sets for a worker himself is kept to', () => {
 });
 
 test('the image starts a worker as the command does', () => {
-  const image = readFileSync(path.join(packageRoot, 'Dockerfile'), 'utf8');
+  const image = readFileSync(path.join(import.meta.dirname, '../../Dockerfile'), 'utf8');
   for (const [name, value] of Object.entries(withBoundedMemory({})))
     expect(image).toContain(`${name}=${value}`);
 });

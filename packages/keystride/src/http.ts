@@ -12,4 +12,4 @@ export { asUtf8 } from './stores/http/charset.ts';
 export { HttpStatusError, MalformedBody, retryAfter, Unacceptable } from './stores/http/errors.ts';
 export { classifyInProgress, IdempotentApi } from './stores/http/idempotent-api.ts';
 export { pagedReader } from './stores/http/paged-reader.ts';
-export { sharedCalls } from './stores/postgres/call-budget.ts';
+export { sharedCalls } from './ledger/call-budget.ts';

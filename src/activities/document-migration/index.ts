@@ -1,7 +1,7 @@
 import { chunks, type StepsOf } from 'keystride';
 import { keysetReader } from 'keystride/postgres';
 import type { documentMigration } from '../../contract/document-migration.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../tables.ts';
 import type { Resources } from '../../resources.ts';
 import { documentOf, type MigratedDocument, type Target } from './document.ts';
 import { expectedFault } from './expected-faults.ts';
@@ -13,19 +13,19 @@ export const documentMigrationSteps = (resources: Resources): StepsOf<typeof doc
     chunks<Target, MigratedDocument>({
       reader: keysetReader({
         pool: resources.database,
-        query: migration
+        query: target
           .selectFrom('migration_target')
           .select(['id', 'ticket_key'])
           .where('migrated', '=', false),
         // A skipped target is marked as migrated, so that no run tries it again.
-        again: migration.selectFrom('migration_target').select(['id', 'ticket_key']),
+        again: target.selectFrom('migration_target').select(['id', 'ticket_key']),
         table: 'migration_target',
         key: ['id'],
       }),
-      processor: async (target, context) => {
+      processor: async (row, context) => {
         try {
-          const body = await resources.legacyApi.sentences(target.ticket_key, context);
-          return documentOf(target, body, resources.largestDocument);
+          const body = await resources.legacyApi.sentences(row.ticket_key, context);
+          return documentOf(row, body, resources.largestDocument);
         } catch (error) {
           throw expectedFault(error) ?? error;
         }

@@ -2,11 +2,11 @@ import type { Collection, Db } from 'mongodb';
 import { faultPoint, OvertakenWrite, type Skip, type WriteAttempt } from 'keystride';
 import { documentOfFile, fileIdFor, FileStore, type Unmarked, upsertDocuments } from 'keystride/mongo';
 import { bulkUpsert, type Transaction } from 'keystride/postgres';
-import type { MigrationDatabase } from '../../../packages/keystride/src/stores/postgres/schema.ts';
+import type { TargetDatabase } from '../../tables.ts';
 import type { MigratedDocument, SentenceExtract, Target } from './document.ts';
 import { faultNumber } from './expected-faults.ts';
 
-const upsert = bulkUpsert<MigrationDatabase>();
+const upsert = bulkUpsert<TargetDatabase>();
 
 /** The collection of documents. */
 export function extractsOf(mongo: Db): Collection<SentenceExtract> {

@@ -2,7 +2,7 @@ import type { Logger } from '@temporalio/common';
 import { sql } from 'kysely';
 import { failure } from 'keystride';
 import { type Transaction, writersEnded } from 'keystride/postgres';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../tables.ts';
 import { type Day, dayOfEvent } from './day.ts';
 
 /** How long an attempt waits for events that are being inserted, in milliseconds. */
@@ -46,7 +46,7 @@ export async function cutOff(transaction: Transaction, day: Day, log: Logger): P
 /** The highest id below which every event is there: ids are handed out before their transactions commit. */
 async function lastEvent(transaction: Transaction): Promise<string> {
   const [last] = await transaction.run(
-    migration.selectFrom('point_event').select(sql<string>`coalesce(max(id), 0)`.as('id')),
+    target.selectFrom('point_event').select(sql<string>`coalesce(max(id), 0)`.as('id')),
   );
   if (await writersEnded(transaction, 'point_event', writersMs)) return (last as { id: string }).id;
   throw failure(
@@ -59,7 +59,7 @@ async function lastEvent(transaction: Transaction): Promise<string> {
 
 async function takeDay(transaction: Transaction, { date, rerun }: Day, lastEventId: string): Promise<void> {
   const taken = await transaction.run(
-    migration
+    target
       .insertInto('point_cut_off')
       .values({ settlement_date: date, rerun, last_event_id: lastEventId })
       .onConflict((conflict) =>
@@ -77,8 +77,8 @@ async function takeDay(transaction: Transaction, { date, rerun }: Day, lastEvent
         'more, start it with a higher rerun than any before.',
     );
   }
-  await transaction.run(migration.deleteFrom('point_settlement').where('settlement_date', '=', date));
-  await transaction.run(migration.deleteFrom('point_daily_total').where('settlement_date', '=', date));
+  await transaction.run(target.deleteFrom('point_settlement').where('settlement_date', '=', date));
+  await transaction.run(target.deleteFrom('point_daily_total').where('settlement_date', '=', date));
 }
 
 /** Late events of other days among those that no cut-off has seen yet; and, in a rerun, all those of its own day. */
@@ -88,7 +88,7 @@ async function findLateEvents(
   lastEventId: string,
 ): Promise<LateEvents[]> {
   const late = lateEventsUpTo(lastEventId);
-  const lastSeen = migration
+  const lastSeen = target
     .selectFrom('point_cut_off')
     .select(({ fn }) => fn.max('last_event_id').as('last_event_id'));
   const ofOthers = await transaction.run(
@@ -107,7 +107,7 @@ async function findLateEvents(
 
 function lateEventsUpTo(lastEventId: string) {
   const sumOf = (type: string) => sql<string>`coalesce(sum(amount) FILTER (WHERE type = ${type}), 0)`;
-  return migration
+  return target
     .selectFrom('point_event')
     .innerJoin('point_cut_off', (join) => join.on('settlement_date', '=', dayOfEvent))
     .whereRef('point_event.id', '>', 'last_event_id')

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { failure, type ParametersOf } from 'keystride';
 import type { Transaction } from 'keystride/postgres';
 import type { pointSettlement } from '../../contract/point-settlement.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../tables.ts';
 
 /** The day that an instance settles, and which settlement of it this is. */
 export type Day = ParametersOf<typeof pointSettlement>;
@@ -12,14 +12,14 @@ export const dayOfEvent = sql<string>`(occurred_at AT TIME ZONE 'UTC')::date`;
 
 /** The events that this settlement is about: those of the day that were there at its cut-off. */
 export function eventsOf(day: Day) {
-  return migration
+  return target
     .selectFrom('point_event')
     .where(dayOfEvent, '=', day.date)
     .where('point_event.id', '<=', cutOffOf(day).select('last_event_id'));
 }
 
 function cutOffOf({ date, rerun }: Day) {
-  return migration.selectFrom('point_cut_off').where('settlement_date', '=', date).where('rerun', '=', rerun);
+  return target.selectFrom('point_cut_off').where('settlement_date', '=', date).where('rerun', '=', rerun);
 }
 
 /**

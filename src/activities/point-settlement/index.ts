@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { sets, type StepContext, type StepsOf } from 'keystride';
 import { keysetRanges } from 'keystride/postgres';
 import type { pointSettlement } from '../../contract/point-settlement.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../tables.ts';
 import type { Resources } from '../../resources.ts';
 import { cutOff } from './cut-off.ts';
 import { type Day, eventsOf, holdDay } from './day.ts';
@@ -40,7 +40,7 @@ function sumsOf(pool: pg.Pool, type: string, column: 'accrued' | 'used' | 'expir
             fn.countAll<string>().as('events'),
           ]);
         const [written] = await transaction.run(
-          migration
+          target
             .with('summed', () => summed)
             .with('settled', (database) =>
               database

@@ -2,7 +2,7 @@ import type { Logger } from '@temporalio/common';
 import { sql } from 'kysely';
 import { failure } from 'keystride';
 import type { Transaction } from 'keystride/postgres';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../tables.ts';
 import { type Day, dayOfEvent, eventsOf, holdDay } from './day.ts';
 
 /** The books of a day, closed. */
@@ -35,7 +35,7 @@ export async function total(transaction: Transaction, day: Day, log: Logger): Pr
   const { members, ...settled } = await sumSettlements(transaction, day);
   refuseDifferences(day, events, settled);
   await transaction.run(
-    migration.insertInto('point_daily_total').values({ settlement_date: day.date, ...settled, members }),
+    target.insertInto('point_daily_total').values({ settlement_date: day.date, ...settled, members }),
   );
   const lateEvents = await countLateEvents(transaction, day, lastEventId);
   if (lateEvents > 0) log.warn('events came late for the day that is being settled', { ...day, lateEvents });
@@ -66,7 +66,7 @@ async function sumSettlements(
 ): Promise<Sums & { readonly members: string }> {
   const sumOf = (column: keyof Sums) => sql<string>`coalesce(sum(${sql.ref(column)}), 0)::text`.as(column);
   const [sums] = await transaction.run(
-    migration
+    target
       .selectFrom('point_settlement')
       .where('settlement_date', '=', date)
       .select(({ fn }) => [...columns.map(sumOf), fn.countAll<string>().as('members')]),
@@ -92,7 +92,7 @@ async function countLateEvents(
   lastEventId: string,
 ): Promise<number> {
   const [late] = await transaction.run(
-    migration
+    target
       .selectFrom('point_event')
       .where(dayOfEvent, '=', date)
       .where('id', '>', lastEventId)

@@ -11,7 +11,7 @@ import {
 } from 'keystride';
 import { keysetRanges, keysetReader } from 'keystride/postgres';
 import type { Resources } from '../../../src/resources.ts';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../../src/tables.ts';
 import {
   incrementTargets,
   type ItemScript,
@@ -37,11 +37,11 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
         chunks({
           reader: keysetReader({
             pool: resources.database,
-            query: migration.selectFrom('migration_target').select(['id', 'ticket_key']),
+            query: target.selectFrom('migration_target').select(['id', 'ticket_key']),
             table: 'migration_target',
             key: ['id'],
           }),
-          processor: (target) => target,
+          processor: (item) => item,
           writer: nowhere,
         }),
     }),
@@ -50,14 +50,14 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
         sets({
           reader: keysetRanges({
             pool: resources.database,
-            query: migration.selectFrom('migration_target'),
+            query: target.selectFrom('migration_target'),
             table: 'migration_target',
             key: ['id'],
           }),
           write: async ({ within }, transaction) => {
             await transaction.query('SELECT pg_sleep($1)', [seconds]);
             const incremented = await transaction.run(
-              migration
+              target
                 .updateTable('migration_target')
                 .set({ member_id: sql<string>`member_id + 1` })
                 .where(within)

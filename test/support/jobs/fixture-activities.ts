@@ -10,7 +10,7 @@ import {
 } from 'keystride';
 import { HttpStatusError, retryAfter } from 'keystride/http';
 import { inTransaction, keysetReader, type Transaction } from 'keystride/postgres';
-import { migration } from '../../../packages/keystride/src/stores/postgres/sql.ts';
+import { target } from '../../../src/tables.ts';
 import {
   type Fault,
   fixture,
@@ -63,11 +63,11 @@ async function note(transaction: Transaction, run: string, step: string): Promis
   return { id: Number(rows[0]?.id) };
 }
 
-/** `fixture_source` is no table of the product, so its columns are told by one that is. */
+/** The items are rows of a table that every database of the tests has. */
 function tableReader(pool: pg.Pool): Reader<number> {
   const reader = keysetReader({
     pool,
-    query: migration.selectFrom('migration_target').select(['id']),
+    query: target.selectFrom('migration_target').select(['id']),
     table: 'migration_target',
     key: ['id'],
   });

@@ -36,6 +36,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./migrate.ts')).migrateCommand,
   },
   {
+    name: 'bundle',
+    description: 'write the workflows into one file, for workers that start at once',
+    arguments: () => [new Argument('[file]', 'where to').default('workflows.js')],
+    load: async () => (await import('./bundle.ts')).bundleCommand,
+  },
+  {
     name: 'new',
     description: 'write the beginnings of something',
     load: async () => (await import('./new-job.ts')).newCommand,

@@ -2,9 +2,9 @@ import type { Command } from 'commander';
 import pg from 'pg';
 import { loadSettings } from '../dev/settings.ts';
 import { withoutCredentials } from '../settings/environment.ts';
+import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 import type { MigrationFolder } from '../project/config.ts';
 import { loadProject, migrationsOf, projectFile } from '../project/project.ts';
-import { migrateLedger, migrateTables } from '../stores/postgres/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { databaseProblem, reasonOf } from './explain.ts';
 import { plain } from './format.ts';
@@ -34,7 +34,7 @@ export function migrateCommand(command: Command): Command {
 }
 
 /** The ledger's files belong to the library; every other set to the project. */
-type MigrationSet = Pick<MigrationFolder, 'name' | 'database'> & { readonly folder?: string };
+type MigrationSet = Omit<MigrationFolder, 'folder'> & { readonly folder?: string };
 
 async function migrate({ only, output }: MigrateOptions): Promise<void> {
   const file = projectFile();
@@ -47,9 +47,7 @@ async function migrate({ only, output }: MigrateOptions): Promise<void> {
     const variable = set.database ?? 'DATABASE_URL';
     const url = addressOf(variable);
     const apply = () =>
-      set.folder === undefined
-        ? migrateLedger(url)
-        : migrateTables(url, { name: set.name, folder: set.folder });
+      set.folder === undefined ? migrateLedger(url) : migrateTables(url, { ...set, folder: set.folder });
     const files = await explained(apply, url, variable);
     applied[set.name] = files;
     if (output === 'text') show(set.name, url, files);

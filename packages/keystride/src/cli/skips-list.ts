@@ -1,41 +1,18 @@
-import { sql } from 'kysely';
-import type pg from 'pg';
 import { shellWord } from '../contract/shell.ts';
 import { count, plain, table } from './format.ts';
 import { printJson, printLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import {
+  type Cause,
+  causesOf,
   countByStatus,
-  findInstance,
-  run,
-  type SkipFilter,
-  skipsOf,
+  firstSkips,
+  type SkippedItem,
   type SkipStatus,
-  withLedger,
-} from './skips-ledger.ts';
+} from '../ledger/skip-list.ts';
+import { findInstance, withLedger } from './skips-ledger.ts';
 import { keystride } from './called-as.ts';
-
-/** A cause, and how many items were skipped for it. */
-interface Cause {
-  readonly fingerprint: string;
-  readonly code: string;
-  readonly count: number;
-  /** Those that are neither redriven nor waived. */
-  readonly open: number;
-}
-
-/** One item that was set aside. */
-interface SkippedItem {
-  readonly step: string;
-  readonly key: string;
-  readonly phase: string;
-  readonly code: string;
-  readonly message: string;
-  readonly partition: number;
-  readonly attempts: number;
-  readonly status: string;
-  readonly at: string;
-}
 
 interface SkipList extends Record<SkipStatus, number> {
   readonly instance: string;
@@ -46,57 +23,26 @@ interface SkipList extends Record<SkipStatus, number> {
 
 /** `keystride skips ID list`: the causes, and the first items. */
 export async function listSkips(id: string, options: SkipsOptions): Promise<void> {
-  const list = await withLedger((client) => readSkips(client, id, options));
+  const list = await withLedger((ledger) => readSkips(ledger, id, options));
   if (options.output === 'json') return printJson(list);
   show(list);
 }
 
-async function readSkips(client: pg.Client, id: string, options: SkipsOptions): Promise<SkipList> {
-  await client.query('begin transaction isolation level repeatable read read only');
-  const instance = await findInstance(client, id);
-  const counts = await countByStatus(client, instance, options);
-  return {
-    instance,
-    total: counts.open + counts.redriven + counts.waived,
-    ...counts,
-    causes: await readCauses(client, instance, options),
-    skips: await readItems(client, instance, options),
-  };
-}
-
-async function readCauses(client: pg.Client, instance: string, filter: SkipFilter): Promise<Cause[]> {
-  const rows = await run(
-    client,
-    skipsOf(instance, filter)
-      .select([
-        'fingerprint',
-        'code',
-        sql<string>`count(*)`.as('items'),
-        sql<string>`count(*) filter (where status = 'open')`.as('open'),
-      ])
-      .groupBy(['fingerprint', 'code'])
-      .orderBy('items', 'desc')
-      .orderBy('fingerprint'),
-  );
-  return rows.map(({ fingerprint, code, items, open }) => ({
-    fingerprint,
-    code,
-    count: Number(items),
-    open: Number(open),
-  }));
-}
-
-async function readItems(client: pg.Client, instance: string, options: SkipsOptions): Promise<SkippedItem[]> {
-  return run(
-    client,
-    skipsOf(instance, options)
-      .select(['step', 'item_key as key', 'phase', 'code', 'message', 'partition', 'attempts', 'status'])
-      .select(sql<string>`to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`.as('at'))
-      // Those of one chunk were recorded at one time; numbers among their keys stand in their own order.
-      .orderBy('created_at')
-      .orderBy(sql`length(item_key)`)
-      .orderBy('item_key')
-      .limit(options.limit),
+/** All of it at one moment. */
+function readSkips(ledger: Ledger, id: string, options: SkipsOptions): Promise<SkipList> {
+  return ledger.transaction(
+    async (transaction) => {
+      const instance = await findInstance(transaction, id);
+      const counts = await countByStatus(transaction, instance, options);
+      return {
+        instance,
+        total: counts.open + counts.redriven + counts.waived,
+        ...counts,
+        causes: await causesOf(transaction, instance, options),
+        skips: await firstSkips(transaction, instance, options, options.limit),
+      };
+    },
+    { snapshot: true },
   );
 }
 

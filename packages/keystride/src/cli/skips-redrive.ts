@@ -1,24 +1,13 @@
-import { sql } from 'kysely';
-import type pg from 'pg';
 import { redrive, redriveKey, type RedriveInput } from '../contract/redrive.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { countRedrives, type RunningExecution, runningExecutions } from '../ledger/executions.ts';
+import type { Asked } from '../ledger/ledger.ts';
+import { countByStatus, type SkipStatus } from '../ledger/skip-list.ts';
 import { type Session, withSession } from './connection.ts';
 import { shellWord } from '../contract/shell.ts';
 import { count } from './format.ts';
 import { CommandError, printJson, printLine, progressLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
-import {
-  countByStatus,
-  findInstance,
-  firstAlive,
-  refuseUnknownKeys,
-  run,
-  type RunningExecution,
-  runningExecutions,
-  type SkipStatus,
-  stillRunning,
-  withLedger,
-} from './skips-ledger.ts';
+import { findInstance, firstAlive, refuseUnknownKeys, stillRunning, withLedger } from './skips-ledger.ts';
 import { announce, startRun, untilOpened } from './start.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
@@ -35,25 +24,18 @@ interface Prospect {
 
 /** `keystride skips ID redrive`: runs the open skips again, as a run of its own. */
 export async function redriveSkips(id: string, options: SkipsOptions): Promise<void> {
-  const prospect = await withLedger((client) => look(client, id, options));
+  const prospect = await withLedger((ledger) => look(ledger, id, options));
   await withSession((session) => start(session, prospect, options));
 }
 
-async function look(client: pg.Client, id: string, options: SkipsOptions): Promise<Prospect> {
-  const instance = await findInstance(client, id);
-  await refuseUnknownKeys(client, instance, options);
-  const [earlier] = await run(
-    client,
-    migration
-      .selectFrom('keystride.instance')
-      .select(sql<string>`count(*)`.as('redrives'))
-      .where('redrives', '=', instance),
-  );
+async function look(ledger: Asked, id: string, options: SkipsOptions): Promise<Prospect> {
+  const instance = await findInstance(ledger, id);
+  await refuseUnknownKeys(ledger, instance, options);
   return {
     instance,
-    counts: await countByStatus(client, instance, options),
-    running: await runningExecutions(client, instance),
-    redriveKey: redriveKey(instance, Number(earlier?.redrives ?? 0) + 1),
+    counts: await countByStatus(ledger, instance, options),
+    running: await runningExecutions(ledger, instance),
+    redriveKey: redriveKey(instance, (await countRedrives(ledger, instance)) + 1),
   };
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
+import { failurePlaceOf } from '../contract/failure-place.ts';
 import { catalogue, findJob } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
@@ -9,7 +10,7 @@ import { messages } from '../contract/messages.ts';
 import { instanceKey, parametersFromText, parseParameters } from '../contract/parameters.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal } from '../contract/states.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { findInstance } from '../ledger/instance.ts';
 import { noProject, projectFile } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { uiUrlOf, withSession, type Session } from './connection.ts';
@@ -18,7 +19,7 @@ import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
 import { chosenId, collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
-import { run as runQuery, withLedger } from './skips-ledger.ts';
+import { withLedger } from './skips-ledger.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
 import { keystride } from './called-as.ts';
@@ -183,14 +184,8 @@ async function refuseSecondStart(client: Session['client'], request: StartReques
  * to do it again. From where the ledger cannot be asked the run that is started asks it, and is refused where it has.
  */
 async function completedInLedger(instance: string): Promise<boolean> {
-  const ask = withLedger((client) =>
-    runQuery(
-      client,
-      migration.selectFrom('keystride.instance').select('status').where('instance_key', '=', instance),
-    ),
-  );
-  const [row] = await ask.catch(() => []);
-  return row?.status === 'completed';
+  const found = await withLedger((ledger) => findInstance(ledger, instance)).catch(() => undefined);
+  return found?.status === 'completed';
 }
 
 function alreadyRunning(request: StartRequest, runId: string, cause?: unknown): CommandError {
@@ -269,7 +264,7 @@ function throwRefusal(error: unknown, { workflowId, runId }: StartedRun): void {
   const cause = error instanceof WorkflowFailedError ? error.cause : error;
   if (!(cause instanceof Error) || !refusals.includes(failureTypeOf(cause))) return;
   // A step may find parameters wrong that only the databases can judge: then the run has begun, and has failed.
-  if (/ step \S+ failed\./.test(describeError(cause))) return;
+  if (failurePlaceOf(cause)) return;
   throw jobFailure(cause, { message: describeError(cause), details: { workflowId, runId } });
 }
 

@@ -3,11 +3,6 @@ import { z } from 'zod';
 import type { JobDefinition, ParametersOf } from './job.ts';
 import { failure } from './errors.ts';
 
-declare const instanceKeyBrand: unique symbol;
-
-/** A job with its identifying parameters, as text: `purchaseConfirmation:deliveredBefore=2025-10-01`. */
-export type JobInstanceKey = string & { readonly [instanceKeyBrand]: true };
-
 /** Beyond so many bytes a key is hashed: Temporal allows 1,000 bytes for a workflow id, and child ids append to it. */
 const longestKey = 400;
 
@@ -159,16 +154,16 @@ function isIdentifying(schema: z.ZodType): boolean {
   return layersOf(schema).every((layer) => layer.meta()?.['identifying'] !== false);
 }
 
-/** The key of the instance that these validated parameters name. Equal parameters give equal keys. */
-export function instanceKey(
-  job: JobDefinition,
-  parameters: Readonly<Record<string, unknown>>,
-): JobInstanceKey {
+/**
+ * The key of the instance that these validated parameters name, a job with its identifying parameters as text:
+ * `purchaseConfirmation:deliveredBefore=2025-10-01`. Equal parameters give equal keys.
+ */
+export function instanceKey(job: JobDefinition, parameters: Readonly<Record<string, unknown>>): string {
   const parts = identifyingParameters(job)
     .filter((name) => parameters[name] !== undefined)
     .map((name) => `${name}=${keyText(parameters[name])}`);
   const key = parts.length > 0 ? `${job.name}:${parts.join(',')}` : job.name;
-  return (Buffer.byteLength(key) <= longestKey ? key : `${job.name}:${sha256(key)}`) as JobInstanceKey;
+  return Buffer.byteLength(key) <= longestKey ? key : `${job.name}:${sha256(key)}`;
 }
 
 function keyText(value: unknown): string {

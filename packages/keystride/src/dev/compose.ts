@@ -2,7 +2,6 @@ import type { Addresses } from '../settings/config.ts';
 import { answeredOnce } from '../contract/answered-once.ts';
 import { withoutCredentials } from '../settings/environment.ts';
 import type { MigrationFolder } from '../project/config.ts';
-import { startMongo, useMongo } from './mongo.ts';
 import { PartError, givenPart, type Part, type PartName } from './part.ts';
 import { probePostgres, startPostgres, type PostgresServer } from './postgres.ts';
 import { reporterOf, type OnProgress } from './progress.ts';
@@ -108,7 +107,7 @@ async function databases(
   if (databaseUrl !== undefined && sourceDatabaseUrl !== undefined)
     return { ...givenPart(databaseUrl, withoutCredentials(databaseUrl)), sourceUrl: sourceDatabaseUrl };
   const server = await ourPostgres();
-  const { migrateLedger, migrateTables } = await import('../stores/postgres/migrate.ts');
+  const { migrateLedger, migrateTables } = await import('../ledger/migrate.ts');
   if (databaseUrl === undefined) await migrateLedger(server.urlOf('migration'));
   for (const { database = 'DATABASE_URL', ...set } of migrations) {
     const ours = database === 'DATABASE_URL' ? databaseUrl === undefined : sourceDatabaseUrl === undefined;
@@ -142,11 +141,13 @@ async function checkGivenDatabase(variable: string, url: string): Promise<void> 
   }
 }
 
-function mongodb(
+async function mongodb(
   { given, ...options }: ComposeOptions,
   ourPostgres: () => Promise<PostgresServer>,
 ): Promise<Part> {
   const report = reporterOf('mongodb', options.onProgress);
+  // Not every project has the driver.
+  const { startMongo, useMongo } = await import('./mongo.ts');
   if (given.mongodbUrl !== undefined)
     return useMongo(given.mongodbUrl, withoutCredentials(given.mongodbUrl), report);
   const preferred = options.standardPorts ? { preferredPort: 27017 } : {};

@@ -175,7 +175,7 @@ class OwnedStack {
     const number = ++this.#workersEver;
     const worker = await startWorker({
       home: this.#home,
-      number,
+      name: `worker-${number}`,
       environment: { ...this.#workerEnvironment(await this.#bundle), ...environment },
       owner: this.ownership,
     });

@@ -6,21 +6,25 @@ import { ServerProcess, type ProcessOwner } from './server-process.ts';
 
 /** One worker process of ours. */
 export interface WorkerProcess {
-  /** `worker-1`, `worker-2`, … */
   readonly name: string;
   readonly pid: number | undefined;
+  /** What it has written, stdout and stderr. */
+  readonly logFile: string;
   /** Sends a signal, default SIGKILL; resolves when it is gone, or at once for SIGSTOP and SIGCONT. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Kills it if it lives and starts it again. */
   restart(): Promise<void>;
-  /** Lets it finish what it has in hand, by force when that takes longer than fifteen seconds. */
+  /** Lets it finish what it has in hand, by force when that takes longer than twenty seconds. */
   stop(): Promise<void>;
 }
 
 /** How to run one worker. */
 export interface WorkerOptions {
   home: string;
-  number: number;
+  /** Of its process and its log: `worker-1`, `worker-2`, … */
+  name: string;
+  /** What it runs. @default a program of ours, for the project that `KEYSTRIDE_CONFIG` names */
+  program?: string;
   /** All that the worker is to know, the addresses of the stack included. */
   environment: NodeJS.ProcessEnv;
   owner: ProcessOwner;
@@ -28,21 +32,22 @@ export interface WorkerOptions {
 
 /**
  * Starts a worker and waits until it says that it polls.
- * @throws PartError when it does not within thirty seconds
+ * @throws PartError when it does not within a minute
  */
 export async function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
-  const name = `worker-${options.number}`;
+  const { name, program = ourModule('host/worker-program') } = options;
+  const logFile = path.join(options.home, 'logs', `${name}.log`);
   const worker = new ServerProcess(
     {
       name,
       command: process.execPath,
-      arguments: [ourModule('host/worker-program')],
+      arguments: [program],
       environment: withBoundedMemory(options.environment),
-      logFile: path.join(options.home, 'logs', `${name}.log`),
+      logFile,
       probe: readiness(),
-      readyWithinMs: 30_000,
+      readyWithinMs: 60_000,
       stopSignal: 'SIGTERM',
-      stopWithinMs: 15_000,
+      stopWithinMs: 20_000,
       channel: true,
     },
     options.owner,
@@ -50,6 +55,7 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerProcess
   await worker.start();
   return {
     name,
+    logFile,
     get pid() {
       return worker.pid;
     },

@@ -7,6 +7,8 @@ import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
 import { loadWorkerDefinition, type Project } from '../project/project.ts';
 import { openResources, resourceSettings, type WorkerConfig } from './resources.ts';
 import { rolledBackPool } from '../stores/postgres/rolled-back.ts';
+import { Ledger } from '../ledger/ledger.ts';
+import { keepResult, knowInstance } from '../ledger/trial.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 
 /** What a run of a job would meet, step by step. */
@@ -47,12 +49,20 @@ export async function planJob(
   const instance = instanceKey(job, parameters);
   const definition = await loadWorkerDefinition(project);
   const resources = await openResources(config, definition, resourceSettings(definition, env));
-  const ledger = await rolledBackPool(config.databaseUrl, 'keystride plan');
+  const rolledBack = await rolledBackPool(config.databaseUrl, 'keystride plan');
   try {
-    const jobs = definition.jobs({ ...resources.own, database: ledger.pool });
+    const jobs = definition.jobs({ ...resources.own, database: rolledBack.pool });
     const registry = new JobRegistry(jobs.map(withResults));
     const log = new DefaultLogger('WARN');
-    const forecast = { registry, job: job.name, instance, parameters, ledger: ledger.pool, log, ...options };
+    const forecast = {
+      registry,
+      job: job.name,
+      instance,
+      parameters,
+      ledger: new Ledger(rolledBack.pool),
+      log,
+      ...options,
+    };
     const steps: PlannedStep[] = [];
     for (const [step, policy] of Object.entries(policiesOf(job, parameters))) {
       const untried = policy.kind === 'tasklet' ? steps.find(triedInPart) : undefined;
@@ -64,7 +74,7 @@ export async function planJob(
     }
     return { job: job.name, instance, steps };
   } finally {
-    await ledger.end();
+    await rolledBack.end();
     await resources.close();
   }
 }
@@ -101,30 +111,4 @@ function withResults(job: RegisteredJob): RegisteredJob {
     },
   ]);
   return { ...job, steps: Object.fromEntries(steps) };
-}
-
-interface TaskletResult {
-  readonly instance: string;
-  readonly step: string;
-  readonly result: unknown;
-}
-
-/** Lets a tasklet find its instance, as in a run. */
-async function knowInstance(transaction: Transaction, job: string, instance: string): Promise<void> {
-  await transaction.query(
-    `INSERT INTO keystride.instance (instance_key, job, params, epoch, owner_workflow_id, owner_run_id, status)
-     VALUES ($1, $2, '{}', 1, 'plan', 'plan', 'stopped') ON CONFLICT DO NOTHING`,
-    [instance, job],
-  );
-}
-
-async function keepResult(
-  transaction: Transaction,
-  { instance, step, result }: TaskletResult,
-): Promise<void> {
-  await transaction.query(
-    `INSERT INTO keystride.step (instance_key, step, status, epoch, result) VALUES ($1, $2, 'completed', 1, $3)
-     ON CONFLICT (instance_key, step) DO UPDATE SET status = 'completed', result = excluded.result`,
-    [instance, step, JSON.stringify(result ?? null)],
-  );
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
 import pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
+import { Ledger } from '../ledger/ledger.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { ConfigError, type Config } from '../settings/config.ts';
 import { type ConfigProblem, valuesOf, withoutCredentials } from '../settings/environment.ts';
@@ -77,7 +78,7 @@ export async function openResources(
         NativeConnection.connect(config.temporal.connectionOptions),
       ),
       reach({ title: 'the database', variable: 'DATABASE_URL', address: config.databaseUrl }, () =>
-        database.query('SELECT FROM keystride.instance LIMIT 0'),
+        new Ledger(database).check(),
       ),
       ...opened.map(({ resource, name, value }) =>
         reach(placeOf(resource, settings[name] ?? {}), async () => resource.check?.(value)),

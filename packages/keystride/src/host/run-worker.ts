@@ -1,6 +1,7 @@
 import { Runtime } from '@temporalio/worker';
 import { ToldError } from '../contract/errors.ts';
 import type { RegisteredJob } from '../job/registry.ts';
+import { Ledger } from '../ledger/ledger.ts';
 import { armFaultPoints } from '../page/fault-points.ts';
 import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
 import { loadWorkerDefinition, type Project, projectPath } from '../project/project.ts';
@@ -9,6 +10,7 @@ import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
 import { serve } from './serve.ts';
+import { refuseTwoCopies } from './temporal-copies.ts';
 import { workerGate } from './worker-gate.ts';
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
@@ -32,6 +34,7 @@ export async function runWorkerOf(project: Promise<Project>): Promise<never> {
 }
 
 async function connectAndServe(project: Project): Promise<void> {
+  refuseTwoCopies(project.file);
   const definition = await loadWorkerDefinition(project);
   const { config, settings } = readSettings(definition, project);
   if (config.faults !== undefined) armFaultPoints(config.faults);
@@ -48,7 +51,7 @@ async function connectAndServe(project: Project): Promise<void> {
         config.workflowBundle,
         projectPath(project, project.config.workflows),
       ),
-      ledger: resources.database,
+      ledger: new Ledger(resources.database),
       gate: workerGate(config, definition, resources),
       jobs: served,
       taskQueueOf: (job) => taskQueueOf(config, job),

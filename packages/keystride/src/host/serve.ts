@@ -5,7 +5,6 @@ import {
   type WorkerOptions,
   type WorkflowBundleOption,
 } from '@temporalio/worker';
-import type pg from 'pg';
 import type { AlertSettings } from '../contract/alerts.ts';
 import { answeredOnce } from '../contract/answered-once.ts';
 import { failure } from '../contract/errors.ts';
@@ -13,6 +12,7 @@ import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
 import { ByteBudget } from '../page/byte-budget.ts';
 import { createEngineActivities } from '../operations/engine-activities.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Gate } from '../page/gate.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
@@ -26,7 +26,7 @@ export interface ServeOptions extends WorkerLoad {
   taskQueueOf(job: string): string;
   readonly bytesInFlight: number;
   readonly workflowBundle: WorkflowBundleOption;
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly jobs: readonly RegisteredJob[];
   /** The build of this worker; runs that it begins are then given to workers of this build alone. */
   readonly build?: { readonly deployment: string; readonly buildId: string };

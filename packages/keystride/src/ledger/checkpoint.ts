@@ -1,13 +1,13 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import type { Claim } from '../contract/activities.ts';
 import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import type { Counters } from '../contract/progress.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { nextFence } from './fence.ts';
 import { holdClaim, ledgerBehind } from './hold-claim.ts';
+import type { Ledger } from './ledger.ts';
 
 /** One partition of one claim. */
 export interface PartitionKey {
@@ -16,17 +16,34 @@ export interface PartitionKey {
   readonly partition: number;
 }
 
-/** Where a partition stands, as one page attempt holds it. */
+/**
+ * The right to commit to a partition: what a page attempt has from taking its checkpoint, and from each of its commits
+ * on. The ledger honours it while claim, holder and sequence number are those that it has itself: whoever takes the
+ * checkpoint later, or claims the instance, ends it.
+ */
+export interface Lease extends PartitionKey {
+  /** Names the attempt. */
+  readonly holder: string;
+  /** How many chunks have committed to the partition when the next one begins. */
+  readonly seq: number;
+}
+
+/** The lease after one more chunk has committed. */
+export function afterChunk(lease: Lease): Lease {
+  return { ...lease, seq: lease.seq + 1 };
+}
+
+/** Where a partition stands. */
 export interface Checkpoint {
   readonly range: KeyRange;
   readonly cursor: Cursor | null;
-  readonly seq: number;
   readonly counters: Counters;
   readonly done: boolean;
 }
 
 /** A checkpoint that was taken, and the number under which its holder writes to other stores. */
 export interface TakenCheckpoint extends Checkpoint {
+  readonly lease: Lease;
   readonly fence: number;
 }
 
@@ -63,19 +80,20 @@ export const checkpointColumns = [
  * @throws Fenced when the claim is lost; LedgerBehind when the ledger has lost it, or the partition; OtherLedger.
  */
 export async function takeCheckpoint(
-  pool: pg.Pool,
+  ledger: Ledger,
   key: PartitionKey,
   holder: string,
 ): Promise<TakenCheckpoint> {
-  const query = where(migration.updateTable('keystride.checkpoint'), key)
+  const query = where(ledgerSql.updateTable('keystride.checkpoint'), key)
     .set({ holder, updated_at: sql<string>`now()` })
     .where('epoch', '=', String(key.claim.epoch))
     .returning(checkpointColumns);
-  return inTransaction(pool, async (transaction) => {
+  return ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     const [row] = await transaction.run(query);
     if (!row) throw partitionLost(key);
-    return { ...checkpointOf(row), fence: await nextFence(transaction) };
+    const lease = { ...key, holder, seq: Number(row.seq) };
+    return { ...checkpointOf(row), lease, fence: await nextFence(transaction) };
   });
 }
 
@@ -84,15 +102,11 @@ export async function takeCheckpoint(
  *
  * @throws Fenced, Superseded when one has taken it already.
  */
-export async function holdCheckpoint(
-  transaction: Transaction,
-  key: PartitionKey,
-  holder: string,
-): Promise<void> {
-  const query = where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']);
+export async function holdCheckpoint(transaction: Transaction, lease: Lease): Promise<void> {
+  const query = where(ledgerSql.selectFrom('keystride.checkpoint'), lease).select(['epoch', 'holder']);
   const [row] = await transaction.run(query.forShare());
-  if (!row || Number(row.epoch) !== key.claim.epoch) throw await lost(transaction, key);
-  if (row.holder !== holder) throw superseded(key);
+  if (!row || Number(row.epoch) !== lease.claim.epoch) throw await lost(transaction, lease);
+  if (row.holder !== lease.holder) throw superseded(lease);
 }
 
 /** The row of a partition, if it still stands where this attempt has left it: what `leftBy` gives are its values. */
@@ -100,7 +114,7 @@ const asLeft = `
   WHERE instance_key = $1 AND step = $2 AND partition = $3 AND epoch = $4 AND holder = $5 AND seq = $6
   RETURNING seq`;
 
-function leftBy({ claim, step, partition }: PartitionKey, holder: string, seq: number): unknown[] {
+function leftBy({ claim, step, partition, holder, seq }: Lease): unknown[] {
   return [claim.instance, step, partition, claim.epoch, holder, seq];
 }
 
@@ -123,18 +137,16 @@ const touch = `UPDATE keystride.checkpoint SET updated_at = now() ${asLeft}`;
  */
 export async function advanceCheckpoint(
   transaction: Transaction,
-  key: PartitionKey,
-  holder: string,
-  seq: number,
+  lease: Lease,
   { cursor, counters, done }: Advance,
 ): Promise<void> {
   const { read, readSkipped, filtered, written, skipped } = counters;
   const { rowCount } = await transaction.query(advance, [
-    ...leftBy(key, holder, seq),
+    ...leftBy(lease),
     ...[cursor && encodeCursor(cursor), done],
     ...[read, readSkipped, filtered, written, skipped],
   ]);
-  if (rowCount === 0) throw await whyNotMoved(transaction, key);
+  if (rowCount === 0) throw await whyNotMoved(transaction, lease);
 }
 
 /**
@@ -142,14 +154,9 @@ export async function advanceCheckpoint(
  *
  * @throws Fenced, Superseded.
  */
-export async function touchCheckpoint(
-  transaction: Transaction,
-  key: PartitionKey,
-  holder: string,
-  seq: number,
-): Promise<void> {
-  const { rowCount } = await transaction.query(touch, leftBy(key, holder, seq));
-  if (rowCount === 0) throw await whyNotMoved(transaction, key);
+export async function touchCheckpoint(transaction: Transaction, lease: Lease): Promise<void> {
+  const { rowCount } = await transaction.query(touch, leftBy(lease));
+  if (rowCount === 0) throw await whyNotMoved(transaction, lease);
 }
 
 /** Corrects the counters by what only writing the chunk has shown, in its transaction. */
@@ -160,7 +167,7 @@ export async function amendCounters(
 ): Promise<void> {
   if (Object.values(changes).every((change) => change === 0)) return;
   await transaction.run(
-    where(migration.updateTable('keystride.checkpoint'), key).set({
+    where(ledgerSql.updateTable('keystride.checkpoint'), key).set({
       read: sql<string>`read + ${changes.read}`,
       filtered: sql<string>`filtered + ${changes.filtered}`,
       written: sql<string>`written + ${changes.written}`,
@@ -172,30 +179,28 @@ export async function amendCounters(
 /**
  * Finds out whether a transaction whose COMMIT was not answered has committed.
  *
- * @returns true when the checkpoint stands behind `seq` by this attempt's own doing.
+ * @param lease as it was before.
+ * @returns true when the checkpoint stands one chunk further by this attempt's own doing.
  * @throws Fenced, Superseded when another attempt has taken over: then its checkpoint decides.
  */
-export async function hasCommitted(
-  pool: pg.Pool,
-  key: PartitionKey,
-  holder: string,
-  seq: number,
-): Promise<boolean> {
-  return inTransaction(pool, async (transaction) => {
+export async function hasCommitted(ledger: Ledger, lease: Lease): Promise<boolean> {
+  return ledger.transaction(async (transaction) => {
     // FOR UPDATE waits for the lost transaction, should the server still be at it.
     const [row] = await transaction.run(
-      where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder', 'seq']).forUpdate(),
+      where(ledgerSql.selectFrom('keystride.checkpoint'), lease)
+        .select(['epoch', 'holder', 'seq'])
+        .forUpdate(),
     );
-    if (!row || Number(row.epoch) !== key.claim.epoch) throw await lost(transaction, key);
-    if (row.holder !== holder) throw superseded(key);
-    return Number(row.seq) === seq + 1;
+    if (!row || Number(row.epoch) !== lease.claim.epoch) throw await lost(transaction, lease);
+    if (row.holder !== lease.holder) throw superseded(lease);
+    return Number(row.seq) === lease.seq + 1;
   });
 }
 
 /** The failure of a compare-and-set that found no row. */
 export async function whyNotMoved(transaction: Transaction, key: PartitionKey): Promise<Error> {
   const [row] = await transaction.run(
-    where(migration.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
+    where(ledgerSql.selectFrom('keystride.checkpoint'), key).select(['epoch', 'holder']),
   );
   return row && Number(row.epoch) === key.claim.epoch ? superseded(key) : lost(transaction, key);
 }
@@ -240,7 +245,6 @@ interface CheckpointRow {
   lower: string | null;
   upper: string | null;
   cursor: string | null;
-  seq: string;
   read: string;
   read_skipped: string;
   filtered: string;
@@ -249,12 +253,11 @@ interface CheckpointRow {
   done: boolean;
 }
 
-/** A row as a page attempt holds it. */
+/** What a row says. */
 export function checkpointOf(row: CheckpointRow): Checkpoint {
   return {
     range: { lower: decodeCursor(row.lower), upper: decodeCursor(row.upper) },
     cursor: decodeCursor(row.cursor),
-    seq: Number(row.seq),
     counters: countersOf(row),
     done: row.done,
   };

@@ -1,10 +1,9 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import type { Claim, JobOutcome, OpenJobRequest, SeenStep } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import { redrive } from '../contract/redrive.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import {
   claimLost,
@@ -17,6 +16,7 @@ import {
   refuseOther,
 } from './hold-claim.ts';
 import { lostSteps } from './seen-steps.ts';
+import type { Ledger } from './ledger.ts';
 
 /** Whether Temporal has an open run under that workflow id. It throws when Temporal cannot be asked. */
 export type IsOpen = (workflowId: string) => Promise<boolean>;
@@ -46,22 +46,22 @@ interface Owner extends Holder {
  * @throws JobExecutionAlreadyRunning, JobInstanceAlreadyComplete, JobRestartRefused, Fenced (a carried claim that was
  * lost), LedgerBehind, OtherLedger.
  */
-export async function claimInstance(pool: pg.Pool, request: ClaimRequest, isOpen: IsOpen): Promise<Claim> {
+export async function claimInstance(ledger: Ledger, request: ClaimRequest, isOpen: IsOpen): Promise<Claim> {
   const { job, instance, carried, workflowId, seenElsewhere = 0 } = request;
   const least = Math.max(carried?.epoch ?? 0, seenElsewhere) + 1;
   for (;;) {
-    const { owner, ledger } = await readOwner(pool, instance);
+    const { owner, identity } = await readOwner(ledger, instance);
     const claim = (epoch: number): Claim => ({
       ...(carried ?? { job, instance }),
-      ...{ epoch, owner: workflowId, ledger },
+      ...{ epoch, owner: workflowId, ledger: identity },
     });
     if (owner && owner.workflowId === workflowId && owner.runId === request.runId) return claim(owner.epoch);
     if (carried) {
-      if (holdsStill(carried, owner, ledger)) return carried;
+      if (holdsStill(carried, owner, identity)) return carried;
       refuseAgain(request, carried, owner);
     }
     if (owner === undefined) {
-      if (await insertInstance(pool, request, least)) return claim(least);
+      if (await insertInstance(ledger, request, least)) return claim(least);
       continue;
     }
     if (owner.status === 'completed') throw alreadyComplete(instance);
@@ -70,7 +70,7 @@ export async function claimInstance(pool: pg.Pool, request: ClaimRequest, isOpen
     }
     if (request.preventRestart) throw restartRefused(instance, owner.status);
     const next = Math.max(owner.epoch + 1, least);
-    if (await takeOver(pool, request, owner.epoch, next)) return claim(next);
+    if (await takeOver(ledger, request, owner.epoch, next)) return claim(next);
   }
 }
 
@@ -79,8 +79,8 @@ export async function claimInstance(pool: pg.Pool, request: ClaimRequest, isOpen
  *
  * @throws Fenced, OtherLedger.
  */
-function holdsStill(carried: Claim, owner: Owner | undefined, ledger: string): boolean {
-  const other = refuseOther(carried, ledger);
+function holdsStill(carried: Claim, owner: Owner | undefined, identity: string): boolean {
+  const other = refuseOther(carried, identity);
   if (other) throw other;
   if (owner && isHeldBy(carried, owner)) return true;
   if (owner && owner.epoch >= carried.epoch) throw fenced(carried, owner.workflowId);
@@ -98,28 +98,28 @@ function refuseAgain({ job, preventRestart }: ClaimRequest, carried: Claim, owne
 }
 
 async function readOwner(
-  pool: pg.Pool,
+  ledger: Ledger,
   instance: string,
-): Promise<{ readonly owner: Owner | undefined; readonly ledger: string }> {
-  const query = migration
+): Promise<{ readonly owner: Owner | undefined; readonly identity: string }> {
+  const query = ledgerSql
     .selectFrom('keystride.ledger')
     .leftJoin('keystride.instance', (join) => join.on('instance_key', '=', instance))
     .select(['epoch', 'owner_workflow_id', 'owner_run_id', 'status', ledgerIdentity.as('ledger')]);
-  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
-  const ledger = row?.ledger ?? '';
-  if (!row || row.epoch === null) return { owner: undefined, ledger };
+  const [row] = await ledger.run(query);
+  const identity = row?.ledger ?? '';
+  if (!row || row.epoch === null) return { owner: undefined, identity };
   const owner: Owner = {
     epoch: Number(row.epoch),
     workflowId: row.owner_workflow_id ?? '',
     runId: row.owner_run_id ?? '',
     status: row.status ?? '',
-    ledger,
+    ledger: identity,
   };
-  return { owner, ledger };
+  return { owner, identity };
 }
 
-async function insertInstance(pool: pg.Pool, request: ClaimRequest, epoch: number): Promise<boolean> {
-  const query = migration
+async function insertInstance(ledger: Ledger, request: ClaimRequest, epoch: number): Promise<boolean> {
+  const query = ledgerSql
     .insertInto('keystride.instance')
     .values({
       instance_key: request.instance,
@@ -132,14 +132,14 @@ async function insertInstance(pool: pg.Pool, request: ClaimRequest, epoch: numbe
     })
     .onConflict((conflict) => conflict.doNothing())
     .returning('epoch');
-  return (await inTransaction(pool, (transaction) => transaction.run(query))).length === 1;
+  return (await ledger.run(query)).length === 1;
 }
 
 /** Raises the epoch from the one that was read, on the instance and on all its checkpoints, or does nothing. */
-function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: number): Promise<boolean> {
-  return inTransaction(pool, async (transaction) => {
+function takeOver(ledger: Ledger, request: ClaimRequest, epoch: number, next: number): Promise<boolean> {
+  return ledger.transaction(async (transaction) => {
     const raised = await transaction.run(
-      migration
+      ledgerSql
         .updateTable('keystride.instance')
         .set({
           epoch: next,
@@ -156,7 +156,7 @@ function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: num
     );
     if (raised.length === 0) return false;
     await transaction.run(
-      migration
+      ledgerSql
         .updateTable('keystride.checkpoint')
         .set({ epoch: next })
         .where('instance_key', '=', request.instance),
@@ -173,7 +173,7 @@ function takeOver(pool: pg.Pool, request: ClaimRequest, epoch: number, next: num
  */
 export async function holdInstanceAtRest(transaction: Transaction, instance: string): Promise<number> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['status', 'epoch'])
       .where('instance_key', '=', instance)
@@ -192,8 +192,8 @@ export async function holdInstanceAtRest(transaction: Transaction, instance: str
  * Records how the execution ended. Doing it again changes nothing; after a later claim it does nothing, nor once the
  * instance has completed. A run that was reset after it had failed may end otherwise the second time.
  */
-export async function closeInstance(pool: pg.Pool, claim: Claim, outcome: JobOutcome): Promise<void> {
-  await inTransaction(pool, async (transaction) => {
+export async function closeInstance(ledger: Ledger, claim: Claim, outcome: JobOutcome): Promise<void> {
+  await ledger.transaction(async (transaction) => {
     const holder = await lockInstance(transaction, claim.instance);
     if (holder && isHeldBy(claim, holder)) await setOutcome(transaction, claim, outcome);
   });
@@ -206,11 +206,11 @@ export async function closeInstance(pool: pg.Pool, claim: Claim, outcome: JobOut
  * @throws Fenced, LedgerBehind (the claim is lost, or what is there differs), OtherLedger.
  */
 export async function completeInstance(
-  pool: pg.Pool,
+  ledger: Ledger,
   claim: Claim,
   saw: readonly SeenStep[],
 ): Promise<readonly string[]> {
-  return inTransaction(pool, async (transaction) => {
+  return ledger.transaction(async (transaction) => {
     const holder = await lockInstance(transaction, claim.instance);
     if (!holder || !isHeldBy(claim, holder)) throw await claimLost(transaction, claim);
     const behind = await lostSteps(transaction, claim, saw);
@@ -221,7 +221,7 @@ export async function completeInstance(
 
 async function lockInstance(transaction: Transaction, instance: string): Promise<Holder | undefined> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['epoch', 'owner_workflow_id', ledgerIdentity.as('ledger')])
       .where('instance_key', '=', instance)
@@ -232,7 +232,7 @@ async function lockInstance(transaction: Transaction, instance: string): Promise
 
 async function setOutcome(transaction: Transaction, claim: Claim, outcome: JobOutcome): Promise<void> {
   await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.instance')
       .set({ status: outcome, closed_at: sql<string>`now()` })
       .where('instance_key', '=', claim.instance)

@@ -1,18 +1,17 @@
-import type pg from 'pg';
 import type { Claim } from '../contract/activities.ts';
 import type { DeadLetter } from '../contract/alerts.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import { storableText } from '../stores/postgres/storable-text.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
+import type { Ledger } from './ledger.ts';
 
 /**
  * Records an item that has failed for good, once an execution.
  *
  * @returns whether it was not there yet.
  */
-export async function recordDeadLetter(pool: pg.Pool, claim: Claim, letter: DeadLetter): Promise<boolean> {
+export async function recordDeadLetter(ledger: Ledger, claim: Claim, letter: DeadLetter): Promise<boolean> {
   const { instance, step, partition, phase, attempts } = letter;
-  const query = migration
+  const query = ledgerSql
     .insertInto('keystride.dead_letter')
     .values({
       instance_key: instance,
@@ -27,5 +26,5 @@ export async function recordDeadLetter(pool: pg.Pool, claim: Claim, letter: Dead
     })
     .onConflict((conflict) => conflict.doNothing())
     .returning('item_key');
-  return (await inTransaction(pool, (transaction) => transaction.run(query))).length === 1;
+  return (await ledger.run(query)).length === 1;
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Claim } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import { shellWord } from '../contract/shell.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 
 /**
@@ -41,7 +41,7 @@ export function isHeldBy(claim: Claim, holder: Holder): boolean {
  */
 export async function holdClaim(transaction: Transaction, claim: Claim): Promise<void> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['status', 'epoch', 'owner_workflow_id', ledgerIdentity.as('ledger')])
       .where('instance_key', '=', claim.instance)
@@ -64,7 +64,7 @@ export function holderOf(row: { epoch: string; owner_workflow_id: string; ledger
  */
 export async function reopenInstance(transaction: Transaction, claim: Claim): Promise<void> {
   await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.instance')
       .set({ status: 'running', closed_at: null })
       .where('instance_key', '=', claim.instance)
@@ -76,7 +76,7 @@ export async function reopenInstance(transaction: Transaction, claim: Claim): Pr
 /** The failure of an execution that does not find its claim: fenced, in another ledger, or in one that went back. */
 export async function claimLost(transaction: Transaction, claim: Claim): Promise<Error> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select(['epoch', 'owner_workflow_id'])
       .where('instance_key', '=', claim.instance),
@@ -100,7 +100,7 @@ async function otherLedgerOf(transaction: Transaction, claim: Claim): Promise<Er
 
 /** Which ledger a transaction is in; null where it has lost its identity. */
 export async function readLedger(transaction: Transaction): Promise<string | null> {
-  const [row] = await transaction.run(migration.selectNoFrom(ledgerIdentity.as('ledger')));
+  const [row] = await transaction.run(ledgerSql.selectNoFrom(ledgerIdentity.as('ledger')));
   return row?.ledger ?? null;
 }
 

@@ -1,21 +1,20 @@
-import type pg from 'pg';
 import type { FoundInstance } from '../contract/activities.ts';
 import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
 import { countersOf } from './checkpoint.ts';
+import type { Ledger } from './ledger.ts';
 
 /** What the ledger knows of an instance, whoever runs it or has run it. */
-export function findInstance(pool: pg.Pool, instance: string): Promise<FoundInstance> {
-  return inTransaction(pool, async (transaction) => {
+export function findInstance(ledger: Ledger, instance: string): Promise<FoundInstance> {
+  return ledger.transaction(async (transaction) => {
     const [row] = await transaction.run(
-      migration
+      ledgerSql
         .selectFrom('keystride.instance')
         .select(['status', 'owner_workflow_id'])
         .where('instance_key', '=', instance),
     );
     const checkpoints = await transaction.run(
-      migration
+      ledgerSql
         .selectFrom('keystride.checkpoint')
         .select(['read', 'read_skipped', 'filtered', 'written', 'skipped'])
         .where('instance_key', '=', instance),

@@ -1,8 +1,8 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import { type Cursor, decodeCursor, encodeCursor } from '../contract/cursor.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import type { Ledger } from './ledger.ts';
 
 /** What a stream is read from. */
 export interface StreamSource {
@@ -33,7 +33,7 @@ export async function openOffset(
   { place, table, key }: StreamSource,
 ): Promise<StreamOffset> {
   const [row] = await transaction.run(
-    migration
+    ledgerSql
       .insertInto('keystride.stream_offset')
       .values({ stream, cursor: null, place, source: table, key: JSON.stringify(key) })
       .onConflict((conflict) =>
@@ -68,7 +68,7 @@ export async function openOffset(
 export async function noteShape(transaction: Transaction, instance: string, shape: unknown): Promise<void> {
   const noted = JSON.stringify(shape);
   await transaction.run(
-    migration
+    ledgerSql
       .insertInto('keystride.met_shape')
       .values({ instance_key: instance, shape: noted })
       .onConflict((conflict) => conflict.column('instance_key').doUpdateSet({ shape: noted })),
@@ -78,7 +78,7 @@ export async function noteShape(transaction: Transaction, instance: string, shap
 /** The shape that a run has met; null when it began before shapes were noted. It is forgotten with this. */
 export async function takeNotedShape(transaction: Transaction, instance: string): Promise<unknown> {
   const [row] = await transaction.run(
-    migration.deleteFrom('keystride.met_shape').where('instance_key', '=', instance).returning('shape'),
+    ledgerSql.deleteFrom('keystride.met_shape').where('instance_key', '=', instance).returning('shape'),
   );
   return row?.shape ?? null;
 }
@@ -108,7 +108,7 @@ export async function moveOffset(
 ): Promise<boolean> {
   const cursor = (await endOfStep(transaction, place)) ?? encodeCursor(from);
   const moved = await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.stream_offset')
       .set({
         cursor,
@@ -131,7 +131,7 @@ async function endOfStep(
   { instance, step }: { readonly instance: string; readonly step: string },
 ): Promise<string | null> {
   const [last] = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.checkpoint as range')
       .select('range.upper')
       .where('range.instance_key', '=', instance)
@@ -153,15 +153,15 @@ async function endOfStep(
 
 /** What a tasklet of an instance has returned; null while it has not completed. */
 export async function readResult(
-  pool: pg.Pool,
+  ledger: Ledger,
   { instance, step }: { readonly instance: string; readonly step: string },
 ): Promise<unknown> {
-  const query = migration
+  const query = ledgerSql
     .selectFrom('keystride.step')
     .select('result')
     .where('instance_key', '=', instance)
     .where('step', '=', step)
     .where('status', '=', 'completed');
-  const [row] = await inTransaction(pool, (transaction) => transaction.run(query));
+  const [row] = await ledger.run(query);
   return row?.result ?? null;
 }

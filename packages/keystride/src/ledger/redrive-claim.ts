@@ -1,11 +1,11 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import { failure } from '../contract/errors.ts';
 import { redriveKey } from '../contract/redrive.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
+import type { Ledger } from './ledger.ts';
 
 /** Which skips a redrive is to run: the open ones of an instance, fewer where more is said. */
 export interface SkipSelection {
@@ -58,12 +58,12 @@ interface Family {
  * @throws JobExecutionAlreadyRunning when the instance or another redrive of it runs; NothingToRedrive.
  */
 export async function claimRedrive(
-  pool: pg.Pool,
+  ledger: Ledger,
   request: RedriveRequest,
   isOpen: IsOpen,
 ): Promise<{ readonly instance: string; readonly epoch: number }> {
   for (;;) {
-    const seen = await inTransaction(pool, (transaction) =>
+    const seen = await ledger.transaction((transaction) =>
       readFamily(transaction, request.selection.instance),
     );
     const mine = seen.redrives.find(
@@ -71,7 +71,7 @@ export async function claimRedrive(
     );
     if (mine) return mine;
     await refuseWhileRunning(seen, request.workflowId, isOpen);
-    const begun = await inTransaction(pool, (transaction) => begin(transaction, request, seen));
+    const begun = await ledger.transaction((transaction) => begin(transaction, request, seen));
     if (begun) return begun;
   }
 }
@@ -81,8 +81,8 @@ export async function claimRedrive(
  *
  * @throws JobParametersInvalid when there is none, or when it is a redrive itself.
  */
-export async function findOriginal(pool: pg.Pool, instance: string): Promise<LedgerInstance> {
-  const { original } = await inTransaction(pool, (transaction) => readFamily(transaction, instance));
+export async function findOriginal(ledger: Ledger, instance: string): Promise<LedgerInstance> {
+  const { original } = await ledger.transaction((transaction) => readFamily(transaction, instance));
   if (original.redrives === null) return original;
   throw failure(
     'JobParametersInvalid',
@@ -91,14 +91,14 @@ export async function findOriginal(pool: pg.Pool, instance: string): Promise<Led
 }
 
 /** The steps that have open skips of the selection. */
-export async function stepsWithSkips(pool: pg.Pool, selection: SkipSelection): Promise<string[]> {
+export async function stepsWithSkips(ledger: Ledger, selection: SkipSelection): Promise<string[]> {
   const query = openSkips(selection).select('step').distinct();
-  return (await inTransaction(pool, (transaction) => transaction.run(query))).map(({ step }) => step);
+  return (await ledger.run(query)).map(({ step }) => step);
 }
 
 async function readFamily(transaction: Transaction, instance: string): Promise<Family> {
   const rows = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .selectAll()
       .where((row) => row.or([row('instance_key', '=', instance), row('redrives', '=', instance)]))
@@ -139,7 +139,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
   const { selection } = request;
   // Whoever redrives or waives skips of this instance comes one after another.
   await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select('epoch')
       .where('instance_key', '=', selection.instance)
@@ -154,7 +154,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
   const epochs = [family.original, ...family.redrives].map((member) => member.epoch);
   const epoch = 1 + Math.max(request.seenElsewhere ?? 0, ...epochs);
   await transaction.run(
-    migration.insertInto('keystride.instance').values({
+    ledgerSql.insertInto('keystride.instance').values({
       instance_key: instance,
       job: 'redrive',
       params: JSON.stringify(request.parameters),
@@ -179,13 +179,13 @@ function signatureOf({ original, redrives }: Family): string {
 async function shutOut(transaction: Transaction, instance: string): Promise<void> {
   const epoch = sql<string>`epoch + 1`;
   await transaction.run(
-    migration
+    ledgerSql
       .updateTable('keystride.instance')
       .set({ epoch, status: 'stopped', closed_at: sql<string>`now()` })
       .where('instance_key', '=', instance),
   );
   await transaction.run(
-    migration.updateTable('keystride.checkpoint').set({ epoch }).where('instance_key', '=', instance),
+    ledgerSql.updateTable('keystride.checkpoint').set({ epoch }).where('instance_key', '=', instance),
   );
 }
 
@@ -204,7 +204,7 @@ async function takeSkips(
     ),
   ]);
   const taken = await transaction.run(
-    migration
+    ledgerSql
       .with('numbered', () => numbered)
       .updateTable('keystride.skip')
       .from('numbered')
@@ -220,7 +220,7 @@ async function takeSkips(
 }
 
 function openSkips({ instance, step, fingerprint, keys }: SkipSelection) {
-  let query = migration
+  let query = ledgerSql
     .selectFrom('keystride.skip')
     .where('instance_key', '=', instance)
     .where('status', '=', 'open');

@@ -1,11 +1,11 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import type { Claim } from '../contract/activities.ts';
 import { type Cursor, cursorOf, decodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import type { ReadRequest } from '../contract/reader.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import type { Ledger } from './ledger.ts';
 
 /**
  * The skips that a redrive has in hand. They are numbered when it begins, from 0 in each step: a place in that order is
@@ -38,17 +38,17 @@ interface FailedAgain {
 }
 
 /** How many skips a redrive has in hand, by step. */
-export async function countHeld(pool: pg.Pool, claim: Claim): Promise<ReadonlyMap<string, number>> {
+export async function countHeld(ledger: Ledger, claim: Claim): Promise<ReadonlyMap<string, number>> {
   const query = held(claim)
     .select(['step', sql<string>`count(*)`.as('items')])
     .groupBy('step');
-  const rows = await inTransaction(pool, (transaction) => transaction.run(query));
+  const rows = await ledger.run(query);
   return new Map(rows.map(({ step, items }) => [step, Number(items)]));
 }
 
 /** The next skips of a range of places, in their order. */
 export async function readHeld(
-  pool: pg.Pool,
+  ledger: Ledger,
   { claim, step }: RedriveStep,
   { range, after, limit }: Pick<ReadRequest, 'range' | 'after' | 'limit'>,
 ): Promise<HeldSkip[]> {
@@ -58,9 +58,7 @@ export async function readHeld(
     .where('place', '>', placeOf(after ?? range.lower) ?? -1);
   const last = placeOf(range.upper);
   if (last !== undefined) query = query.where('place', '<=', last);
-  const rows = await inTransaction(pool, (transaction) =>
-    transaction.run(query.orderBy('place').limit(limit)),
-  );
+  const rows = await ledger.run(query.orderBy('place').limit(limit));
   return rows.map(({ item_key, cursor, place }) => ({
     key: item_key,
     place: Number(place),
@@ -134,7 +132,7 @@ function refuseUnlessAll({ claim, step }: RedriveStep, found: number | null, wan
 }
 
 function held({ instance, redrives }: Claim) {
-  return migration
+  return ledgerSql
     .selectFrom('keystride.skip')
     .where('instance_key', '=', redrives?.instance ?? '')
     .where('redrive', '=', instance);

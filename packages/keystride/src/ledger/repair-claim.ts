@@ -1,11 +1,11 @@
-import type pg from 'pg';
 import { failure } from '../contract/errors.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import type { WriteToken } from '../contract/write-attempt.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { holdInstanceAtRest } from './claim.ts';
 import { nextFence } from './fence.ts';
+import type { Ledger } from './ledger.ts';
 
 /**
  * Makes this the only repair that may write for an instance at rest. A page attempt that is still alive though its
@@ -13,10 +13,10 @@ import { nextFence } from './fence.ts';
  *
  * @throws RepairRefused while the instance runs, and for one that has never run.
  */
-export async function claimRepair(pool: pg.Pool, instance: string): Promise<WriteToken> {
-  return inTransaction(pool, async (transaction) => {
+export async function claimRepair(ledger: Ledger, instance: string): Promise<WriteToken> {
+  return ledger.transaction(async (transaction) => {
     await transaction.run(
-      migration
+      ledgerSql
         .selectFrom('keystride.instance')
         .select('status')
         .where('instance_key', '=', instance)
@@ -24,7 +24,7 @@ export async function claimRepair(pool: pg.Pool, instance: string): Promise<Writ
     );
     const epoch = await holdInstanceAtRest(transaction, instance);
     await transaction.run(
-      migration
+      ledgerSql
         .updateTable('keystride.checkpoint')
         .set({ holder: null })
         .where('instance_key', '=', instance)
@@ -32,7 +32,7 @@ export async function claimRepair(pool: pg.Pool, instance: string): Promise<Writ
     );
     const fence = await nextFence(transaction);
     await transaction.run(
-      migration
+      ledgerSql
         .updateTable('keystride.instance')
         .set({ repair_fence: fence })
         .where('instance_key', '=', instance),
@@ -53,7 +53,7 @@ export async function holdRepair(
 ): Promise<void> {
   const epoch = await holdInstanceAtRest(transaction, instance);
   const [row] = await transaction.run(
-    migration.selectFrom('keystride.instance').select('repair_fence').where('instance_key', '=', instance),
+    ledgerSql.selectFrom('keystride.instance').select('repair_fence').where('instance_key', '=', instance),
   );
   if (epoch === claimed.epoch && Number(row?.repair_fence) === claimed.fence) return;
   throw failure(
@@ -66,9 +66,9 @@ export async function holdRepair(
  * Shuts out every page attempt that works for a job, or for a redrive of it, at this moment: it commits nothing more. One
  * that is alive is tried again from its checkpoint, under a higher fence.
  */
-export async function shutOutAttempts(pool: pg.Pool, job: string): Promise<void> {
-  const instances = migration.selectFrom('keystride.instance').select('instance_key');
-  const query = migration
+export async function shutOutAttempts(ledger: Ledger, job: string): Promise<void> {
+  const instances = ledgerSql.selectFrom('keystride.instance').select('instance_key');
+  const query = ledgerSql
     .updateTable('keystride.checkpoint')
     .set({ holder: null })
     .where('done', '=', false)
@@ -79,5 +79,5 @@ export async function shutOutAttempts(pool: pg.Pool, job: string): Promise<void>
         row('instance_key', 'in', instances.where('redrives', 'in', instances.where('job', '=', job))),
       ]),
     );
-  await inTransaction(pool, (transaction) => transaction.run(query));
+  await ledger.run(query);
 }

@@ -2,7 +2,7 @@ import type { Claim, SeenStep } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
-import { migration } from '../stores/postgres/sql.ts';
+import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
 
@@ -54,7 +54,7 @@ async function stepsOf(
 ): Promise<ReadonlyMap<string, StepRow>> {
   if (saw.length === 0) return new Map();
   const rows = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.step')
       .select(['step', 'status', 'epoch'])
       .where('instance_key', '=', instance),
@@ -68,7 +68,7 @@ async function partitionsOf(
   step: string,
 ): Promise<PartitionRow[]> {
   const rows = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.checkpoint')
       .selectAll()
       .where('instance_key', '=', instance)
@@ -115,7 +115,7 @@ async function lostJobs(transaction: Transaction, saw: readonly SeenStep[]): Pro
   if (nested.length === 0) return [];
   const instances = nested.map(({ instance }) => instance);
   const rows = await transaction.run(
-    migration
+    ledgerSql
       .selectFrom('keystride.instance')
       .select('instance_key')
       .where('instance_key', 'in', instances)

@@ -1,32 +1,31 @@
-import type pg from 'pg';
 import type { Claim } from '../contract/activities.ts';
 import { type Cursor, encodeCursor } from '../contract/cursor.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
 import {
   type Checkpoint,
   checkpointColumns,
   checkpointOf,
-  type PartitionKey,
+  type TakenCheckpoint,
   where,
   whyNotMoved,
 } from './checkpoint.ts';
 import { holdClaim } from './hold-claim.ts';
+import type { Ledger } from './ledger.ts';
 
 /** Where partitions of a step stand, without taking any of them; those of another claim are left out. */
 export async function readCheckpoints(
-  pool: pg.Pool,
+  ledger: Ledger,
   { claim, step }: { readonly claim: Claim; readonly step: string },
   partitions: readonly number[],
 ): Promise<readonly (Checkpoint & { readonly partition: number })[]> {
-  const query = migration
+  const query = ledgerSql
     .selectFrom('keystride.checkpoint')
     .select(['partition', ...checkpointColumns])
     .where('instance_key', '=', claim.instance)
     .where('step', '=', step)
     .where('partition', 'in', [...partitions])
     .where('epoch', '=', String(claim.epoch));
-  const rows = await inTransaction(pool, (transaction) => transaction.run(query));
+  const rows = await ledger.run(query);
   return rows.map((row) => ({ partition: row.partition, ...checkpointOf(row) }));
 }
 
@@ -39,40 +38,39 @@ export async function readCheckpoints(
  * a chunk that had committed since might lie behind the cut. The other way round, a page attempt that still lives
  * finds another holder when it comes to commit, and its chunk, which may reach over the cut, rolls back.
  *
- * @param taken the checkpoint as it was taken.
+ * @param taken what taking the checkpoint has answered.
  * @param into the number of the new partition.
  * @throws Fenced, Superseded.
  */
 export async function splitCheckpoint(
-  pool: pg.Pool,
-  key: PartitionKey,
-  holder: string,
-  taken: Checkpoint,
+  ledger: Ledger,
+  taken: Pick<TakenCheckpoint, 'lease' | 'range'>,
   at: Cursor,
   into: number,
 ): Promise<void> {
-  await inTransaction(pool, async (transaction) => {
-    await holdClaim(transaction, key.claim);
+  const { lease, range } = taken;
+  await ledger.transaction(async (transaction) => {
+    await holdClaim(transaction, lease.claim);
     const shortened = await transaction.run(
-      where(migration.updateTable('keystride.checkpoint'), key)
-        .set({ upper: encodeCursor(at), seq: taken.seq + 1 })
-        .where('epoch', '=', String(key.claim.epoch))
-        .where('holder', '=', holder)
-        .where('seq', '=', String(taken.seq))
+      where(ledgerSql.updateTable('keystride.checkpoint'), lease)
+        .set({ upper: encodeCursor(at), seq: lease.seq + 1 })
+        .where('epoch', '=', String(lease.claim.epoch))
+        .where('holder', '=', lease.holder)
+        .where('seq', '=', String(lease.seq))
         .where('done', '=', false)
         .returning('seq'),
     );
-    if (shortened.length === 0) throw await whyNotMoved(transaction, key);
+    if (shortened.length === 0) throw await whyNotMoved(transaction, lease);
     await transaction.run(
-      migration.insertInto('keystride.checkpoint').values({
-        instance_key: key.claim.instance,
-        step: key.step,
+      ledgerSql.insertInto('keystride.checkpoint').values({
+        instance_key: lease.claim.instance,
+        step: lease.step,
         partition: into,
         lower: encodeCursor(at),
-        upper: encodeCursor(taken.range.upper),
+        upper: encodeCursor(range.upper),
         cursor: null,
         holder: null,
-        epoch: key.claim.epoch,
+        epoch: lease.claim.epoch,
       }),
     );
   });

@@ -1,16 +1,16 @@
-import type pg from 'pg';
 import { sql } from 'kysely';
 import type { Claim, OpenedStep, SeenStep, StepState } from '../contract/activities.ts';
 import { encodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import { addCounters, booksBalance, type Counters, noCounters } from '../contract/progress.ts';
 import type { ReadPlan } from '../contract/reader.ts';
-import { migration } from '../stores/postgres/sql.ts';
-import { type Transaction, inTransaction } from '../stores/postgres/transaction.ts';
+import { ledgerSql } from './schema.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
 import { holdClaim, ledgerBehind } from './hold-claim.ts';
-import { countLeftOpen } from './redriven-skips.ts';
 import { lostSteps } from './seen-steps.ts';
+import { skipBooksOf } from './skip-books.ts';
+import type { Ledger } from './ledger.ts';
 
 export interface StepKey {
   readonly claim: Claim;
@@ -32,16 +32,16 @@ export interface FoundStep extends OpenedStep {
  * @throws Fenced; LedgerBehind when one of them is no longer completed; OtherLedger.
  */
 export async function findStep(
-  pool: pg.Pool,
+  ledger: Ledger,
   key: StepKey,
   saw: readonly SeenStep[] = [],
 ): Promise<FoundStep | undefined> {
-  return inTransaction(pool, async (transaction) => {
+  return ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     const lost = await lostSteps(transaction, key.claim, saw);
     if (lost.length > 0) throw ledgerBehind(key.claim.instance, lost.join('; '));
     const [step] = await transaction.run(
-      whereStep(migration.selectFrom('keystride.step'), key).select([
+      whereStep(ledgerSql.selectFrom('keystride.step'), key).select([
         'status',
         'result',
         'expected',
@@ -82,7 +82,7 @@ export interface StepOpening {
  * @throws StartLimitExceeded
  */
 export async function recordStep(
-  pool: pg.Pool,
+  ledger: Ledger,
   key: StepKey,
   plan: ReadPlan,
   opening: StepOpening,
@@ -91,15 +91,15 @@ export async function recordStep(
   const { instance, epoch } = key.claim;
   const starts = (found?.starts ?? 0) + 1;
   refuseBeyondLimit(key, starts, opening);
-  await inTransaction(pool, async (transaction) => {
+  await ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     // Its checkpoints and skips go with it.
     if (found)
       await transaction.run(
-        whereStep(migration.deleteFrom('keystride.step'), key).where('epoch', '<', String(epoch)),
+        whereStep(ledgerSql.deleteFrom('keystride.step'), key).where('epoch', '<', String(epoch)),
       );
     const recorded = await transaction.run(
-      migration
+      ledgerSql
         .insertInto('keystride.step')
         .values({
           instance_key: instance,
@@ -122,7 +122,7 @@ export async function recordStep(
 
 async function insertCheckpoints(transaction: Transaction, key: StepKey, plan: ReadPlan): Promise<void> {
   await transaction.run(
-    migration.insertInto('keystride.checkpoint').values(
+    ledgerSql.insertInto('keystride.checkpoint').values(
       plan.ranges.map((range, partition) => ({
         instance_key: key.claim.instance,
         step: key.step,
@@ -144,17 +144,17 @@ async function insertCheckpoints(transaction: Transaction, key: StepKey, plan: R
  * @throws StartLimitExceeded
  */
 export async function reopenStep(
-  pool: pg.Pool,
+  ledger: Ledger,
   key: StepKey,
   opening: StepOpening,
   found: FoundStep,
 ): Promise<void> {
   if (found.epoch === key.claim.epoch) return;
   refuseBeyondLimit(key, found.starts + 1, opening);
-  await inTransaction(pool, async (transaction) => {
+  await ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     const reopened = await transaction.run(
-      whereStep(migration.updateTable('keystride.step'), key)
+      whereStep(ledgerSql.updateTable('keystride.step'), key)
         .set({ epoch: key.claim.epoch, starts: sql<number>`starts + 1`, skip_limit: opening.skipLimit })
         .where('status', '=', 'open')
         .where('epoch', '<', String(key.claim.epoch))
@@ -173,8 +173,8 @@ function refuseBeyondLimit(key: StepKey, starts: number, { startLimit }: StepOpe
 }
 
 /** What has committed of a step by now. */
-export async function readStepState(pool: pg.Pool, key: StepKey): Promise<StepState> {
-  return inTransaction(pool, async (transaction) => stateOf(await readPartitions(transaction, key)));
+export async function readStepState(ledger: Ledger, key: StepKey): Promise<StepState> {
+  return ledger.transaction(async (transaction) => stateOf(await readPartitions(transaction, key)));
 }
 
 /**
@@ -185,11 +185,11 @@ export async function readStepState(pool: pg.Pool, key: StepKey): Promise<StepSt
  * @throws BooksDoNotBalance with the figures; LedgerBehind when the ledger has lost the step.
  */
 export async function completeStep(
-  pool: pg.Pool,
+  ledger: Ledger,
   key: StepKey,
   afterStep?: (transaction: Transaction, counters: Counters) => Promise<void>,
 ): Promise<StepState> {
-  return inTransaction(pool, async (transaction) => {
+  return ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     const partitions = await readPartitions(transaction, key);
     const state = stateOf(partitions);
@@ -197,7 +197,7 @@ export async function completeStep(
     if (unfinished.length > 0) return { ...state, unfinished };
     // A step that is gone has no partition that is not done, and no row that could be missing.
     const planned = await lockStep(transaction, key);
-    const skipRows = await countSkips(transaction, key);
+    const skipRows = await skipBooksOf(key.claim).count(transaction, key);
     if (!booksBalance(state.counters) || skipRows !== state.counters.skipped) {
       throw unbalanced(key, state, partitions.length, skipRows);
     }
@@ -218,27 +218,23 @@ export async function completeStep(
  * @throws LedgerBehind when the ledger has lost the step: nothing is run.
  */
 export async function completeTasklet(
-  pool: pg.Pool,
+  ledger: Ledger,
   key: StepKey,
   timeoutSeconds: number,
   run: (transaction: Transaction) => Promise<unknown>,
 ): Promise<unknown> {
   const bounds = { statementTimeoutMs: timeoutSeconds * 1000, idleTimeoutMs: timeoutSeconds * 1000 };
-  return inTransaction(
-    pool,
-    async (transaction) => {
-      await holdClaim(transaction, key.claim);
-      const [step] = await transaction.run(
-        whereStep(migration.selectFrom('keystride.step'), key).select(['status', 'result']).forUpdate(),
-      );
-      if (!step) throw stepLost(key);
-      if (step.status === 'completed') return step.result;
-      const result = (await run(transaction)) ?? null;
-      await setCompleted(transaction, key, result);
-      return result;
-    },
-    bounds,
-  );
+  return ledger.transaction(async (transaction) => {
+    await holdClaim(transaction, key.claim);
+    const [step] = await transaction.run(
+      whereStep(ledgerSql.selectFrom('keystride.step'), key).select(['status', 'result']).forUpdate(),
+    );
+    if (!step) throw stepLost(key);
+    if (step.status === 'completed') return step.result;
+    const result = (await run(transaction)) ?? null;
+    await setCompleted(transaction, key, result);
+    return result;
+  }, bounds);
 }
 
 interface PlannedStep {
@@ -249,7 +245,7 @@ interface PlannedStep {
 
 async function lockStep(transaction: Transaction, key: StepKey): Promise<PlannedStep> {
   const [step] = await transaction.run(
-    whereStep(migration.selectFrom('keystride.step'), key)
+    whereStep(ledgerSql.selectFrom('keystride.step'), key)
       .select(['status', 'expected', 'counted'])
       .forUpdate(),
   );
@@ -276,7 +272,7 @@ function stepLost({ claim, step }: StepKey): Error {
 /** Completes a step. Null as a result is recorded as such. @throws LedgerBehind when the ledger has lost it. */
 export async function setCompleted(transaction: Transaction, key: StepKey, result: unknown): Promise<void> {
   const completed = await transaction.run(
-    whereStep(migration.updateTable('keystride.step'), key)
+    whereStep(ledgerSql.updateTable('keystride.step'), key)
       .set({
         status: 'completed',
         epoch: key.claim.epoch,
@@ -295,21 +291,11 @@ interface PartitionRow extends Counters {
 
 async function readPartitions(transaction: Transaction, key: StepKey): Promise<PartitionRow[]> {
   const rows = await transaction.run(
-    whereStep(migration.selectFrom('keystride.checkpoint'), key)
+    whereStep(ledgerSql.selectFrom('keystride.checkpoint'), key)
       .select(['partition', 'done', 'read', 'read_skipped', 'filtered', 'written', 'skipped'])
       .orderBy('partition'),
   );
   return rows.map((row) => ({ partition: row.partition, done: row.done, ...countersOf(row) }));
-}
-
-async function countSkips(transaction: Transaction, key: StepKey): Promise<number> {
-  if (key.claim.redrives) return countLeftOpen(transaction, key);
-  const [row] = await transaction.run(
-    whereStep(migration.selectFrom('keystride.skip'), key).select((select) =>
-      select.fn.countAll<string>().as('rows'),
-    ),
-  );
-  return Number(row?.rows ?? 0);
 }
 
 function totalOf(partitions: readonly PartitionRow[]): Counters {

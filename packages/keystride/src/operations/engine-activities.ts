@@ -1,5 +1,4 @@
 import { Context } from '@temporalio/activity';
-import type pg from 'pg';
 import type {
   Claim,
   ClosedJob,
@@ -22,14 +21,13 @@ import { policiesOf } from '../contract/policies.ts';
 import type { StepPolicy } from '../contract/policy.ts';
 import { unreadText } from '../contract/progress.ts';
 import { redrive } from '../contract/redrive.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
 import { holdClaim } from '../ledger/hold-claim.ts';
-import { alertedSteps } from '../ledger/alerted-steps.ts';
+import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
 import {
@@ -55,11 +53,12 @@ import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
 import { verifyPage } from './verify-page.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 export interface EngineResources {
   readonly registry: JobRegistry;
   /** The database that the steps write to; the ledger is in its schema `keystride`. */
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly budget: ByteBudget;
   /** What holds pages back. */
   readonly gate: Gate;
@@ -97,27 +96,24 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
         taskQueue: resources.taskQueueOf(request.job),
       })),
     resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
-    openStep: (request) => guarded(placeOf(request), () => openStep(resources, request, contextOf(request))),
+    openStep: (request) => inStep(request, () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
       const work = chunkWork(resources, request, contextOf(request));
       return processPage(resources, work, request);
     },
-    runTasklet: (request) =>
-      guarded(placeOf(request), () => runTasklet(resources, request, contextOf(request))),
-    verifyPage: (request) =>
-      guarded(placeOf(request), () => compareAndRepair(resources, request, contextOf(request))),
-    readStep: (request) => guarded(placeOf(request), () => readStepState(ledger, request)),
+    runTasklet: (request) => inStep(request, () => runTasklet(resources, request, contextOf(request))),
+    verifyPage: (request) => inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+    readStep: (request) => inStep(request, () => readStepState(ledger, request)),
     checkGate: async ({ quietHours, now }) => (await resources.gate.ask(quietHours, now)).throttled,
     findDivisible: (request) =>
-      guarded(placeOf(request), () =>
+      inStep(request, () =>
         findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
       ),
     splitPartition: (request) =>
-      guarded(placeOf(request), () =>
+      inStep(request, () =>
         splitPartition(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
       ),
-    closeStep: (request) =>
-      guarded(placeOf(request), () => closeStep(resources, request, contextOf(request))),
+    closeStep: (request) => inStep(request, () => closeStep(resources, request, contextOf(request))),
     closeJob: (request) =>
       guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
     raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
@@ -125,8 +121,11 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
   };
 }
 
-function placeOf({ claim, step }: { readonly claim: Claim; readonly step: string }): string {
-  return `${claim.instance} step ${step}`;
+function inStep<Result>(
+  { claim, step }: { readonly claim: Claim; readonly step: string },
+  body: () => Promise<Result>,
+): Promise<Result> {
+  return guarded(`${claim.instance} step ${step}`, body, step);
 }
 
 /** The work of a chunk step: over its source, or over the skips that a redrive has in hand. */
@@ -259,7 +258,7 @@ async function closeStep(
     if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
     return state;
   }
-  await inTransaction(ledger, async (transaction) => {
+  await ledger.transaction(async (transaction) => {
     await holdClaim(transaction, request.claim);
     await setCompleted(transaction, request, request.result);
   });
@@ -293,6 +292,6 @@ async function closeJob(
   await closeInstance(ledger, claim, outcome);
   if (outcome === 'failed') await alertFailure(resources, request);
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
-  const steps = await alertedSteps(ledger, claim.instance).catch(() => undefined);
+  const steps = await stepFigures(ledger, claim.instance).catch(() => undefined);
   return steps ? { steps } : {};
 }

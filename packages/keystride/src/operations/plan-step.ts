@@ -1,7 +1,5 @@
 import type { Logger } from '@temporalio/common';
-import type pg from 'pg';
 import type { ChunkPolicy, StepPolicy } from '../contract/policy.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
 import { ByteBudget } from '../page/byte-budget.ts';
 import type { Chunk } from '../page/chunk.ts';
 import { countersOfChunk } from '../page/chunk.ts';
@@ -10,6 +8,7 @@ import { classifyWith, safeMessage } from '../page/item-errors.ts';
 import { Pipeline } from '../page/pipeline.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { writeOutputs } from '../page/write-chunk.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 /** What a run of a job would meet. */
 export interface StepForecast {
@@ -45,7 +44,7 @@ export interface Forecast {
   readonly instance: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   /** Everything that is written through it is rolled back. */
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly log: Logger;
   /** Samples wanted. */
   readonly samples: number;
@@ -73,7 +72,7 @@ export async function forecastStep(
   if (policy.kind === 'verification') return { ...empty, events: 6, problems: [] };
   if (policy.kind === 'tasklet') {
     const work = registry.work('tasklet', job, step, context);
-    const problems = await problemOf(() => inTransaction(ledger, (transaction) => work.run(transaction)));
+    const problems = await problemOf(() => ledger.transaction((transaction) => work.run(transaction)));
     return { ...empty, events: 6, problems };
   }
   if (policy.kind !== 'chunk') return { ...empty, events: 30, problems: [] };
@@ -87,7 +86,7 @@ export async function forecastStep(
     partitions = plan.ranges.length;
     const [range] = plan.ranges;
     if (!range || ('hasEffects' in work && work.hasEffects)) return;
-    if (work.beforeStep) await inTransaction(ledger, async (transaction) => work.beforeStep?.(transaction));
+    if (work.beforeStep) await ledger.transaction(async (transaction) => work.beforeStep?.(transaction));
     tried =
       'processor' in work
         ? await tryItems(forecast, work, policy, range)
@@ -165,7 +164,7 @@ async function tryItems(
     },
     prepare: (chunk) => Promise.resolve(chunk),
     commit: async (chunk) => {
-      await inTransaction(ledger, async (transaction) => {
+      await ledger.transaction(async (transaction) => {
         await writeOutputs({ work, classify }, chunk, transaction);
         if (chunk.skips.length > 0) await work.onSkip?.(chunk.skips, transaction);
       });
@@ -206,7 +205,7 @@ async function tryRanges(
   for (let chunk = 0; chunk < chunksTried && elapsed() < trySeconds; chunk++) {
     const next = await work.reader.next({ range, after, limit, signal: neverAborted });
     if (!next) break;
-    written += await inTransaction(ledger, (transaction) => work.write(next, transaction));
+    written += await ledger.transaction((transaction) => work.write(next, transaction));
     read += next.rows;
     after = next.upper;
   }

@@ -1,5 +1,4 @@
 import { Context } from '@temporalio/activity';
-import type pg from 'pg';
 import type {
   Claim,
   DescribedInstance,
@@ -12,7 +11,6 @@ import type { ParametersOf } from '../contract/job.ts';
 import { parseParameters } from '../contract/parameters.ts';
 import type { ChunkPolicy, StepPolicy } from '../contract/policy.ts';
 import { redrive } from '../contract/redrive.ts';
-import { inTransaction } from '../stores/postgres/transaction.ts';
 import type { StepContext } from '../job/chunks.ts';
 import { claimInstance, type IsOpen } from '../ledger/claim.ts';
 import { claimRedrive, findOriginal, stepsWithSkips } from '../ledger/redrive-claim.ts';
@@ -20,10 +18,11 @@ import { readLedger } from '../ledger/hold-claim.ts';
 import { countHeld } from '../ledger/redriven-skips.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 interface RedriveResources {
   readonly registry: JobRegistry;
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly isOpen: IsOpen;
   readonly hasSearchAttributes: () => Promise<boolean>;
 }
@@ -88,7 +87,7 @@ async function newClaim(
   const seenElsewhere = (await registry.hooks(job).highestEpoch?.(context)) ?? 0;
   const claiming = { selection, parameters: selection, workflowId, runId, seenElsewhere };
   const { instance, epoch: raised } = await claimRedrive(ledger, claiming, isOpen);
-  const identity = await inTransaction(ledger, readLedger);
+  const identity = await ledger.transaction(readLedger);
   const place = identity === null ? {} : { ledger: identity };
   return { job, instance, epoch: raised, owner: workflowId, ...place, redrives };
 }

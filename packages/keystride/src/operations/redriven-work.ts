@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import type { Claim } from '../contract/activities.ts';
 import { bytesOf } from '../contract/bytes.ts';
 import { type Cursor, cursorOf } from '../contract/cursor.ts';
@@ -6,6 +5,7 @@ import type { ItemRead, ReadPage, Reader, ReadRequest } from '../contract/reader
 import { failure, ToldError } from '../contract/errors.ts';
 import { listReader } from '../stores/list/list-reader.ts';
 import { type AnyChunkWork, SkipItem } from '../job/chunks.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { countHeld, type HeldSkip, readHeld } from '../ledger/redriven-skips.ts';
 
 /** The code of an item that cannot be run again because its reader no longer finds it. */
@@ -15,7 +15,7 @@ const gone = 'NO_LONGER_THERE';
  * The work of a step as a redrive does it: over the skips that it has in hand, each read again by its key; processed,
  * written and skipped as ever. The hooks around the step are left out: they belong to a run over everything.
  */
-export function redrivenWork(work: AnyChunkWork, ledger: pg.Pool, claim: Claim, step: string): AnyChunkWork {
+export function redrivenWork(work: AnyChunkWork, ledger: Ledger, claim: Claim, step: string): AnyChunkWork {
   return {
     reader: redriveReader(work.reader, ledger, claim, step),
     processor: (item, context) => work.processor(item, context),
@@ -32,12 +32,7 @@ export function redrivenWork(work: AnyChunkWork, ledger: pg.Pool, claim: Claim, 
 }
 
 /** Reads the skips in hand in their order: its cursors are places in that order. */
-function redriveReader(
-  reader: Reader<unknown>,
-  ledger: pg.Pool,
-  claim: Claim,
-  step: string,
-): Reader<unknown> {
+function redriveReader(reader: Reader<unknown>, ledger: Ledger, claim: Claim, step: string): Reader<unknown> {
   return {
     plan: async (request) => {
       const items = (await countHeld(ledger, claim)).get(step) ?? 0;

@@ -1,11 +1,10 @@
-import type pg from 'pg';
 import { type Cursor, nameOfKey } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import type { ChunkPolicy } from '../contract/policy.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { Difference } from '../contract/verification.ts';
 import type { WriteToken } from '../contract/write-attempt.ts';
-import { inTransaction, type Transaction } from '../stores/postgres/transaction.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { Chunk } from '../page/chunk.ts';
 import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
@@ -17,9 +16,10 @@ import { prepareChunk, tidyUp } from '../page/prepare-chunk.ts';
 import { pageOfKeys, readWithin } from './redriven-work.ts';
 import type { VerificationWork } from '../job/registry.ts';
 import { writeOutputs } from '../page/write-chunk.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 export interface Repairing {
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly budget: ByteBudget;
   readonly job: string;
   readonly instance: string;
@@ -47,7 +47,7 @@ export async function repairDifferences(
 ): Promise<number> {
   const { ledger, job, instance, claimed, repair } = repairing;
   const atRest = (body: (transaction: Transaction) => Promise<void>) =>
-    inTransaction(ledger, async (transaction) => {
+    ledger.transaction(async (transaction) => {
       await holdRepair(transaction, instance, claimed);
       await body(transaction);
     });

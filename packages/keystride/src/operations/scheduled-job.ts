@@ -1,14 +1,14 @@
 import type { ScheduledRun } from '../contract/activities.ts';
 import { resolveRun, type ScheduledJobInput } from '../contract/scheduled-job.ts';
 import { failure } from '../contract/errors.ts';
-import type pg from 'pg';
 import type { IsOpen } from '../ledger/claim.ts';
 import { findInstance } from '../ledger/instance.ts';
 import type { JobRegistry } from '../job/registry.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 interface ScheduledJobResources {
   readonly registry: JobRegistry;
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly isOpen: IsOpen;
   taskQueueOf(job: string): string;
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '@temporalio/common';
-import type pg from 'pg';
 import type { DivisibleRequest, SplitPartitionRequest } from '../contract/activities.ts';
 import type { RangeSplit } from '../contract/reader.ts';
 import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
 import { safeMessage } from '../page/item-errors.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { type Checkpoint, takeCheckpoint } from '../ledger/checkpoint.ts';
 import { readCheckpoints, splitCheckpoint } from '../ledger/split.ts';
 
@@ -22,7 +22,7 @@ export interface SplitContext {
  * @returns those that can be cut in two, the one with most left first; none when the reader cannot cut ranges.
  */
 export async function findDivisible(
-  pool: pg.Pool,
+  ledger: Ledger,
   { reader }: { readonly reader: Divided },
   request: DivisibleRequest,
   { cancellationSignal }: Pick<SplitContext, 'cancellationSignal'>,
@@ -30,7 +30,7 @@ export async function findDivisible(
   if (!reader.split) return [];
   const found: { readonly partition: number; readonly items: number }[] = [];
   // One after another: pages need the connections more.
-  for (const checkpoint of await readCheckpoints(pool, request, request.partitions)) {
+  for (const checkpoint of await readCheckpoints(ledger, request, request.partitions)) {
     if (checkpoint.done) continue;
     const split = await cutOf(reader, checkpoint, request.fewest, cancellationSignal);
     if (split) found.push({ partition: checkpoint.partition, items: split.items });
@@ -53,16 +53,15 @@ export async function findDivisible(
  * @throws Fenced, Superseded.
  */
 export async function splitPartition(
-  pool: pg.Pool,
+  ledger: Ledger,
   { reader }: { readonly reader: Divided },
   request: SplitPartitionRequest,
   context: SplitContext,
 ): Promise<boolean> {
   const { claim, step, partition, into, fewest } = request;
   const key = { claim, step, partition };
-  const holder = randomUUID();
-  const taken = await takeCheckpoint(pool, key, holder);
-  if ((await readCheckpoints(pool, request, [into])).length > 0) return true;
+  const taken = await takeCheckpoint(ledger, key, randomUUID());
+  if ((await readCheckpoints(ledger, request, [into])).length > 0) return true;
   const { cancellationSignal, log } = context;
   const place = { instance: claim.instance, step, partition };
   const cut = taken.done
@@ -73,7 +72,7 @@ export async function splitPartition(
         return null;
       });
   if (cut === null) return false;
-  await splitCheckpoint(pool, key, holder, taken, cut.at, into);
+  await splitCheckpoint(ledger, taken, cut.at, into);
   log.info('partition split', { ...place, into });
   return true;
 }

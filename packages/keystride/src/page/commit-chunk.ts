@@ -9,13 +9,13 @@ import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from '../job/chunks.ts';
 import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
-import { advanceCheckpoint, amendCounters } from '../ledger/checkpoint.ts';
-import { closeRedriven } from '../ledger/redriven-skips.ts';
+import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoint.ts';
+import { skipBooksOf } from '../ledger/skip-books.ts';
 import { recordSkips } from '../ledger/skips.ts';
 import { backoff, ItemFailed } from './process-item.ts';
 import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } from './write-chunk.ts';
 
-/** What a page attempt of items commits as. */
+/** What a page attempt of items commits with. */
 export interface ChunkCommitter extends Committer {
   readonly work: AnyChunkWork;
   readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery' | 'skipLimit' | 'skip'>;
@@ -30,16 +30,16 @@ export interface ChunkCommitter extends Committer {
  * skipped, the chunk is written once more in halves, to find them. A connection lost at COMMIT is never taken for either
  * answer: the checkpoint says what happened.
  *
- * @param seq the checkpoint's sequence number before this chunk; it is one more afterwards.
+ * @param lease as it is before this chunk.
  * @returns what the chunk has added to the partition's counters.
  * @throws Fenced, Superseded, SkipLimitExceeded, ItemFailed, or the writer's error when its retries are used up.
  */
-export async function commitChunk(committer: ChunkCommitter, seq: number, given: Chunk): Promise<Counters> {
+export async function commitChunk(committer: ChunkCommitter, lease: Lease, given: Chunk): Promise<Counters> {
   let chunk = given;
   let bisect = false;
   for (let attempt = 1; ; attempt++) {
     try {
-      return countersOfChunk(await commitByHalves(committer, seq, chunk, bisect ? attempt - 1 : undefined));
+      return countersOfChunk(await commitByHalves(committer, lease, chunk, bisect ? attempt - 1 : undefined));
     } catch (error) {
       const next = nextTry(committer, error, attempt, bisect);
       if (next === 'give up')
@@ -58,15 +58,15 @@ export async function commitChunk(committer: ChunkCommitter, seq: number, given:
 /** Commits a chunk, by smaller and smaller parts as long as a part is too much for one statement. */
 async function commitByHalves(
   committer: ChunkCommitter,
-  seq: number,
+  lease: Lease,
   chunk: Chunk,
   bisectAfter: number | undefined,
 ): Promise<Chunk> {
   for (;;) {
     let written = chunk;
     try {
-      await commitOnce(committer, seq, async (transaction) => {
-        written = await writeChunk(committer, seq, chunk, transaction, bisectAfter);
+      await commitOnce(committer, lease, async (transaction) => {
+        written = await writeChunk(committer, lease, chunk, transaction, bisectAfter);
       });
       return written;
     } catch (error) {
@@ -79,22 +79,22 @@ async function commitByHalves(
 /** @param bisectAfter how often the chunk has been tried before it is written in halves; undefined writes it whole. */
 async function writeChunk(
   committer: ChunkCommitter,
-  seq: number,
+  lease: Lease,
   chunk: Chunk,
   transaction: Transaction,
   bisectAfter: number | undefined,
 ): Promise<Chunk> {
-  const { key, holder, work, policy } = committer;
+  const { work, policy } = committer;
   const expected = countersOfChunk(chunk);
   const advance = { cursor: chunk.cursor, counters: expected, done: chunk.last };
-  await advanceCheckpoint(transaction, key, holder, seq, advance);
+  await advanceCheckpoint(transaction, lease, advance);
   faultPoint('afterCompareAndSet');
   const written =
     bisectAfter === undefined
       ? await writeOutputs(committer, chunk, transaction)
       : await writeBisecting(committer, chunk, transaction, bisectAfter, policy.skipLimit);
   const counted = countersOfChunk(written);
-  await amendCounters(transaction, key, {
+  await amendCounters(transaction, lease, {
     read: counted.read - expected.read,
     filtered: counted.filtered - expected.filtered,
     written: counted.written - expected.written,
@@ -102,10 +102,10 @@ async function writeChunk(
   });
   faultPoint('afterWrites');
   if (written.skips.length > 0) {
-    await recordSkips(transaction, key, written.skips, policy.skip?.rate);
+    await recordSkips(transaction, lease, written.skips, policy.skip?.rate);
     await work.onSkip?.(written.skips, transaction);
   }
-  if (key.claim.redrives) await closeRedriven(transaction, key, written);
+  await skipBooksOf(lease.claim).settle(transaction, lease, written);
   return written;
 }
 

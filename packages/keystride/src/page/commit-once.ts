@@ -1,24 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type pg from 'pg';
 import type { PagePolicy } from '../contract/activities.ts';
 import type { ErrorClass } from '../contract/classification.ts';
 import { failureTypeOf } from '../contract/errors.ts';
 import { statementCancelled } from '../stores/postgres/errors.ts';
-import {
-  chunkBounds,
-  CommitUnknown,
-  inTransaction,
-  type Transaction,
-} from '../stores/postgres/transaction.ts';
+import { chunkBounds, CommitUnknown, type Transaction } from '../stores/postgres/transaction.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { faultPoint } from './fault-points.ts';
-import { hasCommitted, type PartitionKey, touchCheckpoint } from '../ledger/checkpoint.ts';
+import { hasCommitted, type Lease, touchCheckpoint } from '../ledger/checkpoint.ts';
 import { backoff } from './process-item.ts';
 
-/** What a page attempt commits as. */
+/** What a page attempt commits with. */
 export interface Committer {
-  readonly pool: pg.Pool;
-  readonly key: PartitionKey;
-  readonly holder: string;
+  readonly ledger: Ledger;
   readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery'>;
   readonly classify: (error: unknown) => ErrorClass;
 }
@@ -29,19 +22,18 @@ export function isCancelled({ decision, code }: ErrorClass): boolean {
 }
 
 /**
- * Runs a chunk's transaction. Returning means that it has committed, throwing that it has not, also when COMMIT was not
+ * Runs the transaction of a chunk, which moves the checkpoint on from where the lease has it. Returning means that it has committed, throwing that it has not, also when COMMIT was not
  * answered: then the checkpoint is asked.
  */
 export async function commitOnce(
   committer: Committer,
-  seq: number,
+  lease: Lease,
   write: (transaction: Transaction) => Promise<void>,
 ): Promise<void> {
   try {
     faultPoint('beforeBegin');
     const waitForDisk = committer.policy.durableEvery !== 'page';
-    await inTransaction(
-      committer.pool,
+    await committer.ledger.transaction(
       async (transaction) => {
         await write(transaction);
         faultPoint('beforeCommit');
@@ -50,7 +42,7 @@ export async function commitOnce(
     );
     faultPoint('afterCommit');
   } catch (error) {
-    if (!(error instanceof CommitUnknown) || !(await resolveCommit(committer, seq))) throw error;
+    if (!(error instanceof CommitUnknown) || !(await resolveCommit(committer, lease))) throw error;
   }
 }
 
@@ -61,16 +53,16 @@ export async function commitOnce(
  * @throws Fenced, Superseded when another attempt has taken over, or when the database has crashed meanwhile and came back
  *   without the last chunks: in each case the next attempt goes on from the checkpoint.
  */
-export async function makeDurable({ pool, key, holder }: Committer, seq: number): Promise<void> {
-  await inTransaction(pool, (transaction) => touchCheckpoint(transaction, key, holder, seq));
+export async function makeDurable({ ledger }: Committer, lease: Lease): Promise<void> {
+  await ledger.transaction((transaction) => touchCheckpoint(transaction, lease));
 }
 
 /** Asks the checkpoint until it can be reached, or the retries are used up. */
-async function resolveCommit(committer: Committer, seq: number): Promise<boolean> {
+async function resolveCommit(committer: Committer, lease: Lease): Promise<boolean> {
   const { retry } = committer.policy;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await hasCommitted(committer.pool, committer.key, committer.holder, seq);
+      return await hasCommitted(committer.ledger, lease);
     } catch (error) {
       const passing = failureTypeOf(error) === undefined && committer.classify(error).decision === 'retry';
       if (!passing || attempt > retry.retries) throw error;

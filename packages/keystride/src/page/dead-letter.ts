@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type pg from 'pg';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { PageRequest } from '../contract/activities.ts';
 import type { Alert, AlertSettings, DeadLetter } from '../contract/alerts.ts';
 import { cutText } from '../contract/errors.ts';
@@ -18,7 +18,7 @@ export interface AlertChannel {
 }
 
 export interface AlertResources {
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly alerts: AlertChannel;
 }
 

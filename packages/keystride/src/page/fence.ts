@@ -1,17 +1,17 @@
-import type pg from 'pg';
 import type { WriteToken } from '../contract/write-attempt.ts';
-import { inTransaction, type Transaction } from '../stores/postgres/transaction.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { nextFence } from '../ledger/fence.ts';
 
 /** The token under which an attempt writes to other stores, for as long as it holds its place in the ledger. */
 export class Fence {
-  readonly #pool: pg.Pool;
+  readonly #ledger: Ledger;
   readonly #hold: (transaction: Transaction) => Promise<void>;
   #token: WriteToken;
 
   /** @param hold locks what makes this attempt the present one, and throws when it is not any more. */
-  constructor(pool: pg.Pool, token: WriteToken, hold: (transaction: Transaction) => Promise<void>) {
-    this.#pool = pool;
+  constructor(ledger: Ledger, token: WriteToken, hold: (transaction: Transaction) => Promise<void>) {
+    this.#ledger = ledger;
     this.#token = token;
     this.#hold = hold;
   }
@@ -27,7 +27,7 @@ export class Fence {
    * @throws what `hold` throws: an attempt that was overtaken writes nothing more.
    */
   async renew(above = 0): Promise<void> {
-    const fence = await inTransaction(this.#pool, async (transaction) => {
+    const fence = await this.#ledger.transaction(async (transaction) => {
       await this.#hold(transaction);
       return nextFence(transaction, above);
     });

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import type pg from 'pg';
 import type { ErrorClass } from '../contract/classification.ts';
 import type { PageRequest, PartitionState, Throttled } from '../contract/activities.ts';
-import { addCounters, type Counters, noCounters, type PageHeartbeat } from '../contract/progress.ts';
+import { addCounters, type Counters, type PageHeartbeat } from '../contract/progress.ts';
 import type { CallLimiter } from '../stores/http/call-limiter.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { ChunkSize } from './chunk-size.ts';
@@ -16,8 +15,9 @@ import type { Gate, Verdict } from './gate.ts';
 import { Fence } from './fence.ts';
 import { classifyWith, framesOf, toFailure } from './item-errors.ts';
 import {
+  afterChunk,
   holdCheckpoint,
-  type PartitionKey,
+  type Lease,
   type TakenCheckpoint,
   takeCheckpoint,
 } from '../ledger/checkpoint.ts';
@@ -26,9 +26,10 @@ import { prepareChunk, tidyUp } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
 import { type AlertResources, buryItem } from './dead-letter.ts';
 import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 export interface PageResources extends AlertResources {
-  readonly ledger: pg.Pool;
+  readonly ledger: Ledger;
   readonly budget: ByteBudget;
   readonly gate: Gate;
 }
@@ -53,16 +54,15 @@ export async function processPage(
 ): Promise<PartitionState> {
   const { ledger } = resources;
   const { claim, step, partition, policy } = request;
-  const key: PartitionKey = { claim, step, partition };
-  const holder = randomUUID();
   const classify = withSkipPolicy(classifyWith(work.classifiers, policy), work);
-  const page = new Page({ pool: ledger, key, holder, policy, classify }, work, request, resources);
   try {
-    return await page.run(await takeCheckpoint(ledger, key, holder));
+    const taken = await takeCheckpoint(ledger, { claim, step, partition }, randomUUID());
+    return await new Page({ ledger, policy, classify }, taken, work, request, resources).run();
   } catch (error) {
-    const place = `${claim.instance} step ${step} partition ${partition}`;
+    const where = `${claim.instance} step ${step} partition ${partition}`;
+    const place = { step, partitions: [partition], items: [] };
     if (!(error instanceof ItemFailed)) {
-      const failed = toFailure(error, classifyWith(undefined)(error), place);
+      const failed = toFailure(error, classifyWith(undefined)(error), where, place);
       // Temporal no longer listens to an attempt that was overtaken: the log alone can tell of it.
       if (failed.type === 'Fenced' || failed.type === 'Superseded')
         Context.current().log.warn(failed.message);
@@ -78,8 +78,8 @@ export async function processPage(
     throw toFailure(
       cause,
       found,
-      `${place}, ${phase} of key ${item} (attempt ${attempts})`,
-      error.single ? item : undefined,
+      `${where}, ${phase} of key ${item} (attempt ${attempts})`,
+      error.single ? { ...place, items: [item] } : place,
       error.message,
     );
   }
@@ -107,6 +107,7 @@ interface Moving {
 
 class Page {
   readonly #committer: Omit<ChunkCommitter, 'work' | 'chunkSize'>;
+  readonly #taken: TakenCheckpoint;
   readonly #work: AnyChunkWork | AnySetWork;
   readonly #request: PageRequest;
   readonly #resources: PageResources;
@@ -118,18 +119,22 @@ class Page {
   #throttled: Throttled | undefined;
   #toldUnreadable = false;
   #toldAt = Number.NEGATIVE_INFINITY;
-  #counters = noCounters;
-  #seq = 0;
+  #counters: Counters;
+  #lease: Lease;
   #moving: Moving | undefined;
   #calls: CallLimiter | undefined;
 
   constructor(
     committer: Omit<ChunkCommitter, 'work' | 'chunkSize'>,
+    taken: TakenCheckpoint,
     work: AnyChunkWork | AnySetWork,
     request: PageRequest,
     resources: PageResources,
   ) {
     this.#committer = committer;
+    this.#taken = taken;
+    this.#counters = taken.counters;
+    this.#lease = taken.lease;
     this.#work = work;
     this.#request = request;
     this.#resources = resources;
@@ -138,11 +143,10 @@ class Page {
     this.#chunkSize = new ChunkSize(chunkSize, chunkBounds, this.#decisions);
   }
 
-  async run({ range, cursor: after, counters, seq, done, fence }: TakenCheckpoint): Promise<PartitionState> {
+  async run(): Promise<PartitionState> {
+    const { range, cursor: after, counters, done, fence } = this.#taken;
     const { partition, policy } = this.#request;
     if (done) return { partition, done, counters };
-    this.#counters = counters;
-    this.#seq = seq;
     const { quietHours } = policy;
     if (this.#mustNotGoOn(await this.#resources.gate.ask(quietHours, temporalMs())))
       return this.#state(false);
@@ -159,7 +163,7 @@ class Page {
 
   /** What Temporal is told has happened must outlast a crash of the database. */
   async #answer(done: boolean): Promise<PartitionState> {
-    if (this.#request.policy.durableEvery === 'page') await makeDurable(this.#committer, this.#seq);
+    if (this.#request.policy.durableEvery === 'page') await makeDurable(this.#committer, this.#lease);
     return this.#state(done);
   }
 
@@ -204,11 +208,10 @@ class Page {
     fence: number,
   ): Moving {
     const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
-    const { pool, key, holder } = committer;
-    const token = { epoch: key.claim.epoch, fence };
+    const token = { epoch: this.#lease.claim.epoch, fence };
     const preparing = {
       ...committer,
-      fence: new Fence(pool, token, (transaction) => holdCheckpoint(transaction, key, holder)),
+      fence: new Fence(committer.ledger, token, (transaction) => holdCheckpoint(transaction, this.#lease)),
     };
     return new Pipeline({
       ...place,
@@ -217,7 +220,7 @@ class Page {
       processing: this.#processing(work),
       prepare: (chunk) => prepareChunk(preparing, chunk),
       commit: async (chunk) => {
-        await this.#commit((next) => commitChunk(committer, next, chunk));
+        await this.#commit((lease) => commitChunk(committer, lease, chunk));
         await tidyUp(chunk);
       },
       end: () => this.#ending.abort(),
@@ -231,13 +234,13 @@ class Page {
       ...place,
       work,
       chunkSize: this.#chunkSize,
-      commit: (rows, last) => this.#commit((next) => commitRange(committer, next, rows, last)),
+      commit: (rows, last) => this.#commit((lease) => commitRange(committer, lease, rows, last)),
     });
   }
 
-  async #commit(commit: (seq: number) => Promise<Counters>): Promise<void> {
-    const added = await commit(this.#seq);
-    this.#seq += 1;
+  async #commit(commit: (lease: Lease) => Promise<Counters>): Promise<void> {
+    const added = await commit(this.#lease);
+    this.#lease = afterChunk(this.#lease);
     this.#counters = addCounters(this.#counters, added);
     if (performance.now() - this.#toldAt >= tellEveryMs) this.#heartbeat();
   }

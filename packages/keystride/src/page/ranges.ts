@@ -9,7 +9,7 @@ import type { AnySetWork } from '../job/chunks.ts';
 import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
 import { safeMessage } from './item-errors.ts';
-import { advanceCheckpoint, amendCounters } from '../ledger/checkpoint.ts';
+import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoint.ts';
 import { backoff, ItemFailed } from './process-item.ts';
 
 export interface RangesRequest {
@@ -130,14 +130,14 @@ export class Ranges {
  * Commits the statements over a range exactly once, with the checkpoint's compare-and-set. A transient error rolls them
  * back and they are tried again. Those that were cancelled, by their time-out, are not: fewer rows are.
  *
- * @param seq the checkpoint's sequence number before this chunk; it is one more afterwards.
+ * @param lease as it is before this chunk.
  * @param range null only marks the end.
  * @returns what has been added to the partition's counters.
  * @throws RangeTooLarge; Fenced, Superseded, or ItemFailed when the retries are used up.
  */
 export async function commitRange(
   committer: Committer & { readonly work: AnySetWork; readonly chunkSize: ChunkSize },
-  seq: number,
+  lease: Lease,
   range: RowRange | null,
   last: boolean,
 ): Promise<Counters> {
@@ -145,13 +145,13 @@ export async function commitRange(
   for (let attempt = 1; ; attempt++) {
     let counters = noCounters;
     try {
-      await commitOnce(committer, seq, async (transaction) => {
-        const { key, holder, work } = committer;
+      await commitOnce(committer, lease, async (transaction) => {
+        const { work } = committer;
         const advance = { cursor: range?.upper ?? null, counters: noCounters, done: last };
-        await advanceCheckpoint(transaction, key, holder, seq, advance);
+        await advanceCheckpoint(transaction, lease, advance);
         faultPoint('afterCompareAndSet');
         if (range) counters = countersOf(range, await work.write(range, transaction));
-        await amendCounters(transaction, key, counters);
+        await amendCounters(transaction, lease, counters);
         faultPoint('afterWrites');
       });
       return counters;

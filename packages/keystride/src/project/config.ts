@@ -26,8 +26,10 @@ export interface ProjectConfig {
 
 /** Numbered SQL files, `0001_orders.sql`, each applied once and in a transaction of its own. */
 export interface MigrationFolder {
-  /** What the files are recorded under: changing it later would apply them again. */
+  /** What the files are recorded under: changing it later applies them again, unless `formerly` has the old one. */
   readonly name: string;
+  /** The name of the set until now: files that are recorded under it have been applied. */
+  readonly formerly?: string;
   /** A path relative to the config. */
   readonly folder: string;
   /** The variable with the database's address. @default DATABASE_URL */

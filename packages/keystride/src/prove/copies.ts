@@ -3,7 +3,9 @@ import pg from 'pg';
 import { withoutCredentials } from '../settings/environment.ts';
 import { PartError } from '../dev/part.ts';
 import type { Project } from '../project/project.ts';
-import { migrateLedger } from '../stores/postgres/migrate.ts';
+import { forgetInstance } from '../ledger/executions.ts';
+import { visitLedger } from '../ledger/ledger.ts';
+import { migrateLedger } from '../ledger/migrate.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
@@ -63,11 +65,11 @@ export class Copies {
           sourceDatabaseUrl: sourceUrl,
           rows: data.rows,
         });
-      await withClient(templateUrl, async (client) => {
-        // An instance that has completed in the original runs again in the copy.
-        await client.query('DELETE FROM keystride.instance WHERE instance_key = $1', [instance]);
-        await noteWrites(client);
-      });
+      // An instance that has completed in the original runs again in the copy.
+      await visitLedger({ connectionString: templateUrl, name: 'keystride prove' }, (ledger) =>
+        forgetInstance(ledger, instance),
+      );
+      await withClient(templateUrl, noteWrites);
       return copies;
     } catch (error) {
       await copies.drop();

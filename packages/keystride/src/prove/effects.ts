@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
-import { BSON, type Db, type Document } from 'mongodb';
+import type { Db } from 'mongodb';
 import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
-import { documentOfFile } from '../stores/mongo/file-ids.ts';
+import { visitLedger } from '../ledger/ledger.ts';
+import { skipContents } from '../ledger/skip-list.ts';
 import { writesTable } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
@@ -22,17 +22,26 @@ export interface Comparison {
 /**
  * Reads what a run has left: the rows of all tables in `public`, every committed write to them, the skips, and the
  * documents of all collections.
+ *
+ * @param mongo undefined for a project without MongoDB
  */
 export async function readEffects(
   databaseUrl: string,
-  mongo: Db,
+  mongo: Db | undefined,
   ignored: IgnoredColumns,
   since: Date,
 ): Promise<Effects> {
   const client = new SessionClient({ connectionString: databaseUrl });
   await client.connect();
   try {
-    return new Map([...(await readTables(client, ignored)), ...(await readCollections(mongo, since))]);
+    const skips = await visitLedger({ connectionString: databaseUrl, name: 'keystride prove' }, skipContents);
+    // Not every project has the driver.
+    const collections = mongo && (await (await import('./collections.ts')).readCollections(mongo, since));
+    return new Map([
+      ...(await readTables(client, ignored)),
+      ['skips', bagFrom(skips)],
+      ...(collections ?? []),
+    ]);
   } finally {
     await client.end();
   }
@@ -74,49 +83,14 @@ async function readTables(
                       FROM ${writesTable} WHERE relation = $2 GROUP BY 1`;
     effects.set(`writes to ${table}`, await bagOf(client, writes, [columns, table]));
   }
-  const skips = `SELECT concat_ws(' ', step, phase, code, item_key) AS content, count(*)::int AS count
-                   FROM keystride.skip GROUP BY 1`;
-  effects.set('skips', await bagOf(client, skips, []));
   return effects;
 }
 
 async function bagOf(client: pg.Client, text: string, values: unknown[]): Promise<Map<string, number>> {
   const { rows } = await client.query<{ content: string; count: number }>(text, values);
+  return bagFrom(rows);
+}
+
+function bagFrom(rows: readonly { content: string; count: number }[]): Map<string, number> {
   return new Map(rows.map(({ content, count }) => [content, count]));
-}
-
-async function readCollections(mongo: Db, since: Date): Promise<Map<string, Map<string, number>>> {
-  const effects = new Map<string, Map<string, number>>();
-  for (const { name } of await mongo.listCollections({}, { nameOnly: true }).toArray()) {
-    const bag = new Map<string, number>();
-    for await (const document of mongo.collection(name).find()) {
-      const content = hashOf(comparable(document, since));
-      bag.set(content, (bag.get(content) ?? 0) + 1);
-    }
-    effects.set(`collection ${name}`, bag);
-  }
-  return effects;
-}
-
-/**
- * Without what tells one run from another: the marks of the attempt, in the document and in the ids of its files, an id
- * that the driver made up, the time of writing.
- */
-function comparable(document: Document, since: Date): Document {
-  const stays = ([name, value]: [string, unknown]) =>
-    name !== 'epoch' &&
-    name !== 'fence' &&
-    !(name === '_id' && value instanceof BSON.ObjectId) &&
-    !(value instanceof Date && value >= since);
-  const kept = Object.entries(document).filter(stays);
-  return Object.fromEntries(
-    kept.map(([name, value]) => [
-      name,
-      typeof value === 'string' ? documentOfFile(value) : (value as unknown),
-    ]),
-  );
-}
-
-function hashOf(document: Document): string {
-  return createHash('sha256').update(BSON.serialize(document)).digest('hex');
 }

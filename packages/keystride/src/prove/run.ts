@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowFailedError, type Client, type WorkflowExecutionStatusName } from '@temporalio/client';
-import { MongoClient, type Db } from 'mongodb';
+import type { Db } from 'mongodb';
 import { describeError } from '../contract/errors.ts';
 import type { VerificationReport } from '../contract/verification.ts';
 import type { Stack } from '../dev/stack.ts';
@@ -14,8 +14,10 @@ import {
   type WorkerFault,
 } from '../page/fault-points.ts';
 import { safeMessage } from '../stores/safe-message.ts';
-import { readBooks, type Books } from './books.ts';
+import type { Books } from '../ledger/books.ts';
+import { readBooks } from './books.ts';
 import { connectionFaults, DatabaseProxy, type ConnectionFault } from './database-proxy.ts';
+import type { RunCollections } from './collections.ts';
 import type { Copies } from './copies.ts';
 import { isPoint, isRestart, type FaultPlace, type Passes, type PlannedFault, type Restart } from './plan.ts';
 import { TendedWorkers, victimOf, type Freeze } from './workers.ts';
@@ -41,7 +43,8 @@ export interface Bench {
 /** What a run has left, to be read before it is taken away. */
 export interface RunLeft {
   readonly databaseUrl: string;
-  readonly mongo: Db;
+  /** Undefined for a project without MongoDB. */
+  readonly mongo: Db | undefined;
   readonly books: Books;
   /** What its verification said, and then its repair of what attempts that died had left: one line each, none when right. */
   readonly unverified: readonly string[];
@@ -77,19 +80,24 @@ export async function runOnce<Judgement>(
 ): Promise<RunStory<Judgement>> {
   const begun = performance.now();
   const databaseUrl = await bench.copies.make(name);
-  const mongoUrl = new URL(bench.stack.parts.mongodb.url);
-  mongoUrl.pathname = `/keystride_prove_${name}`;
-  const mongo = new MongoClient(mongoUrl.href);
+  const mongo = await collectionsOf(bench, name);
   try {
-    const { unverified, ...ran } = await perform(bench, name, faults, databaseUrl, mongoUrl.href);
+    const { unverified, ...ran } = await perform(bench, name, faults, databaseUrl, mongo?.url);
     const books = await readBooks(databaseUrl, bench.instance);
-    const judgement = await judge({ databaseUrl, mongo: mongo.db(), books, unverified });
+    const judgement = await judge({ databaseUrl, mongo: mongo?.database, books, unverified });
     return { ...ran, seconds: (performance.now() - begun) / 1000, judgement };
   } finally {
-    await mongo.db().dropDatabase();
-    await mongo.close();
+    await mongo?.drop();
     await bench.copies.drop(databaseUrl);
   }
+}
+
+/** Not every project has MongoDB, or its driver. */
+async function collectionsOf({ stack }: Bench, run: string): Promise<RunCollections | undefined> {
+  const { mongodbUrl } = stack.info as Partial<Stack['info']>;
+  return mongodbUrl === undefined
+    ? undefined
+    : (await import('./collections.ts')).collectionsOfRun(mongodbUrl, run);
 }
 
 async function perform(
@@ -97,7 +105,7 @@ async function perform(
   name: string,
   faults: readonly PlannedFault[],
   databaseUrl: string,
-  mongodbUrl: string,
+  mongodbUrl: string | undefined,
 ): Promise<Omit<RunStory<unknown>, 'seconds' | 'judgement'> & Pick<RunLeft, 'unverified'>> {
   const happened = new Map<FaultPlace, number>();
   const note = (place: FaultPlace) => void happened.set(place, (happened.get(place) ?? 0) + 1);
@@ -113,7 +121,7 @@ async function perform(
     SOURCE_DATABASE_URL: proxy.leadsTo(bench.copies.sourceUrl)
       ? proxy.urlOf(bench.copies.sourceUrl)
       : bench.copies.sourceUrl,
-    MONGODB_URL: mongodbUrl,
+    ...(mongodbUrl !== undefined && { MONGODB_URL: mongodbUrl }),
     KEYSTRIDE_TASK_QUEUE: workflowId,
     KEYSTRIDE_FAULTS: JSON.stringify(schedule),
     ...bench.environment,

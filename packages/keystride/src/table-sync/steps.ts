@@ -23,6 +23,7 @@ import { changesSince, markSink, type ShapeChanges, type StreamShape, takeShape 
 import { writePostponed, writePostponing } from './postponing.ts';
 import type { References } from './references.ts';
 import type { Sink } from './sink.ts';
+import { Ledger } from '../ledger/ledger.ts';
 
 /** A row on its way: every value as the text that the source renders, under the column's name in the sink. */
 export type SyncRow = Readonly<Record<string, string | null>>;
@@ -89,12 +90,14 @@ interface SyncSteps<Parameters> {
  * transaction that was open at the run before, or younger, `sweep` reads it. Else it had committed when the run before
  * began, and is there by the same argument. Versions that are written while a run reads are the next run's.
  *
+ * @param database of the ledger, which the sink is in too.
  * @param describe looks up what the parameters name.
  */
 export function syncSteps<Parameters extends SyncParameters>(
-  ledger: pg.Pool,
+  database: pg.Pool,
   describe: (parameters: Parameters) => Promise<Sync>,
 ): SyncSteps<Parameters> {
+  const ledger = new Ledger(database);
   const writing = (sync: () => Promise<Sync>, reader: () => Promise<Reader<SyncRow>>) =>
     chunks<SyncRow, SyncRow>({
       reader: later(answeredOnce(reader)),
@@ -241,7 +244,7 @@ async function longTransaction(pool: pg.Pool, moment: Moment, before: string | n
   return (open.seconds ?? 0) >= longOpen || moment.horizon === before ? open : null;
 }
 
-async function startOf(ledger: pg.Pool, instance: string): Promise<SyncStart> {
+async function startOf(ledger: Ledger, instance: string): Promise<SyncStart> {
   const start = await readResult(ledger, { instance, step: 'begin' });
   if (start === null) throw new ToldError(`${instance} has not begun: its step begin has no result`);
   return start as SyncStart;

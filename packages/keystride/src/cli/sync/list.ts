@@ -6,7 +6,8 @@ import { count, duration, plain, table } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
 import { CommandError, printJson, printLine } from '../output.ts';
 import { withLedger } from '../skips-ledger.ts';
-import { countSeconds, keySql, readStreams, type Stream, withSource } from './streams.ts';
+import { readStreams, type Stream } from '../../ledger/streams.ts';
+import { countSeconds, keySql, withSource } from './streams.ts';
 
 /** Rows above an offset are counted so far. */
 const countedUpTo = 1_000_000;

@@ -1,12 +1,11 @@
 import type pg from 'pg';
-import { sql } from 'kysely';
-import { type Cursor, cursorOf, encodeCursor } from '../../contract/cursor.ts';
-import { migration } from '../../stores/postgres/sql.ts';
+import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import { rewindStream as rewind, type Stream } from '../../ledger/streams.ts';
 import { plain } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
-import { run, withLedger } from '../skips-ledger.ts';
-import { keySql, readStream, type Stream, withSource } from './streams.ts';
+import { withLedger } from '../skips-ledger.ts';
+import { keySql, readStream, withSource } from './streams.ts';
 import { keystride } from '../called-as.ts';
 
 interface Rewind extends OutputOptions {
@@ -16,22 +15,9 @@ interface Rewind extends OutputOptions {
 
 /** `keystride sync rewind STREAM`: a run in flight does not move the offset after that. */
 export async function rewindStream(name: string, { from, output }: Rewind): Promise<void> {
-  const stream = await withLedger((client) => readStream(client, name));
+  const stream = await withLedger((ledger) => readStream(ledger, name));
   const cursor = from.length > 0 ? await withSource((client) => keyBefore(client, stream, from)) : null;
-  await withLedger((client) =>
-    run(
-      client,
-      migration
-        .updateTable('keystride.stream_offset')
-        .set({
-          cursor: encodeCursor(cursor),
-          moves: sql<string>`moves + 1`,
-          updated_at: sql<string>`now()`,
-        })
-        .where('stream', '=', name)
-        .returning('stream'),
-    ),
-  );
+  await withLedger((ledger) => rewind(ledger, name, cursor));
   if (output === 'json') return printJson({ stream: name, before: stream.cursor, cursor });
   printLine(`${plain(name)}: the next run copies ${told(cursor)}`);
 }

@@ -1,24 +1,12 @@
 import pg from 'pg';
 import { loadSettings } from '../../dev/settings.ts';
-import { type Cursor, decodeCursor } from '../../contract/cursor.ts';
 import { SessionClient } from '../../stores/postgres/session.ts';
-import { migration, tableParts } from '../../stores/postgres/sql.ts';
+import type { Asked } from '../../ledger/ledger.ts';
+import { readStreams, type Stream } from '../../ledger/streams.ts';
+import { tableParts } from '../../stores/postgres/sql.ts';
 import { databaseProblem } from '../explain.ts';
 import { CommandError } from '../output.ts';
-import { run } from '../skips-ledger.ts';
 import { keystride } from '../called-as.ts';
-
-/** A stream as the ledger has it. */
-export interface Stream {
-  readonly stream: string;
-  readonly cursor: Cursor | null;
-  readonly table: string;
-  readonly key: readonly string[];
-  readonly movedAt: string;
-  readonly sweptAt: string | null;
-  /** What the last run has told of what had changed without a row being written. */
-  readonly told: readonly string[];
-}
 
 /** How long one question may take the source, in seconds: then it ends the query itself. */
 export const countSeconds = 30;
@@ -46,36 +34,9 @@ export async function withSource<Result>(work: (client: pg.Client) => Promise<Re
   }
 }
 
-/** The streams that have begun, by name. */
-export async function readStreams(client: pg.Client): Promise<Stream[]> {
-  const rows = await run(
-    client,
-    migration
-      .selectFrom('keystride.stream_offset')
-      .select(['stream', 'cursor', 'source', 'key', 'updated_at', 'swept_at', 'shape'])
-      .where('source', 'is not', null)
-      .orderBy('stream'),
-  );
-  return rows.map((row) => ({
-    stream: row.stream,
-    cursor: decodeCursor(row.cursor),
-    table: row.source ?? '',
-    key: row.key as string[],
-    movedAt: isoTime(row.updated_at) ?? '',
-    sweptAt: isoTime(row.swept_at),
-    told: (row.shape as { readonly told?: readonly string[] } | null)?.told ?? [],
-  }));
-}
-
-/** The driver of the command line reads times as dates. */
-function isoTime(value: unknown): string | null {
-  if (value instanceof Date) return value.toISOString();
-  return typeof value === 'string' ? value : null;
-}
-
 /** @throws CommandError of type NotFound */
-export async function readStream(client: pg.Client, name: string): Promise<Stream> {
-  const streams = await readStreams(client);
+export async function readStream(ledger: Asked, name: string): Promise<Stream> {
+  const streams = await readStreams(ledger);
   const found = streams.find(({ stream }) => stream === name);
   if (found) return found;
   throw new CommandError(

@@ -3,8 +3,18 @@ import { v5 as uuidv5 } from 'uuid';
 import type { Reader } from '../../contract/reader.ts';
 import { bulkUpsert } from './bulk.ts';
 import { keysetReader } from './keyset-reader.ts';
-import type { MigrationDatabase } from './schema.ts';
-import { migration } from './sql.ts';
+import {
+  bigint,
+  defaulted,
+  generated,
+  jsonb,
+  nullable,
+  text,
+  timestamp,
+  type TypedTables,
+  uuid,
+} from './columns.ts';
+import { typedSql } from './sql.ts';
 import type { Transaction } from './transaction.ts';
 
 /** A message for the world outside, before it is written to the outbox. */
@@ -24,7 +34,22 @@ export interface OutboxMessage {
   readonly payload: unknown;
 }
 
-const upsert = bulkUpsert<MigrationDatabase>();
+/** The table of messages, called `outbox`, in the database that the jobs write to. */
+export const outboxTable = {
+  id: generated(bigint),
+  topic: text,
+  recipient: text,
+  payload: jsonb,
+  idempotency_key: uuid,
+  created_at: defaulted(timestamp),
+  sent_at: nullable(timestamp),
+};
+
+interface OutboxTables extends TypedTables<{ outbox: typeof outboxTable }> {}
+
+const outbox = typedSql<OutboxTables>();
+
+const upsert = bulkUpsert<OutboxTables>();
 
 /**
  * Writes messages in the transaction of what they tell about: they are there if and only if that has committed.
@@ -61,7 +86,7 @@ export function idempotencyKeyOf(topic: string, recipient: string): string {
 export function outboxReader(pool: pg.Pool, topic: string): Reader<OutboxMessage> {
   return keysetReader({
     pool,
-    query: migration
+    query: outbox
       .selectFrom('outbox')
       .select(['id', 'idempotency_key as idempotencyKey', 'payload'])
       .where('topic', '=', topic)

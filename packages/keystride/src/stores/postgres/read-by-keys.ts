@@ -4,7 +4,7 @@ import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead } from '../../contract/reader.ts';
 import { boundedQuery } from './bounded-query.ts';
 import { type KeyColumn, keyAlias, keyOf, UnusableKey } from './key-columns.ts';
-import { migration } from './sql.ts';
+import { namedTables } from './sql.ts';
 
 /**
  * Reads the rows of a query that have these keys, in the order of the keys.
@@ -68,7 +68,7 @@ async function renderedNow(
   const texts = sql.join(columns.map((column, index) => sql`${valueOf(column, index)}::text`));
   const query = sql`select array[${texts}] as key from unnest(${arraysOf(columns, keys)})
     with ordinality as keystride_wanted (${namesOf(columns)}, place) order by place`;
-  const { sql: text, parameters } = query.compile(migration);
+  const { sql: text, parameters } = query.compile(namedTables);
   const { rows } = await pool.query<{ key: string[] }>(text, [...parameters]);
   return rows.map(({ key }) => key);
 }

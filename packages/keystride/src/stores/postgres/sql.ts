@@ -8,11 +8,15 @@ import {
   sql,
   TableNode,
 } from 'kysely';
-import type { MigrationDatabase, ServiceDatabase } from './schema.ts';
 
 /**
- * A builder of typed SQL that runs nothing itself: what it compiles is executed on the connection that holds the
- * transaction.
+ * A builder of typed SQL for tables of one's own. It runs nothing itself: what it compiles is executed on the connection
+ * that holds the transaction, or by a reader.
+ *
+ * @example
+ * interface Tables { invoice: { id: Generated<string>; amount: string } }
+ * const shop = typedSql<Tables>();
+ * await transaction.run(shop.insertInto('invoice').values({ amount: '12' }));
  */
 export function typedSql<Database>(): Kysely<Database> {
   return new Kysely<Database>({
@@ -24,12 +28,6 @@ export function typedSql<Database>(): Kysely<Database> {
     },
   });
 }
-
-/** SQL for the service's database, the source. */
-export const service = typedSql<ServiceDatabase>();
-
-/** SQL for the migration's database: the target, and the ledger in it. */
-export const migration = typedSql<MigrationDatabase>();
 
 /** SQL for tables that are named by parameters: all that is known of them is that every column can be text. */
 export const namedTables = typedSql<Record<string, Record<string, string | null>>>();

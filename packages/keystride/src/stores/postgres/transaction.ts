@@ -23,8 +23,14 @@ export class CommitRefused extends ToldError {
 
 /** What a transaction may take, in milliseconds. */
 export interface TransactionBounds {
-  readonly statementTimeoutMs: number;
-  readonly idleTimeoutMs: number;
+  /** @default what the role or the server sets */
+  readonly statementTimeoutMs?: number;
+  /** @default what the role or the server sets */
+  readonly idleTimeoutMs?: number;
+  /** How long it waits for a lock. @default 4,000 */
+  readonly lockTimeoutMs?: number;
+  /** Whether all its statements see one moment, and write nothing. @default false */
+  readonly snapshot?: boolean;
   /** Whether COMMIT is answered only when it has reached the disk, and what the server's settings ask for beyond. @default true */
   readonly waitForDisk?: boolean;
 }
@@ -35,17 +41,20 @@ export interface TransactionBounds {
  */
 export const chunkBounds: TransactionBounds = { statementTimeoutMs: 7_000, idleTimeoutMs: 5_000 };
 
-/** How long a transaction waits for a lock, in milliseconds. */
-const lockTimeoutMs = 4_000;
-
-function beginWith({ statementTimeoutMs, idleTimeoutMs, waitForDisk = true }: TransactionBounds): string {
+function beginWith(bounds: TransactionBounds): string {
+  const { statementTimeoutMs, idleTimeoutMs, lockTimeoutMs = 4_000 } = bounds;
+  const { waitForDisk = true, snapshot = false } = bounds;
   return [
-    'BEGIN ISOLATION LEVEL READ COMMITTED',
-    `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
-    `SET LOCAL statement_timeout = ${Math.round(statementTimeoutMs)}`,
-    `SET LOCAL idle_in_transaction_session_timeout = ${Math.round(idleTimeoutMs)}`,
+    `BEGIN ISOLATION LEVEL ${snapshot ? 'REPEATABLE READ READ ONLY' : 'READ COMMITTED'}`,
+    ...timeOut('lock_timeout', lockTimeoutMs),
+    ...timeOut('statement_timeout', statementTimeoutMs),
+    ...timeOut('idle_in_transaction_session_timeout', idleTimeoutMs),
     ...(waitForDisk ? [] : ['SET LOCAL synchronous_commit = off']),
   ].join('; ');
+}
+
+function timeOut(setting: string, milliseconds: number | undefined): string[] {
+  return milliseconds === undefined ? [] : [`SET LOCAL ${setting} = ${Math.round(milliseconds)}`];
 }
 
 /**

@@ -1,0 +1,85 @@
+import type { Compilable, InferResult } from 'kysely';
+import pg from 'pg';
+import { types } from '../stores/postgres/pool.ts';
+import { SessionClient } from '../stores/postgres/session.ts';
+import {
+  chunkBounds,
+  inTransaction,
+  type Transaction,
+  type TransactionBounds,
+} from '../stores/postgres/transaction.ts';
+
+/** Answers queries on the ledger: a transaction, or the ledger itself, which then gives each one of its own. */
+export type Asked = Pick<Transaction, 'run'>;
+
+/**
+ * The ledger in a database. Everything that is asked of it and written to it is a function of this room, over this
+ * object or over a transaction of it: nobody else names its tables.
+ *
+ * Its database is the one that steps write to, so that a chunk's transaction moves the checkpoint and writes the rows.
+ */
+export class Ledger implements Asked {
+  readonly #pool: pg.Pool;
+  readonly #bounds: TransactionBounds;
+
+  /** @param bounds of its transactions, where nothing else is said. @default those of a chunk */
+  constructor(pool: pg.Pool, bounds: TransactionBounds = chunkBounds) {
+    this.#pool = pool;
+    this.#bounds = bounds;
+  }
+
+  /**
+   * Runs `body` in one transaction: committed when it returns, rolled back when it throws.
+   *
+   * @throws CommitUnknown when the connection is lost at COMMIT; CommitRefused when the server rolled back instead.
+   */
+  transaction<Result>(
+    body: (transaction: Transaction) => Promise<Result>,
+    bounds: TransactionBounds = this.#bounds,
+  ): Promise<Result> {
+    return inTransaction(this.#pool, body, bounds);
+  }
+
+  /** Runs one query in a transaction of its own, and returns its rows. */
+  run<Query extends Compilable<unknown>>(query: Query): Promise<InferResult<Query>> {
+    return this.transaction((transaction) => transaction.run(query));
+  }
+
+  /** Looks whether it is there. @throws what the database answers when it has no ledger, or lets nobody in. */
+  async check(): Promise<void> {
+    await this.#pool.query('SELECT FROM keystride.instance LIMIT 0');
+  }
+}
+
+/** What people wait for: a lock has half a minute, statements have what the role gives them. */
+const patient: TransactionBounds = { lockTimeoutMs: 30_000 };
+
+export interface LedgerVisit {
+  readonly connectionString: string;
+  /** Shows in `pg_stat_activity`. */
+  readonly name: string;
+  /** How long each answer may take, in milliseconds. @default any time */
+  readonly within?: number | undefined;
+}
+
+/** Works with a ledger on one connection, and closes it. */
+export async function visitLedger<Result>(
+  { connectionString, name, within }: LedgerVisit,
+  work: (ledger: Ledger) => Promise<Result>,
+): Promise<Result> {
+  const pool = new pg.Pool({
+    Client: SessionClient,
+    connectionString,
+    application_name: name,
+    max: 1,
+    types,
+    connectionTimeoutMillis: within ?? 5_000,
+    ...(within !== undefined && { query_timeout: within }),
+  });
+  pool.on('error', () => undefined);
+  try {
+    return await work(new Ledger(pool, patient));
+  } finally {
+    await pool.end().catch(() => undefined);
+  }
+}

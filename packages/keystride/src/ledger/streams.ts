@@ -1,0 +1,83 @@
+import { sql } from 'kysely';
+import { type Cursor, decodeCursor, encodeCursor } from '../contract/cursor.ts';
+import type { RunningExecution } from './executions.ts';
+import type { Asked } from './ledger.ts';
+import { ledgerSql } from './schema.ts';
+
+/** A stream as the ledger has it. */
+export interface Stream {
+  readonly stream: string;
+  readonly cursor: Cursor | null;
+  readonly table: string;
+  readonly key: readonly string[];
+  /** ISO time. */
+  readonly movedAt: string;
+  /** ISO time; null for never. */
+  readonly sweptAt: string | null;
+  /** What the last run has told of what had changed without a row being written. */
+  readonly told: readonly string[];
+}
+
+/** The streams that have begun, by name. */
+export async function readStreams(ledger: Asked): Promise<Stream[]> {
+  const rows = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.stream_offset')
+      .select(['stream', 'cursor', 'source', 'key', 'shape'])
+      .select([isoTime<string>('updated_at').as('movedAt'), isoTime('swept_at').as('sweptAt')])
+      .where('source', 'is not', null)
+      .orderBy('stream'),
+  );
+  return rows.map(({ stream, cursor, source, key, shape, movedAt, sweptAt }) => ({
+    stream,
+    cursor: decodeCursor(cursor),
+    table: source ?? '',
+    key: key as string[],
+    movedAt,
+    sweptAt,
+    told: (shape as { readonly told?: readonly string[] } | null)?.told ?? [],
+  }));
+}
+
+function isoTime<Type = string | null>(column: 'updated_at' | 'swept_at') {
+  return sql<Type>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
+/** Sets a stream back: its next run copies what is above the cursor, or everything. A run in flight does not move it. */
+export async function rewindStream(ledger: Asked, stream: string, cursor: Cursor | null): Promise<void> {
+  await ledger.run(
+    ledgerSql
+      .updateTable('keystride.stream_offset')
+      .set({
+        cursor: encodeCursor(cursor),
+        moves: sql<string>`moves + 1`,
+        updated_at: sql<string>`now()`,
+      })
+      .where('stream', '=', stream),
+  );
+}
+
+/** Takes a stream out of the ledger. A run in flight does not bring it back. */
+export async function forgetStream(ledger: Asked, stream: string): Promise<void> {
+  await ledger.run(ledgerSql.deleteFrom('keystride.stream_offset').where('stream', '=', stream));
+}
+
+/** Runs of a stream that the ledger believes to go on, and those that begin one after another. */
+export async function runningOnStream(ledger: Asked, stream: string): Promise<RunningExecution[]> {
+  const begun = sql<boolean>`exists (
+    select from keystride.step
+     where step.instance_key = instance.instance_key and step = 'begin' and result ->> 'stream' = ${stream})`;
+  // One that polls has no steps of its own, and may be between two polls.
+  const polls = sql<boolean>`params ->> 'poll' = 'continuous' and (
+    job = 'targetSync' and ${stream} = 'targetSync:' ||
+      case when params ->> 'mode' like 'timestamp%' then 'updated_at,id' else 'id' end
+    or job = 'tableSync' and starts_with(${stream}, concat(
+      'tableSync:', params ->> 'source', '>', coalesce(params ->> 'sink', params ->> 'source'), ':')))`;
+  return ledger.run(
+    ledgerSql
+      .selectFrom('keystride.instance as instance')
+      .select(['instance_key as instance', 'owner_workflow_id as workflowId'])
+      .where('status', '=', 'running')
+      .where(sql<boolean>`(${begun} or ${polls})`),
+  );
+}

@@ -1,0 +1,80 @@
+import { sql } from 'kysely';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import { type RunningExecution, runningExecutions } from './executions.ts';
+import type { Asked, Ledger } from './ledger.ts';
+import { ledgerSql } from './schema.ts';
+import { countByStatus, type SkipFilter, skipsOf, type SkipStatus } from './skip-list.ts';
+
+/** Who waives skips, and why. */
+export interface Waiver {
+  readonly reason: string;
+  readonly operator: string;
+}
+
+/** What has become of a waiver: a redrive that is at work refuses it, and nothing was changed. */
+export type WaiverOutcome =
+  | { readonly refusedBy: RunningExecution }
+  | {
+      readonly waived: number;
+      /** The skips that were meant, by the state in which they were found. */
+      readonly before: Readonly<Record<SkipStatus, number>>;
+    };
+
+/**
+ * Closes the open skips that a filter means without running them. Those that somebody has waived before keep their
+ * reason.
+ *
+ * @param dead redrives that the ledger believes to run, and Temporal does not. What they commit from now on is refused.
+ */
+export async function waiveSkips(
+  ledger: Ledger,
+  instance: string,
+  filter: SkipFilter,
+  waiver: Waiver,
+  dead: readonly RunningExecution[],
+): Promise<WaiverOutcome> {
+  return ledger.transaction(async (transaction) => {
+    await lockAgainstRedrives(transaction, instance);
+    const known = new Set(dead.map((execution) => execution.instance));
+    const begun = (await runningRedrives(transaction, instance)).find(
+      (execution) => !known.has(execution.instance),
+    );
+    if (begun) return { refusedBy: begun };
+    const before = await countByStatus(transaction, instance, filter);
+    return { waived: await close(transaction, instance, filter, waiver), before };
+  });
+}
+
+/** A redrive takes this lock when it begins: it has begun, and is seen after this, or it finds what is left. */
+async function lockAgainstRedrives(transaction: Transaction, instance: string): Promise<void> {
+  await transaction.run(
+    ledgerSql
+      .selectFrom('keystride.instance')
+      .select('instance_key')
+      .where('instance_key', '=', instance)
+      .forUpdate(),
+  );
+}
+
+/** The redrives of an instance that the ledger believes to run. */
+export async function runningRedrives(ledger: Asked, instance: string): Promise<RunningExecution[]> {
+  return (await runningExecutions(ledger, instance)).filter((execution) => execution.instance !== instance);
+}
+
+async function close(
+  transaction: Transaction,
+  instance: string,
+  filter: SkipFilter,
+  { reason, operator }: Waiver,
+): Promise<number> {
+  const matching = skipsOf(instance, { ...filter, status: 'open' }).select(['step', 'item_key', 'phase']);
+  const waived = await transaction.run(
+    ledgerSql
+      .updateTable('keystride.skip')
+      .set({ status: 'waived', reason, settled_by: operator, settled_at: sql<string>`now()` })
+      .where('instance_key', '=', instance)
+      .where(sql<boolean>`(step, item_key, phase) in (${matching})`)
+      .returning('item_key'),
+  );
+  return waived.length;
+}

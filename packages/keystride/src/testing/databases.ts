@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { migrationsOf, type Project } from '../project/project.ts';
+import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
+
+/** The two databases that jobs work with: what they read, and what they write to, with the ledger in it. */
+export type DatabaseKind = 'source' | 'target';
+
+/** The name of a migrated, empty database of each kind; worlds work on clones of them. */
+export type TemplateDatabases = Readonly<Record<DatabaseKind, string>>;
+
+/** Makes the tables of a project in a database of a kind, and the ledger in the target. */
+export async function migrateDatabase(project: Project, kind: DatabaseKind, url: string): Promise<void> {
+  if (kind === 'target') await migrateLedger(url);
+  const variable = kind === 'target' ? 'DATABASE_URL' : 'SOURCE_DATABASE_URL';
+  for (const { database = 'DATABASE_URL', ...set } of migrationsOf(project))
+    if (database === variable) await migrateTables(url, set);
+}
+
+/** Makes the databases that worlds clone. */
+export async function createTemplates(project: Project, serverUrl: string): Promise<TemplateDatabases> {
+  const mark = randomBytes(4).toString('hex');
+  const templates = {
+    source: `keystride_test_template_source_${mark}`,
+    target: `keystride_test_template_target_${mark}`,
+  };
+  for (const kind of ['source', 'target'] as const) {
+    await onServer(serverUrl, `create database ${templates[kind]}`);
+    await migrateDatabase(project, kind, databaseOn(serverUrl, templates[kind]));
+  }
+  return templates;
+}
+
+/** Takes the templates away again. */
+export async function dropTemplates(serverUrl: string, templates: TemplateDatabases): Promise<void> {
+  for (const name of Object.values(templates)) await dropDatabase(serverUrl, name);
+}
+
+/** Makes a database with the content of another one, to which nobody may be connected. */
+export async function cloneDatabase(serverUrl: string, template: string, name: string): Promise<string> {
+  await onServer(serverUrl, `create database ${name} template ${template}`);
+  return databaseOn(serverUrl, name);
+}
+
+/** Ends a database, whoever is still connected to it. */
+export async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  await onServer(serverUrl, `drop database if exists ${name} with (force)`);
+}
+
+function databaseOn(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+async function onServer(serverUrl: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,192 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = path.join(import.meta.dirname, '../..');
+const library = path.join(root, 'packages/keystride');
+const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+
+/** The oldest Node that the library runs on. */
+const oldest = '22.19.0';
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Where everything lies, outside of the repository: nothing is found there by walking up. */
+let place: string;
+/** Directories with a `node`, by version. */
+let nodes: Readonly<Record<string, string>>;
+/** What npm said when it installed the packed library. */
+let installation: Ended;
+
+/** Runs a program with that Node first on PATH, and nothing else of this environment that could help it. */
+function run(program: string, words: readonly string[], cwd: string, node: string): Promise<Ended> {
+  const env = {
+    PATH: `${node}${path.delimiter}${process.env['PATH'] ?? ''}`,
+    HOME: process.env['HOME'],
+    KEYSTRIDE_HOME: path.join(place, 'no-home'),
+    NO_COLOR: '1',
+  };
+  return new Promise((resolve) => {
+    execFile(program, words, { cwd, env, timeout: 300_000 }, (error, stdout, stderr) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
+    );
+  });
+}
+
+function directory(name: string, manifest?: Readonly<Record<string, unknown>>): string {
+  const made = path.join(place, name);
+  mkdirSync(made, { recursive: true });
+  if (manifest) writeFileSync(path.join(made, 'package.json'), JSON.stringify(manifest, undefined, 2));
+  return made;
+}
+
+/** A project of a stranger's: the sources of one of `consumers`, and the packages that npm has installed. */
+function consumer(name: string, sources: string): string {
+  const project = directory(name, { name, private: true, type: 'module' });
+  cpSync(path.join(import.meta.dirname, 'consumers', sources), project, { recursive: true });
+  symlinkSync(path.join(place, 'installed/node_modules'), path.join(project, 'node_modules'));
+  return project;
+}
+
+/** The peers as package.json of the library names them, but for those that nobody must have. */
+function peers(): Record<string, string> {
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(
+    readFileSync(path.join(library, 'package.json'), 'utf8'),
+  ) as {
+    readonly peerDependencies: Readonly<Record<string, string>>;
+    readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>;
+  };
+  const needed = Object.entries(peerDependencies).filter(
+    ([name]) => peerDependenciesMeta[name]?.optional !== true,
+  );
+  return Object.fromEntries(needed);
+}
+
+async function packed(node: string): Promise<string> {
+  const built = await run('node', [path.join(library, 'scripts/build.ts')], root, node);
+  if (built.code !== 0) throw new Error(`${built.stdout}${built.stderr}`);
+  const words = ['pack', path.join(library, 'dist'), '--pack-destination', place, '--json'];
+  const { stdout, stderr } = await run('npm', words, place, node);
+  const [file] = /[\w.-]+\.tgz/u.exec(stdout) ?? [];
+  if (file === undefined) throw new Error(`nothing was packed: ${stdout}${stderr}`);
+  return path.join(place, file);
+}
+
+const install = ['install', '--prefer-offline', '--no-audit', '--no-fund'];
+
+async function installOldest(node: string): Promise<string> {
+  const manifest = { private: true, dependencies: { node: oldest }, allowScripts: { node: true } };
+  const where = directory('oldest', manifest);
+  const { code, stderr } = await run('npm', install, where, node);
+  if (code !== 0) throw new Error(stderr);
+  return path.join(where, 'node_modules/node/bin');
+}
+
+beforeAll(async () => {
+  place = mkdtempSync(path.join(tmpdir(), 'keystride-consumers-'));
+  const current = path.dirname(process.execPath);
+  const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    readonly devDependencies: Readonly<Record<string, string>>;
+  };
+  const installed = directory('installed', {
+    private: true,
+    dependencies: { keystride: `file:${await packed(current)}`, ...peers() },
+    devDependencies: { '@types/node': devDependencies['@types/node'] },
+    allowScripts: { '@swc/core': true, protobufjs: true },
+  });
+  const [said, old] = await Promise.all([run('npm', install, installed, current), installOldest(current)]);
+  installation = said;
+  nodes = { [oldest]: old, [process.versions.node]: current };
+  consumer('nodenext', 'typescript');
+  consumer('bundler', 'typescript');
+  consumer('javascript', 'javascript');
+}, 600_000);
+
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+test('the packed library is installed without a warning', () => {
+  expect(installation.stderr).toBe('');
+  expect(installation.code).toBe(0);
+});
+
+/** What a compiler is told by a project of that kind. Declarations of packages are checked too. */
+const resolutions = { nodenext: 'nodenext', bundler: 'esnext' } as const;
+
+test.each(Object.entries(resolutions))(
+  'its types serve a project that resolves modules as %s, mistakes included',
+  async (moduleResolution, module) => {
+    const project = path.join(place, moduleResolution);
+    const compilerOptions = {
+      ...{ module, moduleResolution, target: 'es2024', lib: ['es2024'], types: ['node'], noEmit: true },
+      ...{ strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false },
+      ...{ allowImportingTsExtensions: true, verbatimModuleSyntax: true },
+    };
+    writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+    const { stdout } = await run('node', [tsc, '--pretty', 'false'], project, nodes[oldest] ?? '');
+    const errors = stdout.split('\n').filter((line) => /^\S.*error TS/u.test(line));
+    // Temporal's own declarations name a package whose types TypeScript does not find.
+    expect(errors.filter((line) => !line.includes('node_modules/@temporalio/'))).toEqual([]);
+    // They have been looked at: each @ts-expect-error would else be an error.
+    expect(readFileSync(path.join(project, 'work.ts'), 'utf8')).toContain('@ts-expect-error');
+  },
+);
+
+describe.each(['nodenext', 'bundler', 'javascript'])('the project %s', (name) => {
+  test.each([oldest, process.versions.node])('shows its jobs on Node %s', async (node) => {
+    const words = ['keystride', 'jobs', '-o', 'json'];
+    const jobs = await run('npx', words, path.join(place, name), nodes[node] ?? '');
+    expect(jobs).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(jobs.stdout)).toMatchObject([{ name: 'invoices', steps: [{ step: 'send' }] }]);
+  });
+});
+
+test.each([
+  ['nodenext', oldest],
+  ['javascript', process.versions.node],
+])('the project %s bundles its flows on Node %s', async (name, node) => {
+  const project = path.join(place, name);
+  const bundled = await run('npx', ['keystride', 'bundle', 'out.js'], project, nodes[node] ?? '');
+  expect(bundled).toMatchObject({ code: 0, stderr: '' });
+  expect(readFileSync(path.join(project, 'out.js'), 'utf8')).toContain('invoices');
+});
+
+test('a worker asks for Temporal and for a database, and for nothing else', async () => {
+  const { code, stderr } = await run(
+    'npx',
+    ['keystride', 'worker'],
+    path.join(place, 'nodenext'),
+    nodes[oldest] ?? '',
+  );
+  expect(code).toBe(1);
+  const missing = Array.from(stderr.matchAll(/(\w+) is not set/gu), ([, variable]) => variable);
+  expect(missing).toEqual(['TEMPORAL_ADDRESS', 'DATABASE_URL']);
+});
+
+test.each(['keystride/page/page.js', 'keystride/src/page/page.ts', 'keystride/dist/page/page.js'])(
+  'what is internal cannot be imported: %s',
+  async (internal) => {
+    const words = ['--input-type=module', '--eval', `await import('${internal}')`];
+    const { code, stderr } = await run('node', words, path.join(place, 'javascript'), nodes[oldest] ?? '');
+    expect(stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');
+    expect(code).toBe(1);
+  },
+);
+
+test('every entry can be imported', async () => {
+  const { exports } = JSON.parse(readFileSync(path.join(library, 'package.json'), 'utf8')) as {
+    readonly exports: Readonly<Record<string, string>>;
+  };
+  const entries = Object.keys(exports).filter((entry) => entry !== './package.json');
+  // Nobody has MongoDB's driver here, nor needs it.
+  const loadable = entries.filter((entry) => entry !== './mongo');
+  const script = loadable.map((entry) => `await import('keystride${entry.slice(1)}');`).join('\n');
+  const words = ['--input-type=module', '--eval', script];
+  const ended = await run('node', words, path.join(place, 'javascript'), nodes[oldest] ?? '');
+  expect(ended).toEqual({ code: 0, stdout: '', stderr: '' });
+});
