@@ -26,7 +26,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   dev: ['contract', 'stores', 'ledger', 'settings', 'project', 'host'],
   prove: ['contract', 'stores', 'ledger', 'page', 'settings', 'project', 'dev'],
   testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
-  cli: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev', 'prove'],
+  scaffold: ['contract', 'stores', 'dev'],
+  cli: [
+    'contract',
+    'stores',
+    'ledger',
+    'workflow',
+    'settings',
+    'project',
+    'host',
+    'dev',
+    'prove',
+    'scaffold',
+  ],
 };
 
 /** Rooms that run in Temporal's sandbox or are seen by it, and the packages that they may import. */

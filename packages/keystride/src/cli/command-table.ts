@@ -21,6 +21,14 @@ const jobName = () => [new Argument('<job>', 'its name, see `keystride jobs`')];
 /** The commands of `keystride`, in the order of the help. This is all that the help of `keystride` itself loads. */
 export const commandTable: readonly CommandEntry[] = [
   {
+    name: 'init',
+    description: 'write a project of your own, with one job that works',
+    arguments: () => [
+      new Argument('<directory>', 'its name is the name of the project; . for the one you are in'),
+    ],
+    load: async () => (await import('./init.ts')).initCommand,
+  },
+  {
     name: 'dev',
     description: 'bring up Temporal, PostgreSQL, what else the jobs work with, and a worker',
     load: async () => (await import('./dev.ts')).devCommand,

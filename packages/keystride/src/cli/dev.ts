@@ -7,7 +7,7 @@ import { isRunning, livingProcesses, readState, type StackState } from '../dev/s
 import type { KnownAddresses } from '../settings/stack-addresses.ts';
 import { loadProject, projectFile, type Project } from '../project/project.ts';
 import { keystride } from './called-as.ts';
-import { kebabOf } from './new-job.ts';
+import { kebabOf } from '../scaffold/files.ts';
 
 // What starts a stack is loaded when a stack is started: it brings three databases' clients with it.
 

@@ -1,29 +1,30 @@
-import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { packageRoot } from '../dev/own-files.ts';
-import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes, printJson, printLine } from './output.ts';
+import { loadSettings } from '../dev/settings.ts';
+import { loadProject, migrationsOf, type Project } from '../project/project.ts';
+import { kebabOf, ScaffoldError } from '../scaffold/files.ts';
+import { checkJobName, writeJob } from '../scaffold/job.ts';
+import { describeTable, type Table } from '../scaffold/table.ts';
 import { keystride } from './called-as.ts';
+import { databaseProblem } from './explain.ts';
+import { scaffolded } from './init.ts';
+import { outputOption, type OutputOptions } from './options.ts';
+import { printJson, printLine } from './output.ts';
+
+interface NewJobOptions extends OutputOptions {
+  table?: string;
+}
 
 const help = `
-Writes a contract, a flow, the work of one step and a test, all working, and enters the job into the three indexes. What
-it starts from is evenNumbers: a reader, a processor that filters, a writer. Change them into your own.
+Writes a contract, a flow, the work of one step and a test, all working, into the project that it is called in, and
+enters the job into the indexes. With a table it asks the catalogue of DATABASE_URL, or of the development stack that
+runs, for key and columns: the job reads that table by its key, and notes each row in a table of its own, which a
+migration makes. Change lines into what the job is to do. What is there is left alone.
 
 Examples:
-  $ keystride new job invoiceReminder`;
-
-/** The job that a new one is a copy of: it is run and tested as all jobs are, so what is copied works. */
-const pattern = 'evenNumbers';
-
-const files = (kebab: string) => [
-  `src/contract/${kebab}.ts`,
-  `src/workflows/${kebab}.ts`,
-  `src/activities/${kebab}.ts`,
-  `test/jobs/${kebab}.test.ts`,
-];
-
-const indexes = ['src/contract/index.ts', 'src/workflows/index.ts', 'src/activities/index.ts'];
+  $ keystride new job invoiceReminder
+  $ keystride new job couponExpiry --table coupon
+  $ keystride new job couponExpiry --table billing.coupon`;
 
 /** `keystride new job`: the files of a job, to be filled in. */
 export function newCommand(command: Command): Command {
@@ -31,92 +32,44 @@ export function newCommand(command: Command): Command {
     .command('job')
     .description('a job: its contract, flow, work and test')
     .argument('<name>', 'in camelCase, such as invoiceReminder')
+    .option('--table <[schema.]table>', 'the table whose rows it is about')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(newJob);
   return command;
 }
 
-async function newJob(name: string, options: OutputOptions): Promise<void> {
-  const written = await writeJob(packageRoot, name);
-  if (options.output === 'json') return printJson({ job: name, files: written });
-  for (const file of written) printLine(`wrote ${file}`);
-  printLine(`  next  npx vitest run --project fast test/jobs/${kebabOf(name)}.test.ts`);
+async function newJob(name: string, { table: tableName, output }: NewJobOptions): Promise<void> {
+  const project = await loadProject();
+  const { root } = project;
+  scaffolded('NewJob', () => checkJobName(root, name));
+  const table = tableName === undefined ? undefined : await tableOf(tableName, name);
+  const place = { root, migrations: migrationFolder(project) };
+  const files = scaffolded('NewJob', () => writeJob(place, name, table));
+  if (output === 'json') return printJson({ job: name, files });
+  for (const file of files) printLine(`wrote ${path.relative(process.cwd(), path.join(root, file))}`);
+  const test = files.find((file) => file.endsWith('.test.ts')) ?? '';
+  printLine(`  next  npx vitest run ${test}`);
+  if (table) printLine(`        ${keystride} migrate`);
   printLine(
     `        ${keystride} dev stop; ${keystride} dev --detach    (workers that run already do not know it)`,
   );
   printLine(`        ${keystride} start ${name} --watch`);
 }
 
-/**
- * Writes a job into a checkout.
- *
- * @returns the files that were written or changed, relative to the checkout
- * @throws CommandError for a name that is no job's or is taken, and outside of a checkout; nothing is written then
- */
-export async function writeJob(root: string, name: string): Promise<string[]> {
-  if (!/^[a-z][a-zA-Z0-9]*$/.test(name))
-    throw refused(`${name} is no name for a job`, 'Give it in camelCase: invoiceReminder.');
-  const kebab = kebabOf(name);
-  const renamed = renaming(name);
-  const copies = await Promise.all(
-    files(kebabOf(pattern)).map(async (file, index) => ({
-      file: files(kebab)[index] ?? '',
-      text: renamed(await sourceOf(root, file)),
-    })),
-  );
-  const entries = await Promise.all(
-    indexes.map(async (file) => ({ file, text: withEntry(await sourceOf(root, file), renamed) })),
-  );
-  const workflows = entries[1]?.text ?? '';
-  if (workflows.split(`{ ${name} }`).length > 2)
-    throw refused(`there is a workflow ${name} already`, 'Choose another name.');
-  for (const { file } of copies) {
-    if (await exists(path.join(root, file)))
-      throw refused(`${file} is there already`, 'Choose another name.');
-  }
-  const all = [...copies, ...entries];
-  await Promise.all(all.map(({ file, text }) => writeFile(path.join(root, file), text)));
-  return all.map(({ file }) => file);
-}
-
-export function kebabOf(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-function renaming(name: string): (text: string) => string {
-  return (text) => text.replaceAll(pattern, name).replaceAll(kebabOf(pattern), kebabOf(name));
-}
-
-/** Each line of an index that names the pattern once more, with the new name. */
-function withEntry(text: string, renamed: (line: string) => string): string {
-  return text
-    .split('\n')
-    .flatMap((line) => (renamed(line) === line ? [line] : [line, renamed(line)]))
-    .join('\n');
-}
-
-async function sourceOf(root: string, file: string): Promise<string> {
+async function tableOf(tableName: string, job: string): Promise<Table> {
+  const { databaseUrl } = loadSettings(process.env, ['databaseUrl']);
   try {
-    return await readFile(path.join(root, file), 'utf8');
+    return await describeTable(databaseUrl, tableName, kebabOf(job, '_'));
   } catch (error) {
-    throw new CommandError(
-      {
-        what: `${file} cannot be read`,
-        todo: 'Run this in a checkout of keystride; a build has no sources.',
-      },
-      { cause: error, exitCode: exitCodes.usage, type: 'NewJob' },
-    );
+    if (!(error instanceof ScaffoldError)) throw databaseProblem(error, databaseUrl, 'DATABASE_URL');
+    return scaffolded('NewJob', () => {
+      throw error;
+    });
   }
 }
 
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
-}
-
-function refused(what: string, todo: string): CommandError {
-  return new CommandError({ what, todo }, { exitCode: exitCodes.usage, type: 'NewJob' });
+/** Where the tables of `DATABASE_URL` are made. */
+function migrationFolder(project: Project): string | undefined {
+  return migrationsOf(project).find(({ database = 'DATABASE_URL' }) => database === 'DATABASE_URL')?.folder;
 }

@@ -4,7 +4,7 @@ import type { DatabaseKind } from './databases.ts';
 import { cloneOf, type TestDatabase, type TestServers } from './servers.ts';
 import { createWorld as createAnyWorld, type World, type WorldOptions } from './world.ts';
 
-export type { DatabaseKind, TestDatabase, World, WorldOptions };
+export type { DatabaseKind, TestDatabase, TestServers, World, WorldOptions };
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -95,8 +95,8 @@ export interface World {
   ): Promise<WorkflowHandle<() => Promise<JobProgress>>>;
   /** What the `progress` query of a job answers. */
   progress(workflowId: string): Promise<JobProgress>;
-  /** What the ledger says of an instance, once its run has ended: counters, and what does not balance. */
-  books(instance: string): Promise<Books>;
+  /** What the ledger says of an instance whose run has ended, by its report: counters, and what does not balance. */
+  books(report: Pick<JobProgress, 'instance'>): Promise<Books>;
   /** Ends all of it. */
   dispose(): Promise<void>;
 }
@@ -196,7 +196,7 @@ async function assemble(making: Making, dispose: () => Promise<void>): Promise<W
       return handle;
     },
     progress: (workflowId) => client.workflow.getHandle(workflowId).query<JobProgress>(messages.progress),
-    books: (instance) => readBooks(servers.databaseUrl, instance),
+    books: ({ instance }) => readBooks(servers.databaseUrl, instance ?? ''),
   };
 }
 
