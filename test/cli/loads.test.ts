@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -75,6 +76,19 @@ test('status of a run loads a client of Temporal, and neither workers nor databa
   expect(text.exitCode).toBe(0);
   expect(text.packages.filter((name) => heavy.includes(name))).toEqual([]);
   expect(text.files).toContain('src/contract/index.ts');
+});
+
+test('compiled code is kept where there is a cache, and nowhere else', async () => {
+  const cache = path.join(directory, 'cache');
+  const jobs = async (KEYSTRIDE_CACHE: string) => (await keystride(['jobs'], { KEYSTRIDE_CACHE })).exitCode;
+  expect(await jobs(cache)).toBe(0);
+  expect(existsSync(cache)).toBe(false);
+  await mkdir(cache);
+  expect(await jobs(cache)).toBe(0);
+  expect(await readdir(path.join(cache, 'compiled'))).toHaveLength(1);
+  const unusable = path.join(directory, 'no-directory');
+  await writeFile(unusable, '');
+  expect(await jobs(unusable)).toBe(0);
 });
 
 /** What workers, the development stack, the ledger and the bars of a terminal are made of. */

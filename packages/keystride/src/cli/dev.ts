@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
-import { cacheOf, homeOf } from '../settings/config.ts';
+import { cacheOf, homeOf } from '../settings/places.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
 import { isRunning, livingProcesses, readState, type StackState } from '../dev/state.ts';
 import type { KnownAddresses } from '../settings/stack-addresses.ts';
