@@ -65,7 +65,7 @@ PATH, fetched or built, once.
 
 Environment:
   KEYSTRIDE_HOME   data, logs and the description of the stack (default ~/.keystride, for root /var/lib/keystride)
-  KEYSTRIDE_CACHE  fetched and built programs (default: cache below the home)
+  KEYSTRIDE_CACHE  fetched and built programs, compiled code (default: cache below the home)
 
 Examples:
   $ keystride dev                           in the foreground, Ctrl-C ends it

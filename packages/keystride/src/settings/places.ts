@@ -9,7 +9,7 @@ export function homeOf(env: NodeJS.ProcessEnv): string {
   return process.getuid?.() === 0 ? '/var/lib/keystride' : path.join(env['HOME'] ?? homedir(), '.keystride');
 }
 
-/** Where fetched and built programs live: `KEYSTRIDE_CACHE`, else `cache` below the home. */
+/** Where fetched and built programs and compiled code live: `KEYSTRIDE_CACHE`, else `cache` below the home. */
 export function cacheOf(env: NodeJS.ProcessEnv): string {
   const chosen = env['KEYSTRIDE_CACHE'];
   return chosen !== undefined && chosen !== '' ? path.resolve(chosen) : path.join(homeOf(env), 'cache');
