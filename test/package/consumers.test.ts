@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packedLibrary } from '../support/packed-library.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const library = path.join(root, 'packages/keystride');
@@ -68,16 +69,6 @@ function peers(): Record<string, string> {
   return Object.fromEntries(needed);
 }
 
-async function packed(node: string): Promise<string> {
-  const built = await run('node', [path.join(library, 'scripts/build.ts')], root, node);
-  if (built.code !== 0) throw new Error(`${built.stdout}${built.stderr}`);
-  const words = ['pack', path.join(library, 'dist'), '--pack-destination', place, '--json'];
-  const { stdout, stderr } = await run('npm', words, place, node);
-  const [file] = /[\w.-]+\.tgz/u.exec(stdout) ?? [];
-  if (file === undefined) throw new Error(`nothing was packed: ${stdout}${stderr}`);
-  return path.join(place, file);
-}
-
 const install = ['install', '--prefer-offline', '--no-audit', '--no-fund'];
 
 async function installOldest(node: string): Promise<string> {
@@ -96,7 +87,7 @@ beforeAll(async () => {
   };
   const installed = directory('installed', {
     private: true,
-    dependencies: { keystride: `file:${await packed(current)}`, ...peers() },
+    dependencies: { keystride: `file:${packedLibrary(place)}`, ...peers() },
     devDependencies: { '@types/node': devDependencies['@types/node'] },
     allowScripts: { '@swc/core': true, protobufjs: true },
   });

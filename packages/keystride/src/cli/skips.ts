@@ -66,9 +66,9 @@ export function skipsCommand(command: Command): Command {
     .option('--operator <name>', 'waive: who says so; otherwise the user of this machine')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (id: string, name: ActionName, options: SkipsOptions, called: Command) => {
+    .action(async (id: string, name: ActionName, options: SkipsOptions) => {
       const action = actions[name];
-      refuseOtherOptions(id, name, action, called);
+      refuseOtherOptions(id, name, action, command);
       await action.act(id, options);
     });
 }

@@ -257,6 +257,10 @@ function isIdentifier(name: string): boolean {
   return /^[A-Za-z_$][\w$]*$/u.test(name);
 }
 
+/** A text as prettier quotes it. */
 function literal(text: string): string {
-  return `'${text.replaceAll(/['\\]/gu, String.raw`\$&`)}'`;
+  const quotes = (mark: string) => text.split(mark).length;
+  return quotes("'") > quotes('"')
+    ? JSON.stringify(text)
+    : `'${text.replaceAll(/['\\]/gu, String.raw`\$&`)}'`;
 }
