@@ -1,4 +1,12 @@
-# One image for the worker, the command line and the stubs. Node takes TypeScript as it is, so nothing is compiled.
+# One image for the worker, the command line and the stubs: the jobs as TypeScript, which Node takes as it is, and the
+# library as it is published.
+
+FROM node:24.21.0-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc tsconfig.json LICENSE ./
+COPY packages ./packages
+RUN npm ci
+RUN npm run build
 
 FROM node:24.21.0-bookworm-slim
 ENV NODE_ENV=production
@@ -6,11 +14,9 @@ ENV NODE_ENV=production
 ENV NODE_OPTIONS=--max-semi-space-size=8 MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY packages/keystride/package.json packages/keystride/
-# npm gives the command its place and its rights while it installs.
-COPY packages/keystride/src/cli/main.ts packages/keystride/src/cli/
-RUN npm ci --omit=dev
-COPY packages/keystride ./packages/keystride
+COPY --from=build /app/packages/keystride/dist ./packages/keystride
+# The lock knows the command as it is among the sources; this finds the published one.
+RUN npm ci --omit=dev && npm rebuild --ignore-scripts keystride
 COPY keystride.config.ts ./
 COPY src ./src
 ENV PATH=/app/node_modules/.bin:$PATH

@@ -16,7 +16,7 @@ export default defineConfig({
           ...shared,
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/chaos/**'],
+          exclude: ['test/chaos/**', 'test/package/**'],
           // Most of them wait for a database rather than for the processor.
           maxWorkers: 3,
           testTimeout: 120_000,
@@ -37,12 +37,24 @@ export default defineConfig({
         },
       },
       {
+        // The packed library in projects of other people: installs, builds and stacks of their own.
+        test: {
+          ...shared,
+          name: 'package',
+          include: ['test/package/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
+          maxWorkers: 1,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
         // Brings a stack of its own, and takes the whole machine.
         test: {
           ...shared,
           name: 'prove',
           include: ['test/chaos/prove.test.ts'],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           maxWorkers: 1,
           hookTimeout: 120_000,
         },

@@ -1,12 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { packageRoot } from '../packages/keystride/src/dev/own-files.ts';
 import { cpuTable, growthTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
 import type { Results } from './suite.ts';
 
 /** The page that holds the figures. */
-export const page = path.join(packageRoot, 'docs/performance.md');
+export const page = path.join(import.meta.dirname, '../docs/performance.md');
 
 /** What stands between them is written here, and by nobody else. */
 export const markers = {

@@ -33,8 +33,11 @@ function startOf(name: string) {
 }
 
 test('there is a history of every workflow type', () => {
-  const entry = readFileSync(path.join(import.meta.dirname, '../src/workflows/index.ts'), 'utf8');
-  const exported = Array.from(entry.matchAll(/^export \{ (\w+) \}/gmu), ([, name]) => name);
+  const entries = ['../src/workflows/index.ts', '../packages/keystride/src/workflows.ts'];
+  const exported = entries.flatMap((entry) => {
+    const text = readFileSync(path.join(import.meta.dirname, entry), 'utf8');
+    return Array.from(text.matchAll(/^export \{ (\w+) \}/gmu), ([, name]) => name);
+  });
   const recorded = new Set(histories.map((name) => startOf(name).workflowType.name));
   expect(exported).toContain('partition');
   expect(

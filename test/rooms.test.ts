@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ledgerTables } from '../packages/keystride/src/ledger/schema.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const library = path.join(root, 'packages/keystride/src');
@@ -139,4 +140,23 @@ test('nobody imports a program', () => {
     .flatMap(importsOf)
     .filter((one) => isOurs(one) && /\/(src|jobs)\/worker\.ts$/u.test(targetOf(one)));
   expect(wrong.map(told)).toEqual([]);
+});
+
+describe('SQL on the ledger', () => {
+  const names = Object.keys(ledgerTables).map((name) => name.replace('.', String.raw`\.`));
+  const ledger = new RegExp(String.raw`(${names.join('|')}|ledgerSql)\b`, 'u');
+  const isComment = (line: string) => /^\s*(\/\/|\/?\*)/u.test(line);
+  const hasIt = (file: string) =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .some((line) => !isComment(line) && ledger.test(line));
+
+  test('stands in the room of the ledger alone', () => {
+    const outside = filesIn(library).filter((file) => roomOf(file) !== 'ledger' && hasIt(file));
+    expect(outside).toEqual([]);
+  });
+
+  test('is found where it stands', () => {
+    expect(hasIt(path.join(library, 'ledger/checkpoint.ts'))).toBe(true);
+  });
 });

@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process';
-import { copyFile, glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ledgerTables } from '../packages/keystride/src/ledger/schema.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
 interface Finding {
   code: string;
@@ -43,33 +42,6 @@ test.each(refused.map((line, index) => [...line, index] as const))(
     expect(rulesOf(`refused-${index}`)).toContain(rule);
   },
 );
-describe('outside of its room', () => {
-  const library = path.join(root, 'packages/keystride/src');
-  const tables = new RegExp(
-    `(${Object.keys(ledgerTables)
-      .join('|')
-      .replaceAll('.', String.raw`\.`)})\\b`,
-    'u',
-  );
-
-  test('nobody names a table of the ledger, nor builds SQL on it', async () => {
-    const offending: string[] = [];
-    for await (const file of glob('**/*.ts', { cwd: library })) {
-      if (file.startsWith('ledger/')) continue;
-      const lines = (await readFile(path.join(library, file), 'utf8')).split('\n');
-      const isCode = (line: string) => !/^\s*(\/\/|\/?\*)/u.test(line);
-      if (lines.some((line) => isCode(line) && (tables.test(line) || line.includes('ledgerSql'))))
-        offending.push(file);
-    }
-    expect(offending).toEqual([]);
-  });
-
-  test('the look finds what it looks for', async () => {
-    const own = await readFile(path.join(library, 'ledger/checkpoint.ts'), 'utf8');
-    expect(own).toMatch(tables);
-  });
-});
-
 function lint(): Promise<Finding[]> {
   const programs = path.join(root, 'node_modules/.bin');
   const environment = { ...process.env, OXLINT_TSGOLINT_PATH: path.join(programs, 'tsgolint') };

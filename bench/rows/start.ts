@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { packageRoot } from '../../packages/keystride/src/dev/own-files.ts';
 import { startTestWorker, type TestWorker } from '../../test/support/worker-process.ts';
 import { emptyLedger, type Bench } from '../bench.ts';
 import { figuresOf, rounded, type Figures, type Observation } from '../figures.ts';
@@ -12,6 +12,8 @@ import { peakMb } from '../processes.ts';
 import type { Request, Results } from '../suite.ts';
 import { deliveredBefore, forgetOrders, makeOrders, prepareOrders, refuseUnconfirmed } from './orders.ts';
 
+const root = path.join(import.meta.dirname, '../..');
+
 const rows = 100_000;
 
 /** A queue that no other worker listens to. */
@@ -20,15 +22,15 @@ const taskQueue = 'bench-start';
 /** What a worker may take from its start to the first committed chunk. */
 const goal: Observation = { seconds: 2, workerMaxRssMb: null, cpuSeconds: null };
 
-/** A worker as it is delivered, built, with a job that waits for it. */
+/** A worker as it is delivered, with a job that waits for it. */
 export async function measureStart(bench: Bench, request: Request): Promise<Results> {
   bench.note('  building');
-  await promisify(execFile)('npm', ['run', 'build'], { cwd: packageRoot, timeout: 180_000 });
+  const delivered = await deliver(path.join(bench.directory, 'delivered'));
   await makeOrders(bench, rows);
   try {
     const seen: Observation[] = [];
     for (let run = 1; run <= request.runs; run++) {
-      const observation = await oneStart(bench, run);
+      const observation = await oneStart(bench, delivered, run);
       bench.note(`  round ${run}  ${'first chunk'.padEnd(24)} ${observation.seconds.toFixed(3)} s`);
       seen.push(observation);
     }
@@ -38,7 +40,26 @@ export async function measureStart(bench: Bench, request: Request): Promise<Resu
   }
 }
 
-async function oneStart(bench: Bench, run: number): Promise<Observation> {
+/**
+ * The project as its image has it: the jobs as they are, the library as it is published, the flows bundled.
+ * @returns its directory
+ */
+async function deliver(directory: string): Promise<string> {
+  const call = promisify(execFile);
+  await call('npm', ['run', 'build'], { cwd: root, timeout: 180_000 });
+  const packages = path.join(directory, 'node_modules');
+  mkdirSync(packages, { recursive: true });
+  for (const name of readdirSync(path.join(root, 'node_modules')))
+    if (name !== 'keystride') symlinkSync(path.join(root, 'node_modules', name), path.join(packages, name));
+  symlinkSync(path.join(root, 'packages/keystride/dist'), path.join(packages, 'keystride'));
+  for (const name of ['package.json', 'keystride.config.ts', 'src'])
+    cpSync(path.join(root, name), path.join(directory, name), { recursive: true });
+  const command = path.join(packages, 'keystride/cli/main.js');
+  await call(process.execPath, [command, 'bundle'], { cwd: directory, timeout: 180_000 });
+  return directory;
+}
+
+async function oneStart(bench: Bench, delivered: string, run: number): Promise<Observation> {
   const { client } = bench;
   await prepareOrders(bench, rows);
   await emptyLedger(bench);
@@ -48,7 +69,7 @@ async function oneStart(bench: Bench, run: number): Promise<Observation> {
     args: [{ deliveredBefore }],
   });
   const before = performance.now();
-  const starting = startBuiltWorker(bench, run);
+  const starting = startDelivered(bench, delivered, run);
   const [worker, seconds] = await Promise.all([
     starting,
     untilFirstChunk(bench).then(() => rounded((performance.now() - before) / 1000)),
@@ -66,15 +87,18 @@ async function oneStart(bench: Bench, run: number): Promise<Observation> {
   }
 }
 
-function startBuiltWorker({ stack, workerEnvironment }: Bench, run: number): Promise<TestWorker> {
+function startDelivered(
+  { stack, workerEnvironment }: Bench,
+  delivered: string,
+  run: number,
+): Promise<TestWorker> {
   return startTestWorker({
     name: `worker-started-${run}`,
     home: stack.info.home,
-    program: path.join(packageRoot, 'dist/worker.js'),
-    // It brings its own bundle of workflows.
+    program: path.join(delivered, 'src/worker.ts'),
     environment: {
       ...workerEnvironment,
-      KEYSTRIDE_WORKFLOW_BUNDLE: undefined,
+      KEYSTRIDE_WORKFLOW_BUNDLE: path.join(delivered, 'workflows.js'),
       KEYSTRIDE_TASK_QUEUE: taskQueue,
     },
     owner: stack.ownership,

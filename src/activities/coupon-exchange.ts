@@ -1,14 +1,7 @@
 import { sql } from 'kysely';
 import { chunks, failure, type ParametersOf, SkipItem, type StepsOf, ToldError } from 'keystride';
 import { classifyInProgress, HttpStatusError } from 'keystride/http';
-import {
-  addToOutbox,
-  keysetReader,
-  markAsSent,
-  type OutboxMessage,
-  outboxReader,
-  type Transaction,
-} from 'keystride/postgres';
+import { addToOutbox, keysetReader, markAsSent, outboxReader, type Transaction } from 'keystride/postgres';
 import type { couponExchange } from '../contract/coupon-exchange.ts';
 import { target } from '../tables.ts';
 import type { Resources } from '../resources.ts';
@@ -35,7 +28,7 @@ export const couponExchangeSteps = ({
   }),
 
   exchangeCoupons: ({ parameters, instance }) =>
-    chunks<MemberCoupon, MemberCoupon>({
+    chunks({
       // The job itself changes what this query matches; paging by key misses nothing all the same.
       reader: keysetReader({
         pool,
@@ -66,7 +59,7 @@ export const couponExchangeSteps = ({
     }),
 
   notifyMembers: ({ instance }) =>
-    chunks<OutboxMessage, OutboxMessage>({
+    chunks({
       reader: outboxReader(pool, instance),
       // Sent outside of the transaction and marked in it. A crash in between sends it again, under the same key.
       processor: async (message, context) => {

@@ -15,9 +15,7 @@ Examples:
 
 /** `keystride demo-data`: rows to try the jobs on, one command a kind. */
 export function demoDataCommand(): Command {
-  const command = new Command('demo-data')
-    .description('make data to try the jobs on')
-    .addHelpText('after', help);
+  const command = new Command().addHelpText('after', help);
   const kinds = [documentsCommand(), ordersCommand(), couponsCommand(), medicationCommand(), pointsCommand()];
   for (const kind of kinds) command.addCommand(kind);
   return command;

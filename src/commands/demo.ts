@@ -53,8 +53,7 @@ Examples:
 
 /** `keystride demo`: the main job from nothing to its verification. */
 export function demoCommand(): Command {
-  return new Command('demo')
-    .description('bring everything up and migrate documents before your eyes')
+  return new Command()
     .option('--documents <n>', 'how many (default: 1000; with --from all files)', wholeNumber(1, 10_000_000))
     .option('--latency <ms>', 'how long the legacy API takes for a call', wholeNumber(0, 600_000), 1000)
     .option('--in-flight <n>', 'calls of the legacy API at a time', wholeNumber(1, 2000), 250)

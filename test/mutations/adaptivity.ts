@@ -1,7 +1,6 @@
 import type { Mutation } from './mutation.ts';
 
 const chunkSize = 'packages/keystride/src/page/chunk-size.ts';
-const window = 'packages/keystride/src/workflow/partition-window.ts';
 const adaptiveLimit = 'packages/keystride/src/stores/http/adaptive-limit.ts';
 const reference = 'packages/keystride/src/stores/http/latency-reference.ts';
 const callLimiter = 'packages/keystride/src/stores/http/call-limiter.ts';
@@ -49,9 +48,9 @@ export const adaptivity: readonly Mutation[] = [
     rule: 'a commit interval that an operator has tuned stays',
     edits: [
       [
-        window,
-        'this.#run.tuning.chunkSize === undefined ? chunkBoundsOf(this.#policy) : undefined',
-        'chunkBoundsOf(this.#policy)',
+        'packages/keystride/src/workflow/page-requests.ts',
+        'run.tuning.chunkSize === undefined ? chunkBoundsOf(policy) : undefined',
+        'chunkBoundsOf(policy)',
       ],
     ],
     test: chunks,

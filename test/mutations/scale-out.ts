@@ -99,7 +99,7 @@ export const scaleOut: readonly Mutation[] = [
     edits: [
       [
         'packages/keystride/src/workflow/job-run.ts',
-        `this.#become('pausing', reason);\n    this.#interrupt();`,
+        `this.#become('pausing', reason);\n    this.#work.interrupt();`,
         `this.#become('pausing', reason);`,
       ],
     ],

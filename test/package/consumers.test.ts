@@ -129,32 +129,34 @@ test.each(Object.entries(resolutions))(
 );
 
 describe.each(['nodenext', 'bundler', 'javascript'])('the project %s', (name) => {
-  test.each([oldest, process.versions.node])(
-    'shows its jobs and bundles its flows on Node %s',
-    async (node) => {
-      const project = path.join(place, name);
-      const jobs = await run('npx', ['keystride', 'jobs', '-o', 'json'], project, nodes[node] ?? '');
-      expect(jobs).toMatchObject({ code: 0, stderr: '' });
-      expect(JSON.parse(jobs.stdout)).toMatchObject([{ name: 'invoices', steps: [{ step: 'send' }] }]);
-      const bundled = await run('npx', ['keystride', 'bundle', 'out.js'], project, nodes[node] ?? '');
-      expect(bundled).toMatchObject({ code: 0, stderr: '' });
-      expect(readFileSync(path.join(project, 'out.js'), 'utf8')).toContain('invoices');
-    },
-  );
-
-  test('has a worker that asks for Temporal and for a database, and for nothing else', async () => {
-    const { code, stderr } = await run(
-      'npx',
-      ['keystride', 'worker'],
-      path.join(place, name),
-      nodes[oldest] ?? '',
-    );
-    expect(code).toBe(1);
-    expect(Array.from(stderr.matchAll(/(\w+) is not set/gu), ([, variable]) => variable)).toEqual([
-      'TEMPORAL_ADDRESS',
-      'DATABASE_URL',
-    ]);
+  test.each([oldest, process.versions.node])('shows its jobs on Node %s', async (node) => {
+    const words = ['keystride', 'jobs', '-o', 'json'];
+    const jobs = await run('npx', words, path.join(place, name), nodes[node] ?? '');
+    expect(jobs).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(jobs.stdout)).toMatchObject([{ name: 'invoices', steps: [{ step: 'send' }] }]);
   });
+});
+
+test.each([
+  ['nodenext', oldest],
+  ['javascript', process.versions.node],
+])('the project %s bundles its flows on Node %s', async (name, node) => {
+  const project = path.join(place, name);
+  const bundled = await run('npx', ['keystride', 'bundle', 'out.js'], project, nodes[node] ?? '');
+  expect(bundled).toMatchObject({ code: 0, stderr: '' });
+  expect(readFileSync(path.join(project, 'out.js'), 'utf8')).toContain('invoices');
+});
+
+test('a worker asks for Temporal and for a database, and for nothing else', async () => {
+  const { code, stderr } = await run(
+    'npx',
+    ['keystride', 'worker'],
+    path.join(place, 'nodenext'),
+    nodes[oldest] ?? '',
+  );
+  expect(code).toBe(1);
+  const missing = Array.from(stderr.matchAll(/(\w+) is not set/gu), ([, variable]) => variable);
+  expect(missing).toEqual(['TEMPORAL_ADDRESS', 'DATABASE_URL']);
 });
 
 test.each(['keystride/page/page.js', 'keystride/src/page/page.ts', 'keystride/dist/page/page.js'])(
@@ -172,8 +174,8 @@ test('every entry can be imported', async () => {
     readonly exports: Readonly<Record<string, string>>;
   };
   const entries = Object.keys(exports).filter((entry) => entry !== './package.json');
-  // What runs in Temporal's sandbox cannot be loaded outside of it, and the driver of MongoDB, and vitest, are for those who want them.
-  const loadable = entries.filter((entry) => !/workflows?$|mongo$/u.test(entry));
+  // The driver of MongoDB, and vitest, are for those who want them.
+  const loadable = entries.filter((entry) => !/^\.\/(mongo|testing\/vitest)$/u.test(entry));
   const script = loadable.map((entry) => `await import('keystride${entry.slice(1)}');`).join('\n');
   const words = ['--input-type=module', '--eval', script];
   const ended = await run('node', words, path.join(place, 'javascript'), nodes[oldest] ?? '');

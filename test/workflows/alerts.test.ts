@@ -165,7 +165,9 @@ test('a job that holds is told too, in the words of Slack', async () => {
   const handle = await fixture.start('holds', { faults: [item4] }, { job: 'fixtureHold' });
   await until(fixture.world, handle.workflowId, 'holding', 60_000);
   const text = await waitFor(() => slackText('holds'), { what: 'the alert' });
-  expect(text).toContain(`*${instanceOf('holds', 'fixtureHold')}* :large_yellow_circle: holds in step items`);
+  expect(text).toContain(
+    `*${instanceOf('holds', 'fixtureHold')}* :large_yellow_circle: holds in step items, partition 0`,
+  );
   expect(text).toContain(
     `• Set aside the item that failed, and go on: npx keystride skip ${handle.workflowId}`,
   );

@@ -10,7 +10,7 @@ import { compiled, type Manifest } from './manifest.ts';
 const root = path.join(import.meta.dirname, '..');
 const update = process.argv.includes('--update');
 const { exports } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest;
-const entries = Object.values(exports).filter((file) => file.endsWith('.ts'));
+const entries = Object.entries(exports).filter(([, file]) => file.endsWith('.ts'));
 
 /** The reports are what counts; the compiler and the linter have had their say. */
 const silent = { logLevel: 'none' as ExtractorLogLevel };
@@ -33,9 +33,9 @@ if (!update && changed.length + left.length > 0) {
   process.exitCode = 1;
 }
 
-function configOf(entry: string): ExtractorConfig {
-  const declarations = compiled(entry, '.d.ts').slice('./'.length);
-  const name = path.basename(declarations, '.d.ts');
+function configOf([entry, source]: readonly [string, string]): ExtractorConfig {
+  const declarations = compiled(source, '.d.ts').slice('./'.length);
+  const name = entry === '.' ? 'index' : entry.slice('./'.length).replaceAll('/', '-');
   return ExtractorConfig.prepare({
     configObjectFullPath: undefined,
     packageJsonFullPath: path.join(root, 'package.json'),

@@ -1,7 +1,7 @@
 /** What a command of one's own is written with, so that it speaks, fails and ends as those of `keystride` do. */
 export { keystride } from './cli/called-as.ts';
 export { withSession, type Session } from './cli/connection.ts';
-export { databaseProblem, reasonOf } from './cli/failures.ts';
+export { databaseProblem, reasonOf } from './cli/explain.ts';
 export { count, plain } from './cli/format.ts';
 export type { LiveProgress } from './cli/heartbeats.ts';
 export { outputOption, wholeNumber, type OutputOptions } from './cli/options.ts';

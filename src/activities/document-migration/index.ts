@@ -3,14 +3,14 @@ import { keysetReader } from 'keystride/postgres';
 import type { documentMigration } from '../../contract/document-migration.ts';
 import { target } from '../../tables.ts';
 import type { Resources } from '../../resources.ts';
-import { documentOf, type MigratedDocument, type Target } from './document.ts';
+import { documentOf } from './document.ts';
 import { expectedFault } from './expected-faults.ts';
 import { recordExpected, recordMigrated, storeExtracts } from './store.ts';
 import { compareDocuments } from './verify.ts';
 
 export const documentMigrationSteps = (resources: Resources): StepsOf<typeof documentMigration> => ({
   fetchAndStore: () =>
-    chunks<Target, MigratedDocument>({
+    chunks({
       reader: keysetReader({
         pool: resources.database,
         query: target

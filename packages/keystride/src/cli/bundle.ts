@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { loadProject, projectPath } from '../project/project.ts';
 import { oneLine } from '../contract/inert.ts';
 import { safeMessage } from '../stores/safe-message.ts';
@@ -17,9 +17,8 @@ Examples:
   $ keystride bundle /app/workflows.js`;
 
 /** `keystride bundle`: the project's workflows in one file, for the workers of production. */
-export function bundleCommand(): Command {
-  return new Command('bundle')
-    .description('write the workflows into one file, for workers that start at once')
+export function bundleCommand(command: Command): Command {
+  return command
     .argument('[file]', 'where to', 'workflows.js')
     .addOption(outputOption())
     .addHelpText('after', help)

@@ -1,24 +1,17 @@
 import type { JobDefinition } from '../contract/job.ts';
 import { loadJobs, loadProject, projectFile } from '../project/project.ts';
 
-let known: readonly JobDefinition[] = [];
-
 /**
- * Reads the contracts of the project that the command was called in, before a command asks for one. Outside of a
- * project there are none: what runs can be looked at and controlled from anywhere.
+ * Every job of the project that the command was called in, in its order. Outside of a project there are none: what runs
+ * can be looked at and controlled from anywhere. Only what asks for it has to wait until the contracts are loaded.
  * @throws ProjectError
  */
-export async function loadCatalogue(): Promise<void> {
+export async function catalogue(): Promise<readonly JobDefinition[]> {
   const file = projectFile();
-  if (file !== undefined) known = await loadJobs(await loadProject(file));
+  return file === undefined ? [] : loadJobs(await loadProject(file));
 }
 
-/** Every job of the project, in its order. */
-export function catalogue(): readonly JobDefinition[] {
-  return known;
-}
-
-/** The job of that name, if there is one. */
-export function findJob(name: string): JobDefinition | undefined {
-  return known.find((job) => job.name === name);
+/** The job of that name, if there is one. @throws ProjectError */
+export async function findJob(name: string): Promise<JobDefinition | undefined> {
+  return (await catalogue()).find((job) => job.name === name);
 }

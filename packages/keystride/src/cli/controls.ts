@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import {
   isGrpcDeadlineError,
   WorkflowUpdateFailedError,
@@ -23,36 +23,32 @@ interface ControlOptions extends OutputOptions {
 
 interface TuneOptions extends OutputOptions, Tuning {}
 
-const descriptions: Record<Control, string> = {
-  pause: 'let the chunks in hand commit, then wait',
-  resume: 'go on after a pause, or try again what a job holds for',
-  stop: 'let the chunks in hand commit, then end; a new start goes on from there',
-  skip: 'set the items aside that a job holds for, and go on',
-  tune: 'change the figures of a running job',
-};
+/** `keystride pause` */
+export const pauseCommand = (command: Command): Command => withReason(command, 'pause');
 
-/** `keystride pause`, `resume`, `stop`, `skip` and `tune`: one command each. */
-export function controlCommands(): Command[] {
-  return [
-    controlCommand('pause'),
-    controlCommand('resume'),
-    controlCommand('stop'),
-    controlCommand('skip'),
-    tuneCommand(),
-  ];
-}
-
-function controlCommand(control: Exclude<Control, 'tune'>): Command {
-  const takesReason = control !== 'resume';
-  const command = commandOf(control, takesReason ? ' --reason "the API is being upgraded"' : '').action(
-    (id: string, { reason, ...options }: ControlOptions) =>
-      send(control, id, reason === undefined ? {} : { reason }, options),
+/** `keystride resume` */
+export const resumeCommand = (command: Command): Command =>
+  withExamples(command, 'resume').action((id: string, options: OutputOptions) =>
+    send('resume', id, {}, options),
   );
-  return takesReason ? command.option('--reason <text>', 'shown wherever the state is') : command;
+
+/** `keystride stop` */
+export const stopCommand = (command: Command): Command => withReason(command, 'stop');
+
+/** `keystride skip` */
+export const skipCommand = (command: Command): Command => withReason(command, 'skip');
+
+function withReason(command: Command, control: 'pause' | 'stop' | 'skip'): Command {
+  return withExamples(command, control, ' --reason "the API is being upgraded"')
+    .option('--reason <text>', 'shown wherever the state is')
+    .action((id: string, { reason, ...options }: ControlOptions) =>
+      send(control, id, reason === undefined ? {} : { reason }, options),
+    );
 }
 
-function tuneCommand(): Command {
-  return commandOf('tune', ' --concurrency 100')
+/** `keystride tune` */
+export function tuneCommand(command: Command): Command {
+  return withExamples(command, 'tune', ' --concurrency 100')
     .option('--chunk-size <n>', 'items in one transaction', wholeNumber(1, 100_000))
     .option(
       '--concurrency <n>',
@@ -68,12 +64,8 @@ function tuneCommand(): Command {
     .action((id: string, { output, ...tuning }: TuneOptions) => send('tune', id, tuning, { output }));
 }
 
-function commandOf(control: Control, example: string): Command {
-  return new Command(control)
-    .description(descriptions[control])
-    .argument('<id>', 'the workflow id, see `keystride list`')
-    .addOption(outputOption())
-    .addHelpText('after', helpOf(control, example));
+function withExamples(command: Command, control: Control, example = ''): Command {
+  return command.addOption(outputOption()).addHelpText('after', helpOf(control, example));
 }
 
 function helpOf(control: Control, example: string): string {

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
 import { cacheOf, homeOf } from '../settings/config.ts';
@@ -19,11 +19,10 @@ interface DevOptions extends OutputOptions {
 }
 
 /** `keystride dev`: everything up on this machine, without docker. It has an option for each stub of the project. */
-export async function devCommand(): Promise<Command> {
+export async function devCommand(command: Command): Promise<Command> {
   const file = projectFile();
   const project = file === undefined ? undefined : await loadProject(file);
-  const command = new Command('dev')
-    .description('bring up Temporal, PostgreSQL, what else the jobs work with, and a worker')
+  command
     .option('-d, --detach', 'return when all is up; it goes on until `dev stop`')
     .option('--workers <n>', 'worker processes', wholeNumber(0, 100), project ? 1 : 0);
   for (const { name, standsFor } of project?.config.dev?.stubs ?? [])

@@ -12,8 +12,8 @@ import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { isFinal, jobStatuses, type JobStatus } from '../contract/states.ts';
 import { notFound } from './failures.ts';
+import type { KnownProgress } from './ledger-figures.ts';
 import { readHeartbeats, withHeartbeats, type LiveProgress } from './heartbeats.ts';
-import { withFiguresOfLedger } from './ledger-figures.ts';
 import { temporalCommand } from './temporal-command.ts';
 import { loadSettings } from '../dev/settings.ts';
 import { keystride } from './called-as.ts';
@@ -43,7 +43,7 @@ export async function readExecution(client: Client, workflowId: string, run?: st
   const times = timesOf(description);
   if (closed) {
     const known = { ...(await closedProgress(client, description)), ...times };
-    return { progress: { ...(await withFiguresOfLedger(known)), live: null }, runId, closed };
+    return { progress: { ...(await withFigures(known)), live: null }, runId, closed };
   }
   const [progress, heartbeats] = await Promise.all([
     query(client, workflowId, runId),
@@ -51,8 +51,17 @@ export async function readExecution(client: Client, workflowId: string, run?: st
   ]);
   if (progress !== undefined)
     return { progress: { ...withHeartbeats(progress, heartbeats), ...times }, runId, closed };
-  const found = await withFiguresOfLedger({ ...unanswered(description), ...times });
+  const found = await withFigures({ ...unanswered(description), ...times });
   return { progress: { ...found, live: null }, runId, closed };
+}
+
+/** One that has completed has told everything. Of the others the ledger may know more, where somebody has named it. */
+async function withFigures(progress: JobProgress): Promise<KnownProgress> {
+  const { status } = progress;
+  if (status === 'completed' || status === 'completedWithSkips') return progress;
+  if (loadSettings().databaseUrl === undefined) return progress;
+  const { withFiguresOfLedger } = await import('./ledger-figures.ts');
+  return withFiguresOfLedger(progress);
 }
 
 /**

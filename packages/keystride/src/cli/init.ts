@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { shellWord } from '../contract/shell.ts';
 import { ScaffoldError } from '../scaffold/files.ts';
 import { writeProject } from '../scaffold/project.ts';
@@ -15,13 +15,8 @@ Examples:
   $ keystride init .`;
 
 /** `keystride init`: a project of one's own. */
-export function initCommand(): Command {
-  return new Command('init')
-    .description('write a project of your own, with one job that works')
-    .argument('<directory>', 'its name is the name of the project; . for the one you are in')
-    .addOption(outputOption())
-    .addHelpText('after', help)
-    .action(init);
+export function initCommand(command: Command): Command {
+  return command.addOption(outputOption()).addHelpText('after', help).action(init);
 }
 
 function init(directory: string, options: OutputOptions): void {

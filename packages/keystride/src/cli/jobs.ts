@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { z } from 'zod';
 import { catalogue } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
@@ -31,13 +31,12 @@ Examples:
   $ keystride jobs -o json | jq '.[].name'`;
 
 /** `keystride jobs`: the catalogue. */
-export function jobsCommand(): Command {
-  return new Command('jobs')
-    .description('show the jobs with their parameters and steps')
+export function jobsCommand(command: Command): Command {
+  return command
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action((options: OutputOptions) => {
-      const jobs = catalogue().map(listedJob);
+    .action(async (options: OutputOptions) => {
+      const jobs = (await catalogue()).map(listedJob);
       if (options.output === 'json') return printJson(jobs);
       jobs.forEach(show);
     });

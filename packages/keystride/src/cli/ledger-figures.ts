@@ -10,7 +10,7 @@ import {
 import { type Committed, committedBy as readCommitted, findClaimed } from '../ledger/executions.ts';
 import type { Asked } from '../ledger/ledger.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
-import { reasonOf } from './failures.ts';
+import { reasonOf } from './explain.ts';
 import { withLedger as withLedgerConnection } from './skips-ledger.ts';
 
 /** Whose figures are shown, where they are not the workflow's own. */
@@ -28,12 +28,9 @@ export interface KnownProgress extends JobProgress {
 
 /**
  * The progress of a run that can tell no more itself, with what the ledger has of its instance: it failed, was stopped or
- * ended from outside, or no worker answers for it. One that has completed has told everything. A ledger that nobody has
- * named, or that does not answer, is no reason to show nothing.
+ * ended from outside, or no worker answers for it. A ledger that does not answer is no reason to show nothing.
  */
 export async function withFiguresOfLedger(progress: JobProgress): Promise<KnownProgress> {
-  if (progress.status === 'completed' || progress.status === 'completedWithSkips') return progress;
-  if (loadSettings().databaseUrl === undefined) return progress;
   try {
     return await withLedgerConnection((ledger) => completed(ledger, progress), impatient);
   } catch (error) {
@@ -49,7 +46,7 @@ async function completed(ledger: Asked, progress: JobProgress): Promise<KnownPro
   if (!found) return progress;
   const { instance, parameters, job } = found;
   const figures = await stepFigures(ledger, instance);
-  const kinds = findJob(job)?.steps ?? {};
+  const kinds = (await findJob(job))?.steps ?? {};
   const steps = await Promise.all(
     withLedger(progress.steps, figures, kinds).map(async (step) => {
       const nested = step.kind === 'job' ? (step.result as NestedRun | undefined) : undefined;

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { catalogue } from './catalogue.ts';
 import { redrive } from '../contract/redrive.ts';
@@ -43,14 +43,13 @@ The same without keystride:
   $ temporal workflow list --query 'WorkflowType = "documentMigration"'`;
 
 /** A redrive runs the steps of another job, and fails and skips as any run. */
-const listedJobs = () => [...catalogue().map(({ name }) => name), redrive.name];
+const listedJobs = async () => [...(await catalogue()).map(({ name }) => name), redrive.name];
 
 /** `keystride list`: the runs of all jobs, newest first. */
-export function listCommand(): Command {
-  return new Command('list')
-    .description('list runs, newest first')
+export async function listCommand(command: Command): Promise<Command> {
+  return command
     .addOption(new Option('--status <status>', 'only those in this state').choices(jobStatuses))
-    .addOption(new Option('--job <job>', 'only those of this job').choices(listedJobs()))
+    .addOption(new Option('--job <job>', 'only those of this job').choices(await listedJobs()))
     .option('--limit <n>', 'at most so many', wholeNumber(1, 10_000), 20)
     .addOption(outputOption())
     .addHelpText('after', help)
@@ -75,7 +74,7 @@ async function list(options: ListOptions): Promise<void> {
 
 /** By workflow type and not by our search attribute: a run that was refused before it opened has none. */
 async function readRuns({ client }: Session, { status, job, limit }: ListOptions): Promise<ListedRun[]> {
-  const types = listedJobs().filter((name) => job === undefined || name === job);
+  const types = (await listedJobs()).filter((name) => job === undefined || name === job);
   const query = `WorkflowType IN (${types.map((name) => `'${name}'`).join(', ')})`;
   const runs: { readonly info: WorkflowExecutionInfo; readonly status: JobStatus }[] = [];
   for await (const info of client.workflow.list({ query })) {

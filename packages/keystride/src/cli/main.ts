@@ -1,28 +1,12 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from './version.ts';
-import { bundleCommand } from './bundle.ts';
-import { controlCommands } from './controls.ts';
-import { devCommand } from './dev.ts';
-import { explain } from './failures.ts';
-import { initCommand } from './init.ts';
-import { jobsCommand } from './jobs.ts';
-import { listCommand } from './list.ts';
-import { migrateCommand } from './migrate.ts';
-import { newCommand } from './new-job.ts';
-import { errorJson, CommandError, exitCodes, harmless, printError, printJson } from './output.ts';
+import { commandTable, headOf } from './command-table.ts';
+import { CommandError, exitCodes, harmless, printJson, problemJson } from './output.ts';
 import { asCalled, keystride } from './called-as.ts';
 import { ownCommands } from '../project/project.ts';
-import { loadCatalogue } from './catalogue.ts';
-import { planCommand } from './plan.ts';
-import { proveCommand } from './prove.ts';
-import { scheduleCommand } from './schedule.ts';
-import { skipsCommand } from './skips.ts';
-import { startCommand } from './start.ts';
-import { statusCommand } from './status.ts';
-import { syncCommand } from './sync.ts';
-import { verifyCommand } from './verify.ts';
-import { workerCommand } from './worker.ts';
+
+// Nothing but the help's list of commands is loaded here: whoever asks for help, or mistypes, waits for nothing else.
 
 const help = `
 Exit codes: 0 done, 1 failed, 2 usage, 3 completed with skips, 130 detached (the run goes on).
@@ -34,31 +18,6 @@ Examples:
   $ keystride start documentMigration --watch
   $ keystride list`;
 
-await loadCatalogue();
-const program = new Command('keystride')
-  .description('Durable batch jobs on Temporal: keyset pages, chunk commits, exactly once.')
-  .version(packageVersion())
-  // What follows a command is for that one: `dev` has options of the same names as its own commands.
-  .enablePositionalOptions()
-  .addHelpText('after', help);
-const commands = [
-  [initCommand(), await devCommand(), workerCommand(), migrateCommand(), bundleCommand()],
-  [newCommand(), jobsCommand(), startCommand(), statusCommand(), listCommand(), ...controlCommands()],
-  [scheduleCommand(), skipsCommand(), syncCommand(), verifyCommand(), planCommand(), proveCommand()],
-];
-for (const command of commands.flat()) program.addCommand(command);
-for (const own of await ownCommands()) program.addCommand((await own.load()).default() as Command);
-forEveryCommand(program, (command) =>
-  command
-    .option('--debug', 'show the stack of an error')
-    .configureOutput({
-      writeOut: (text) => void process.stdout.write(asCalled(text)),
-      writeErr: (text) => void process.stderr.write(harmless(asCalled(text))),
-    })
-    .exitOverride()
-    .showHelpAfterError(`(${pathOf(command)} --help shows how)`),
-);
-
 const argv = process.argv.slice(2);
 // Whoever reads our output may have seen enough: `keystride --help | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -66,14 +25,58 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 try {
+  const program = await programFor(argv);
   await program.parseAsync(argv, { from: 'user' });
 } catch (error) {
-  end(error);
+  await end(error);
+}
+
+/**
+ * `keystride` with all its commands: complete is the one that is called, of the others the help's lines are there. It
+ * is the first word that names one, whatever options and `help` stand before it: no option there takes a value.
+ */
+async function programFor(words: readonly string[]): Promise<Command> {
+  const program = new Command('keystride')
+    .description('Durable batch jobs on Temporal: keyset pages, chunk commits, exactly once.')
+    .version(packageVersion())
+    // What follows a command is for that one: `dev` has options of the same names as its own commands.
+    .enablePositionalOptions()
+    .addHelpText('after', help);
+  const isCalled = ({ name }: { name: string }) =>
+    name === words.find((word) => !word.startsWith('-') && word !== 'help');
+  for (const entry of commandTable) {
+    const head = headOf(entry);
+    program.addCommand(isCalled(entry) ? await (await entry.load())(head) : head);
+  }
+  // The project's configuration is read for its commands' sake alone.
+  const own = commandTable.some(isCalled) || asksForVersion(words) ? [] : await ownCommands();
+  for (const entry of own) {
+    const command = isCalled(entry) ? ((await entry.load()).default() as Command) : new Command();
+    program.addCommand(command.name(entry.name).description(entry.description));
+  }
+  forEveryCommand(program, withOurManners);
+  return program;
+}
+
+function asksForVersion([first = '']: readonly string[]): boolean {
+  return first === '-V' || first === '--version';
 }
 
 function forEveryCommand(command: Command, change: (command: Command) => void): void {
   change(command);
   for (const child of command.commands) forEveryCommand(child, change);
+}
+
+/** What all commands have in common. */
+function withOurManners(command: Command): void {
+  command
+    .option('--debug', 'show the stack of an error')
+    .configureOutput({
+      writeOut: (text) => void process.stdout.write(asCalled(text)),
+      writeErr: (text) => void process.stderr.write(harmless(asCalled(text))),
+    })
+    .exitOverride()
+    .showHelpAfterError(`(${pathOf(command)} --help shows how)`);
 }
 
 /** A command as it is called: `keystride schedule create`. */
@@ -82,18 +85,20 @@ function pathOf(command: Command): string {
 }
 
 /** Says what went wrong, on stderr for people and on stdout for scripts, and sets the exit code. */
-function end(error: unknown): void {
-  const explained = error instanceof CommanderError ? usageProblem(error) : explain(error);
-  if (explained === undefined) return;
-  // Commander has told a person already.
-  if (!(error instanceof CommanderError)) printError(explained, { debug: argv.includes('--debug') });
-  if (wantsJson(argv)) printJson(errorJson(explained));
-  process.exitCode = explained instanceof CommandError ? explained.exitCode : exitCodes.failed;
+async function end(error: unknown): Promise<void> {
+  if (!(error instanceof CommanderError)) {
+    const { reportFailure } = await import('./failure-report.ts');
+    return reportFailure(error, { debug: argv.includes('--debug'), json: wantsJson(argv) });
+  }
+  // Help and version end as an error of exit code 0. Of everything else commander has told a person already.
+  if (error.exitCode === 0) return;
+  const problem = usageProblem(error);
+  if (wantsJson(argv)) printJson(problemJson(problem));
+  process.exitCode = problem.exitCode;
 }
 
-/** Help and version end as an error of exit code 0; everything else is a mistake in the command line. */
-function usageProblem(error: CommanderError): CommandError | undefined {
-  if (error.exitCode === 0) return undefined;
+/** A mistake in the command line. */
+function usageProblem(error: CommanderError): CommandError {
   const what = error.message.replace(/^error: /, '');
   const asked = error.code === 'commander.help' || error.code === 'commander.helpDisplayed';
   return new CommandError(

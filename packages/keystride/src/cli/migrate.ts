@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import pg from 'pg';
 import { loadSettings } from '../dev/settings.ts';
 import { withoutCredentials } from '../settings/environment.ts';
@@ -6,7 +6,7 @@ import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 import type { MigrationFolder } from '../project/config.ts';
 import { loadProject, migrationsOf, projectFile } from '../project/project.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
-import { databaseProblem, reasonOf } from './failures.ts';
+import { databaseProblem, reasonOf } from './explain.ts';
 import { plain } from './format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine } from './output.ts';
@@ -25,9 +25,8 @@ Examples:
   $ keystride migrate -o json`;
 
 /** `keystride migrate`: brings the ledger and the project's own tables up to date. */
-export function migrateCommand(): Command {
-  return new Command('migrate')
-    .description("make or update the ledger, and the tables of the project's own migrations")
+export function migrateCommand(command: Command): Command {
+  return command
     .option('--only <set>', 'ledger, or the name of a set in keystride.config.ts')
     .addOption(outputOption())
     .addHelpText('after', help)

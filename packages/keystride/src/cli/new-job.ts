@@ -1,12 +1,12 @@
 import path from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { loadSettings } from '../dev/settings.ts';
 import { loadProject, migrationsOf, type Project } from '../project/project.ts';
 import { kebabOf, ScaffoldError } from '../scaffold/files.ts';
 import { checkJobName, writeJob } from '../scaffold/job.ts';
 import { describeTable, type Table } from '../scaffold/table.ts';
 import { keystride } from './called-as.ts';
-import { databaseProblem } from './failures.ts';
+import { databaseProblem } from './explain.ts';
 import { scaffolded } from './init.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
@@ -27,8 +27,7 @@ Examples:
   $ keystride new job couponExpiry --table billing.coupon`;
 
 /** `keystride new job`: the files of a job, to be filled in. */
-export function newCommand(): Command {
-  const command = new Command('new').description('write the beginnings of something');
+export function newCommand(command: Command): Command {
   command
     .command('job')
     .description('a job: its contract, flow, work and test')

@@ -1,7 +1,5 @@
-import { isGrpcServiceError } from '@temporalio/client';
 import pc from 'picocolors';
-import { ToldError } from '../contract/errors.ts';
-import { causesOf, framesOf, safeMessage } from '../stores/safe-message.ts';
+import { ToldError } from '../contract/told-error.ts';
 
 /** The exit codes of every command. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, completedWithSkips: 3, detached: 130 } as const;
@@ -86,33 +84,14 @@ export function progressLine(text: string): void {
   process.stderr.write(`${harmless(text)}\n`);
 }
 
-/**
- * Explains an error on stderr: what, where, what to do. When asked for, also what it was caused by, as far as that may be
- * told, and the frames: a driver's message may quote a row.
- */
-export function printError(error: unknown, options: { debug?: boolean } = {}): void {
-  if (error instanceof CommandError) {
-    progressLine(pc.red(error.what));
-    if (error.where !== undefined) progressLine(`  where: ${error.where}`);
-    progressLine(`  to do: ${error.todo.replaceAll('\n', '\n         ')}`);
-  } else {
-    progressLine(pc.red(safeMessage(error)));
-    if (!options.debug) progressLine('  to do: this is a defect of keystride; --debug shows where');
-  }
-  if (!options.debug || !(error instanceof Error)) return;
-  if (error.cause !== undefined) progressLine(pc.dim(`caused by ${causeOf(error.cause)}`));
-  progressLine(pc.dim(framesOf(error)));
+/** Explains a problem on stderr: what, where, what to do. */
+export function printProblem({ what, where, todo }: CommandErrorParts): void {
+  progressLine(pc.red(what));
+  if (where !== undefined) progressLine(`  where: ${where}`);
+  progressLine(`  to do: ${todo.replaceAll('\n', '\n         ')}`);
 }
 
-/** Temporal's own answer is told: it knows no rows. */
-function causeOf(cause: unknown): string {
-  const answer = causesOf(cause).find((at) => isGrpcServiceError(at));
-  return answer ? `${safeMessage(cause)}: ${answer.details} (gRPC ${answer.code})` : safeMessage(cause);
-}
-
-/** What `-o json` prints of an error. */
-export function errorJson(error: unknown): Record<string, unknown> {
-  if (!(error instanceof CommandError)) return { error: { type: 'Defect', message: safeMessage(error) } };
-  const { type, what, where, todo, details } = error;
+/** What `-o json` prints of a problem. */
+export function problemJson({ type, what, where, todo, details }: CommandError): Record<string, unknown> {
   return { error: { type, message: what, ...(where !== undefined && { where }), todo }, ...details };
 }

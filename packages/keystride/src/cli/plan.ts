@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { addressesOfStack, loadSettings } from '../dev/settings.ts';
 import { loadProject } from '../project/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
@@ -26,10 +26,8 @@ Examples:
   $ keystride plan documentMigration --rows 0 -o json`;
 
 /** `keystride plan`: what a run of a job would be like. */
-export function planCommand(): Command {
-  return new Command('plan')
-    .description('try the first rows of a job, roll them back, and say what a run would take')
-    .argument('<job>', 'its name, see `keystride jobs`')
+export function planCommand(command: Command): Command {
+  return command
     .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
     .option('--rows <n>', 'rows shown of each step', wholeNumber(0, 100), 3)
     .option('--seconds <n>', 'how long each step is tried at most', wholeNumber(1, 600), 5)
@@ -40,7 +38,7 @@ export function planCommand(): Command {
 
 async function plan(name: string, options: PlanCommandOptions): Promise<void> {
   const project = await loadProject();
-  const job = jobNamed(name, 'Plan');
+  const job = await jobNamed(name, 'Plan');
   const input = parametersFromText(job, options.param ?? []);
   const config = loadSettings(process.env, ['temporal', 'databaseUrl']);
   progressLine(`trying the first chunks of ${name}; everything is rolled back …`);

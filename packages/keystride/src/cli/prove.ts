@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { loadConfig } from '../settings/config.ts';
 import { loadProject } from '../project/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
@@ -38,10 +38,8 @@ Examples:
   $ keystride prove targetSync --seed 17 --runs 1         a run that has failed, again`;
 
 /** `keystride prove`: a job under faults. */
-export function proveCommand(): Command {
-  return new Command('prove')
-    .description('kill workers through runs of a job on a copy of its data, and check what they leave')
-    .argument('<job>', 'its name, see `keystride jobs`')
+export function proveCommand(command: Command): Command {
+  return command
     .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
     .option('--runs <n>', 'runs with faults', wholeNumber(1, 100_000), 20)
     .option('--seed <n>', 'decides the faults of the first run (default: chance)', wholeNumber(0, 2 ** 31))
@@ -61,7 +59,7 @@ const chunksOfRows = 8;
 const leastRows = 800;
 
 async function proveJob(name: string, options: ProveCommandOptions): Promise<void> {
-  const job = jobNamed(name, 'Prove');
+  const job = await jobNamed(name, 'Prove');
   const { databaseUrl, sourceDatabaseUrl } = loadConfig();
   const seed = options.seed ?? randomInt(1, 1_000_000);
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { scheduleBackfillCommand } from './schedule/backfill.ts';
 import {
   scheduleDeleteCommand,
@@ -21,8 +21,8 @@ Examples:
   $ keystride schedule backfill purchaseConfirmation --from 2025-10-01 --to 2025-10-05`;
 
 /** `keystride schedule`: jobs at their times. */
-export function scheduleCommand(): Command {
-  const command = new Command('schedule').description('run jobs at their times').addHelpText('after', help);
+export function scheduleCommand(command: Command): Command {
+  command.addHelpText('after', help);
   const actions = [
     [scheduleCreateCommand(), scheduleListCommand(), scheduleDescribeCommand()],
     [schedulePauseCommand(), scheduleUnpauseCommand(), scheduleTriggerCommand()],

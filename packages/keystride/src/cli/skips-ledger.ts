@@ -3,7 +3,7 @@ import { loadSettings } from '../dev/settings.ts';
 import { findOriginalKey, type RunningExecution } from '../ledger/executions.ts';
 import { type Asked, type Ledger, visitLedger } from '../ledger/ledger.ts';
 import { keysNeverSkipped, type SkipFilter } from '../ledger/skip-list.ts';
-import { databaseProblem } from './failures.ts';
+import { databaseProblem } from './explain.ts';
 import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
 import { CommandError } from './output.ts';

@@ -78,5 +78,5 @@ async function start(session: Session, prospect: Prospect, options: SkipsOptions
       ? printJson({ ...started, redrives: instance, items: counts.open })
       : undefined;
   const ended = await watchOrDetach(session.client, started.workflowId, options.output);
-  if (ended) reportEnd(ended.progress, options.output);
+  if (ended) await reportEnd(ended.progress, options.output);
 }

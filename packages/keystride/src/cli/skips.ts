@@ -1,5 +1,6 @@
-import { Argument, Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { shellWord } from '../contract/shell.ts';
+import type { skipsActions } from './command-table.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from './output.ts';
 import { exportSkips } from './skips-export.ts';
@@ -23,7 +24,9 @@ interface Action {
   readonly takes: readonly (keyof SkipsOptions)[];
 }
 
-const actions: Readonly<Record<string, Action>> = {
+type ActionName = (typeof skipsActions)[number];
+
+const actions: Readonly<Record<ActionName, Action>> = {
   list: { act: listSkips, takes: ['limit', 'status'] },
   export: { act: exportSkips, takes: ['status'] },
   redrive: { act: redriveSkips, takes: ['watch'] },
@@ -51,11 +54,8 @@ A redrive without keystride:
   $ temporal workflow start --type redrive --task-queue keystride --input '{"instance":"documentMigration:run=2"}'`;
 
 /** `keystride skips`: the items that an instance has set aside, and what becomes of them. */
-export function skipsCommand(): Command {
-  return new Command('skips')
-    .description('show, export, run again or waive the items that were skipped')
-    .argument('<id>', 'the workflow id or the instance')
-    .addArgument(new Argument('[action]', 'what to do').choices(Object.keys(actions)).default('list'))
+export function skipsCommand(command: Command): Command {
+  return command
     .option('--fingerprint <cause>', 'only those of this cause, as `list` shows it')
     .option('--key <key...>', 'only these items')
     .option('--step <step>', 'only those of this step')
@@ -66,8 +66,8 @@ export function skipsCommand(): Command {
     .option('--operator <name>', 'waive: who says so; otherwise the user of this machine')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (id: string, name: string, options: SkipsOptions, command: Command) => {
-      const action = actions[name] as Action;
+    .action(async (id: string, name: ActionName, options: SkipsOptions) => {
+      const action = actions[name];
       refuseOtherOptions(id, name, action, command);
       await action.act(id, options);
     });

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
+import { failurePlaceOf } from '../contract/failure-place.ts';
 import { catalogue, findJob } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
@@ -64,10 +65,8 @@ The same without keystride:
       --input '{"run":2}'`;
 
 /** `keystride start`: starts a job, or goes on with one that has failed or was stopped. */
-export function startCommand(): Command {
-  return new Command('start')
-    .description('start a job, or go on with one that failed or was stopped')
-    .argument('<job>', 'its name, see `keystride jobs`')
+export function startCommand(command: Command): Command {
+  return command
     .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
     .option('-w, --watch', 'show the progress until the run ends')
     .option('--id <id>', 'another workflow id than the instance key', chosenId)
@@ -77,7 +76,7 @@ export function startCommand(): Command {
 }
 
 async function start(name: string, options: StartOptions): Promise<void> {
-  const request = requestOf(name, options);
+  const request = await requestOf(name, options);
   await withSession(async (session) => {
     const run = await startRun(session, request);
     const opened = await untilOpened(session, run);
@@ -88,12 +87,12 @@ async function start(name: string, options: StartOptions): Promise<void> {
       progressLine(`no worker polls task queue ${run.taskQueue}; the run waits for one: ${keystride} worker`);
     if (!options.watch) return options.output === 'json' ? printJson(run) : undefined;
     const ended = await watchOrDetach(session.client, run.workflowId, options.output);
-    if (ended) reportEnd(ended.progress, options.output);
+    if (ended) await reportEnd(ended.progress, options.output);
   });
 }
 
-function requestOf(name: string, options: StartOptions): StartRequest {
-  const job = jobNamed(name, 'Start');
+async function requestOf(name: string, options: StartOptions): Promise<StartRequest> {
+  const job = await jobNamed(name, 'Start');
   return startRequest(job, parametersFromText(job, options.param ?? []), options.id);
 }
 
@@ -103,13 +102,11 @@ function requestOf(name: string, options: StartOptions): StartRequest {
  * @param todo what is to be done with one: `Start`, `Plan`.
  * @throws CommandError of type UnknownJob, naming those there are
  */
-export function jobNamed(name: string, todo: string): JobDefinition {
-  const job = findJob(name);
+export async function jobNamed(name: string, todo: string): Promise<JobDefinition> {
+  const job = await findJob(name);
   if (job) return job;
   if (projectFile() === undefined) throw noProject();
-  const known = catalogue()
-    .map((one) => one.name)
-    .join(', ');
+  const known = (await catalogue()).map((one) => one.name).join(', ');
   throw new CommandError(
     {
       what: `there is no job ${plain(name)}`,
@@ -267,7 +264,7 @@ function throwRefusal(error: unknown, { workflowId, runId }: StartedRun): void {
   const cause = error instanceof WorkflowFailedError ? error.cause : error;
   if (!(cause instanceof Error) || !refusals.includes(failureTypeOf(cause))) return;
   // A step may find parameters wrong that only the databases can judge: then the run has begun, and has failed.
-  if (/ step \S+ failed\./.test(describeError(cause))) return;
+  if (failurePlaceOf(cause)) return;
   throw jobFailure(cause, { message: describeError(cause), details: { workflowId, runId } });
 }
 

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { z } from 'zod';
 import { findJob } from './catalogue.ts';
+import type { JobDefinition } from '../contract/job.ts';
 import { parameterToText } from '../contract/parameters.ts';
 import { unreadText } from '../contract/progress.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
@@ -37,10 +38,8 @@ The same without keystride:
   $ temporal workflow query --workflow-id documentMigration:run=2 --type progress`;
 
 /** `keystride status`: where a run stands. */
-export function statusCommand(): Command {
-  return new Command('status')
-    .description('say where a run stands')
-    .argument('<id>', 'the workflow id, see `keystride list`')
+export function statusCommand(command: Command): Command {
+  return command
     .option('-w, --watch', 'show the progress until the run ends')
     .addOption(outputOption())
     .addHelpText('after', help)
@@ -51,21 +50,21 @@ async function status(workflowId: string, options: StatusOptions): Promise<void>
   await withSession(async ({ client }) => {
     if (!options.watch) {
       const { progress } = await readExecution(client, workflowId);
-      return options.output === 'json' ? printJson(progress) : showProgress(progress);
+      return options.output === 'json' ? printJson(progress) : await showProgress(progress);
     }
     const ended = await watchOrDetach(client, workflowId, options.output);
-    if (ended) reportEnd(ended.progress, options.output);
+    if (ended) await reportEnd(ended.progress, options.output);
   });
 }
 
 /** Prints how a run ended, and lets the exit code say it too. */
-export function reportEnd(progress: LiveProgress, output: 'text' | 'json'): void {
+export async function reportEnd(progress: LiveProgress, output: 'text' | 'json'): Promise<void> {
   process.exitCode = exitCodeOf(progress.status);
   if (output === 'json') return printJson(progress);
-  showProgress(progress);
+  await showProgress(progress);
 }
 
-function showProgress(progress: LiveProgress): void {
+async function showProgress(progress: LiveProgress): Promise<void> {
   const { status: state, reason, live, startedAt, finishedAt } = progress;
   const took = `${finishedAt === null ? 'for' : 'took'} ${duration(tookOf(progress))}`;
   printLine(`${plain(progress.instance ?? progress.workflowId)}  ${colouredStatus(state)}  ${took}`);
@@ -80,7 +79,7 @@ function showProgress(progress: LiveProgress): void {
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
   for (const line of decisionLines(progress, decisionsShown)) printLine(`  ${line}`);
   for (const why of live?.waiting ?? []) printLine(`  waiting: ${plain(why)}`);
-  for (const [index, next] of nextCommands(progress).entries())
+  for (const [index, next] of (await nextCommands(progress)).entries())
     printLine(`  ${index === 0 ? 'next' : '    '}  ${next}`);
 }
 
@@ -119,14 +118,17 @@ const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
   completedWithSkips: ['skips ID list', 'verify ID'],
 };
 
-function nextCommands({ status: state, job, parameters, workflowId, steps }: LiveProgress): string[] {
+async function nextCommands(progress: LiveProgress): Promise<string[]> {
+  const { status: state, job, parameters, workflowId, steps } = progress;
   const id = shellWord(workflowId);
   if (job === 'redrive' && isFinal(state)) return nextAfterRedrive(state, parameters);
-  const next = (nextOf[state] ?? [])
-    .filter((command) => command !== 'verify ID' || canBeVerified(job))
+  const usual = nextOf[state] ?? [];
+  const verifiable = usual.includes('verify ID') && (await canBeVerified(job));
+  const next = usual
+    .filter((command) => command !== 'verify ID' || verifiable)
     .map((command) => `${keystride} ${command.replace('ID', () => id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
-  const given = Object.entries(givenParameters(job, parameters ?? {})).map(
+  const given = Object.entries(await givenParameters(job, parameters ?? {})).map(
     ([name, value]) => ` --param ${shellWord(`${name}=${parameterToText(value)}`)}`,
   );
   const skipped = steps.some((step) => step.skipped > 0) ? [`${keystride} skips ${id} list`] : [];
@@ -138,8 +140,11 @@ function nextCommands({ status: state, job, parameters, workflowId, steps }: Liv
 }
 
 /** What has to be said to start with these parameters: those that are not what the contract assumes anyway. */
-function givenParameters(name: string, parameters: Record<string, unknown>): Record<string, unknown> {
-  const job = findJob(name);
+async function givenParameters(
+  name: string,
+  parameters: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const job = await findJob(name);
   if (!job) return parameters;
   const assumed = Object.entries(parameters).filter(([parameter, value]) => {
     const schema: unknown = job.parameters.shape[parameter];
@@ -151,17 +156,22 @@ function givenParameters(name: string, parameters: Record<string, unknown>): Rec
 }
 
 /** A job of another build than this command's is not known here; its worker will tell. */
-export function canBeVerified(name: string): boolean {
-  const job = findJob(name);
-  return !job || Object.values(job.steps).some(({ kind }) => kind === 'verification');
+export async function canBeVerified(name: string): Promise<boolean> {
+  const job = await findJob(name);
+  return !job || comparesSides(job);
+}
+
+/** Whether one of the job's steps compares source and target. */
+export function comparesSides({ steps }: JobDefinition): boolean {
+  return Object.values(steps).some(({ kind }) => kind === 'verification');
 }
 
 /** Whatever became of a redrive, what it left open belongs to the instance that skipped it. */
-function nextAfterRedrive(state: JobStatus, parameters: LiveProgress['parameters']): string[] {
+async function nextAfterRedrive(state: JobStatus, parameters: LiveProgress['parameters']): Promise<string[]> {
   const instance = parameters?.['instance'];
   if (typeof instance !== 'string') return [];
   const id = shellWord(instance);
   if (state === 'completed')
-    return canBeVerified(instance.split(':', 1)[0] ?? '') ? [`${keystride} verify ${id}`] : [];
+    return (await canBeVerified(instance.split(':', 1)[0] ?? '')) ? [`${keystride} verify ${id}`] : [];
   return [`${keystride} skips ${id} list`, `${keystride} skips ${id} redrive`];
 }

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from './output.ts';
 import { forgetStream } from './sync/forget.ts';
@@ -26,10 +26,8 @@ interface RewindOptions extends OutputOptions {
 }
 
 /** `keystride sync`: where the streams of targetSync and tableSync stand. */
-export function syncCommand(): Command {
-  const command = new Command('sync')
-    .description('show how far syncs have come, move them back, or forget them')
-    .addHelpText('after', help);
+export function syncCommand(command: Command): Command {
+  command.addHelpText('after', help);
   command
     .command('list')
     .description('streams, offsets and lag')

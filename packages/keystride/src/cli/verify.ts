@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
@@ -13,7 +13,7 @@ import { shellWord } from '../contract/shell.ts';
 import { count, plain } from './format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
-import { canBeVerified } from './status.ts';
+import { canBeVerified, comparesSides } from './status.ts';
 import { keystride } from './called-as.ts';
 import { temporalCommand } from './temporal-command.ts';
 
@@ -32,10 +32,8 @@ Examples:
 const lookEveryMs = 3_000;
 
 /** `keystride verify`: compares what a run has left behind with what it was to do. */
-export function verifyCommand(): Command {
-  return new Command('verify')
-    .description('compare source and target of a run')
-    .argument('<id>', 'the workflow id, see `keystride list`')
+export function verifyCommand(command: Command): Command {
+  return command
     .option('--repair', 'put right what differs')
     .addOption(outputOption())
     .addHelpText('after', help)
@@ -45,7 +43,7 @@ export function verifyCommand(): Command {
 async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
   await withSession(async (session) => {
     const input = await inputOf(session.client, workflowId);
-    if (!canBeVerified(input.job)) throw nothingToCompare(input.job, workflowId);
+    if (!(await canBeVerified(input.job))) throw await nothingToCompare(input.job, workflowId);
     const verificationId = `verification/${workflowId}/${new Date().toISOString()}`;
     const report = await runVerification(session, workflowId, verificationId, {
       ...input,
@@ -70,10 +68,8 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
   );
 }
 
-function nothingToCompare(job: string, workflowId: string): CommandError {
-  const others = catalogue()
-    .filter(({ name }) => canBeVerified(name))
-    .map(({ name }) => name);
+async function nothingToCompare(job: string, workflowId: string): Promise<CommandError> {
+  const others = (await catalogue()).filter(comparesSides).map(({ name }) => name);
   return new CommandError(
     {
       what: `${plain(job)} has no verification step: there is nothing to compare`,

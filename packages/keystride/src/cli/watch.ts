@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isGrpcServiceError, type Client } from '@temporalio/client';
-import { createLogUpdate } from 'log-update';
+import type { createLogUpdate } from 'log-update';
 import { readExecution, type Execution } from './execution.ts';
 import { shellWord } from '../contract/shell.ts';
 import { CommandError, exitCodes, harmless, printJson, progressLine, type ExitCode } from './output.ts';
@@ -37,7 +37,7 @@ export async function watch(
   options: WatchOptions = {},
 ): Promise<Execution> {
   const { stream = process.stderr, signal } = options;
-  const display = stream.isTTY ? new TerminalDisplay(stream) : new LogDisplay(stream);
+  const display = stream.isTTY ? await TerminalDisplay.on(stream) : new LogDisplay(stream);
   const observed = new Observed();
   try {
     for (;;) {
@@ -90,8 +90,13 @@ interface Display {
 class TerminalDisplay implements Display {
   readonly #draw: ReturnType<typeof createLogUpdate>;
 
-  constructor(stream: NodeJS.WriteStream) {
-    this.#draw = createLogUpdate(stream);
+  private constructor(draw: ReturnType<typeof createLogUpdate>) {
+    this.#draw = draw;
+  }
+
+  static async on(stream: NodeJS.WriteStream): Promise<TerminalDisplay> {
+    const { createLogUpdate } = await import('log-update');
+    return new TerminalDisplay(createLogUpdate(stream));
   }
 
   show({ progress }: Execution, observed: Observed): void {

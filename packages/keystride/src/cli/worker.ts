@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { ourModule } from '../dev/own-files.ts';
 import { withBoundedMemory } from '../host/worker-memory.ts';
 import { outputOption, type OutputOptions } from './options.ts';
@@ -38,9 +38,8 @@ interface WorkerOptions extends OutputOptions {
 }
 
 /** `keystride worker`: a worker in the foreground, as a process of its own. */
-export function workerCommand(): Command {
-  return new Command('worker')
-    .description('run a worker until it is told to end')
+export function workerCommand(command: Command): Command {
+  return command
     .option('--deployment <name>', 'what its builds have in common, with --build-id')
     .option('--build-id <id>', 'this build of the workers, with --deployment')
     .option('--queues <names>', 'the task queues to poll, with commas (all that KEYSTRIDE_QUEUES names)')

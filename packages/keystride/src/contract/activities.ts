@@ -8,6 +8,7 @@ import type {
   SkipPolicy,
   StepPolicy,
 } from './policy.ts';
+import type { FailurePlace } from './failure-place.ts';
 import type { Counters, Decision, StepProgress } from './progress.ts';
 import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
@@ -144,7 +145,7 @@ export interface PartitionNews {
   readonly decisions: readonly Decision[];
 }
 
-/** In the details of a failure: the item that an operator may set aside when the job holds. */
+/** In the details of a failure of 0.1.0: the item that failed. Now it is part of a `FailurePlace`. */
 export interface FailedItem {
   readonly failedKey: string;
 }
@@ -254,6 +255,8 @@ export interface CloseJobRequest {
   readonly outcome: JobOutcome;
   /** Why it failed or was stopped. */
   readonly reason?: string;
+  /** Where it failed; undefined where it was no step, and from a build that did not say. */
+  readonly place?: FailurePlace;
   /** Where it has completed: the steps that the run saw completed. Undefined from a build that did not say. */
   readonly saw?: readonly SeenStep[];
 }

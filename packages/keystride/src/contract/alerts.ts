@@ -24,6 +24,10 @@ export interface AlertRequest {
   readonly instance: string;
   /** The failure and its causes in one line, outermost first; never a row's content. */
   readonly reason: string;
+  /** The step that failed; undefined where it was none, and from a build that did not say. */
+  readonly step?: string | null;
+  /** The partitions of it that failed. */
+  readonly partitions?: readonly number[];
 }
 
 /** A step in an alert, with what has committed of it. */
@@ -47,9 +51,9 @@ interface AlertPlace {
 
 /** An execution that has failed, holds, or was not started: the body of the alert webhook. */
 export interface JobAlert extends AlertRequest, AlertPlace {
-  /** The step that failed; null when none had begun. */
+  /** The step that failed; null where it was none. */
   readonly step: string | null;
-  /** The partitions that failed, where it was some of several. */
+  /** The partitions of it that failed. */
   readonly partitions: readonly number[];
   readonly steps: readonly AlertedStep[];
   /** What can be done, as sentences with commands. */

@@ -1,5 +1,8 @@
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 
+// In a file of its own: the command wants it before it loads anything of Temporal.
+export { ToldError } from './told-error.ts';
+
 /**
  * The failures that keystride itself raises, by the `type` that Temporal records. A name says what became of
  * the run; the message says what happened, where, and what to do.
@@ -52,14 +55,6 @@ export const failureTypes = [
 ] as const;
 
 export type FailureType = (typeof failureTypes)[number];
-
-/**
- * An error whose message was written for operators: it may be shown and kept wherever a run leaves something. It says
- * what happened, where and what to do, by names and keys, and quotes no content of a row.
- */
-export class ToldError extends Error {
-  override readonly name: string = 'ToldError';
-}
 
 /** Bytes of UTF-8 that a message may have where it is kept: in a history, the ledger, an alert. */
 export const longestMessage = 2048;

@@ -97,7 +97,7 @@ const builtFerretdb: Way = {
             const go = findExecutable('go', goDirectories());
             if (go === undefined) throw new Error('there is no Go');
             const file = path.join(directory, 'ferretdb');
-            await run(go, ['build', '-trimpath', '-o', file, '.'], {
+            await run(go, ['build', '-trimpath', '-buildvcs=false', '-o', file, '.'], {
               timeoutMs: 900_000,
               workingDirectory: path.join(packageRoot, 'tools', 'ferretdb'),
               environment: goEnvironment(cache),

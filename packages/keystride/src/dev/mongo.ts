@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { MongoClient, type Db } from 'mongodb';
+import type { Db, MongoClient } from 'mongodb';
 import { mongoBinary, type MongoBinary } from './mongo-binary.ts';
 import { PartError, givenPart, type Part } from './part.ts';
 import { freePort } from './ports.ts';
@@ -146,7 +146,9 @@ async function withClient<T>(
   withinMs: number,
   work: (client: MongoClient) => Promise<T>,
 ): Promise<T> {
-  const client = new MongoClient(url, { serverSelectionTimeoutMS: withinMs });
+  // A project without MongoDB need not have the driver.
+  const mongodb = await import('mongodb');
+  const client = new mongodb.MongoClient(url, { serverSelectionTimeoutMS: withinMs });
   try {
     return await work(client);
   } finally {

@@ -6,7 +6,7 @@ import { ledgerSql } from './schema.ts';
 import { storableText } from '../stores/postgres/storable-text.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
-import { keepRedrivenOpen } from './redriven-skips.ts';
+import { skipBooksOf } from './skip-books.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 
 /** An item set aside. */
@@ -26,8 +26,7 @@ export interface Skip<Item = unknown> {
 const longestMessage = 1000;
 
 /**
- * Records the skips of a chunk in its transaction, and counts them against the step's limit. Those of a redrive have
- * their rows already, which stay open.
+ * Records the skips of a chunk in its transaction, and counts them against the step's limit.
  *
  * The limit is one row that all partitions update, so that exactly as many skips as allowed ever commit.
  *
@@ -51,61 +50,16 @@ export async function recordSkips(
   );
   if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
   if (rate) await refuseAbove(rate, transaction, key, Number(counted[0]?.skipped));
-  const rows = skips.map((skip) => ({
+  const noted = skips.map((skip) => ({
     item_key: storableText(skip.key),
     phase: skip.phase,
     code: storableText(skip.code),
     fingerprint: storableText(fingerprint(skip)),
     message: storableText(cutText(skip.message, longestMessage)),
     attempts: skip.attempts,
+    cursor: encodeCursor(skip.cursor),
   }));
-  if (key.claim.redrives) return keepRedrivenOpen(transaction, key, rows);
-  const recorded = rows.map((row, index) => ({
-    ...row,
-    cursor: encodeCursor((skips[index] as Skip).cursor),
-  }));
-  const names = await insertSkips(transaction, key, recorded);
-  const again = recorded.filter((row) => !names.delete(nameOf(row)));
-  // An API gives the same item on two pages, and each is a skip: told apart by where it was read.
-  if (again.length > 0)
-    await insertSkips(
-      transaction,
-      key,
-      again.map((row) => ({ ...row, item_key: `${row.item_key} at ${row.cursor}` })),
-    );
-}
-
-interface SkipRow {
-  readonly item_key: string;
-  readonly phase: string;
-}
-
-function nameOf({ item_key, phase }: SkipRow): string {
-  return `${phase} ${item_key}`;
-}
-
-/**
- * Inserts what has no row yet. One parameter for all of them: a chunk that is skipped as a whole would exceed the
- * 65,535 of a statement.
- *
- * @returns the names of those that were inserted.
- */
-async function insertSkips(
-  transaction: Transaction,
-  { claim, step, partition }: PartitionKey,
-  rows: readonly SkipRow[],
-): Promise<Set<string>> {
-  const inserted = await transaction.query<{ item_key: string; phase: string }>(
-    `INSERT INTO keystride.skip
-            (instance_key, step, partition, item_key, phase, code, fingerprint, message, attempts, cursor)
-     SELECT $1, $2, $3, item_key, phase, code, fingerprint, message, attempts, cursor
-       FROM jsonb_to_recordset($4::jsonb)
-            AS set_aside (item_key text, phase text, code text, fingerprint text, message text, attempts int, cursor text)
-         ON CONFLICT DO NOTHING
-     RETURNING item_key, phase`,
-    [claim.instance, step, partition, JSON.stringify(rows)],
-  );
-  return new Set(inserted.rows.map(nameOf));
+  await skipBooksOf(key.claim).note(transaction, key, noted);
 }
 
 /** The row of the step is locked by the count above, so no other partition's skips come in between. */

@@ -8,8 +8,8 @@ import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { countersOf } from './checkpoint.ts';
 import { holdClaim, ledgerBehind } from './hold-claim.ts';
-import { countLeftOpen } from './redriven-skips.ts';
 import { lostSteps } from './seen-steps.ts';
+import { skipBooksOf } from './skip-books.ts';
 import type { Ledger } from './ledger.ts';
 
 export interface StepKey {
@@ -197,7 +197,7 @@ export async function completeStep(
     if (unfinished.length > 0) return { ...state, unfinished };
     // A step that is gone has no partition that is not done, and no row that could be missing.
     const planned = await lockStep(transaction, key);
-    const skipRows = await countSkips(transaction, key);
+    const skipRows = await skipBooksOf(key.claim).count(transaction, key);
     if (!booksBalance(state.counters) || skipRows !== state.counters.skipped) {
       throw unbalanced(key, state, partitions.length, skipRows);
     }
@@ -296,16 +296,6 @@ async function readPartitions(transaction: Transaction, key: StepKey): Promise<P
       .orderBy('partition'),
   );
   return rows.map((row) => ({ partition: row.partition, done: row.done, ...countersOf(row) }));
-}
-
-async function countSkips(transaction: Transaction, key: StepKey): Promise<number> {
-  if (key.claim.redrives) return countLeftOpen(transaction, key);
-  const [row] = await transaction.run(
-    whereStep(ledgerSql.selectFrom('keystride.skip'), key).select((select) =>
-      select.fn.countAll<string>().as('rows'),
-    ),
-  );
-  return Number(row?.rows ?? 0);
 }
 
 function totalOf(partitions: readonly PartitionRow[]): Counters {

@@ -96,27 +96,24 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
         taskQueue: resources.taskQueueOf(request.job),
       })),
     resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
-    openStep: (request) => guarded(placeOf(request), () => openStep(resources, request, contextOf(request))),
+    openStep: (request) => inStep(request, () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
       const work = chunkWork(resources, request, contextOf(request));
       return processPage(resources, work, request);
     },
-    runTasklet: (request) =>
-      guarded(placeOf(request), () => runTasklet(resources, request, contextOf(request))),
-    verifyPage: (request) =>
-      guarded(placeOf(request), () => compareAndRepair(resources, request, contextOf(request))),
-    readStep: (request) => guarded(placeOf(request), () => readStepState(ledger, request)),
+    runTasklet: (request) => inStep(request, () => runTasklet(resources, request, contextOf(request))),
+    verifyPage: (request) => inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+    readStep: (request) => inStep(request, () => readStepState(ledger, request)),
     checkGate: async ({ quietHours, now }) => (await resources.gate.ask(quietHours, now)).throttled,
     findDivisible: (request) =>
-      guarded(placeOf(request), () =>
+      inStep(request, () =>
         findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
       ),
     splitPartition: (request) =>
-      guarded(placeOf(request), () =>
+      inStep(request, () =>
         splitPartition(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
       ),
-    closeStep: (request) =>
-      guarded(placeOf(request), () => closeStep(resources, request, contextOf(request))),
+    closeStep: (request) => inStep(request, () => closeStep(resources, request, contextOf(request))),
     closeJob: (request) =>
       guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
     raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
@@ -124,8 +121,11 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
   };
 }
 
-function placeOf({ claim, step }: { readonly claim: Claim; readonly step: string }): string {
-  return `${claim.instance} step ${step}`;
+function inStep<Result>(
+  { claim, step }: { readonly claim: Claim; readonly step: string },
+  body: () => Promise<Result>,
+): Promise<Result> {
+  return guarded(`${claim.instance} step ${step}`, body, step);
 }
 
 /** The work of a chunk step: over its source, or over the skips that a redrive has in hand. */

@@ -11,15 +11,23 @@ const heartbeatMs = 1_000;
  * whatever is thrown into a failure that says where, and never what a row held.
  *
  * @param where the instance or the step, for the message.
+ * @param step whose work it is, for the failure's details.
  * @throws CancelledFailure when the workflow has cancelled it; Unavailable, to be tried again, when its worker ends.
  */
-export async function guarded<Result>(where: string, body: () => Promise<Result>): Promise<Result> {
+export async function guarded<Result>(
+  where: string,
+  body: () => Promise<Result>,
+  step?: string,
+): Promise<Result> {
   const context = Context.current();
   const alive = setInterval(() => context.heartbeat(), heartbeatMs);
   try {
     return await body();
   } catch (error) {
-    throw interrupted(context, error, where) ?? toFailure(error, classifyWith(undefined)(error), where);
+    const place = step === undefined ? undefined : { step, partitions: [], items: [] };
+    throw (
+      interrupted(context, error, where) ?? toFailure(error, classifyWith(undefined)(error), where, place)
+    );
   } finally {
     clearInterval(alive);
   }

@@ -21,18 +21,13 @@ export async function raiseAlert(
   start?: string,
 ): Promise<void> {
   if (alerts.settings.webhookUrl === undefined) return;
-  const { kind, job, instance, reason } = request;
+  const { kind, job, instance, reason, step = null, partitions = [] } = request;
   const place = placeOf(alerts);
   // The counters are worth having, and no more: the ledger may be why there is an alert.
   const steps = await stepFigures(ledger, instance).catch(() => []);
   const alert: JobAlert = {
     ...{ kind, job, instance, ...place },
-    // The engine's own messages name them; see `stepFailure` and `PartitionWindow`.
-    step: /\bstep (\S+) failed\b/u.exec(reason)?.[1] ?? null,
-    partitions: [
-      ...new Set([...reason.matchAll(/\bpartition (\d+)\b/gu)].map(([, number]) => Number(number))),
-    ],
-    ...{ reason, steps, next: nextSteps(request, place.workflowId, steps, start) },
+    ...{ step, partitions, reason, steps, next: nextSteps(request, place.workflowId, steps, start) },
   };
   await alerts.start(`alert:${alertId()}`, alert);
 }
@@ -40,12 +35,13 @@ export async function raiseAlert(
 /** Raises the alert of an execution that has failed and is closed. Whatever goes wrong with it is only logged. */
 export async function alertFailure(
   resources: AlertResources & { readonly registry: JobRegistry },
-  { claim, parameters, reason = '' }: CloseJobRequest,
+  { claim, parameters, reason = '', place }: CloseJobRequest,
 ): Promise<void> {
   const { job, instance } = claim;
   try {
     const start = startCommand(resources.registry, claim, parameters);
-    await raiseAlert(resources, { kind: 'failed', job, instance, reason }, start);
+    const where = place ? { step: place.step, partitions: place.partitions } : {};
+    await raiseAlert(resources, { kind: 'failed', job, instance, reason, ...where }, start);
   } catch (error) {
     Context.current().log.error('the alert could not be raised', { instance, message: safeMessage(error) });
   }

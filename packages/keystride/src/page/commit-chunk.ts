@@ -10,7 +10,7 @@ import type { AnyChunkWork } from '../job/chunks.ts';
 import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
 import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoint.ts';
-import { closeRedriven } from '../ledger/redriven-skips.ts';
+import { skipBooksOf } from '../ledger/skip-books.ts';
 import { recordSkips } from '../ledger/skips.ts';
 import { backoff, ItemFailed } from './process-item.ts';
 import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } from './write-chunk.ts';
@@ -105,7 +105,7 @@ async function writeChunk(
     await recordSkips(transaction, lease, written.skips, policy.skip?.rate);
     await work.onSkip?.(written.skips, transaction);
   }
-  if (lease.claim.redrives) await closeRedriven(transaction, lease, written);
+  await skipBooksOf(lease.claim).settle(transaction, lease, written);
   return written;
 }
 

@@ -1,9 +1,9 @@
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
 import type { Classifier, ErrorClass } from '../contract/classification.ts';
-import type { FailedItem } from '../contract/activities.ts';
 import type { RetryPolicy, SkipPolicy } from '../contract/policy.ts';
 import { type FailureType, failure } from '../contract/errors.ts';
+import { type FailurePlace, failurePlaceOf } from '../contract/failure-place.ts';
 import { keystride } from '../contract/shell.ts';
 import { classifyPostgres } from '../stores/postgres/errors.ts';
 import { classifyHttp } from '../stores/http/errors.ts';
@@ -109,47 +109,52 @@ function withoutLedger(where: string): ApplicationFailure {
  * a stack that repeats a message.
  *
  * @param where job, step, partition and key, for the message.
- * @param failedKey the item that failed, where one item alone did.
+ * @param place the same as data, of what belongs to a step.
  * @param told what may be shown of the error.
  */
 export function toFailure(
   error: unknown,
   found: ErrorClass,
   where: string,
-  failedKey?: string,
+  place?: FailurePlace,
   told = safeMessage(error),
 ): ApplicationFailure {
-  if (error instanceof ApplicationFailure) return cleaned(error);
+  if (error instanceof ApplicationFailure) return cleaned(error, place);
   if (lacksLedger(error)) return withoutLedger(where);
   const away = found.decision === 'retry' && found.unavailable === true;
   const type: FailureType = away ? 'Unavailable' : 'ItemFailed';
-  const details: FailedItem[] = failedKey === undefined ? [] : [{ failedKey }];
   const retryable = found.decision === 'retry';
+  const details = place ? [place] : [];
   const failed = failure(type, `${where}: ${told} [${found.code}]`, { retryable, details });
   failed.stack = framesOf(error);
   return failed;
 }
 
 /**
- * A failure that keeps its type and details, and shows of its message what may be shown. Its causes and its stack would
- * be kept as they are: the first stand in the message, of the second only the frames stay.
+ * A failure that keeps its type and details, tells its place, and shows of its message what may be shown. Its causes and
+ * its stack would be kept as they are: the first stand in the message, of the second only the frames stay.
  */
-function cleaned(error: ApplicationFailure): ApplicationFailure {
+function cleaned(error: ApplicationFailure, place: FailurePlace | undefined): ApplicationFailure {
   const message = safeMessage(error);
   const stack = framesOf(error);
+  const untold = place && !failurePlaceOf(error) ? [place] : [];
   const clean =
-    message === error.message && error.cause === undefined
+    message === error.message && error.cause === undefined && untold.length === 0
       ? error
-      : ApplicationFailure.create({ ...optionsOf(error), message });
+      : ApplicationFailure.create({ ...optionsOf(error, untold), message });
   clean.stack = stack;
   return clean;
 }
 
-function optionsOf({ type, nonRetryable, details, nextRetryDelay, category }: ApplicationFailure) {
+function optionsOf(
+  { type, nonRetryable, details: own, nextRetryDelay, category }: ApplicationFailure,
+  untold: readonly FailurePlace[],
+) {
+  const details = [...(own ?? []), ...untold];
   return {
     nonRetryable: nonRetryable === true,
     ...(type ? { type } : {}),
-    ...(details ? { details: [...details] } : {}),
+    ...(details.length > 0 ? { details } : {}),
     ...(nextRetryDelay ? { nextRetryDelay } : {}),
     ...(category ? { category } : {}),
   };

@@ -59,9 +59,10 @@ export async function processPage(
     const taken = await takeCheckpoint(ledger, { claim, step, partition }, randomUUID());
     return await new Page({ ledger, policy, classify }, taken, work, request, resources).run();
   } catch (error) {
-    const place = `${claim.instance} step ${step} partition ${partition}`;
+    const where = `${claim.instance} step ${step} partition ${partition}`;
+    const place = { step, partitions: [partition], items: [] };
     if (!(error instanceof ItemFailed)) {
-      const failed = toFailure(error, classifyWith(undefined)(error), place);
+      const failed = toFailure(error, classifyWith(undefined)(error), where, place);
       // Temporal no longer listens to an attempt that was overtaken: the log alone can tell of it.
       if (failed.type === 'Fenced' || failed.type === 'Superseded')
         Context.current().log.warn(failed.message);
@@ -77,8 +78,8 @@ export async function processPage(
     throw toFailure(
       cause,
       found,
-      `${place}, ${phase} of key ${item} (attempt ${attempts})`,
-      error.single ? item : undefined,
+      `${where}, ${phase} of key ${item} (attempt ${attempts})`,
+      error.single ? { ...place, items: [item] } : place,
       error.message,
     );
   }

@@ -73,7 +73,7 @@ export interface FillRequest {
   readonly rows: number;
 }
 
-/** A command of one's own: what `load` brings is a command of the package commander, of the same name. */
+/** A command of one's own: what `load` brings is a command of the package commander, and gets its name and description from here. */
 export interface OwnCommand {
   readonly name: string;
   /** One line, for the help. */

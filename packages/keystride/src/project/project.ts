@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { JobDefinition } from '../contract/job.ts';
-import { ToldError } from '../contract/errors.ts';
+import { ToldError } from '../contract/told-error.ts';
 import type { WorkerDefinition } from './worker-definition.ts';
 import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig } from './config.ts';
 
@@ -83,14 +83,23 @@ async function read(file: string): Promise<Project> {
 }
 
 async function importConfig(file: string): Promise<unknown> {
+  const module = await loading('the configuration', file, () => import(pathToFileURL(file).href));
+  return (module as { readonly default?: unknown }).default;
+}
+
+/** What the project's own modules say while they load is shown: no row has been read yet. @throws ProjectError */
+async function loading<Value>(
+  what: string,
+  file: string,
+  load: () => Value | Promise<Value>,
+): Promise<Value> {
   try {
-    const module = (await import(pathToFileURL(file).href)) as { readonly default?: unknown };
-    return module.default;
+    return await load();
   } catch (error) {
     if (error instanceof ToldError) throw error;
     throw new ProjectError(
       {
-        what: `the configuration cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+        what: `${what} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
         where: file,
         todo: 'Correct it; `node FILE` shows where it fails.',
       },
@@ -110,13 +119,13 @@ function problemOf(config: unknown): string | undefined {
 
 /** The contracts of the project's jobs. @throws ProjectError */
 export async function loadJobs(project?: Project): Promise<readonly JobDefinition[]> {
-  const { config } = project ?? (await loadProject());
-  return valueOf(config.jobs);
+  const { config, file } = project ?? (await loadProject());
+  return loading("the project's jobs", file, () => valueOf(config.jobs));
 }
 
-/** What the project's workers work with. */
-export async function loadWorkerDefinition({ config }: Project): Promise<WorkerDefinition> {
-  const loadedModule = await valueOf(config.worker);
+/** What the project's workers work with. @throws ProjectError */
+export async function loadWorkerDefinition({ config, file }: Project): Promise<WorkerDefinition> {
+  const loadedModule = await loading('what a worker works with', file, () => valueOf(config.worker));
   return 'default' in loadedModule ? loadedModule.default : loadedModule;
 }
 

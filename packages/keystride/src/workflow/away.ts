@@ -1,6 +1,6 @@
 import { ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
 import { failureTypeOf, type FailureType } from '../contract/errors.ts';
-import { PartitionsFailed } from './failed-items.ts';
+import { PartitionsFailed } from './partitions-failed.ts';
 
 /** What a failure carries besides its message, where a store or the workers were away. */
 export interface AwayDetail {
@@ -22,7 +22,7 @@ export function wasAway(error: unknown): boolean {
   if (!awayTypes.includes(failureTypeOf(error))) return false;
   for (let at = error; at instanceof Error; at = at.cause) {
     if (at instanceof TimeoutFailure) return true;
-    if (at instanceof PartitionsFailed) return at.away;
+    if (at instanceof PartitionsFailed) return at.failed.every(({ error: each }) => wasAway(each));
     if (!(at instanceof ApplicationFailure)) continue;
     if (at.type === 'Unavailable' || at.type === 'UnknownJob') return true;
     if (at.details?.some(isAwayDetail)) return true;

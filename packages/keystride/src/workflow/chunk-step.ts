@@ -2,10 +2,10 @@ import type { OpenedStep, StepRequest } from '../contract/activities.ts';
 import type { ChunkPolicy } from '../contract/policy.ts';
 import type { StepProgress } from '../contract/progress.ts';
 import { ledgerWork } from './activities.ts';
-import { PartitionsFailed } from './failed-items.ts';
 import { GateWait } from './gate-wait.ts';
 import type { JobRun } from './job-run.ts';
 import { PartitionWindow } from './partition-window.ts';
+import { PartitionsFailed } from './partitions-failed.ts';
 import { StepPartitions } from './step-partitions.ts';
 import type { StepReporter } from './step-reporter.ts';
 
@@ -34,8 +34,7 @@ export async function runChunkStep(
       const window = new PartitionWindow(run, request, policy, partitions, reporter);
       await window.run();
       if (window.behind) throw window.behind;
-      if (window.failures.length > 0)
-        throw new PartitionsFailed(window.failures.join(' | '), window.failedItems, window.away);
+      if (window.failed.length > 0) throw new PartitionsFailed(window.failed);
       if (window.throttled) await gate.untilOpen(window.throttled);
     }
     const { counters, unread, unfinished = [] } = await ledgerWork.closeStep(request);

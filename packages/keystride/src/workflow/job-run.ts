@@ -2,13 +2,16 @@ import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from 
 import type { ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
-import { type Counters, type JobProgress, type StepProgress, withLedger } from '../contract/progress.ts';
+import type { Counters, JobProgress, StepProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
-import { Adaptation, type Adapted } from './adaptation.ts';
+import type { Adapted } from './adaptation.ts';
 import { detailsOf } from './details.ts';
 import { HeldBack } from './held-back.ts';
+import { Holding } from './holding.ts';
 import { SeenSteps } from './seen-steps.ts';
 import { publishStatus } from './search-attributes.ts';
+import { StepReports } from './step-reports.ts';
+import { WorkInHand } from './work-in-hand.ts';
 
 /** Thrown through a job's flow when an operator has stopped it; `runJob` turns it into a stopped execution. */
 export class JobStopped extends Error {
@@ -45,8 +48,9 @@ const mostRewinds = 10;
 export class JobRun {
   readonly job: string;
   readonly #startedAt: string;
-  readonly #steps = new Map<string, StepProgress>();
-  readonly #interrupts = new Set<() => void>();
+  readonly #reports: StepReports;
+  readonly #work = new WorkInHand();
+  readonly #holding = new Holding();
   #status: JobStatus = 'starting';
   #reason: string | null = null;
   #finishedAt: string | null = null;
@@ -54,16 +58,11 @@ export class JobRun {
   #pauseWanted = false;
   #stopWanted = false;
   #yieldWanted = false;
-  /** Steps that have work running, or are about to. */
-  #working = 0;
-  /** Steps that have begun and not ended, working or waiting. */
-  readonly #inHand = new Set<{ readonly step: string }>();
   /** A branch of the flow has failed: no more work is to begin in the others. */
   #halted = false;
   #tuning: Tuning;
   /** Keys of items that operators have set aside, by step. */
   readonly #setAside: Record<string, readonly string[]>;
-  readonly #adaptation: Adaptation;
   /** Steps that wait for a gate to open: however many there are, the job is throttled once. */
   readonly heldBack = new HeldBack(() => this.#settle());
   /** What this run has seen completed. */
@@ -71,8 +70,6 @@ export class JobRun {
   #rewinds: number;
   /** What has been thrown through the flow, which may have caught it. */
   #interruption: JobStopped | JobYielded | undefined;
-  /** What an operator may decide about while the job holds. */
-  #held: { readonly step: string; readonly items: readonly string[]; readonly reason: string } | undefined;
 
   constructor(job: string, carried: CarriedState | null) {
     this.job = job;
@@ -81,7 +78,7 @@ export class JobRun {
     this.#reason = carried?.paused ?? null;
     this.#tuning = carried?.tuning ?? {};
     this.#setAside = { ...carried?.setAside };
-    this.#adaptation = new Adaptation(carried?.adapted);
+    this.#reports = new StepReports(carried?.adapted);
     this.#rewinds = carried?.rewinds ?? 0;
   }
 
@@ -102,7 +99,7 @@ export class JobRun {
       paused: this.#pauseWanted ? (this.#reason ?? '') : null,
       tuning: this.#tuning,
       setAside: this.#setAside,
-      adapted: this.#adaptation.carried,
+      adapted: this.#reports.adapted,
       ...(this.#rewinds > 0 ? { rewinds: this.#rewinds } : {}),
     };
   }
@@ -118,11 +115,11 @@ export class JobRun {
 
   /** What a step has learned and decided by itself. */
   adapted(step: string): Adapted {
-    return this.#adaptation.of(step);
+    return this.#reports.adaptedOf(step);
   }
 
   hear(news: PartitionNews): void {
-    this.#adaptation.hear(news);
+    this.#reports.hear(news);
     this.#publish();
   }
 
@@ -157,9 +154,9 @@ export class JobRun {
    */
   async ready(): Promise<void> {
     while (this.#pauseWanted && !this.#mustEnd) {
-      if (this.#working === 0) this.#become('paused', this.#reason);
+      if (this.#work.atRest) this.#become('paused', this.#reason);
       // Another branch may be what still works: whoever waits here says when the last of it has come to rest.
-      const atRest = () => this.#working === 0 && this.#status === 'pausing';
+      const atRest = () => this.#work.atRest && this.#status === 'pausing';
       await condition(() => !this.#pauseWanted || this.#mustEnd || atRest());
     }
     if (!this.#mustEnd) return;
@@ -190,32 +187,18 @@ export class JobRun {
   }
 
   /** Does a step, from its opening to its end. */
-  async whileInHand<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
-    const entry = { step };
-    this.#inHand.add(entry);
-    try {
-      return await work();
-    } finally {
-      this.#inHand.delete(entry);
-    }
+  whileInHand<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
+    return this.#work.whileInHand(step, work);
   }
 
   /** Runs work that `interrupt` brings to rest. Paused is only what has nothing running any more. */
-  async whileWorking<Result>(interrupt: () => void, work: () => Promise<Result>): Promise<Result> {
-    this.#working++;
-    this.#interrupts.add(interrupt);
-    try {
-      if (this.mustRest) interrupt();
-      return await work();
-    } finally {
-      this.#interrupts.delete(interrupt);
-      this.#working--;
-    }
+  whileWorking<Result>(interrupt: () => void, work: () => Promise<Result>): Promise<Result> {
+    return this.#work.whileWorking(interrupt, () => this.mustRest, work);
   }
 
   /** Waits until no step is in hand any more: those of the other branches of a flow, after one of them has thrown. */
-  async rested(): Promise<void> {
-    await condition(() => this.#inHand.size === 0);
+  rested(): Promise<void> {
+    return this.#work.ended();
   }
 
   /**
@@ -225,8 +208,8 @@ export class JobRun {
    */
   halt(): readonly string[] {
     this.#halted = true;
-    if (this.#mustEnd) this.#interrupt();
-    return [...this.#inHand].map(({ step }) => step);
+    if (this.#mustEnd) this.#work.interrupt();
+    return this.#work.steps;
   }
 
   /**
@@ -235,15 +218,12 @@ export class JobRun {
    *
    * @throws JobStopped
    */
-  async hold(reason: string, step: string, items: readonly string[]): Promise<void> {
-    const ending = () => this.#mustEnd || this.#halted;
-    // One at a time: an operator decides about what the state shows.
-    while (this.#held && !ending()) await condition(() => this.#held === undefined || ending());
-    const held = { step, items, reason };
-    this.#held = held;
-    this.#become('holding', reason);
-    await condition(() => this.#held !== held || ending());
-    if (this.#held === held) this.#held = undefined;
+  hold(reason: string, step: string, items: readonly string[]): Promise<void> {
+    return this.#holding.wait(
+      { step, items, reason },
+      () => this.#mustEnd || this.#halted,
+      () => this.#become('holding', reason),
+    );
   }
 
   /**
@@ -267,20 +247,20 @@ export class JobRun {
   requestYield(): void {
     if (this.#halted) return;
     this.#yieldWanted = true;
-    this.#interrupt();
+    this.#work.interrupt();
   }
 
   /** Lets the chunks in hand commit, and waits. */
   requestPause(reason: string | null): void {
     this.#pauseWanted = true;
     this.#become('pausing', reason);
-    this.#interrupt();
+    this.#work.interrupt();
   }
 
   /** Goes on after a pause, or tries again what the job holds for. */
   resume(): void {
     this.#pauseWanted = false;
-    this.#held = undefined;
+    this.#holding.release();
     this.#become('running', null);
     this.#settle();
   }
@@ -291,19 +271,19 @@ export class JobRun {
     this.#stopWanted = true;
     this.#pauseWanted = false;
     this.#become('stopping', reason);
-    this.#interrupt();
+    this.#work.interrupt();
   }
 
   /** The items that `skipHeld` would set aside. */
   get heldItems(): readonly string[] {
-    return this.#held?.items ?? [];
+    return this.#holding.held?.items ?? [];
   }
 
   /** Sets the items aside that the job holds for, and goes on. */
   skipHeld(reason: string | null): void {
-    const { step, items } = this.#held ?? { step: '', items: [] };
+    const { step, items } = this.#holding.held ?? { step: '', items: [] };
     this.#setAside[step] = [...this.setAside(step), ...items];
-    this.#held = undefined;
+    this.#holding.release();
     this.#become('running', reason);
     this.#settle();
   }
@@ -312,32 +292,29 @@ export class JobRun {
   tune(tuning: Tuning): void {
     this.#tuning = { ...this.#tuning, ...tuning };
     this.#publish();
-    this.#interrupt();
+    this.#work.interrupt();
   }
 
   report(step: StepProgress): void {
-    this.#steps.set(step.step, step);
+    this.#reports.set(step);
     this.#publish();
   }
 
   /** Takes over what the ledger has of each step: it is the truth, and what pages told of themselves may be old. */
   settleFigures(closed: ClosedJob | undefined): void {
-    const known = [...this.#steps.values()];
-    for (const step of withLedger(known, closed?.steps ?? [], this.opened.policies))
-      this.#steps.set(step.step, step);
+    this.#reports.settle(closed, this.opened.policies);
   }
 
   /** The same for the counters of one step. */
   recount(step: string, counters: Counters): void {
-    const known = this.#steps.get(step);
-    if (known) this.report({ ...known, ...counters });
+    const recounted = this.#reports.recounted(step, counters);
+    if (recounted) this.report(recounted);
   }
 
   /** Ends the execution. @returns its report. */
   async finish(status: 'completed' | 'stopped' | 'failed', reason: string | null): Promise<JobProgress> {
-    const skipped = [...this.#steps.values()].some((step) => step.skipped > 0);
     this.#finishedAt = new Date().toISOString();
-    this.#become(status === 'completed' && skipped ? 'completedWithSkips' : status, reason);
+    this.#become(status === 'completed' && this.#reports.skipped ? 'completedWithSkips' : status, reason);
     await condition(allHandlersFinished);
     return this.progress();
   }
@@ -353,10 +330,7 @@ export class JobRun {
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
       tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
-      steps: [...this.#steps.values()].map((step) => {
-        const { decisions } = this.#adaptation.of(step.step);
-        return decisions.length > 0 ? { ...step, decisions } : step;
-      }),
+      steps: this.#reports.all,
     };
   }
 
@@ -365,7 +339,8 @@ export class JobRun {
     const { reason } = this.heldBack;
     if (reason === undefined) {
       if (this.#status !== 'throttled') return;
-      if (this.#held) this.#become('holding', this.#held.reason);
+      const { held } = this.#holding;
+      if (held) this.#become('holding', held.reason);
       else this.#become('running', null);
     } else if (this.#status === 'running') this.#become('throttled', reason);
     else if (this.#status === 'throttled' && this.#reason !== reason) {
@@ -385,9 +360,5 @@ export class JobRun {
 
   #publish(): void {
     setCurrentDetails(detailsOf(this.progress()));
-  }
-
-  #interrupt(): void {
-    for (const interrupt of this.#interrupts) interrupt();
   }
 }

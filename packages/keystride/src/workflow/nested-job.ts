@@ -12,6 +12,7 @@ import {
 import type { JobStatus } from '../contract/states.ts';
 import { ledgerWork, lookAtInstance } from './activities.ts';
 import type { JobRun } from './job-run.ts';
+import { startedChild } from './start-child.ts';
 import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
@@ -115,27 +116,19 @@ class NestedJob<Parameters> {
     return undefined;
   }
 
-  /** Waits a little where the child of an execution that was terminated may still be closing under the same id. */
-  async #execute({ instance, taskQueue }: FoundInstance): Promise<JobProgress> {
-    for (let start = 1; ; start++) {
-      try {
-        return await executeChild(this.#workflow, {
-          workflowId: instance,
-          args: [this.#parameters],
-          ...(taskQueue !== undefined && { taskQueue }),
-          // A parent that was terminated takes the child along, as it does its partitions. What the child has not
-          // committed is done by the next start.
-          parentClosePolicy: 'TERMINATE',
-          cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-          staticSummary: `${this.#run.opened.claim.instance} ${this.#step}`,
-        });
-      } catch (error) {
-        const taken = error instanceof Error && error.name === 'WorkflowExecutionAlreadyStartedError';
-        if (!taken) throw error;
-        if (start >= mostStarts) throw runsElsewhere(instance);
-      }
-      await sleep('1 second');
-    }
+  #execute({ instance, taskQueue }: FoundInstance): Promise<JobProgress> {
+    const start = () =>
+      executeChild(this.#workflow, {
+        workflowId: instance,
+        args: [this.#parameters],
+        ...(taskQueue !== undefined && { taskQueue }),
+        // A parent that was terminated takes the child along, as it does its partitions. What the child has not
+        // committed is done by the next start.
+        parentClosePolicy: 'TERMINATE',
+        cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+        staticSummary: `${this.#run.opened.claim.instance} ${this.#step}`,
+      });
+    return startedChild(mostStarts, start, () => runsElsewhere(instance));
   }
 
   /** Keeps the counters fresh while the child runs. A history that has grown long has no room for that any more. */

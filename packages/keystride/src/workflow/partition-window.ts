@@ -6,23 +6,18 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type {
-  PagePolicy,
-  PageRequest,
-  PartitionState,
-  StepRequest,
-  Throttled,
-} from '../contract/activities.ts';
+import type { PageRequest, PartitionState, StepRequest, Throttled } from '../contract/activities.ts';
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
-import type { Tuning } from '../contract/messages.ts';
-import { chunkBoundsOf, type ChunkPolicy } from '../contract/policy.ts';
+import type { ChunkPolicy } from '../contract/policy.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';
 import { partition as partitionWorkflow } from './partition.ts';
 import { findDivisible, ledgerWork, readStep } from './activities.ts';
-import { wasAway } from './away.ts';
-import { failedItemOf } from './failed-items.ts';
 import type { JobRun } from './job-run.ts';
+import { pageRequestOf, tuned } from './page-requests.ts';
+import type { FailedPartition } from './partitions-failed.ts';
 import { runPages } from './run-pages.ts';
+import { type RunningPartition, RunningPartitions } from './running-partitions.ts';
+import { startedChild } from './start-child.ts';
 import type { StepPartitions } from './step-partitions.ts';
 import type { StepReporter } from './step-reporter.ts';
 
@@ -32,17 +27,8 @@ const lookEvery = 15_000;
 /** Chunks that a partition must have left to be worth cutting: to bring it to rest costs about as much as one. */
 const fewestChunks = 4;
 
-/** A partition that has its place in the window. */
-interface Running {
-  readonly partition: number;
-  /** Its part of what the step may process at a time, and a second: 1 is all of it. */
-  readonly share: number;
-  /** When it was started, in milliseconds. */
-  readonly since: number;
-  readonly scope: CancellationScope;
-  /** It is being brought to rest, so that what is left of it can be cut in two. */
-  splitting: boolean;
-}
+/** How often, a second apart, the start of a partition is tried. */
+const mostStarts = 21;
 
 /**
  * The partitions that run side by side until all are done or the job is interrupted.
@@ -54,10 +40,7 @@ interface Running {
  * partition has run for `splitAfterSeconds` it does not happen at all.
  */
 export class PartitionWindow {
-  readonly failures: string[] = [];
-  readonly failedItems: string[] = [];
-  /** Whether each failure says that a store, or every worker, was away. */
-  away = true;
+  readonly failed: FailedPartition[] = [];
   /** A page was held back, and the others have come to rest for it; undefined when none was. */
   throttled: Throttled | undefined;
   /** The ledger has lost the claim or a partition, and the others have come to rest for it. */
@@ -69,11 +52,7 @@ export class PartitionWindow {
   readonly #reporter: StepReporter;
   readonly #scope = new CancellationScope();
   readonly #queue: number[];
-  readonly #running = new Map<number, Running>();
-  /** Those that cannot be cut, or have too little left: it only becomes less. */
-  readonly #whole = new Set<number>();
-  /** Partitions that may run at a time, when there are so many. */
-  readonly #slots: number;
+  readonly #running: RunningPartitions;
 
   constructor(
     run: JobRun,
@@ -88,7 +67,9 @@ export class PartitionWindow {
     this.#partitions = partitions;
     this.#reporter = reporter;
     this.#queue = [...partitions.left];
-    this.#slots = run.tuning.partitions ?? Math.min(policy.window, policy.partitions);
+    this.#running = new RunningPartitions(
+      run.tuning.partitions ?? Math.min(policy.window, policy.partitions),
+    );
   }
 
   run(): Promise<void> {
@@ -136,19 +117,19 @@ export class PartitionWindow {
   async #runPartition(partition: number, share: number): Promise<void> {
     const scope = new CancellationScope();
     const running = { partition, share, since: Date.now(), scope, splitting: false };
-    this.#running.set(partition, running);
+    this.#running.add(running);
     await this.#runChild(running);
     const rests = this.#partitions.left.has(partition) && !this.#scope.consideredCancelled;
     if (running.splitting && rests) await this.#split(running);
     else this.#running.delete(partition);
   }
 
-  async #runChild(running: Running): Promise<void> {
+  async #runChild(running: RunningPartition): Promise<void> {
     const { claim, step } = this.#request;
     const { partition, share, scope } = running;
     try {
       const state = await scope.run(() =>
-        startedChild(() =>
+        startedChild(mostStarts, () =>
           executeChild(partitionWorkflow, {
             workflowId: `${workflowInfo().workflowId}/${step}/p${partition}`,
             args: [this.#pageRequest(partition, share)],
@@ -166,7 +147,7 @@ export class PartitionWindow {
   }
 
   /** Cuts what is left of a partition that is at rest in two, and runs both; or runs on with it as it was. */
-  async #split({ partition, share }: Running): Promise<void> {
+  async #split({ partition, share }: RunningPartition): Promise<void> {
     const into = this.#partitions.takeNumber();
     const request = { ...this.#request, partition, into, fewest: this.#fewest() };
     let split: boolean;
@@ -178,12 +159,11 @@ export class PartitionWindow {
       return this.#fail(partition, error);
     }
     if (split) this.#reporter.partitionsAdded(this.#partitions.add([into]));
-    else this.#whole.add(partition);
+    else this.#running.keepWhole(partition);
     if (this.#scope.consideredCancelled) return;
     if (!split) return this.#runPartition(partition, share);
     // The slot that the new part takes was idle, and with it a share of what may be processed at a time.
-    const taken = [...this.#running.values()].reduce((sum, other) => sum + other.share, 0);
-    const half = (share + Math.max(0, 1 - taken)) / 2;
+    const half = (share + Math.max(0, 1 - this.#running.share)) / 2;
     await Promise.all([this.#runPartition(partition, half), this.#runPartition(into, half)]);
   }
 
@@ -192,31 +172,7 @@ export class PartitionWindow {
   }
 
   #pageRequest(partition: number, share: number): PageRequest {
-    const { concurrency, pageSeconds, durableEvery, retry, skipLimit, skip, quietHours } = this.#policy;
-    const { rowsPerSecond = this.#policy.rowsPerSecond } = this.#run.tuning;
-    const setAside = this.#run.setAside(this.#request.step);
-    const policy: PagePolicy = {
-      ...this.#commitInterval(),
-      // Shares are fractions: three thirds of nine are nine.
-      concurrency: Math.max(1, Math.floor(concurrency * share + 1e-6)),
-      pageSeconds,
-      retry,
-      skipLimit,
-      ...(durableEvery ? { durableEvery } : {}),
-      ...(skip ? { skip } : {}),
-      ...(rowsPerSecond ? { itemsPerSecond: rowsPerSecond * share } : {}),
-      ...(setAside.length > 0 ? { setAside } : {}),
-      ...(quietHours ? { quietHours } : {}),
-    };
-    return { ...this.#request, partition, policy };
-  }
-
-  /** What the step has learned, within its bounds; an operator's figure is kept to. */
-  #commitInterval(): Pick<PagePolicy, 'chunkSize' | 'chunkBounds'> {
-    const bounds = this.#run.tuning.chunkSize === undefined ? chunkBoundsOf(this.#policy) : undefined;
-    if (!bounds) return { chunkSize: this.#policy.chunkSize };
-    const { chunkSize = this.#policy.chunkSize } = this.#run.adapted(this.#request.step);
-    return { chunkSize, chunkBounds: bounds };
+    return pageRequestOf(this.#run, this.#request, this.#policy, partition, share);
   }
 
   #hear({ chunkSize, decisions = [] }: PartitionState): void {
@@ -241,12 +197,7 @@ export class PartitionWindow {
       this.#scope.cancel();
       return;
     }
-    // Named by its type: that is what people look for, and the step's own failure says only that it failed.
-    const told = [failureTypeOf(error), describeError(error)].filter(Boolean).join(': ');
-    this.failures.push(`partition ${partition}: ${told}`);
-    this.away &&= wasAway(error);
-    const item = failedItemOf(error);
-    if (item !== undefined) this.failedItems.push(item);
+    this.failed.push({ partition, error });
     this.#reporter.partitionFailed();
   }
 
@@ -268,55 +219,20 @@ export class PartitionWindow {
     const request = { ...this.#request, partitions, fewest: this.#fewest() };
     const divisible = await findDivisible(request).catch(() => undefined);
     if (!divisible) return;
-    for (const partition of partitions) if (!divisible.includes(partition)) this.#whole.add(partition);
+    for (const partition of partitions)
+      if (!divisible.includes(partition)) this.#running.keepWhole(partition);
     const still = new Set(this.#candidates(splitAfter));
     const chosen = divisible.filter((partition) => still.has(partition));
-    for (const partition of chosen.slice(0, Math.max(0, this.#idleSlots()))) this.#bringToRest(partition);
+    for (const partition of chosen.slice(0, Math.max(0, this.#idleSlots())))
+      this.#running.bringToRest(partition);
   }
 
-  #bringToRest(partition: number): void {
-    const running = this.#running.get(partition);
-    if (!running) return;
-    running.splitting = true;
-    running.scope.cancel();
-  }
-
-  /** Slots that no partition has, nor is about to have by a split that is under way. */
   #idleSlots(): number {
-    const splitting = [...this.#running.values()].filter((running) => running.splitting).length;
-    return this.#queue.length > 0 ? 0 : this.#slots - this.#running.size - splitting;
+    return this.#queue.length > 0 ? 0 : this.#running.idle;
   }
 
   /** Partitions that have run for so long, in milliseconds. A redrive runs over a list of skips, which stays whole. */
   #candidates(splitAfter: number): number[] {
-    if (this.#request.claim.redrives) return [];
-    return [...this.#running.values()]
-      .filter(({ splitting, since }) => !splitting && Date.now() - since >= splitAfter)
-      .map(({ partition }) => partition)
-      .filter((partition) => !this.#whole.has(partition));
-  }
-}
-
-function tuned(policy: ChunkPolicy, { chunkSize, concurrency, partitions }: Tuning): ChunkPolicy {
-  return {
-    ...policy,
-    chunkSize: chunkSize ?? policy.chunkSize,
-    concurrency: concurrency ?? policy.concurrency,
-    window: partitions ?? policy.window,
-  };
-}
-
-/**
- * Starts a child whose predecessor, of an execution that was terminated, may still be closing under the same id.
- */
-async function startedChild<Result>(start: () => Promise<Result>): Promise<Result> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await start();
-    } catch (error) {
-      const closing = error instanceof Error && error.name === 'WorkflowExecutionAlreadyStartedError';
-      if (!closing || attempt > 20) throw error;
-    }
-    await sleep('1 second');
+    return this.#request.claim.redrives ? [] : this.#running.candidates(splitAfter);
   }
 }

@@ -10,16 +10,17 @@ import {
 import type { Claim } from '../contract/activities.ts';
 import type { InputOf, JobDefinition } from '../contract/job.ts';
 import { cutText, describeError, failure, failureTypeOf, type FailureType } from '../contract/errors.ts';
+import { type FailurePlace, failurePlaceOf } from '../contract/failure-place.ts';
 import { carriedMemo } from '../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
-import { awayDetails, wasAway } from './away.ts';
+import { wasAway } from './away.ts';
 import { setControls } from './controls.ts';
 import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
 import type { JobFlow } from './job-flow.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
+import { placed } from './placed-failure.ts';
 import { runStep } from './run-step.ts';
-import { failedStep } from './step-attempts.ts';
 import { waitBetween } from './wait.ts';
 
 /** What a run hands to the one that continues it. */
@@ -141,7 +142,7 @@ async function open(run: JobRun, job: string, parameters: unknown, carried: Carr
   } catch (error) {
     await tellIfAway(job, error, carried !== null);
     await run.finish('failed', describeError(error));
-    throw refused(job, error);
+    throw placed(job, error);
   }
 }
 
@@ -171,11 +172,15 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
   const inHand = run.halt();
   await run.rested();
   const { claim, parameters: validated } = run.opened;
-  const reason = withOthers(claim.instance, describeError(error), inHand, run.progress().steps);
-  const closed = await ledgerWork.closeJob({ claim, parameters: validated, outcome: 'failed', reason });
+  const place = failurePlaceOf(error);
+  const reason = withOthers(describeError(error), place, inHand, run.progress().steps);
+  const closed = await ledgerWork.closeJob({
+    ...{ claim, parameters: validated, outcome: 'failed', reason },
+    ...(place ? { place } : {}),
+  });
   run.settleFigures(closed);
   await run.finish('failed', reason);
-  throw refused(claim.instance, error, reason);
+  throw placed(claim.instance, error, reason);
 }
 
 /** What a flow has caught and told in words of its own is a stop all the same, or a history that has grown long. */
@@ -194,14 +199,14 @@ async function endStopped(run: JobRun, unexplained: string): Promise<JobProgress
 
 /** Adds what became of the other branches of a flow, which the failure of one must not hide. */
 function withOthers(
-  instance: string,
   message: string,
+  place: FailurePlace | undefined,
   inHand: readonly string[],
   steps: readonly StepProgress[],
 ): string {
   const others = steps
     .filter(({ step, status }) => inHand.includes(step) || status !== 'completed')
-    .filter(({ step }) => !message.includes(failedStep(instance, step)))
+    .filter(({ step }) => step !== place?.step)
     .map(({ step, status, reason }) => `step ${step} ${status}${reason ? ` (${reason})` : ''}`);
   return others.length > 0 ? cutText(`${message} Meanwhile: ${others.join(', ')}.`) : message;
 }
@@ -210,12 +215,4 @@ function continueRun(run: JobRun, parameters: unknown): Promise<never> {
   const carried: Carried = { claim: run.opened.claim, ...run.carried };
   const again = makeContinueAsNewFunc<Workflow>({ memo: { ...workflowInfo().memo, [carriedMemo]: carried } });
   return again(parameters);
-}
-
-/** A failure with everything that matters in its own message: that is what `temporal workflow describe` shows. */
-function refused(where: string, error: unknown, message = describeError(error)): ApplicationFailure {
-  const type = failureTypeOf(error) ?? 'StepFailed';
-  return failure(type, message.startsWith(where) ? message : `${where}: ${message}`, {
-    details: awayDetails(error),
-  });
 }

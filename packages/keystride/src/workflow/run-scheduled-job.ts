@@ -5,6 +5,8 @@ import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import type { NotStarted, ScheduledJobInput, ScheduledJobResult } from '../contract/scheduled-job.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
+import { placed } from './placed-failure.ts';
+import { isTaken } from './start-child.ts';
 
 /** The time for which the schedule has planned this action, jitter not included; Temporal sets it with the start. */
 const scheduledStart = defineSearchAttributeKey('TemporalScheduledStartTime', SearchAttributeType.DATETIME);
@@ -41,7 +43,7 @@ async function resolve(input: ScheduledJobInput): Promise<ScheduledRun> {
   } catch (error) {
     const { job } = input;
     await tell(job, job, error);
-    throw failed(job, error);
+    throw placed(job, error);
   }
 }
 
@@ -70,23 +72,14 @@ async function outcomeOf(
     const found = refusedAs(error);
     if (found !== undefined) return found;
     if (failureTypeOf(error) === 'JobRestartRefused') await tell(job, instance, error);
-    throw failed(instance, error);
+    throw placed(instance, error);
   }
 }
 
 /** The answers to a start that came second, by a moment. */
 function refusedAs(error: unknown): NotStarted | undefined {
-  if (error instanceof Error && error.name === 'WorkflowExecutionAlreadyStartedError')
-    return 'runningAlready';
+  if (isTaken(error)) return 'runningAlready';
   const type = failureTypeOf(error);
   if (type === 'JobExecutionAlreadyRunning') return 'runningAlready';
   return type === 'JobInstanceAlreadyComplete' ? 'completeAlready' : undefined;
-}
-
-function failed(where: string, error: unknown) {
-  const message = describeError(error);
-  return failure(
-    failureTypeOf(error) ?? 'StepFailed',
-    message.startsWith(where) ? message : `${where}: ${message}`,
-  );
 }

@@ -1,10 +1,10 @@
 import { ChildWorkflowFailure, patched } from '@temporalio/workflow';
-import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
+import { describeError, failureTypeOf } from '../contract/errors.ts';
+import { failurePlaceOf } from '../contract/failure-place.ts';
 import type { StepProgress } from '../contract/progress.ts';
 import { raiseAlert, readStep } from './activities.ts';
-import { awayDetails } from './away.ts';
-import { failedItemsOf } from './failed-items.ts';
 import { type JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { stepFailure } from './placed-failure.ts';
 import type { StepReporter } from './step-reporter.ts';
 
 /** A step that has been opened: where its progress goes, and what is left to do. */
@@ -38,18 +38,19 @@ export async function completeStep(
     if (!begun && !patched('hold-before-beginning')) throw failed;
     // Whoever has paused it decides by resuming: then it is tried again, and holds when it fails once more.
     if (run.mustRest && patched('rest-before-holding')) continue;
-    tellOfHolding(run, failed.message);
+    const { items, partitions } = failurePlaceOf(failed) ?? { items: [], partitions: [] };
+    tellOfHolding(run, failed.message, step, partitions);
     await lookAtFigures(run, step);
-    await run.hold(failed.message, step, failedItemsOf(error));
+    await run.hold(failed.message, step, items);
   }
 }
 
 /** Nobody waits for it: an operator may decide before the alert is out. */
-function tellOfHolding(run: JobRun, reason: string): void {
+function tellOfHolding(run: JobRun, reason: string, step: string, partitions: readonly number[]): void {
   // A run that held before there were alerts has no such activity in its history.
   if (!patched('alert-when-holding')) return;
   const { job, instance } = run.opened.claim;
-  raiseAlert({ kind: 'holding', job, instance, reason }).catch(() => undefined);
+  raiseAlert({ kind: 'holding', job, instance, reason, step, partitions }).catch(() => undefined);
 }
 
 /** What its pages committed before they failed, an operator wants to see before he decides. */
@@ -103,18 +104,4 @@ function rewindFor(run: JobRun, error: unknown): JobYielded | undefined {
 function mayPass(error: unknown): boolean {
   const type = failureTypeOf(error);
   return type === 'ItemFailed' || type === 'Unavailable';
-}
-
-/** How the message of a step's failure begins. */
-export function failedStep(instance: string, step: string): string {
-  return `${instance} step ${step} failed`;
-}
-
-function stepFailure(instance: string, step: string, error: unknown) {
-  const type = failureTypeOf(error) ?? 'StepFailed';
-  const message = describeError(error);
-  const told = failedStep(instance, step);
-  return failure(type, message.startsWith(told) ? message : `${told}. ${message}`, {
-    details: awayDetails(error),
-  });
 }

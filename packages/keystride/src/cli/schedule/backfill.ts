@@ -7,7 +7,7 @@ import { count, plain } from '../format.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
 import { matchingTimes } from './clocks.ts';
-import { asFound, inputOf, instanceAt, localTime, type NextAction } from './read.ts';
+import { asFound, inputOf, localTime, type NextAction, nextActions } from './read.ts';
 import { keystride } from '../called-as.ts';
 
 interface BackfillOptions extends OutputOptions {
@@ -94,10 +94,7 @@ async function start(session: Session, scheduleId: string, options: BackfillOpti
     scheduleId,
     timeZone,
     mode: parallel ? 'parallel' : 'one-at-a-time',
-    actions: times.map((at) => ({
-      at: at.toISOString(),
-      instance: instanceAt(input, at, found.spec.jitter ?? 0),
-    })),
+    actions: await nextActions(input, times, found.spec.jitter ?? 0),
   };
 }
 

@@ -99,7 +99,7 @@ function overlapOption(): Option {
 }
 
 async function create(name: string, options: CreateOptions): Promise<void> {
-  const job = jobNamed(name, 'Schedule');
+  const job = await jobNamed(name, 'Schedule');
   const parameters = parametersFromText(job, options.param ?? []);
   const { timezone: timeZone, id: scheduleId = job.name, cron } = options;
   cron.forEach(checkCron);

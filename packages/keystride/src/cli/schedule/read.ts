@@ -81,10 +81,7 @@ export async function describeSchedule(
     catchupWindowSeconds: found.policies.catchupWindow / 1000,
     pauseOnFailure: found.policies.pauseOnFailure,
     jitterSeconds: jitter / 1000,
-    next: found.info.nextActionTimes.map((at) => ({
-      at: at.toISOString(),
-      instance: instanceAt(input, at, jitter),
-    })),
+    next: await nextActions(input, found.info.nextActionTimes, jitter),
     last,
     taken: found.info.numActionsTaken,
     missedCatchup: found.info.numActionsMissedCatchupWindow,
@@ -121,12 +118,23 @@ export function inputOf({ action }: ScheduleDescription): ScheduledJobInput {
   return { job, ...rest };
 }
 
+/** What runs at these times. */
+export function nextActions(
+  input: ScheduledJobInput,
+  times: readonly Date[],
+  jitterMs: number,
+): Promise<NextAction[]> {
+  return Promise.all(
+    times.map(async (at) => ({ at: at.toISOString(), instance: await instanceAt(input, at, jitterMs) })),
+  );
+}
+
 /**
  * The instance that an action scheduled for this time names; null where the job is not known, its parameters are wrong,
  * or the jitter in the time leaves two to choose from.
  */
-export function instanceAt(input: ScheduledJobInput, at: Date, jitterMs: number): string | null {
-  const job = findJob(input.job);
+async function instanceAt(input: ScheduledJobInput, at: Date, jitterMs: number): Promise<string | null> {
+  const job = await findJob(input.job);
   if (job === undefined) return null;
   const timeZone = input.timeZone ?? 'UTC';
   try {
@@ -152,7 +160,7 @@ async function takenAction(
     takenAt: takenAt.toISOString(),
     workflowId,
     runId,
-    instance: instance ?? instanceAt(input, scheduledAt, jitter),
+    instance: instance ?? (await instanceAt(input, scheduledAt, jitter)),
     outcome,
   };
 }

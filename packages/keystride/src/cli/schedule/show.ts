@@ -66,7 +66,7 @@ async function list(options: OutputOptions): Promise<void> {
 
 /** The list of Temporal is a little behind the truth, so each schedule is asked itself. */
 async function readSchedules(session: Session): Promise<DescribedSchedule[]> {
-  const types: readonly string[] = [scheduledJobType, ...catalogue().map(({ name }) => name)];
+  const types: readonly string[] = [scheduledJobType, ...(await catalogue()).map(({ name }) => name)];
   const ids: string[] = [];
   for await (const { scheduleId, action } of session.client.schedule.list())
     if (action !== undefined && types.includes(action.workflowType)) ids.push(scheduleId);

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { shellWord } from '../../contract/shell.ts';
 import { keystride } from '../called-as.ts';
-import { reasonOf } from '../failures.ts';
+import { reasonOf } from '../explain.ts';
 import { count, duration, plain, table } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
 import { CommandError, printJson, printLine } from '../output.ts';

@@ -4,7 +4,7 @@ import { SessionClient } from '../../stores/postgres/session.ts';
 import type { Asked } from '../../ledger/ledger.ts';
 import { readStreams, type Stream } from '../../ledger/streams.ts';
 import { tableParts } from '../../stores/postgres/sql.ts';
-import { databaseProblem } from '../failures.ts';
+import { databaseProblem } from '../explain.ts';
 import { CommandError } from '../output.ts';
 import { keystride } from '../called-as.ts';
 
