@@ -66,6 +66,7 @@ test('the tutorial leads from an empty directory to a job that is proved', { tim
       HOME: home,
       KEYSTRIDE_HOME: path.join(home, '.keystride'),
       KEYSTRIDE_CACHE: inject('keystride').cache,
+      ...wayToTheRegistry(),
       npm_config_cache: process.env['npm_config_cache'] ?? path.join(process.env['HOME'] ?? '', '.npm'),
       npm_config_prefer_offline: 'true',
       npm_config_audit: 'false',
@@ -87,6 +88,16 @@ test('the tutorial leads from an empty directory to a job that is proved', { tim
   expect(output).toMatch(/2 runs: 0 lost, 0 doubled, books balanced, verified/u);
   expect(output).toContain("'ten per cent'");
 });
+
+/** How this machine reaches npm's packages is its own business: proxies, certificates, a registry. */
+function wayToTheRegistry(): NodeJS.ProcessEnv {
+  const known =
+    /^(npm_config_(registry|cafile|userconfig|proxy|https_proxy)|https?_proxy|no_proxy|.*_CERTS?|SSL_.*)$/iu;
+  return {
+    npm_config_userconfig: path.join(process.env['HOME'] ?? '', '.npmrc'),
+    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => known.test(name))),
+  };
+}
 
 function endGroup(pid: number): void {
   try {
