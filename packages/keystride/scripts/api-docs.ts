@@ -23,7 +23,7 @@ interface ApiItem {
 
 const entries = Object.entries(exports).filter(([, file]) => file.endsWith('.ts'));
 const sections = entries.map(([entry, source]) => sectionOf(entry, source));
-const text = `${[
+const contents = `${[
   '# The API',
   'What each entry exports, from its doc blocks. `npm run api` writes this page. An editor shows the whole of each block; `packages/keystride/api` has every declaration. [Writing a job](writing-a-job.md) tells how it is used.',
   ...sections,
@@ -35,8 +35,8 @@ if (undocumented.length > 0) {
     `These are exported without a doc block that says what they promise:\n${undocumented.join('\n')}`,
   );
   process.exitCode = 1;
-} else if (process.argv.includes('--update')) writeFileSync(page, text);
-else if (readFileSync(page, 'utf8') !== text) {
+} else if (process.argv.includes('--update')) writeFileSync(page, contents);
+else if (readFileSync(page, 'utf8') !== contents) {
   console.error(
     'docs/api.md is not what the doc blocks say: npm run api, and commit the page with the change.',
   );
