@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, globSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { cacheOf } from '../../packages/keystride/src/settings/config.ts';
+import { cacheOf } from '../../packages/keystride/src/settings/places.ts';
 import { NoPeer } from './peer-of.ts';
 
 const execute = promisify(execFile);

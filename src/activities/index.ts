@@ -1,5 +1,6 @@
 import { type RegisteredJob, registerJob } from 'keystride';
-import { tableSync, tableSyncSteps } from 'keystride/table-sync';
+import { tableSyncSteps } from 'keystride/table-sync';
+import { tableSync } from 'keystride/table-sync/contract';
 import { couponExchange } from '../contract/coupon-exchange.ts';
 import { documentMigration } from '../contract/document-migration.ts';
 import { evenNumbers } from '../contract/even-numbers.ts';

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { StepsOf } from 'keystride';
 import { hashComparison, type TableComparison } from 'keystride/postgres';
-import { comparable, type SyncMode, syncSource, syncSteps, upsertSink } from 'keystride/table-sync';
+import { comparable, syncSource, syncSteps, upsertSink } from 'keystride/table-sync';
+import type { SyncMode } from 'keystride/table-sync/contract';
 import type { targetSync } from '../contract/target-sync.ts';
 import { source, target } from '../tables.ts';
 import type { Resources } from '../resources.ts';

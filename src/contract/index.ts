@@ -1,5 +1,5 @@
 import type { JobDefinition } from 'keystride';
-import { tableSync } from 'keystride/table-sync';
+import { tableSync } from 'keystride/table-sync/contract';
 import { couponExchange } from './coupon-exchange.ts';
 import { documentMigration } from './document-migration.ts';
 import { evenNumbers } from './even-numbers.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineJob } from 'keystride';
-import { syncMode, syncParameters, syncPolicies, tuneSync } from 'keystride/table-sync';
+import { syncMode, syncParameters, syncPolicies, tuneSync } from 'keystride/table-sync/contract';
 
 /** Copies the documents that still have to be migrated from the service's database to the migration's. */
 export const targetSync = defineJob({

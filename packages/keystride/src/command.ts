@@ -11,7 +11,8 @@ export { startRequest, startRun, untilOpened, type StartedRun } from './cli/star
 export { exitCodeOf, watch } from './cli/watch.ts';
 export { shellWord } from './contract/shell.ts';
 export { loadSettings } from './dev/settings.ts';
-export { cacheOf, homeOf, loadConfig, type Config } from './settings/config.ts';
+export { loadConfig, type Config } from './settings/config.ts';
+export { cacheOf, homeOf } from './settings/places.ts';
 export { withoutCredentials } from './settings/environment.ts';
 export { loadProject } from './project/project.ts';
 export { databaseProblemOf } from './stores/postgres/problems.ts';

@@ -18,11 +18,7 @@ Examples:
 
 /** `keystride bundle`: the project's workflows in one file, for the workers of production. */
 export function bundleCommand(command: Command): Command {
-  return command
-    .argument('[file]', 'where to', 'workflows.js')
-    .addOption(outputOption())
-    .addHelpText('after', help)
-    .action(bundle);
+  return command.addOption(outputOption()).addHelpText('after', help).action(bundle);
 }
 
 async function bundle(target: string, { output }: OutputOptions): Promise<void> {

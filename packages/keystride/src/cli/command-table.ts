@@ -46,6 +46,7 @@ export const commandTable: readonly CommandEntry[] = [
   {
     name: 'bundle',
     description: 'write the workflows into one file, for workers that start at once',
+    arguments: () => [new Argument('[file]', 'where to').default('workflows.js')],
     load: async () => (await import('./bundle.ts')).bundleCommand,
   },
   {

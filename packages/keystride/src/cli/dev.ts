@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
-import { cacheOf, homeOf } from '../settings/config.ts';
+import { cacheOf, homeOf } from '../settings/places.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
 import { isRunning, livingProcesses, readState, type StackState } from '../dev/state.ts';
 import type { KnownAddresses } from '../settings/stack-addresses.ts';
@@ -65,7 +65,7 @@ PATH, fetched or built, once.
 
 Environment:
   KEYSTRIDE_HOME   data, logs and the description of the stack (default ~/.keystride, for root /var/lib/keystride)
-  KEYSTRIDE_CACHE  fetched and built programs (default: cache below the home)
+  KEYSTRIDE_CACHE  fetched and built programs, compiled code (default: cache below the home)
 
 Examples:
   $ keystride dev                           in the foreground, Ctrl-C ends it

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from './version.ts';
+import { keepCompiledCode } from './compiled-code.ts';
 import { commandTable, headOf } from './command-table.ts';
 import { CommandError, exitCodes, harmless, printJson, problemJson } from './output.ts';
 import { asCalled, keystride } from './called-as.ts';
@@ -24,6 +25,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();
 });
+keepCompiledCode();
 try {
   const program = await programFor(argv);
   await program.parseAsync(argv, { from: 'user' });

@@ -1,4 +1,5 @@
-import { type Config, homeOf, loadConfig, type KnownStack, type Need } from '../settings/config.ts';
+import { type Config, loadConfig, type KnownStack, type Need } from '../settings/config.ts';
+import { homeOf } from '../settings/places.ts';
 import { isRunning, readState } from './state.ts';
 
 /**

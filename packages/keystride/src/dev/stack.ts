@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { cacheOf, homeOf, loadConfig, type Addresses } from '../settings/config.ts';
+import { loadConfig, type Addresses } from '../settings/config.ts';
+import { cacheOf, homeOf } from '../settings/places.ts';
 import { migrationsOf, type Project } from '../project/project.ts';
 import { composeParts, type AllParts, type StartedParts } from './compose.ts';
 import { Ownership } from './ownership.ts';

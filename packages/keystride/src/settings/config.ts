@@ -1,5 +1,3 @@
-import { homedir } from 'node:os';
-import path from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
@@ -11,6 +9,7 @@ import {
   valuesOf,
   withoutCredentials,
 } from './environment.ts';
+import { cacheOf, homeOf } from './places.ts';
 import type { HealthLimits } from '../stores/postgres/health.ts';
 import type { KnownAddresses } from './stack-addresses.ts';
 import type { TaskQueues } from './task-queues.ts';
@@ -173,20 +172,6 @@ export function loadConfig<const N extends Need = never>(
   };
   // refuseProblems has thrown if one of the needs is not there, which the compiler cannot follow.
   return config as Config<N>;
-}
-
-/** Where the state of a stack lives: `KEYSTRIDE_HOME`, for root `/var/lib/keystride`, else `~/.keystride`. */
-export function homeOf(env: NodeJS.ProcessEnv): string {
-  const chosen = env['KEYSTRIDE_HOME'];
-  if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
-  // Root's own home is closed to the user that PostgreSQL must run as.
-  return process.getuid?.() === 0 ? '/var/lib/keystride' : path.join(env['HOME'] ?? homedir(), '.keystride');
-}
-
-/** Where fetched and built programs live: `KEYSTRIDE_CACHE`, else `cache` below the home. */
-export function cacheOf(env: NodeJS.ProcessEnv): string {
-  const chosen = env['KEYSTRIDE_CACHE'];
-  return chosen !== undefined && chosen !== '' ? path.resolve(chosen) : path.join(homeOf(env), 'cache');
 }
 
 const variables: Record<Need, string> = {

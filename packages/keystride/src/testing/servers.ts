@@ -6,7 +6,7 @@ import type { PartName } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack } from '../dev/stack.ts';
 import type { Project } from '../project/project.ts';
-import { cacheOf } from '../settings/config.ts';
+import { cacheOf } from '../settings/places.ts';
 import { withoutCredentials } from '../settings/environment.ts';
 import {
   cloneDatabase,

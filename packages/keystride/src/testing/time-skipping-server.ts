@@ -10,7 +10,7 @@ import { Guard } from '../dev/guard.ts';
 import { freePort } from '../dev/ports.ts';
 import { fromPypi } from '../dev/pypi.ts';
 import { ServerProcess } from '../dev/server-process.ts';
-import { cacheOf } from '../settings/config.ts';
+import { cacheOf } from '../settings/places.ts';
 
 /** Temporal's test server: while time passes, it leaps to the next timer whenever nobody has anything to do. */
 export interface TimeSkippingServer {

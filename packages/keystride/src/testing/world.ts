@@ -16,7 +16,7 @@ import { withoutTemporalSettings } from '../dev/temporal.ts';
 import { type Project, loadProject, projectFile, projectPath } from '../project/project.ts';
 import type { Books } from '../ledger/books.ts';
 import { readBooks } from '../prove/books.ts';
-import { cacheOf } from '../settings/config.ts';
+import { cacheOf } from '../settings/places.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { bundleOf } from './bundles.ts';
 import { migrateDatabase } from './databases.ts';
