@@ -14,9 +14,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 completed with skips, 130 detached (the
 With -o json the last line on stdout is one JSON value; everything else goes to stderr.
 
 Examples:
-  $ keystride demo                                  everything at once, on this machine
+  $ keystride init shop                             a project of your own, with one job that works
   $ keystride dev --detach                          the parts alone
-  $ keystride start documentMigration --watch
+  $ keystride start invoiceReminder --param dueBefore=2027-01-01 --watch
   $ keystride list`;
 
 const argv = process.argv.slice(2);
