@@ -2,7 +2,7 @@ import type { Mutation } from './mutation.ts';
 
 const activities = 'packages/keystride/src/workflow/activities.ts';
 const guarded = 'packages/keystride/src/operations/guarded.ts';
-const gone = 'test/workflows/worker-gone.test.ts';
+const gone = 'test/chaos/worker-gone.test.ts';
 
 /** What becomes of work that is no page when its worker ends. */
 export const workerEnds: readonly Mutation[] = [

@@ -4,8 +4,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { commandsOf, readGuides } from './support/guides.ts';
-import { createWorld, type World } from './support/stack.ts';
+import { commandsOf, readGuides } from '../support/guides.ts';
+import { createWorld, type World } from '../support/stack.ts';
 
 /** Every guide's commands, run in their order, as the reader's shell would; the exit codes must be those that it tells. */
 let world: World;
@@ -13,7 +13,7 @@ let directory: string;
 
 beforeAll(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'keystride-guides-'));
-  const program = path.join(import.meta.dirname, '../packages/keystride/src/cli/main.ts');
+  const program = path.join(import.meta.dirname, '../../packages/keystride/src/cli/main.ts');
   const command = path.join(directory, 'keystride');
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
   chmodSync(command, 0o755);

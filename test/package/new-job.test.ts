@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keystride } from './support.ts';
+import { keystride } from '../cli/support.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const root = path.join(import.meta.dirname, '../..');
