@@ -81,7 +81,7 @@ const cases: readonly Case[] = [
       await stores.close();
     },
     expectAll: async (world, { databaseUrl, sourceDatabaseUrl }) => {
-      const stores = openStores({ ...world, databaseUrl, sourceDatabaseUrl });
+      const stores = openStores({ mongodbUrl: world.mongodbUrl, databaseUrl, sourceDatabaseUrl });
       try {
         await expectMigrated(stores, { documents: 120 });
       } finally {

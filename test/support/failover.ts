@@ -115,7 +115,8 @@ async function assemble(
   // FerretDB of a world lives in its PostgreSQL, and would die with the primary: another one stands in.
   const elsewhere = new URL(inject('keystride').mongodbUrl ?? '');
   elsewhere.pathname = `/keystride_test_failover_${randomBytes(5).toString('hex')}`;
-  const world: World = { ...own, mongodbUrl: elsewhere.href };
+  // Inherited and not copied: what a world does not have, its getters refuse.
+  const world = Object.create(own, { mongodbUrl: { value: elsewhere.href } }) as World;
   const guard = new Guard();
   ends.push(() => guard.close());
   const owner: ProcessOwner = {

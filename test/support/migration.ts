@@ -22,7 +22,7 @@ export interface Stores {
 }
 
 /** Opens them; they outlive restarts of their servers. */
-export function openStores(world: World): Stores {
+export function openStores(world: Pick<World, 'databaseUrl' | 'sourceDatabaseUrl' | 'mongodbUrl'>): Stores {
   const client: MongoClient = createMongoClient(world.mongodbUrl);
   const service = createPool(world.sourceDatabaseUrl, 'keystride test', 4);
   const migration = createPool(world.databaseUrl, 'keystride test', 4);
