@@ -75,7 +75,10 @@ async function expectCleanCut(
   left: readonly string[],
 ): Promise<void> {
   const split = await splitOf(reader, range, after);
-  if (left.length < 2) return expect(split).toBeNull();
+  if (left.length < 2) {
+    expect(split).toBeNull();
+    return;
+  }
   if (split === null) throw new Error(`${left.length} items are left and were not cut`);
   expect(split.items).toBe(left.length);
   const low = { lower: range.lower, upper: split.at };
