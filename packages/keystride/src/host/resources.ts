@@ -62,8 +62,9 @@ export async function openResources(
   const opened: { readonly resource: Resource; readonly name: string; readonly value: unknown }[] = [];
   let connection: NativeConnection | undefined;
   const close = async () => {
+    // One that cannot be closed keeps none of the others open, whether it throws or rejects.
     for (const { resource, value } of opened.toReversed())
-      await Promise.resolve(resource.close?.(value)).catch(() => undefined);
+      await Promise.allSettled([(async () => resource.close?.(value))()]);
     await Promise.allSettled([database.end(), connection?.close()]);
   };
   try {

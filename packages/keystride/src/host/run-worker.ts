@@ -52,7 +52,7 @@ async function connectAndServe(project: Project): Promise<void> {
         projectPath(project, project.config.workflows),
       ),
       ledger: new Ledger(resources.database),
-      gate: workerGate(config, definition, resources),
+      gate: workerGate(config, definition, settings, resources),
       jobs: served,
       taskQueueOf: (job) => taskQueueOf(config, job),
       onReady: () => process.send?.({ type: 'ready' }),
