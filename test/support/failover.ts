@@ -4,7 +4,6 @@ import net from 'node:net';
 import type pg from 'pg';
 import { inject } from 'vitest';
 import { Guard } from '../../packages/keystride/src/dev/guard.ts';
-import type { ProcessOwner } from '../../packages/keystride/src/dev/server-process.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { startReplica } from './replica.ts';
 import { createWorld, type TestWorker, waitFor, type World, type WorldOptions } from './stack.ts';
@@ -119,16 +118,12 @@ async function assemble(
   const world = Object.create(own, { mongodbUrl: { value: elsewhere.href } }) as World;
   const guard = new Guard();
   ends.push(() => guard.close());
-  const owner: ProcessOwner = {
-    started: (_name, identity, signal) => guard.watch(identity, signal),
-    ended: (_name, identity) => guard.release(identity),
-  };
   const toDatabase = await Way.to(world.databaseUrl);
   ends.push(() => toDatabase.close());
   const toPrimary = await Way.to(world.databaseUrl);
   ends.push(() => toPrimary.close());
   const { cache } = inject('keystride');
-  const replica = await startReplica(toPrimary.urlOf(world.databaseUrl), cache, owner);
+  const replica = await startReplica(toPrimary.urlOf(world.databaseUrl), cache, guard.owner);
   ends.push(() => replica.stop());
   const worker = await world.startWorker({
     environment: {

@@ -56,10 +56,7 @@ export async function startTemporalServer(
       stopSignal: 'SIGTERM',
       stopWithinMs: 10_000,
     },
-    {
-      started: (_name, identity, signal) => guard.watch(identity, signal),
-      ended: (_name, identity) => guard.release(identity),
-    },
+    guard.owner,
   );
   await server.start();
   return {

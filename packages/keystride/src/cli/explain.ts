@@ -9,9 +9,7 @@ import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { safeMessage } from '../stores/safe-message.ts';
 import { temporalCommand } from './temporal-command.ts';
 import { withoutCredentials } from '../settings/environment.ts';
-import { ProjectError } from '../project/project.ts';
-import { ToldError } from '../contract/told-error.ts';
-import { PartError } from '../dev/part.ts';
+import { ProblemError, ToldError } from '../contract/told-error.ts';
 import { jobFailure, notFound } from './failures.ts';
 import { CommandError } from './output.ts';
 import { keystride } from './called-as.ts';
@@ -19,7 +17,7 @@ import { keystride } from './called-as.ts';
 /** Turns whatever a command ran into something that says what, where and what to do; a defect of ours stays as it is. */
 export function explain(error: unknown): unknown {
   if (error instanceof CommandError) return error;
-  if (error instanceof PartError || error instanceof ProjectError)
+  if (error instanceof ProblemError)
     return new CommandError({ what: error.what, where: error.where, todo: error.todo }, { cause: error });
   if (error instanceof ConfigError) return configurationProblem(error);
   if (error instanceof ApplicationFailure) return jobFailure(error);

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { ProcessIdentity } from './processes.ts';
 import { ourModule } from './own-files.ts';
+import type { ProcessOwner } from './server-process.ts';
 
 /** What the watchdog reads, one JSON value a line. */
 export type GuardMessage =
@@ -36,6 +37,14 @@ export class Guard {
   /** The process is gone, or may outlive us. */
   release(identity: ProcessIdentity): void {
     this.#send({ release: identity });
+  }
+
+  /** Watches whatever a part starts, for as long as it runs. */
+  get owner(): ProcessOwner {
+    return {
+      started: (_name, identity, signal) => this.watch(identity, signal),
+      ended: (_name, identity) => this.release(identity),
+    };
   }
 
   /** A temporary directory that goes when all is over. */

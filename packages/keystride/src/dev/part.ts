@@ -1,4 +1,4 @@
-import { ToldError } from '../contract/errors.ts';
+import { ProblemError } from '../contract/told-error.ts';
 
 /** The name of a part of a development stack; the stubs have names of their own. */
 export type PartName = 'temporal' | 'postgres' | 'mongodb';
@@ -27,18 +27,8 @@ export interface Part {
 }
 
 /** A part that cannot be had or does not answer: what, where (no credentials), what to do. */
-export class PartError extends ToldError {
+export class PartError extends ProblemError {
   override readonly name = 'PartError';
-  readonly what: string;
-  readonly where: string;
-  readonly todo: string;
-
-  constructor(parts: { what: string; where: string; todo: string }, options?: ErrorOptions) {
-    super(`${parts.what} (${parts.where}). ${parts.todo}`, options);
-    this.what = parts.what;
-    this.where = parts.where;
-    this.todo = parts.todo;
-  }
 }
 
 /** A part that the environment names: used as it is, never started or stopped by us. */

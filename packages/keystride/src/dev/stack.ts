@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadConfig, type Addresses } from '../settings/config.ts';
 import { cacheOf, homeOf } from '../settings/places.ts';
-import { migrationsOf, type Project } from '../project/project.ts';
+import { migrationsOf, type Project, stubsOf } from '../project/project.ts';
 import { composeParts, type AllParts, type StartedParts } from './compose.ts';
 import { Ownership } from './ownership.ts';
 import { PartError, type Part, type PartName } from './part.ts';
@@ -154,7 +154,7 @@ class OwnedStack {
         cache: this.#cache,
         given: this.#given,
         parts,
-        stubs: this.#stubKinds(),
+        stubs: this.#stubKinds,
         migrations: this.#options.project ? migrationsOf(this.#options.project) : [],
         stubArguments,
         environment: ephemeral ? {} : (this.#options.environment ?? process.env),
@@ -219,18 +219,15 @@ class OwnedStack {
     });
   }
 
-  #stubKinds(): readonly StubKind[] {
+  get #stubKinds(): readonly StubKind[] {
     const { project } = this.#options;
-    return (project?.config.dev?.stubs ?? []).map((stub) => ({
-      ...stub,
-      program: path.resolve(project?.root ?? '', stub.program),
-    }));
+    return project ? stubsOf(project) : [];
   }
 
   /** Where the stubs listen, by variable. */
   #stubAddresses(): Record<string, string> {
     return Object.fromEntries(
-      this.#stubKinds().flatMap(({ name, variable }) => {
+      this.#stubKinds.flatMap(({ name, variable }) => {
         const url = this.stubs[name]?.url;
         return url === undefined ? [] : [[variable, url]];
       }),
@@ -276,8 +273,8 @@ class OwnedStack {
   }
 }
 
-/** What a project's jobs work with. */
-function partsOf(project: Project | undefined): readonly PartName[] {
+/** The servers that a project's jobs work with. */
+export function partsOf(project: Project | undefined): readonly PartName[] {
   return ['temporal', 'postgres', ...(project?.config.dev?.mongodb ? (['mongodb'] as const) : [])];
 }
 

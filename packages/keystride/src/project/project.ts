@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { JobDefinition } from '../contract/job.ts';
-import { ToldError } from '../contract/told-error.ts';
+import { ProblemError, ToldError } from '../contract/told-error.ts';
 import type { WorkerDefinition } from './worker-definition.ts';
-import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig } from './config.ts';
+import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig, StubDefinition } from './config.ts';
 
 const configNames = ['ts', 'mts', 'js', 'mjs'].map((extension) => `keystride.config.${extension}`);
 
@@ -18,18 +18,8 @@ export interface Project {
 }
 
 /** No project, or one whose configuration cannot be used: what is wrong, where, and what to do. */
-export class ProjectError extends ToldError {
+export class ProjectError extends ProblemError {
   override readonly name = 'ProjectError';
-  readonly what: string;
-  readonly where: string;
-  readonly todo: string;
-
-  constructor({ what, where, todo }: { what: string; where: string; todo: string }, options?: ErrorOptions) {
-    super(`${what} (${where}). ${todo}`, options);
-    this.what = what;
-    this.where = where;
-    this.todo = todo;
-  }
 }
 
 /**
@@ -145,6 +135,14 @@ export function migrationsOf(project: Project): readonly MigrationFolder[] {
   return (project.config.migrations ?? []).map((set) => ({
     ...set,
     folder: projectPath(project, set.folder),
+  }));
+}
+
+/** The project's stubs, their programs made absolute. */
+export function stubsOf(project: Project): readonly StubDefinition[] {
+  return (project.config.dev?.stubs ?? []).map((stub) => ({
+    ...stub,
+    program: projectPath(project, stub.program),
   }));
 }
 

@@ -2,9 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { PartName } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
-import { startStack } from '../dev/stack.ts';
+import { partsOf, startStack } from '../dev/stack.ts';
 import type { Project } from '../project/project.ts';
 import { cacheOf } from '../settings/places.ts';
 import { withoutCredentials } from '../settings/environment.ts';
@@ -52,11 +51,6 @@ export function namesServers(env: NodeJS.ProcessEnv = process.env): boolean {
   return addressVariables.some((name) => env[name]);
 }
 
-/** The servers that a project's jobs work with. */
-export function partsFor({ config }: Project): readonly PartName[] {
-  return ['temporal', 'postgres', ...(config.dev?.mongodb ? (['mongodb'] as const) : [])];
-}
-
 /**
  * Brings up the servers of a project, with a migrated database of each kind for worlds to clone. Those that
  * `TEMPORAL_ADDRESS`, `DATABASE_URL` and `MONGODB_URL` name are used as they are.
@@ -85,7 +79,7 @@ async function startParts(
   const stack = await startStack({
     ...(namesServers() ? { home: ownHome(ends) } : { ephemeral: true }),
     cache,
-    parts: partsFor(project),
+    parts: partsOf(project),
     ...(onProgress && { onProgress }),
   });
   ends.push(() => stack.stop());

@@ -49,10 +49,7 @@ export async function startTimeSkippingServer(): Promise<TimeSkippingServer> {
       stopSignal: 'SIGTERM',
       stopWithinMs: 10_000,
     },
-    {
-      started: (_name, identity, signal) => guard.watch(identity, signal),
-      ended: (_name, identity) => guard.release(identity),
-    },
+    guard.owner,
   );
   await server.start();
   const connection = await Connection.connect({

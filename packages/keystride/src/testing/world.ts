@@ -10,10 +10,10 @@ import { Guard } from '../dev/guard.ts';
 import type { Part } from '../dev/part.ts';
 import { reporterOf, type Reporter } from '../dev/progress.ts';
 import type { ProcessOwner } from '../dev/server-process.ts';
-import { startStack } from '../dev/stack.ts';
+import { partsOf, startStack } from '../dev/stack.ts';
 import { startStub } from '../dev/stub.ts';
 import { withoutTemporalSettings } from '../dev/temporal.ts';
-import { type Project, loadProject, projectFile, projectPath } from '../project/project.ts';
+import { type Project, loadProject, projectFile, stubsOf } from '../project/project.ts';
 import type { Books } from '../ledger/books.ts';
 import { readBooks } from '../prove/books.ts';
 import { cacheOf } from '../settings/places.ts';
@@ -21,7 +21,7 @@ import { createPool } from '../stores/postgres/pool.ts';
 import { bundleOf } from './bundles.ts';
 import { migrateDatabase } from './databases.ts';
 import { createNamespace } from './namespace.ts';
-import { cloneOf, namesServers, partsFor, type TestServers } from './servers.ts';
+import { cloneOf, namesServers, type TestServers } from './servers.ts';
 import { type OnStarted, startTestWorker, type TestWorker } from './worker.ts';
 
 /** What a world is to have. */
@@ -229,11 +229,10 @@ function environmentOf({ project, home, cache, environment }: Making, world: Add
 
 async function startStubs(making: Making, owner: ProcessOwner): Promise<Record<string, Part>> {
   const { project, home, ends, environment = {}, stubs: given = {} } = making;
-  const wanted = (project.config.dev?.stubs ?? []).filter(({ variable }) => !environment[variable]);
+  const wanted = stubsOf(project).filter(({ variable }) => !environment[variable]);
   const started = await Promise.all(
     wanted.map(async (stub) => {
-      const kind = { ...stub, program: projectPath(project, stub.program) };
-      const part = await startStub(kind, { home, arguments: given[stub.name] ?? [], owner, report: silent });
+      const part = await startStub(stub, { home, arguments: given[stub.name] ?? [], owner, report: silent });
       ends.push(() => part.stop());
       return [stub.name, part] as const;
     }),
@@ -291,7 +290,7 @@ async function ownServers({ project, home, cache }: Making): Promise<Servers> {
   const stack = await startStack({
     ...(namesServers() ? { ephemeral: true } : { home: path.join(home, 'servers') }),
     cache,
-    parts: partsFor(project),
+    parts: partsOf(project),
   });
   try {
     const { postgres, temporal } = stack.parts;
@@ -325,10 +324,7 @@ function noMongo(): never {
 function guardedOwner(ends: (() => unknown)[]): ProcessOwner {
   const guard = new Guard();
   ends.push(() => guard.close());
-  return {
-    started: (_name, identity, signal) => guard.watch(identity, signal),
-    ended: (_name, identity) => guard.release(identity),
-  };
+  return guard.owner;
 }
 
 function mark(): string {
