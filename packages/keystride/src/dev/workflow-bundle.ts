@@ -45,7 +45,10 @@ export async function workflowBundle(project: Project, cache: string, report: Re
 /** Everything that a workflow may import, of the project and of ours, and the versions of what it is built with. */
 function hashOfSources({ root }: Project): string {
   const hash = createHash('sha256').update(root);
-  for (const directory of new Set([root, packageRoot])) {
+  // In a checkout of ours the one holds the other, which is not read twice.
+  const holdsOurs =
+    packageRoot.startsWith(`${root}${path.sep}`) && !/[\\/]node_modules[\\/]/u.test(packageRoot);
+  for (const directory of holdsOurs ? [root] : [root, packageRoot]) {
     const files = globSync('**/*.{ts,mts,js,mjs,json}', {
       cwd: directory,
       exclude: (file) => /(^|[\\/])(node_modules|dist|\.[^\\/]+)([\\/]|$)/u.test(file),
