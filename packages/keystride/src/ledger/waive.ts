@@ -3,7 +3,8 @@ import type { Transaction } from '../stores/postgres/transaction.ts';
 import { type RunningExecution, runningExecutions } from './executions.ts';
 import type { Asked, Ledger } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
-import { countByStatus, type SkipFilter, skipsOf, type SkipStatus } from './skip-list.ts';
+import { type SkipFilter, skipsOf, type SkipStatus } from './skip-filter.ts';
+import { countByStatus } from './skip-list.ts';
 
 /** Who waives skips, and why. */
 export interface Waiver {
