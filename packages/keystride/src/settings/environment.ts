@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
+import { consoleVariables } from './console-settings.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -164,6 +165,8 @@ const environmentSchema = z.object({
     .enum(['json', 'slack'], { error: ({ input }) => `is neither json nor slack: ${String(input)}` })
     .optional(),
   DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
+  KEYSTRIDE_CONSOLE_URL: httpUrl.optional(),
+  ...consoleVariables,
 });
 
 /** What the environment says, well formed. */
