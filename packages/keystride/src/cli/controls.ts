@@ -5,7 +5,14 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
 import { describeError } from '../contract/errors.ts';
-import { messages, type ControlAnswer, type ControlRequest, type Tuning } from '../contract/messages.ts';
+import {
+  messages,
+  type ControlAnswer,
+  type ControlRequest,
+  type TuneRequest,
+  type Tuning,
+} from '../contract/messages.ts';
+import { authorOf, type AuthorOptions, withAuthor } from './author.ts';
 import { withSession, type Session } from './connection.ts';
 import { describe } from './execution.ts';
 import { jobFailure } from './failures.ts';
@@ -17,20 +24,15 @@ import { keystride } from './called-as.ts';
 
 type Control = 'pause' | 'resume' | 'stop' | 'skip' | 'tune';
 
-interface ControlOptions extends OutputOptions {
-  reason?: string;
-}
+interface ControlOptions extends OutputOptions, AuthorOptions {}
 
-interface TuneOptions extends OutputOptions, Tuning {}
+interface TuneOptions extends ControlOptions, Tuning {}
 
 /** `keystride pause` */
 export const pauseCommand = (command: Command): Command => withReason(command, 'pause');
 
 /** `keystride resume` */
-export const resumeCommand = (command: Command): Command =>
-  withExamples(command, 'resume').action((id: string, options: OutputOptions) =>
-    send('resume', id, {}, options),
-  );
+export const resumeCommand = (command: Command): Command => withReason(command, 'resume');
 
 /** `keystride stop` */
 export const stopCommand = (command: Command): Command => withReason(command, 'stop');
@@ -38,17 +40,17 @@ export const stopCommand = (command: Command): Command => withReason(command, 's
 /** `keystride skip` */
 export const skipCommand = (command: Command): Command => withReason(command, 'skip');
 
-function withReason(command: Command, control: 'pause' | 'stop' | 'skip'): Command {
-  return withExamples(command, control, ' --reason "the API is being upgraded"')
-    .option('--reason <text>', 'shown wherever the state is')
-    .action((id: string, { reason, ...options }: ControlOptions) =>
-      send(control, id, reason === undefined ? {} : { reason }, options),
-    );
+function withReason(command: Command, control: Exclude<Control, 'tune'>): Command {
+  const example = control === 'resume' ? '' : ' --reason "the API is being upgraded"';
+  const why = control === 'resume' ? undefined : 'shown wherever the state is, and kept in the audit';
+  return withAuthor(withExamples(command, control, example), why).action(
+    (id: string, options: ControlOptions) => send(control, id, authorOf(options), options),
+  );
 }
 
 /** `keystride tune` */
 export function tuneCommand(command: Command): Command {
-  return withExamples(command, 'tune', ' --concurrency 100')
+  return withAuthor(withExamples(command, 'tune', ' --concurrency 100'))
     .option('--chunk-size <n>', 'items in one transaction', wholeNumber(1, 100_000))
     .option(
       '--concurrency <n>',
@@ -61,7 +63,9 @@ export function tuneCommand(command: Command): Command {
       'items started a second, over all partitions; 0 lifts it',
       wholeNumber(0, 1e9),
     )
-    .action((id: string, { output, ...tuning }: TuneOptions) => send('tune', id, tuning, { output }));
+    .action((id: string, { output, reason, operator, ...tuning }: TuneOptions) =>
+      send('tune', id, { ...tuning, ...authorOf({ reason, operator }) }, { output }),
+    );
 }
 
 function withExamples(command: Command, control: Control, example = ''): Command {
@@ -83,7 +87,7 @@ The same without keystride:
 async function send(
   control: Control,
   workflowId: string,
-  request: ControlRequest | Tuning,
+  request: ControlRequest | TuneRequest,
   options: OutputOptions,
 ): Promise<void> {
   const { status } = await withSession((session) => update(session, control, workflowId, request));
@@ -98,14 +102,16 @@ async function update(
   { client }: Session,
   control: Control,
   workflowId: string,
-  request: ControlRequest | Tuning,
+  request: ControlRequest | TuneRequest,
 ): Promise<ControlAnswer> {
   const { runId, status, taskQueue } = await describe(client, workflowId);
   if (status.name !== 'RUNNING') throw hasEnded(control, workflowId);
   const handle = client.workflow.getHandle(workflowId, runId);
   try {
     return await client.withDeadline(Date.now() + answerWithin, () =>
-      handle.executeUpdate<ControlAnswer, [ControlRequest | Tuning]>(messages[control], { args: [request] }),
+      handle.executeUpdate<ControlAnswer, [ControlRequest | TuneRequest]>(messages[control], {
+        args: [request],
+      }),
     );
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError && error.cause)

@@ -2,6 +2,7 @@ import { redrive, redriveKey, type RedriveInput } from '../contract/redrive.ts';
 import { countRedrives, type RunningExecution, runningExecutions } from '../ledger/executions.ts';
 import type { Asked } from '../ledger/ledger.ts';
 import { countByStatus, type SkipStatus } from '../ledger/skip-list.ts';
+import { authorOf } from './author.ts';
 import { type Session, withSession } from './connection.ts';
 import { shellWord } from '../contract/shell.ts';
 import { count } from './format.ts';
@@ -63,7 +64,7 @@ async function start(session: Session, prospect: Prospect, options: SkipsOptions
     ...(key !== undefined && { keys: [...key] }),
   };
   const started = await startRun(session, {
-    ...{ job: redrive, input, instance: workflowId, workflowId },
+    ...{ job: redrive, input, instance: workflowId, workflowId, author: authorOf(options) },
     // An instance begins with its job.
     queuedAs: instance.split(':', 1)[0] ?? instance,
   });

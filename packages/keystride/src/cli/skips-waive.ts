@@ -1,5 +1,5 @@
-import { userInfo } from 'node:os';
 import { runningRedrives, waiveSkips as waive, type Waiver } from '../ledger/waive.ts';
+import { authorOf } from './author.ts';
 import { withSession } from './connection.ts';
 import { shellWord } from '../contract/shell.ts';
 import { count, plain } from './format.ts';
@@ -8,7 +8,9 @@ import type { SkipsOptions } from './skips.ts';
 import { findInstance, firstAlive, refuseUnknownKeys, stillRunning, withLedger } from './skips-ledger.ts';
 import { keystride } from './called-as.ts';
 
-interface Waived extends Waiver {
+interface Waived {
+  readonly reason: string;
+  readonly operator: string;
   readonly instance: string;
   readonly waived: number;
   /** Those that somebody had waived before: they keep their reason. */
@@ -31,13 +33,15 @@ export async function waiveSkips(id: string, options: SkipsOptions): Promise<voi
   if ('refusedBy' in outcome) throw stillRunning(outcome.refusedBy);
   const { waived, before } = outcome;
   if (before.open + before.waived === 0) throw nothingToWaive(instance, before.redriven);
-  const told: Waived = { instance, waived, alreadyWaived: before.waived, ...waiver };
+  const { reason, by } = waiver;
+  const told: Waived = { instance, waived, alreadyWaived: before.waived, reason, operator: by.operator };
   if (options.output === 'json') return printJson(told);
   show(told);
 }
 
-function waiverOf({ reason, operator }: SkipsOptions): Waiver {
-  if (reason?.trim()) return { reason: reason.trim(), operator: operator?.trim() || userInfo().username };
+function waiverOf(options: SkipsOptions): Waiver {
+  const { by, reason } = authorOf(options);
+  if (reason) return { by, reason };
   throw new CommandError(
     {
       what: 'skips waive wants a --reason',

@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { failurePlaceOf } from '../contract/failure-place.ts';
+import { type Authorship, authorshipMemo } from '../contract/audit.ts';
+import { authorOf, type AuthorOptions, withAuthor } from './author.ts';
 import { catalogue, findJob } from './catalogue.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
@@ -24,7 +26,7 @@ import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
 import { keystride } from './called-as.ts';
 
-interface StartOptions extends OutputOptions {
+interface StartOptions extends OutputOptions, AuthorOptions {
   param?: string[];
   watch?: true;
   id?: string;
@@ -39,6 +41,8 @@ export interface StartRequest {
   readonly workflowId: string;
   /** The job whose task queue it goes to. @default its own */
   readonly queuedAs?: string;
+  /** Who starts it, and why. @default the user of this machine, for no reason that is told */
+  readonly author?: Authorship;
 }
 
 /** A run that has started. */
@@ -66,7 +70,7 @@ The same without keystride:
 
 /** `keystride start`: starts a job, or goes on with one that has failed or was stopped. */
 export function startCommand(command: Command): Command {
-  return command
+  return withAuthor(command)
     .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
     .option('-w, --watch', 'show the progress until the run ends')
     .option('--id <id>', 'another workflow id than the instance key', chosenId)
@@ -93,7 +97,8 @@ async function start(name: string, options: StartOptions): Promise<void> {
 
 async function requestOf(name: string, options: StartOptions): Promise<StartRequest> {
   const job = await jobNamed(name, 'Start');
-  return startRequest(job, parametersFromText(job, options.param ?? []), options.id);
+  const request = startRequest(job, parametersFromText(job, options.param ?? []), options.id);
+  return { ...request, author: authorOf(options) };
 }
 
 /**
@@ -134,7 +139,7 @@ export function startRequest(
  * @throws CommandError of type JobExecutionAlreadyRunning or JobInstanceAlreadyComplete, naming the run
  */
 export async function startRun({ client, config }: Session, request: StartRequest): Promise<StartedRun> {
-  const { job, input, instance, workflowId, queuedAs = job.name } = request;
+  const { job, input, instance, workflowId, queuedAs = job.name, author = authorOf({}) } = request;
   const taskQueue = taskQueueOf(config, queuedAs);
   await refuseSecondStart(client, request);
   try {
@@ -145,6 +150,7 @@ export async function startRun({ client, config }: Session, request: StartReques
       // Whether a closed instance may run again is the ledger's to say.
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       workflowIdConflictPolicy: 'FAIL',
+      memo: { [authorshipMemo]: author },
       staticSummary: inMarkdown(instance),
       staticDetails: `${job.description}.\n\nParameters: ${codeSpan(JSON.stringify(input))}`,
     });

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
 import pc from 'picocolors';
+import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { describeError } from '../contract/errors.ts';
 import { inMarkdown } from '../contract/inert.ts';
 import { catalogue } from './catalogue.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
+import { authorOf, type AuthorOptions, withAuthor } from './author.ts';
 import { withSession, type Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { jobFailure } from './failures.ts';
@@ -28,27 +30,29 @@ Examples:
   $ keystride verify documentMigration:run=2 -o json
   $ keystride verify documentMigration:run=2 --repair`;
 
+interface VerifyOptions extends OutputOptions, AuthorOptions {
+  repair?: true;
+}
+
 /** How often it is asked whether it is held back, in milliseconds. */
 const lookEveryMs = 3_000;
 
 /** `keystride verify`: compares what a run has left behind with what it was to do. */
 export function verifyCommand(command: Command): Command {
-  return command
+  return withAuthor(command, 'repair: why; kept in the audit')
     .option('--repair', 'put right what differs')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(verify);
 }
 
-async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
+async function verify(workflowId: string, options: VerifyOptions): Promise<void> {
   await withSession(async (session) => {
     const input = await inputOf(session.client, workflowId);
     if (!(await canBeVerified(input.job))) throw await nothingToCompare(input.job, workflowId);
     const verificationId = `verification/${workflowId}/${new Date().toISOString()}`;
-    const report = await runVerification(session, workflowId, verificationId, {
-      ...input,
-      ...(options.repair && { repair: true }),
-    });
+    const asked = { ...input, ...(options.repair && { repair: true }) };
+    const report = await runVerification(session, workflowId, verificationId, asked, authorOf(options));
     if (report === undefined) return detached(session.config, verificationId, options.output);
     process.exitCode = report.verified ? exitCodes.done : exitCodes.failed;
     if (options.output === 'json') return printJson(report);
@@ -85,11 +89,13 @@ async function runVerification(
   workflowId: string,
   verificationId: string,
   input: VerificationInput,
+  author: Authorship,
 ): Promise<VerificationReport | undefined> {
   const handle = await client.workflow.start('verification', {
     workflowId: verificationId,
     taskQueue: taskQueueOf(config, input.job),
     args: [input],
+    memo: { [authorshipMemo]: author },
     staticSummary: inMarkdown(`verification of ${workflowId}`),
   });
   progressLine(`verifying ${workflowId} as ${handle.workflowId} …`);

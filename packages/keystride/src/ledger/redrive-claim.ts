@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { failure } from '../contract/errors.ts';
 import { redriveKey } from '../contract/redrive.ts';
+import { enterChange, type RunStart } from './audit.ts';
 import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
@@ -23,6 +24,8 @@ export interface RedriveRequest {
   readonly runId: string;
   /** The highest epoch that other stores have seen of the instance. @default 0 */
   readonly seenElsewhere?: number;
+  /** Entered in the audit with the claim. */
+  readonly start?: RunStart;
 }
 
 /** An instance in the ledger. */
@@ -165,8 +168,22 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
       redrives: selection.instance,
     }),
   );
-  if ((await takeSkips(transaction, selection, instance)) === 0) throw nothingToRedrive(selection);
+  const skips = await takeSkips(transaction, selection, instance);
+  if (skips === 0) throw nothingToRedrive(selection);
+  if (request.start) {
+    const after = { skips, ...selectionTold(selection) };
+    const { job } = family.original;
+    await enterChange(transaction, {
+      ...request.start,
+      ...{ action: 'skips redrive', job, instance: selection.instance, after },
+    });
+  }
   return { instance, epoch };
+}
+
+/** What an entry tells of a selection: how many keys, not which. */
+function selectionTold({ step, fingerprint, keys }: SkipSelection) {
+  return { step, fingerprint, ...(keys && { keys: keys.length }) };
 }
 
 function signatureOf({ original, redrives }: Family): string {

@@ -1,16 +1,18 @@
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { dayAfter, startOfDay } from '../../contract/date-expressions.ts';
+import { type AuthorOptions, withAuthor } from '../author.ts';
 import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { count, plain } from '../format.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
 import { matchingTimes } from './clocks.ts';
+import { enterScheduleChange } from './enter.ts';
 import { asFound, inputOf, localTime, type NextAction, nextActions } from './read.ts';
 import { keystride } from '../called-as.ts';
 
-interface BackfillOptions extends OutputOptions {
+interface BackfillOptions extends OutputOptions, AuthorOptions {
   from: string;
   to: string;
   oneAtATime?: true;
@@ -44,7 +46,7 @@ The same without keystride:
 
 /** `keystride schedule backfill`: the actions of days that have passed. */
 export function scheduleBackfillCommand(): Command {
-  return new Command('backfill')
+  return withAuthor(new Command('backfill'))
     .description('run the actions of days that have passed')
     .argument('<id>', "the schedule's id")
     .requiredOption('--from <date>', 'the first day, such as 2025-10-01', aDate)
@@ -90,10 +92,16 @@ async function start(session: Session, scheduleId: string, options: BackfillOpti
   const overlap = parallel ? ScheduleOverlapPolicy.ALLOW_ALL : ScheduleOverlapPolicy.BUFFER_ALL;
   await handle.backfill({ start: after, end: until, overlap });
   const input = inputOf(found);
+  const mode = parallel ? 'parallel' : 'one-at-a-time';
+  await enterScheduleChange({
+    ...{ action: 'schedule backfill', scheduleId, job: input.job },
+    ...{ reason: options.reason, operator: options.operator },
+    after: { from, to, mode, actions: times.length },
+  });
   return {
     scheduleId,
     timeZone,
-    mode: parallel ? 'parallel' : 'one-at-a-time',
+    mode,
     actions: await nextActions(input, times, found.spec.jitter ?? 0),
   };
 }

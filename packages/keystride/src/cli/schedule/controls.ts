@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ScheduleOverlapPolicy } from '@temporalio/client';
+import { type Client, ScheduleOverlapPolicy } from '@temporalio/client';
 import { Command } from 'commander';
+import { type AuthorOptions, withAuthor } from '../author.ts';
 import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { plain } from '../format.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
-import { asFound, describeSchedule, type TakenAction } from './read.ts';
+import { enterScheduleChange } from './enter.ts';
+import { asFound, cronOf, describeSchedule, inputOf, type TakenAction } from './read.ts';
 import { keystride } from '../called-as.ts';
 
-interface PauseOptions extends OutputOptions {
-  reason?: string;
-}
+interface ChangeOptions extends OutputOptions, AuthorOptions {}
 
 /** `keystride schedule pause`: no actions until it is unpaused. */
 export function schedulePauseCommand(): Command {
@@ -32,31 +32,46 @@ Example:
 }
 
 function pausing(control: 'pause' | 'unpause', description: string, help: string): Command {
-  return new Command(control)
+  return withAuthor(new Command(control), 'kept as the note of the schedule, and in the audit')
     .description(description)
     .argument('<id>', "the schedule's id")
-    .option('--reason <text>', 'kept as the note of the schedule')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (scheduleId: string, { reason, output }: PauseOptions) => {
+    .action(async (scheduleId: string, { output, ...author }: ChangeOptions) => {
       const paused = control === 'pause';
-      const note = await withSession(async ({ client }) => {
-        const handle = client.schedule.getHandle(scheduleId);
-        const { state } = await asFound(scheduleId, () => handle.describe());
-        // Doing again what is done keeps the reason for which it was done.
-        if (state.paused === paused && reason === undefined) return state.note ?? '';
-        const told = reason ?? `${control}d by an operator`;
-        await handle[control](told);
-        return told;
-      });
+      const note = await withSession(({ client }) => setPaused(client, scheduleId, control, author));
       if (output === 'json') return printJson({ scheduleId, paused, note });
       printLine(`${scheduleId}: ${paused ? 'paused' : 'active'}${note === '' ? '' : `: ${plain(note)}`}`);
     });
 }
 
+/** @returns the note that the schedule has now. */
+async function setPaused(
+  client: Client,
+  scheduleId: string,
+  control: 'pause' | 'unpause',
+  author: AuthorOptions,
+): Promise<string> {
+  const paused = control === 'pause';
+  const handle = client.schedule.getHandle(scheduleId);
+  const found = await asFound(scheduleId, () => handle.describe());
+  const { state } = found;
+  // Doing again what is done keeps the reason for which it was done.
+  if (state.paused === paused && !author.reason) return state.note ?? '';
+  const note = author.reason || `${control}d by an operator`;
+  await handle[control](note);
+  await enterScheduleChange({
+    ...author,
+    ...{ action: `schedule ${control}`, scheduleId, job: inputOf(found).job },
+    before: { paused: state.paused, note: state.note ?? '' },
+    after: { paused, note },
+  });
+  return note;
+}
+
 /** `keystride schedule trigger`: one action now. */
 export function scheduleTriggerCommand(): Command {
-  return new Command('trigger')
+  return withAuthor(new Command('trigger'))
     .description('take one action now, whatever the times and the state')
     .argument('<id>', "the schedule's id")
     .addOption(outputOption())
@@ -71,12 +86,14 @@ Example:
     .action(trigger);
 }
 
-async function trigger(scheduleId: string, { output }: OutputOptions): Promise<void> {
+async function trigger(scheduleId: string, { output, ...author }: ChangeOptions): Promise<void> {
   await withSession(async (session) => {
-    const { taken } = await describeSchedule(session, scheduleId, 0);
+    const { taken, job } = await describeSchedule(session, scheduleId, 0);
     // The claim keeps one run an instance, so an action that runs already is no reason to leave this one out.
     await session.client.schedule.getHandle(scheduleId).trigger(ScheduleOverlapPolicy.ALLOW_ALL);
     const action = await untilTaken(session, scheduleId, taken);
+    const after = { instance: action?.instance ?? null };
+    await enterScheduleChange({ ...author, action: 'schedule trigger', scheduleId, job, after });
     if (output === 'json') return printJson({ scheduleId, action: action ?? null });
     printLine(`triggered ${scheduleId}`);
     if (action?.instance) printLine(`  next  ${keystride} status ${shellWord(action.instance)} --watch`);
@@ -105,7 +122,7 @@ async function untilTaken(
 
 /** `keystride schedule delete`: the schedule goes, its runs stay. */
 export function scheduleDeleteCommand(): Command {
-  return new Command('delete')
+  return withAuthor(new Command('delete'))
     .description('delete a schedule; what it has started goes on')
     .argument('<id>', "the schedule's id")
     .addOption(outputOption())
@@ -115,11 +132,18 @@ export function scheduleDeleteCommand(): Command {
 Example:
   $ keystride schedule delete purchaseConfirmation`,
     )
-    .action(async (scheduleId: string, { output }: OutputOptions) => {
-      await withSession(({ client }) =>
-        asFound(scheduleId, () => client.schedule.getHandle(scheduleId).delete()),
-      );
+    .action(async (scheduleId: string, { output, ...author }: ChangeOptions) => {
+      await withSession(({ client }) => deleteSchedule(client, scheduleId, author));
       if (output === 'json') return printJson({ scheduleId, deleted: true });
       printLine(`deleted ${scheduleId}; what it has started goes on`);
     });
+}
+
+async function deleteSchedule(client: Client, scheduleId: string, author: AuthorOptions): Promise<void> {
+  const handle = client.schedule.getHandle(scheduleId);
+  const found = await asFound(scheduleId, () => handle.describe());
+  await asFound(scheduleId, () => handle.delete());
+  const before = { cron: cronOf(found), timeZone: found.spec.timezone || 'UTC', paused: found.state.paused };
+  const { job } = inputOf(found);
+  await enterScheduleChange({ ...author, action: 'schedule delete', scheduleId, job, before });
 }

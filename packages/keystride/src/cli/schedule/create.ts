@@ -6,6 +6,7 @@ import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
 import { taskQueueOf } from '../../settings/task-queues.ts';
+import { type AuthorOptions, withAuthor } from '../author.ts';
 import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { plain } from '../format.ts';
@@ -14,10 +15,11 @@ import { CommandError, exitCodes, printJson, printLine, progressLine } from '../
 import { jobNamed } from '../start.ts';
 import { lostToClocks } from './clocks.ts';
 import { checkCron, surprisesOf } from './cron.ts';
+import { enterScheduleChange } from './enter.ts';
 import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
 import { keystride } from '../called-as.ts';
 
-interface CreateOptions extends OutputOptions {
+interface CreateOptions extends OutputOptions, AuthorOptions {
   cron: string[];
   timezone: string;
   param?: string[];
@@ -65,7 +67,7 @@ Examples:
 
 /** `keystride schedule create`: checks the job, its dates and its parameters, then makes the schedule. */
 export function scheduleCreateCommand(): Command {
-  return new Command('create')
+  return withAuthor(new Command('create'))
     .description('make a schedule')
     .argument('<job>', 'its name, see `keystride jobs`')
     .requiredOption(
@@ -112,6 +114,12 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     const input: ScheduledJobInput = { job: job.name, parameters, timeZone };
     await createSchedule(session, scheduleId, input, options);
     const created = await describeSchedule(session, scheduleId);
+    const { overlap, paused } = created;
+    const { reason, operator } = options;
+    await enterScheduleChange({
+      ...{ action: 'schedule create', scheduleId, job: job.name, reason, operator },
+      after: { cron, timeZone, overlap, paused },
+    });
     const warnings = [
       ...staysTheSame(job, input, instance),
       ...cron.flatMap(surprisesOf),

@@ -1,4 +1,5 @@
 import { forgetStream as forget, runningOnStream, type Stream } from '../../ledger/streams.ts';
+import { authorOf, type AuthorOptions } from '../author.ts';
 import { withSession } from '../connection.ts';
 import { plain } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
@@ -12,7 +13,10 @@ import { readStream } from './streams.ts';
  *
  * @throws CommandError while a run of it is going on, or a sync that polls it.
  */
-export async function forgetStream(name: string, { output }: OutputOptions): Promise<void> {
+export async function forgetStream(
+  name: string,
+  { output, ...author }: OutputOptions & AuthorOptions,
+): Promise<void> {
   const { stream, running } = await withLedger(async (ledger) => ({
     stream: await readStream(ledger, name),
     running: await runningOnStream(ledger, name),
@@ -21,7 +25,7 @@ export async function forgetStream(name: string, { output }: OutputOptions): Pro
     const alive = await withSession(({ client }) => firstAlive(client, running));
     if (alive) throw stillRunning(alive);
   }
-  await withLedger((ledger) => forget(ledger, name));
+  await withLedger((ledger) => forget(ledger, name, authorOf(author)));
   if (output === 'json') return printJson({ stream: name, forgotten: forgottenOf(stream) });
   const at = stream.cursor ? `at ${plain(stream.cursor.join(', '))}` : 'without an offset';
   printLine(`${plain(name)}: forgotten, ${at} in ${plain(stream.table)}`);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import { rewindStream as rewind, type Stream } from '../../ledger/streams.ts';
+import { authorOf, type AuthorOptions } from '../author.ts';
 import { plain } from '../format.ts';
 import type { OutputOptions } from '../options.ts';
 import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
@@ -8,16 +9,16 @@ import { withLedger } from '../skips-ledger.ts';
 import { keySql, readStream, withSource } from './streams.ts';
 import { keystride } from '../called-as.ts';
 
-interface Rewind extends OutputOptions {
+interface Rewind extends OutputOptions, AuthorOptions {
   /** The first key to copy again, its first columns at least; empty for the start. */
   readonly from: readonly string[];
 }
 
 /** `keystride sync rewind STREAM`: a run in flight does not move the offset after that. */
-export async function rewindStream(name: string, { from, output }: Rewind): Promise<void> {
+export async function rewindStream(name: string, { from, output, ...author }: Rewind): Promise<void> {
   const stream = await withLedger((ledger) => readStream(ledger, name));
   const cursor = from.length > 0 ? await withSource((client) => keyBefore(client, stream, from)) : null;
-  await withLedger((ledger) => rewind(ledger, name, cursor));
+  await withLedger((ledger) => rewind(ledger, name, cursor, authorOf(author)));
   if (output === 'json') return printJson({ stream: name, before: stream.cursor, cursor });
   printLine(`${plain(name)}: the next run copies ${told(cursor)}`);
 }
