@@ -7,6 +7,7 @@ import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import {
+  alreadyComplete,
   claimLost,
   fenced,
   type Holder,
@@ -258,13 +259,6 @@ async function setOutcome(transaction: Transaction, claim: Claim, outcome: JobOu
       .set({ status: outcome, closed_at: sql<string>`now()` })
       .where('instance_key', '=', claim.instance)
       .where('status', 'not in', ['completed', outcome]),
-  );
-}
-
-function alreadyComplete(instance: string) {
-  return failure(
-    'JobInstanceAlreadyComplete',
-    `${instance} has completed. Start it with another identifying parameter to run it again.`,
   );
 }
 

@@ -39,6 +39,8 @@ export interface LedgerInstance {
   readonly status: string;
   /** The instance whose skips it runs again; null for a job's own. */
   readonly redrives: string | null;
+  /** Its skips were given up: there is nothing of them to run again. */
+  readonly pruned: boolean;
 }
 
 /** An instance, and the redrives of its skips by their number. */
@@ -116,6 +118,7 @@ async function readFamily(transaction: Transaction, instance: string): Promise<F
     runId: row.owner_run_id,
     status: row.status,
     redrives: row.redrives,
+    pruned: row.pruned_at !== null,
   }));
   const original = members.find((member) => member.instance === instance);
   if (original) return { original, redrives: members.filter((member) => member !== original) };
@@ -150,6 +153,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
   );
   const now = await readFamily(transaction, selection.instance);
   if (signatureOf(now) !== signatureOf(seen)) return undefined;
+  if (now.original.pruned) throw nothingToRedrive(selection);
   for (const { instance, status } of now.redrives)
     if (status === 'running') await shutOut(transaction, instance);
   const family = await readFamily(transaction, selection.instance);

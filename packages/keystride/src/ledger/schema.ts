@@ -28,6 +28,9 @@ export const ledgerTables = {
     closed_at: nullable(timestamp),
     redrives: nullable(text),
     repair_fence: nullable(bigint),
+    pruned_at: nullable(timestamp),
+    being_pruned: defaulted(boolean),
+    pruned_counters: nullable(jsonb),
   },
   'keystride.fence': {
     one: defaulted(boolean),
