@@ -2,11 +2,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../contract/audit.ts';
 import { shellWord } from '../contract/shell.ts';
 import { type EnteredChange, readAudit } from '../ledger/audit.ts';
-import { keystride } from './called-as.ts';
-import { plain, time } from './format.ts';
+import { keystride } from '../operator/called-as.ts';
+import { plain, time } from '../operator/format.ts';
+import { withLedger } from '../operator/ledger.ts';
 import { outputOption, timeSpan, type OutputOptions, wholeNumber } from './options.ts';
 import { printJson, printLine } from './output.ts';
-import { withLedger } from './skips-ledger.ts';
 
 interface AuditOptions extends OutputOptions {
   since?: string;

@@ -1,6 +1,5 @@
-import { userInfo } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Authorship, longestOperator } from '../contract/audit.ts';
+import { longestOperator } from '../contract/audit.ts';
 import { cutText, longestMessage } from '../contract/errors.ts';
 
 /** The options of every command that changes something: who does it, and why. */
@@ -22,9 +21,4 @@ function textOf(most: number): (text: string) => string {
     if (cutText(given, most) === given) return given;
     throw new InvalidArgumentError(`A text of at most ${most} bytes is wanted.`);
   };
-}
-
-/** Who calls the command, and why. */
-export function authorOf({ reason, operator }: AuthorOptions): Authorship {
-  return { by: { operator: operator || userInfo().username, from: 'command' }, ...(reason && { reason }) };
 }
