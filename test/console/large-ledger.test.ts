@@ -2,9 +2,10 @@ import type { Compilable, InferResult } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pageOfDeadLetters } from '../../packages/keystride/src/ledger/dead-letter-list.ts';
-import { committedBy, findOriginalKey } from '../../packages/keystride/src/ledger/executions.ts';
+import { findOriginalKey } from '../../packages/keystride/src/ledger/executions.ts';
 import { pageOfInstances } from '../../packages/keystride/src/ledger/instance-list.ts';
 import { type Asked, Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { committedBy } from '../../packages/keystride/src/ledger/run-figures.ts';
 import { causesOf } from '../../packages/keystride/src/ledger/skip-causes.ts';
 import { countedSkips } from '../../packages/keystride/src/ledger/skip-filter.ts';
 import {
@@ -195,7 +196,7 @@ describe('instances', () => {
     expect(read).toBeLessThan(10);
     const committed = await reading((ledger) => committedBy(ledger, [largeInstance, 'nightly:day=77']));
     expect(committed.found.get(largeInstance)?.written).toBe(4_500_000);
-    expect(committed.read).toBeLessThan(2 * size.partitions);
+    expect(committed.read).toBeLessThan(2.1 * size.partitions);
   });
 
   test('have no dead letters', async () => {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { FoundInstance } from '../contract/activities.ts';
-import { noCounters } from '../contract/progress.ts';
+import { type Counters, noCounters } from '../contract/progress.ts';
 import { ledgerSql } from './schema.ts';
 import { countersOf } from './checkpoint.ts';
 import type { Ledger } from './ledger.ts';
@@ -11,7 +11,7 @@ export function findInstance(ledger: Ledger, instance: string): Promise<FoundIns
     const [row] = await transaction.run(
       ledgerSql
         .selectFrom('keystride.instance')
-        .select(['status', 'owner_workflow_id'])
+        .select(['status', 'owner_workflow_id', 'pruned_counters'])
         .where('instance_key', '=', instance),
     );
     const [sums] = await transaction.run(
@@ -28,7 +28,7 @@ export function findInstance(ledger: Ledger, instance: string): Promise<FoundIns
       instance,
       status: statusOf(row?.status),
       workflowId: row?.owner_workflow_id ?? null,
-      counters: sums ? countersOf(sums) : noCounters,
+      counters: (row?.pruned_counters as Counters | null) ?? (sums ? countersOf(sums) : noCounters),
     };
   });
 }
