@@ -17,7 +17,10 @@ export function signed(fields: Fields, { who }: Pick<Visit, 'who'>): Authorship 
  * The same, of a change that wants a reason.
  * @throws ToldError without one
  */
-export function signedWithReason(fields: Fields, visit: Pick<Visit, 'who'>): Authorship & { readonly reason: string } {
+export function signedWithReason(
+  fields: Fields,
+  visit: Pick<Visit, 'who'>,
+): Authorship & { readonly reason: string } {
   const { by, reason } = signed(fields, visit);
   if (reason === undefined) throw new ToldError('Say why: a reason is missing.');
   return { by, reason };

@@ -67,6 +67,25 @@ export async function pageOfInstances(
   };
 }
 
+/** The instances of these keys that the ledger has, by key. */
+export async function instancesNamed(
+  ledger: Asked,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, Pick<ListedInstance, 'status' | 'workflowId'>>> {
+  const rows = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.instance')
+      .select(['instance_key', 'status', 'owner_workflow_id'])
+      .where(sql<boolean>`instance_key = any(${keys}::text[])`),
+  );
+  return new Map(
+    rows.map(({ instance_key, status, owner_workflow_id }) => [
+      instance_key,
+      { status: status as ListedInstance['status'], workflowId: owner_workflow_id },
+    ]),
+  );
+}
+
 function instancesOf({ job, status, from, until, text }: InstanceFilter) {
   let query = ledgerSql.selectFrom('keystride.instance').where('redrives', 'is', null);
   if (job !== undefined) query = query.where('job', '=', job);

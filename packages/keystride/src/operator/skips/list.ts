@@ -43,6 +43,25 @@ export function readSkips(ledger: Ledger, id: string, range: SkipRange): Promise
   );
 }
 
+/** What is open of all instances: by cause, and some of it. */
+export interface OpenSkips {
+  readonly causes: readonly Cause[];
+  readonly skips: readonly SkippedItem[];
+  readonly next: string | null;
+}
+
+/** All of it at one moment; the state in the range is not looked at. */
+export function readOpenSkips(ledger: Ledger, range: SkipRange): Promise<OpenSkips> {
+  const open = { ...range, status: 'open' as const };
+  return ledger.transaction(
+    async (transaction) => ({
+      causes: await causesOf(transaction, undefined, open),
+      ...(await pageOfSkips(transaction, undefined, open, range)),
+    }),
+    { snapshot: true },
+  );
+}
+
 /** A number of skips as it is told: they are counted so far and no further. */
 export function skipCount(skips: number): string {
   return countUpTo(skips, countedSkips);
