@@ -11,7 +11,7 @@ export interface InstanceRun {
   readonly reason: string | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;
-  /** Over all steps and all executions until then; null where nobody can tell any more. */
+  /** Over all steps that write, and all executions until then; null where nobody can tell any more. */
   readonly total: Counters | null;
   /** What this one has added; null where either of the two is not known. */
   readonly added: Counters | null;
@@ -61,7 +61,8 @@ async function readRun(
   const { runId } = info;
   const { progress } = await readExecution(client, workflowId, runId);
   const { status, reason, steps, figures } = progress;
-  const total = figures === undefined || newest ? steps.reduce<Counters>(addCounters, noCounters) : null;
+  const worked = steps.filter(({ kind }) => kind === 'chunk' || kind === 'job');
+  const total = figures === undefined || newest ? worked.reduce<Counters>(addCounters, noCounters) : null;
   return { runId, status, reason, ...timesOf(info), total, added: null };
 }
 

@@ -75,12 +75,19 @@ function draw(place, data, unit) {
     grid: { stroke: colour('--line'), width: 1 },
     ticks: { stroke: colour('--line'), width: 1 },
   };
-  const number = (value) => (value === null ? '–' : Math.round(value).toLocaleString('en'));
+  const number = (value) =>
+    value === null || value === undefined
+      ? '–'
+      : value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 });
   const options = {
     width: place.clientWidth,
     height: 220,
     cursor: { y: false },
-    scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+    // A minute at least, so that the first figures do not jump about.
+    scales: {
+      x: { range: (_, from, to) => [Math.min(from, to - 60), to] },
+      y: { range: (_, __, most) => [0, Math.max(5, most * 1.1)] },
+    },
     axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(number) }],
     series: [
       { value: (_, seconds) => (seconds === null ? '–' : new Date(seconds * 1000).toLocaleTimeString()) },

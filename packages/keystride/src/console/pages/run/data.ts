@@ -79,8 +79,7 @@ function paceOf(
   { progress, runId, closed }: Execution,
   series: Series,
 ): Pick<RunData, 'perSecond' | 'remainingSeconds' | 'rates'> {
-  const running = progress.steps.filter(({ kind }) => kind === 'chunk');
-  const done = running.reduce((sum, step) => sum + doneOf(step), 0);
+  const done = progress.steps.reduce((sum, step) => sum + doneOf(step), 0);
   const step = progress.steps.findLast(({ status }) => status === 'running');
   if (closed) return { perSecond: null, remainingSeconds: null, rates: ratesOf(series.of(runId)) };
   series.add(runId, { at: Date.now(), done });

@@ -7,7 +7,7 @@ import { runHref } from '../../hrefs.ts';
 import { badge, dataTable, emptiness, figure, moment } from '../../parts.ts';
 import { view } from '../../view.ts';
 import type { PartitionState } from './data.ts';
-import { partitionLooks } from './strip.ts';
+import { endText, partitionLooks } from './strip.ts';
 
 /** Partitions of a page. */
 const perPage = 100;
@@ -92,9 +92,8 @@ function stateCell({ done, commits }: PartitionFigures) {
   return badge(tone, shape, state === 'runs' ? 'begun' : word);
 }
 
-/** The columns of a key, as the database renders them. */
 function rangeEnd(cursor: string | null) {
-  if (cursor === null) return html`<span class="soft">open</span>`;
-  const columns: unknown = JSON.parse(cursor);
-  return html`<span class="mono small">${Array.isArray(columns) ? columns.join(', ') : cursor}</span>`;
+  return cursor === null
+    ? html`<span class="soft">open</span>`
+    : html`<span class="mono small">${endText(cursor, 200)}</span>`;
 }

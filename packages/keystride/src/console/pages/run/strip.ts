@@ -1,4 +1,4 @@
-import { duration, plain, rate } from '../../../operator/format.ts';
+import { plain, rate } from '../../../operator/format.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
 import { figure, panel, type Tone } from '../../parts.ts';
@@ -60,12 +60,20 @@ function cellOf(one: ShownPartition): Html {
     <b><span>p${one.partition}</span> <span aria-hidden="true">${shape}</span></b>
     <span>${one.slow ? 'slow' : word}</span>
     <span class="nowrap">${rest}</span>
+    <span class="range">${rangeText(one)}</span>
     ${one.skipped > 0 ? html`<span>${figure(one.skipped)} skipped</span>` : nothing}
     ${one.waiting === null ? nothing : html`<span class="why">${plain(one.waiting, 80)}</span>`}
   </li>`;
 }
 
-/** Since when nothing has committed, in words. */
-export function sinceText(iso: string, now = Date.now()): string {
-  return `${duration(Math.max(0, now - Date.parse(iso)))} ago`;
+/** The range of a partition, short: above its lower end, up to its upper one. */
+function rangeText({ lower, upper }: ShownPartition): string {
+  return `${endText(lower)} … ${endText(upper)}`;
+}
+
+/** The columns of a key, as the database renders them; an open end is none. */
+export function endText(cursor: string | null, longest = 16): string {
+  if (cursor === null) return '';
+  const columns: unknown = JSON.parse(cursor);
+  return plain(Array.isArray(columns) ? columns.join(', ') : cursor, longest);
 }

@@ -30,8 +30,8 @@ export function stepsTable({ progress, strips }: RunData): Html {
       number('Read', ({ read }) => read),
       number('Filtered', ({ filtered }) => filtered),
       number('Written', ({ written }) => written),
-      number('Skipped: reading', ({ readSkipped }) => readSkipped),
-      number('later', ({ skipped, readSkipped }) => skipped - readSkipped),
+      number('Skipped', ({ skipped }) => skipped),
+      number('… reading', ({ readSkipped }) => readSkipped),
       { head: 'Expected', number: true, cell: ({ expected }) => figure(expected) },
       { head: 'Commits', number: true, cell: ({ step }) => figure(commits.get(step) ?? null) },
       { head: 'Took', number: true, cell: tookCell },
@@ -101,7 +101,7 @@ export function executionsTable({ executions }: RunData): Html {
   return dataTable(
     html`Executions <span class="soft">of this workflow id, the last first; what each has added</span>`,
     [
-      { head: 'Started', names: true, cell: ({ startedAt }: InstanceRun) => moment(startedAt) },
+      { head: 'Started', cell: ({ startedAt }: InstanceRun) => moment(startedAt) },
       { head: 'State', cell: ({ status }) => stateBadge(status) },
       { head: 'Ended', cell: ({ finishedAt }) => (finishedAt === null ? '–' : moment(finishedAt)) },
       { head: 'Read', number: true, cell: ({ added }) => figure(added?.read ?? null) },
@@ -124,7 +124,7 @@ export function verificationsTable({ verifications }: RunData): Html {
   return dataTable(
     html`Verifications <span class="soft">that were asked for, the last first</span>`,
     [
-      { head: 'Started', names: true, cell: ({ startedAt }) => moment(startedAt) },
+      { head: 'Started', cell: ({ startedAt }) => moment(startedAt) },
       { head: 'Result', cell: verdict },
       report('Compared', ({ compared }) => compared),
       report('Differences', ({ differences }) => differences),
