@@ -38,9 +38,10 @@ export async function pageOfDeadLetters(
 ): Promise<DeadLetterPage> {
   let query = ledgerSql.selectFrom('keystride.dead_letter');
   if (instance !== undefined) query = query.where('instance_key', '=', instance);
-  if (after !== undefined)
+  const place = placeFrom(after, 5);
+  if (place)
     query = query.where(
-      sql<boolean>`(created_at, instance_key, step, item_key, phase) < (${sql.join(placeFrom(after, 5))})`,
+      sql<boolean>`(created_at, instance_key, step, item_key, phase) < (${sql.join([...place])})`,
     );
   const rows = await ledger.run(
     query

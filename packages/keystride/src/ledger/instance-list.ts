@@ -45,8 +45,9 @@ export async function pageOfInstances(
   { after, limit }: { readonly after?: string | undefined; readonly limit: number },
 ): Promise<InstancePage> {
   let query = instancesOf(filter);
-  if (after !== undefined) {
-    const [at, key] = placeFrom(after, 2);
+  const place = placeFrom(after, 2);
+  if (place) {
+    const [at, key] = place;
     query = query.where(sql<boolean>`(opened_at, instance_key) < (${at}::timestamptz, ${key})`);
   }
   const rows = await ledger.run(

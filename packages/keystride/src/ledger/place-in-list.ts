@@ -1,6 +1,4 @@
-import { ToldError } from '../contract/told-error.ts';
-
-/** The values that a list is sorted by, of its last row: the next page begins after it. */
+/** The values that a list is sorted by, of its last row: the next page begins after it. The first one is a time. */
 export type PlaceInList = readonly [string, ...string[]];
 
 /** A place as an address holds it. */
@@ -8,11 +6,11 @@ export function placeText(place: PlaceInList): string {
   return Buffer.from(JSON.stringify(place)).toString('base64url');
 }
 
-/** @throws ToldError for what `placeText` has not made, of so many values */
-export function placeFrom(text: string, width: number): PlaceInList {
-  const place = parsed(Buffer.from(text, 'base64url').toString());
-  if (isPlace(place) && place.length === width && !Number.isNaN(Date.parse(place[0]))) return place;
-  throw new ToldError('this list has no such place: begin at its first page');
+/** A place of so many values; undefined for none, and for what `placeText` has not made: the list begins at its start. */
+export function placeFrom(text: string | undefined, width: number): PlaceInList | undefined {
+  const place = parsed(Buffer.from(text ?? '', 'base64url').toString());
+  const isPlace = place.length === width && isTexts(place) && !Number.isNaN(Date.parse(place[0]));
+  return isPlace ? place : undefined;
 }
 
 function parsed(text: string): readonly unknown[] {
@@ -24,6 +22,6 @@ function parsed(text: string): readonly unknown[] {
   }
 }
 
-function isPlace(values: readonly unknown[]): values is PlaceInList {
+function isTexts(values: readonly unknown[]): values is PlaceInList {
   return values.length > 0 && values.every((value) => typeof value === 'string' && !value.includes('\0'));
 }

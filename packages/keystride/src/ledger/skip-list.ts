@@ -87,7 +87,7 @@ export async function pageOfSkips(
   filter: SkipFilter,
   { after, limit }: { readonly after?: string | undefined; readonly limit: number },
 ): Promise<SkipPage> {
-  const place = after === undefined ? undefined : placeFrom(after, 5);
+  const place = placeFrom(after, 5);
   const [first, ...others] = statusesOf(filter).map((status) =>
     ledgerSql.selectFrom(firstOf(instance, { ...filter, status }, place, limit + 1).as('some')).selectAll(),
   );
