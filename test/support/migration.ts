@@ -112,8 +112,8 @@ export interface ExpectedMigration {
 }
 
 const stubSizes = [
-  { bytes: 2048, weight: 80 },
-  { bytes: 40 * 1024, weight: 20 },
+  { bytes: 512, weight: 80 },
+  { bytes: 4 * 1024, weight: 20 },
 ];
 
 /**
