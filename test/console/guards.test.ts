@@ -62,7 +62,7 @@ describe('what everything has', () => {
       );
       expect(headers, path).toMatchObject({
         'x-content-type-options': 'nosniff',
-        'referrer-policy': 'no-referrer',
+        'referrer-policy': 'same-origin',
         'cache-control': 'no-store',
       });
     }

@@ -33,7 +33,8 @@ export function consoleApp(
     throw new Refusal(404, 'there is no such page', 'Look at the list of runs.');
   });
   app.use(
-    secureHeaders({ contentSecurityPolicy, referrerPolicy: 'no-referrer', strictTransportSecurity: secure }),
+    // Under `no-referrer` browsers hide the origin of a form, too, which the guard of origins has to see.
+    secureHeaders({ contentSecurityPolicy, referrerPolicy: 'same-origin', strictTransportSecurity: secure }),
     async (context, next) => {
       context.header('cache-control', 'no-store');
       await next();

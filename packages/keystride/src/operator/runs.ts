@@ -20,17 +20,13 @@ export interface ListedRun {
   readonly written: number | null;
   /** The same; else as published at the last change of state, where the namespace has the search attribute. */
   readonly skipped: number | null;
-}
-
-/** The same with what it is at, for whoever looks at it again and again. */
-export interface RunUnderWay extends ListedRun {
   /** The step that is open in the ledger; null for none, for a run that has ended, or where the ledger is not known. */
   readonly open: OpenStep | null;
 }
 
 /** Some runs of a list, and where it goes on. */
 export interface RunPage {
-  readonly runs: readonly RunUnderWay[];
+  readonly runs: readonly ListedRun[];
   /** What `after` takes to go on behind them; null at the end. */
   readonly next: string | null;
 }
@@ -108,15 +104,14 @@ export async function readRuns(
   do {
     const choice = { limit: Math.min(limit, mostAtATime), after };
     const page = await listRuns(session, { job }, choice);
-    for (const { open: _, ...run } of page.runs)
-      if (status === undefined || run.status === status) runs.push(run);
+    runs.push(...page.runs.filter((run) => status === undefined || run.status === status));
     after = page.next ?? undefined;
   } while (after !== undefined && runs.length < limit);
   return runs.slice(0, limit);
 }
 
 /** @param committed what the workflow id has committed, by whichever of its runs */
-function listed(info: WorkflowExecutionInfo, status: JobStatus, committed?: Committed): RunUnderWay {
+function listed(info: WorkflowExecutionInfo, status: JobStatus, committed?: Committed): ListedRun {
   const published = info.typedSearchAttributes
     .getAll()
     .find(({ key }) => key.name === searchAttributes.skipped)?.value;

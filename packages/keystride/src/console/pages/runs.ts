@@ -3,7 +3,7 @@ import { keystride } from '../../operator/called-as.ts';
 import { remainingSeconds, shareDone } from '../../operator/figures.ts';
 import { count, duration, rate, tookOf } from '../../operator/format.ts';
 import { listedJobs, runGroups, type RunFilter, type RunGroup } from '../../operator/run-query.ts';
-import { countRuns, listRuns, type RunUnderWay } from '../../operator/runs.ts';
+import { countRuns, listRuns, type ListedRun } from '../../operator/runs.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { runHref, runsHref } from '../hrefs.ts';
 import type { Series } from '../live/series.ts';
@@ -14,7 +14,7 @@ import type { Visit } from '../visit.ts';
 /** Runs of a page. */
 const perPage = 25;
 
-interface ShownRun extends RunUnderWay {
+interface ShownRun extends ListedRun {
   /** Rows a second, and seconds until all that is expected of the open step is done; null where nobody can tell. */
   readonly perSecond: number | null;
   readonly remainingSeconds: number | null;
@@ -74,7 +74,7 @@ function filterOf(query: Visit['query']): RunFilter {
 }
 
 function paceOf(
-  { runId, status, open }: RunUnderWay,
+  { runId, status, open }: ListedRun,
   series: Series,
 ): Pick<ShownRun, 'perSecond' | 'remainingSeconds'> {
   if (open === null || isFinal(status)) return { perSecond: null, remainingSeconds: null };
