@@ -11,6 +11,7 @@ import type {
 } from './policy.ts';
 import type { FailurePlace } from './failure-place.ts';
 import type { Counters, Decision, StepProgress } from './progress.ts';
+import type { Pruned, Retention } from './retention.ts';
 import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
 /** The claim that an execution holds on its instance; every write to the ledger names it. */
@@ -302,6 +303,13 @@ export interface ControlEntry {
   readonly runId: string;
 }
 
+export interface PruneRequest {
+  readonly retention: Retention;
+  readonly started: StartedBy;
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
 export type JobOutcome = 'completed' | 'failed' | 'stopped';
 
 /** The activities of the engine. They serve every job. */
@@ -342,6 +350,8 @@ export interface EngineActivities {
   closeJob(request: CloseJobRequest): Promise<ClosedJob>;
   /** Enters a control that a run has obeyed, once. */
   enterControl(entry: ControlEntry): Promise<void>;
+  /** Gives up what the ledger no longer has to keep. Returns what its last attempt has given up. */
+  pruneLedger(request: PruneRequest): Promise<Pruned>;
   /** Tells the operators, where they want to be told. */
   raiseAlert(request: AlertRequest): Promise<void>;
   /** Posts an alert to its webhook. */

@@ -24,7 +24,6 @@ export const auditActions = [
   'schedule unpause',
   'schedule trigger',
   'schedule backfill',
-  'schedule update',
   'schedule delete',
   'prune',
 ] as const;

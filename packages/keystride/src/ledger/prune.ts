@@ -1,5 +1,7 @@
+import type { Authorship } from '../contract/audit.ts';
 import { addPruned, nothingPruned, type Pruned, type Retention } from '../contract/retention.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
+import { enterChange, type RunStart } from './audit.ts';
 import type { Ledger } from './ledger.ts';
 
 /**
@@ -23,6 +25,16 @@ export interface PruneOptions {
   readonly signal?: AbortSignal;
   /** Called after each transaction, with what it has deleted. */
   onProgress?(pruned: Pruned): void;
+}
+
+/** Enters who prunes a ledger, and what he means to keep. */
+export async function enterPrune(
+  ledger: Ledger,
+  { jobs, openSkips, ...figures }: Retention,
+  author: Authorship & Partial<RunStart>,
+): Promise<void> {
+  const after = { ...figures, ...(jobs && { jobs }), ...(openSkips && { openSkips }) };
+  await enterChange(ledger, { ...author, action: 'prune', after });
 }
 
 /** @returns what was given up: by this call, not by earlier ones. */

@@ -46,6 +46,7 @@ import { type AskedBy, enterControl, repairOf, startOf } from './enter-control.t
 import { processPage } from '../page/page.ts';
 import { alertFailure, raiseAlert } from './raise-alert.ts';
 import type { AlertChannel } from '../page/dead-letter.ts';
+import { prune } from './prune.ts';
 import { openRedrive } from './redrive.ts';
 import { redrivenWork } from './redriven-work.ts';
 import { repairDifferences } from './repair.ts';
@@ -120,6 +121,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     closeJob: (request) =>
       guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
     enterControl: (entry) => guarded(entry.workflowId, () => enterControl(resources, entry)),
+    pruneLedger: (request) => guarded(request.workflowId, () => prune(resources, request)),
     raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
     deliverAlert: (alert) => deliverAlert(resources.alerts.settings, alert),
   };

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
-import type { ControlEntry, OpenJobRequest, VerificationRequest } from '../contract/activities.ts';
-import { type AuditEntry, type ChangedBy, unknownOperator } from '../contract/audit.ts';
+import type { ControlEntry, OpenJobRequest, StartedBy, VerificationRequest } from '../contract/activities.ts';
+import { type AuditEntry, type Authorship, type ChangedBy, unknownOperator } from '../contract/audit.ts';
 import { enterChange, type RunStart } from '../ledger/audit.ts';
 import { readLedger, refuseOther } from '../ledger/hold-claim.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -15,7 +15,8 @@ export interface Request {
 /** Says whom Temporal knows as the sender of a request; undefined where it does not. */
 export type AskedBy = (request: Request) => Promise<string | undefined>;
 
-interface Auditing {
+/** What entries are made with. */
+export interface Auditing {
   readonly ledger: Ledger;
   readonly askedBy: AskedBy;
 }
@@ -46,22 +47,32 @@ export async function enterControl(
  * workflow, whose start is the one that somebody made.
  */
 export async function startOf(
-  { askedBy }: Pick<Auditing, 'askedBy'>,
+  auditing: Pick<Auditing, 'askedBy'>,
   { job, workflowId, runId, carried, started }: OpenJobRequest,
 ): Promise<RunStart | undefined> {
   if (carried || !started || started.parent !== undefined) return undefined;
-  const by = started.by ?? (await senderOf(askedBy, { workflowId, runId, asked: 'start' }));
-  return { by, reason: started.reason, job, workflowId, runId, source: `${runId}/start` };
+  const author = await authorOf(auditing, started, { workflowId, runId });
+  return { ...author, job, workflowId, runId, source: `${runId}/start` };
 }
 
 /** What is to be entered of a verification that repairs. */
 export async function repairOf(
-  { askedBy }: Pick<Auditing, 'askedBy'>,
+  auditing: Pick<Auditing, 'askedBy'>,
   { claim, started }: VerificationRequest,
 ): Promise<RunStart> {
   const { workflowId, runId } = Context.current().info.workflowExecution ?? { workflowId: '', runId: '' };
-  const by = started?.by ?? (await senderOf(askedBy, { workflowId, runId, asked: 'start' }));
-  return { by, reason: started?.reason, job: claim.job, workflowId, runId, source: `${runId}/repair` };
+  const author = await authorOf(auditing, started, { workflowId, runId });
+  return { ...author, job: claim.job, workflowId, runId, source: `${runId}/repair` };
+}
+
+/** Who has started a workflow, and why: as he has said, or whom Temporal knows as the sender. */
+export async function authorOf(
+  { askedBy }: Pick<Auditing, 'askedBy'>,
+  started: StartedBy | undefined,
+  run: Pick<Request, 'workflowId' | 'runId'>,
+): Promise<Authorship> {
+  const by = started?.by ?? (await senderOf(askedBy, { ...run, asked: 'start' }));
+  return { by, reason: started?.reason };
 }
 
 /** Who has sent a request that nobody has signed. */

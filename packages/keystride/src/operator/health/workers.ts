@@ -82,7 +82,7 @@ export async function readBuilds({ client }: Session): Promise<WorkerBuildState[
       (info?.versionSummaries ?? []).map((version) => ({
         deployment: info?.name ?? '',
         build: version.deploymentVersion?.buildId ?? '',
-        drains: Number(version.drainageStatus ?? 0) === draining,
+        drains: version.drainageStatus === draining,
       })),
     );
   } catch {

@@ -120,10 +120,18 @@ async function create(
       ...(request.note === undefined ? {} : { note: request.note }),
     },
   };
+  await makeSchedule({ client }, schedule);
+}
+
+/** Has Temporal make a schedule. @throws CommandError when there is one of that id, or Temporal refuses it */
+export async function makeSchedule(
+  { client }: Pick<Session, 'client'>,
+  schedule: ScheduleOptions,
+): Promise<void> {
   try {
     await client.schedule.create(schedule);
   } catch (error) {
-    throw explained(error, scheduleId);
+    throw explained(error, schedule.scheduleId);
   }
 }
 
