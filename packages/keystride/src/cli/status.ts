@@ -1,10 +1,11 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { unreadText } from '../contract/progress.ts';
 import { withSession } from '../operator/connection.ts';
 import { readExecution } from '../operator/execution.ts';
-import { count, duration, plain, table, time, tookOf } from '../operator/format.ts';
+import { count, duration, endText, plain, table, time, tookOf } from '../operator/format.ts';
 import type { LiveProgress } from '../operator/heartbeats.ts';
 import { nextCommands } from '../operator/next-commands.ts';
+import type { StepPartitions } from '../operator/partitions.ts';
 import { decisionLines } from './decisions.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
@@ -13,18 +14,21 @@ import { exitCodeOf, watchOrDetach } from './watch.ts';
 
 interface StatusOptions extends OutputOptions {
   watch?: true;
+  partitions?: true;
 }
 
 const help = `
 With -o json: the answer of the query \`progress\` (job, instance, parameters, status, reason, times, steps with read,
 filtered, written, skipped, and the last decisions), and \`live\`: items in flight, chunk size and concurrency now, and
-why pages wait.
+why pages wait. With --partitions also \`partitions\`: of each step that has several, how far they have committed, as the
+ledger has it; of more than 120 those that are under way.
 
 With --watch the exit code is that of the run: 0 completed, 1 failed or stopped, 3 completed with skips.
 
 Examples:
   $ keystride status documentMigration:run=2
   $ keystride status documentMigration:run=2 --watch
+  $ keystride status documentMigration:run=2 --partitions
   $ keystride status documentMigration:run=2 -o json | jq '.steps[0].written'
 
 The same without keystride:
@@ -34,6 +38,7 @@ The same without keystride:
 export function statusCommand(command: Command): Command {
   return command
     .option('-w, --watch', 'show the progress until the run ends')
+    .addOption(new Option('--partitions', 'show how far each partition has come').conflicts('watch'))
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(status);
@@ -43,11 +48,49 @@ async function status(workflowId: string, options: StatusOptions): Promise<void>
   await withSession(async ({ client }) => {
     if (!options.watch) {
       const { progress } = await readExecution(client, workflowId);
-      return options.output === 'json' ? printJson(progress) : await showProgress(progress);
+      const partitions = options.partitions ? await partitionsIn(progress) : undefined;
+      if (options.output === 'json') return printJson(partitions ? { ...progress, partitions } : progress);
+      await showProgress(progress);
+      for (const step of partitions ?? []) showPartitions(step);
+      return;
     }
     const ended = await watchOrDetach(client, workflowId, options.output);
     if (ended) await reportEnd(ended.progress, options.output);
   });
+}
+
+/** Loaded where somebody asks for it: it opens the ledger. */
+async function partitionsIn({ instance }: LiveProgress): Promise<StepPartitions[]> {
+  const { partitionsOf } = await import('../operator/partitions.ts');
+  return instance === null ? [] : partitionsOf(instance);
+}
+
+function showPartitions({ step, counts, partitions, all }: StepPartitions): void {
+  if (counts.total < 2) return;
+  const shown = all ? '' : `; the ${count(partitions.length)} that are under way`;
+  printLine();
+  printLine(`  ${plain(step)}: ${count(counts.done)} of ${count(counts.total)} partitions done${shown}`);
+  const rows = partitions.map((one) => [
+    `p${one.partition}`,
+    one.done ? 'done' : one.commits > 0 ? 'begun' : 'nothing yet',
+    count(one.read + one.readSkipped),
+    count(one.written),
+    count(one.skipped),
+    one.commits > 0 ? `${duration(Math.max(0, Date.now() - Date.parse(one.updatedAt)))} ago` : '-',
+    endText(one.cursor, 40) || '-',
+    endText(one.upper, 40) || 'open',
+  ]);
+  const head = [
+    'partition',
+    'state',
+    'read',
+    'written',
+    'skipped',
+    'last commit',
+    'committed up to',
+    'ends at',
+  ];
+  for (const line of table(head, rows)) printLine(`  ${line}`);
 }
 
 /** Prints how a run ended, and lets the exit code say it too. */

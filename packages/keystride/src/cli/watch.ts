@@ -64,7 +64,9 @@ export async function watchOrDetach(
 ): Promise<Execution | undefined> {
   const controller = new AbortController();
   const interrupt = (): void => controller.abort();
-  process.once('SIGINT', interrupt);
+  // Not once: such a listener is gone when it is called, and what restores the cursor ends the process where it finds
+  // no other one.
+  process.on('SIGINT', interrupt);
   try {
     const execution = await watch(client, workflowId, { signal: controller.signal });
     if (execution.closed || !controller.signal.aborted) return execution;

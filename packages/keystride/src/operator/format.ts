@@ -71,3 +71,10 @@ export function jsonText(value: unknown): string {
     }).join(''),
   );
 }
+
+/** The columns of a key, as the database renders them; an open end is none. */
+export function endText(cursor: string | null, longest = 16): string {
+  if (cursor === null) return '';
+  const columns: unknown = JSON.parse(cursor);
+  return plain(Array.isArray(columns) ? columns.join(', ') : cursor, longest);
+}

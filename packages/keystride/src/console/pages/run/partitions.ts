@@ -1,13 +1,14 @@
 import type { PartitionFigures } from '../../../ledger/partition-figures.ts';
 import { CommandError } from '../../../operator/command-error.ts';
 import { readExecution } from '../../../operator/execution.ts';
+import { endText } from '../../../operator/format.ts';
 import { listPartitions } from '../../../operator/partitions.ts';
 import { html, nothing } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
 import { badge, dataTable, emptiness, figure, moment } from '../../parts.ts';
 import { view } from '../../view.ts';
 import type { PartitionState } from './data.ts';
-import { endText, partitionLooks } from './strip.ts';
+import { partitionLooks } from './strip.ts';
 
 /** Partitions of a page. */
 const perPage = 100;

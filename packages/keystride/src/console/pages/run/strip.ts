@@ -1,4 +1,4 @@
-import { plain, rate } from '../../../operator/format.ts';
+import { endText, plain, rate } from '../../../operator/format.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
 import { figure, panel, type Tone } from '../../parts.ts';
@@ -69,11 +69,4 @@ function cellOf(one: ShownPartition): Html {
 /** The range of a partition, short: above its lower end, up to its upper one. */
 function rangeText({ lower, upper }: ShownPartition): string {
   return `${endText(lower)} … ${endText(upper)}`;
-}
-
-/** The columns of a key, as the database renders them; an open end is none. */
-export function endText(cursor: string | null, longest = 16): string {
-  if (cursor === null) return '';
-  const columns: unknown = JSON.parse(cursor);
-  return plain(Array.isArray(columns) ? columns.join(', ') : cursor, longest);
 }
