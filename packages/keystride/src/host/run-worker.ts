@@ -10,7 +10,7 @@ import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
 import { serve } from './serve.ts';
-import { refuseTwoCopies } from './temporal-copies.ts';
+import { refuseTwoCopies } from './package-copies.ts';
 import { workerGate } from './worker-gate.ts';
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
