@@ -10,6 +10,7 @@ import { answeredOnce } from '../contract/answered-once.ts';
 import { failure } from '../contract/errors.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
+import { askedBy } from './asked-by.ts';
 import { ByteBudget } from '../page/byte-budget.ts';
 import { createEngineActivities } from '../operations/engine-activities.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -73,6 +74,7 @@ function sharedOptions(options: ServeOptions): Omit<WorkerOptions, 'taskQueue'> 
       budget: new ByteBudget(options.bytesInFlight),
       gate: options.gate,
       isOpen: (workflowId) => isOpen(client, workflowId),
+      askedBy: askedBy(client),
       taskQueueOf: options.taskQueueOf,
       alerts: alertChannel({ ...options, client, taskQueue }),
       hasSearchAttributes: answeredOnce(() => hasSearchAttributes(connection, namespace)),

@@ -42,9 +42,11 @@ import {
   type StepOpening,
 } from '../ledger/step.ts';
 import { deliverAlert } from './deliver-alert.ts';
+import { type AskedBy, enterControl, repairOf, startOf } from './enter-control.ts';
 import { processPage } from '../page/page.ts';
 import { alertFailure, raiseAlert } from './raise-alert.ts';
 import type { AlertChannel } from '../page/dead-letter.ts';
+import { prune } from './prune.ts';
 import { openRedrive } from './redrive.ts';
 import { redrivenWork } from './redriven-work.ts';
 import { repairDifferences } from './repair.ts';
@@ -64,6 +66,8 @@ export interface EngineResources {
   readonly gate: Gate;
   /** Asks Temporal whether a workflow id has an open run. */
   readonly isOpen: IsOpen;
+  /** Asks Temporal who has sent a request that nobody has signed. */
+  readonly askedBy: AskedBy;
   /** Whether the namespace has our search attributes. */
   readonly hasSearchAttributes: () => Promise<boolean>;
   readonly alerts: AlertChannel;
@@ -116,6 +120,8 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     closeStep: (request) => inStep(request, () => closeStep(resources, request, contextOf(request))),
     closeJob: (request) =>
       guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
+    enterControl: (entry) => guarded(entry.workflowId, () => enterControl(resources, entry)),
+    pruneLedger: (request) => guarded(request.workflowId, () => prune(resources, request)),
     raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
     deliverAlert: (alert) => deliverAlert(resources.alerts.settings, alert),
   };
@@ -147,7 +153,15 @@ async function openJob(resources: EngineResources, request: OpenJobRequest): Pro
   const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
   const context = { parameters, instance, epoch: 0, log: Context.current().log };
   const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
-  const claiming = { ...request, instance, parameters, preventRestart, seenElsewhere };
+  const start = await startOf(resources, request);
+  const claiming = {
+    ...request,
+    instance,
+    parameters,
+    preventRestart,
+    seenElsewhere,
+    ...(start && { start }),
+  };
   const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
   const searchAttributes = await resources.hasSearchAttributes();
   const prevented = preventRestart ? { preventRestart } : {};
@@ -220,10 +234,11 @@ function temporalMs(): number {
 }
 
 async function compareAndRepair(
-  { registry, ledger, budget, gate }: EngineResources,
+  resources: EngineResources,
   request: VerificationRequest,
   context: StepContext,
 ): Promise<VerificationState> {
+  const { registry, ledger, budget, gate } = resources;
   const { job, instance } = request.claim;
   const verification = registry.work('verification', job, request.step, context);
   await gate.letIn(request, temporalMs(), Context.current().log);
@@ -237,7 +252,8 @@ async function compareAndRepair(
       'RepairRefused',
       `${job} step ${request.step} only tells differences: it cannot repair them.`,
     );
-  const claimed = await claimRepair(ledger, instance);
+  const repairing = await repairOf(resources, request);
+  const claimed = await claimRepair(ledger, instance, repairing);
   const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch: claimed.epoch });
   const { cancellationSignal: signal } = Context.current();
   return verifyPage(verification, request, mayGoOn, (differences) =>
