@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import type { ErrorClass } from '../contract/classification.ts';
 import type { RetryPolicy } from '../contract/policy.ts';
 import { OvertakenWrite } from '../contract/write-attempt.ts';
 import { type Chunk, withSkips } from './chunk.ts';
@@ -15,6 +16,8 @@ import { type ChunkWriting, settlePartialWrite } from './write-chunk.ts';
 interface Preparing extends ChunkWriting {
   readonly policy: { readonly retry: RetryPolicy };
   readonly fence: Fence;
+  /** Told of each write that is to be tried again. */
+  onRetry?(found: Pick<ErrorClass, 'code'>): void;
 }
 
 /**
@@ -45,14 +48,20 @@ export async function prepareChunk(writing: Preparing, chunk: Chunk): Promise<Ch
         const settled = settlePartialWrite(writing, chunk, indexes, error, attempt, mayRetry);
         for (const [index, skip] of settled.skipped) skipped.set(index, skip);
         indexes = settled.again;
-      } else if (!mayRetry || writing.classify(error).decision !== 'retry') {
-        const failed = { indexes, error, attempts: attempt, again: write };
-        const found = await separateItems(writing, chunk, failed);
-        for (const [index, skip] of found) skipped.set(index, skip);
-        break;
+        if (indexes.length === 0) break;
+        writing.onRetry?.({ code: 'PARTIAL_WRITE' });
+      } else {
+        const found = writing.classify(error);
+        if (!mayRetry || found.decision !== 'retry') {
+          const failed = { indexes, error, attempts: attempt, again: write };
+          const separated = await separateItems(writing, chunk, failed);
+          for (const [index, skip] of separated) skipped.set(index, skip);
+          break;
+        }
+        writing.onRetry?.(found);
       }
     }
-    if (indexes.length > 0) await delay(backoff(retry, attempt));
+    await delay(backoff(retry, attempt));
   }
   faultPoint('afterPrepare');
   return withSkips(afterCommit.length > 0 ? { ...chunk, afterCommit } : chunk, skipped);
