@@ -41,7 +41,7 @@ test('names and labels are as Prometheus wants them, and each name ends with wha
     expect(name).not.toMatch(/_total$/u);
     if (unit === 'seconds' || unit === 'bytes') expect(name).toMatch(new RegExp(`_${unit}$`, 'u'));
     for (const label of labels)
-      expect(label).toMatch(/^(job|step|code|phase|reason|api|stream|outcome|kind)$/u);
+      expect(label).toMatch(/^(job_name|step|code|phase|reason|api|stream|outcome|kind)$/u);
     expect(buckets !== undefined).toBe(kind === 'histogram');
     expect(buckets?.toSorted((one, other) => one - other)).toEqual(buckets);
   }

@@ -8,6 +8,7 @@ import {
 import { fails, Fixture } from '../conformance/fixture.ts';
 import { addTargets, openStores, type Stores } from '../support/migration.ts';
 import { gatedTable } from '../support/jobs/gated.ts';
+import { alertRules, dashboardExpressions, metricsOf } from '../support/ops.ts';
 import { type Sample, scrape, sumOf } from '../support/prometheus.ts';
 import { reportOf, run, until } from '../support/runs.ts';
 import { waitFor, type World } from '../support/stack.ts';
@@ -37,7 +38,7 @@ afterAll(async () => {
   await fixture?.close();
 });
 
-const ofItems = { job: 'fixture', step: 'items' };
+const ofItems = { job_name: 'fixture', step: 'items' };
 
 test('what has committed is counted once, by job and step, skips by their code', async () => {
   const counted = async () => {
@@ -51,7 +52,10 @@ test('what has committed is counted once, by job and step, skips by their code',
       chunks: sum('chunk_duration_seconds_count'),
       pages: sum('page_duration_seconds_count'),
       retries: sum('retries_total', { phase: 'process', code: 'ScriptedError' }),
-      completed: sumOf(samples, 'keystride_executions_ended_total', { job: 'fixture', outcome: 'completed' }),
+      completed: sumOf(samples, 'keystride_executions_ended_total', {
+        job_name: 'fixture',
+        outcome: 'completed',
+      }),
     };
   };
   const faults = [fails('process', 3), fails('process', 5, { error: 'other', times: 2 })];
@@ -87,6 +91,9 @@ test('a chunk that is rolled back and written again counts once, and its retry b
 
 test('every metric of the table is scraped with its labels, and none that is not there', async () => {
   await addTargets(stores, 40);
+  await expect(
+    run(world, 'fixture', { run: 'failing', faults: [fails('write', 1)], skipLimit: 0 }),
+  ).rejects.toThrow();
   await run(world, 'documentMigration');
   await run(world, 'targetSync');
   await throttledRun();
@@ -112,8 +119,41 @@ test('every metric of the table is scraped with its labels, and none that is not
     ),
   );
   expect([...new Set(ours.map(({ name }) => name))].filter((name) => !known.has(name))).toEqual([]);
-  // The figures of the SDK beside them, in base units.
-  expect(sumOf(samples, 'temporal_workflow_completed_total', { workflow_type: 'targetSync' })).toBe(1);
+  expect(sumOf(samples, 'keystride_executions_ended_total', { job_name: 'fixture', outcome: 'failed' })).toBe(
+    1,
+  );
+  expect(unknownIn(samples, [...dashboardExpressions(), ...ruleExpressions()])).toEqual([]);
+});
+
+const ruleExpressions = () => alertRules().map(({ alert, expr }) => ({ where: alert, expr }));
+
+/** What expressions ask for that no sample has: a metric, or a label of it. */
+function unknownIn(
+  samples: readonly Sample[],
+  expressions: readonly { readonly where: string; readonly expr: string }[],
+): string[] {
+  return expressions.flatMap(({ where, expr }) => {
+    const asked = metricsOf(expr);
+    if (asked.length === 0) return [`${where}: names no metric`];
+    return asked.flatMap(({ name, labels }) => {
+      const fits = samples.some(
+        (sample) => sample.name === name && labels.every((label) => label in sample.labels),
+      );
+      return fits ? [] : [`${where}: ${name} {${labels.join(', ')}}`];
+    });
+  });
+}
+
+test('an expression about a metric or a label that is not there is found', () => {
+  const samples = [{ name: 'keystride_rows_read_total', labels: { job_name: 'a' }, value: 1 }];
+  const asks = (expr: string) => unknownIn(samples, [{ where: 'rule', expr }]);
+  expect(asks('sum by (job_name) (rate(keystride_rows_read_total{job_name="a"}[5m])) > 0')).toEqual([]);
+  expect(asks('keystride_rows_red_total')).toEqual(['rule: keystride_rows_red_total {}']);
+  expect(asks('sum by (step) (keystride_rows_read_total)')).toEqual([
+    'rule: keystride_rows_read_total {step}',
+  ]);
+  expect(asks('keystride_rows_read_total{state="x"}')).toEqual(['rule: keystride_rows_read_total {state}']);
+  expect(asks('up == 0')).toEqual(['rule: names no metric']);
 });
 
 /** A run that is held back until its health is looked at again. */
@@ -126,7 +166,7 @@ async function throttledRun(): Promise<void> {
   await until(world, handle.workflowId, 'throttled');
   await health(true);
   expect((await reportOf(handle)).status).toBe('completed');
-  const held = { job: 'gated', step: 'items', reason: 'health' };
+  const held = { job_name: 'gated', step: 'items', reason: 'health' };
   expect(sumOf(await scrape(address), 'keystride_throttled_seconds_total', held)).toBeGreaterThan(0);
 }
 

@@ -62,8 +62,8 @@ export function sampleGauges(metrics: Metrics, { ledger, budget, jobs }: Sampled
   if (metrics === noMetrics) return () => undefined;
   const names = jobs.map(({ definition }) => definition.name);
   for (const job of names) {
-    for (const outcome of outcomes) metrics.add('executionsEnded', 0, { job, outcome });
-    for (const kind of alertKinds) metrics.add('alertsRaised', 0, { job, kind });
+    for (const outcome of outcomes) metrics.add('executionsEnded', 0, { job_name: job, outcome });
+    for (const kind of alertKinds) metrics.add('alertsRaised', 0, { job_name: job, kind });
   }
   metrics.set('bytesLimit', budget.limit, {});
   const gauges = setInterval(() => metrics.set('bytesInFlight', budget.held, {}), gaugesEveryMs);
@@ -87,6 +87,6 @@ export function sampleGauges(metrics: Metrics, { ledger, budget, jobs }: Sampled
 /** A job without an execution has none that is old: its gauge must not stay where it was. */
 function setAges(metrics: Metrics, jobs: readonly string[], { executions, streams }: Ages): void {
   const seconds = new Map(executions.map((one) => [one.job, one.seconds]));
-  for (const job of jobs) metrics.set('oldestExecution', seconds.get(job) ?? 0, { job });
+  for (const job of jobs) metrics.set('oldestExecution', seconds.get(job) ?? 0, { job_name: job });
   for (const { stream, seconds: lag } of streams) metrics.set('syncLag', lag, { stream });
 }

@@ -132,7 +132,7 @@ async function checkGate(
 ): Promise<Throttled | null> {
   if (waited) {
     const reason = waited.certain ? 'quietHours' : 'health';
-    metrics.add('throttledSeconds', Math.round(waited.seconds), { job, step, reason });
+    metrics.add('throttledSeconds', Math.round(waited.seconds), { job_name: job, step, reason });
   }
   return (await gate.ask(quietHours, now)).throttled;
 }
@@ -292,7 +292,7 @@ async function closeJob(
   if (outcome === 'completed') {
     const behind = await completeInstance(ledger, claim, saw);
     if (behind.length === 0) {
-      metrics.add('executionsEnded', 1, { job: claim.job, outcome });
+      metrics.add('executionsEnded', 1, { job_name: claim.job, outcome });
       return {};
     }
     context.log.warn('the ledger is behind the history', { instance: claim.instance, behind });
@@ -309,7 +309,7 @@ async function closeJob(
     }
   }
   await closeInstance(ledger, claim, outcome);
-  metrics.add('executionsEnded', 1, { job: claim.job, outcome });
+  metrics.add('executionsEnded', 1, { job_name: claim.job, outcome });
   if (outcome === 'failed') await alertFailure(resources, request);
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
   const steps = await stepFigures(ledger, claim.instance).catch(() => undefined);

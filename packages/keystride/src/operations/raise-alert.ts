@@ -21,7 +21,7 @@ export async function raiseAlert(
   request: AlertRequest,
   start?: string,
 ): Promise<void> {
-  metrics.add('alertsRaised', 1, { job: request.job, kind: request.kind });
+  metrics.add('alertsRaised', 1, { job_name: request.job, kind: request.kind });
   if (alerts.settings.webhookUrl === undefined) return;
   const { kind, job, instance, reason, step = null, partitions = [] } = request;
   const place = placeOf(alerts);

@@ -15,13 +15,13 @@ export interface Committed {
 /** What a page tells while it works: metrics, and the lines of the log. All of it is about what has committed. */
 export class PageTelemetry {
   readonly #metrics: Metrics;
-  readonly #labels: { readonly job: string; readonly step: string };
+  readonly #labels: { readonly job_name: string; readonly step: string };
   readonly #place: Readonly<Record<string, unknown>>;
   readonly #began = performance.now();
 
   constructor(metrics: Metrics, { claim: { job, instance }, step, partition }: PageRequest) {
     this.#metrics = metrics;
-    this.#labels = { job, step };
+    this.#labels = { job_name: job, step };
     this.#place = { job, instance, step, partition };
   }
 

@@ -17,41 +17,45 @@ const chunkBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 3
 /** Pages have 10 or 30 seconds of their policy, and some time for what is in hand. */
 const pageBuckets = [0.1, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300];
 
-/** Every metric of a worker that is ours. `docs/metrics.md` is made of it. */
+/**
+ * Every metric of a worker that is ours. `docs/metrics.md` is made of it.
+ *
+ * The label is `job_name`, as other exporters have it: `job` is what Prometheus itself calls a group of its targets.
+ */
 export const metricTable = {
   rowsRead: {
     name: 'keystride_rows_read',
     kind: 'counter',
     unit: 'rows',
-    labels: ['job', 'step'],
+    labels: ['job_name', 'step'],
     help: 'Rows that a reader has delivered and whose chunk has committed.',
   },
   rowsWritten: {
     name: 'keystride_rows_written',
     kind: 'counter',
     unit: 'rows',
-    labels: ['job', 'step'],
+    labels: ['job_name', 'step'],
     help: 'Rows that have been written, in chunks that have committed.',
   },
   rowsFiltered: {
     name: 'keystride_rows_filtered',
     kind: 'counter',
     unit: 'rows',
-    labels: ['job', 'step'],
+    labels: ['job_name', 'step'],
     help: 'Rows that a processor has left out, or that were written already.',
   },
   rowsSkipped: {
     name: 'keystride_rows_skipped',
     kind: 'counter',
     unit: 'rows',
-    labels: ['job', 'step', 'code'],
+    labels: ['job_name', 'step', 'code'],
     help: 'Rows set aside, by the code of the skip; codes beyond a worker’s first hundred are "other".',
   },
   chunkSeconds: {
     name: 'keystride_chunk_duration_seconds',
     kind: 'histogram',
     unit: 'seconds',
-    labels: ['job', 'step'],
+    labels: ['job_name', 'step'],
     help: 'Time in which a chunk was written and has committed, its retries included.',
     buckets: chunkBuckets,
   },
@@ -59,7 +63,7 @@ export const metricTable = {
     name: 'keystride_page_duration_seconds',
     kind: 'histogram',
     unit: 'seconds',
-    labels: ['job', 'step'],
+    labels: ['job_name', 'step'],
     help: 'Time of a page, from its checkpoint to its answer, whatever became of it.',
     buckets: pageBuckets,
   },
@@ -67,14 +71,14 @@ export const metricTable = {
     name: 'keystride_retries',
     kind: 'counter',
     unit: 'retries',
-    labels: ['job', 'step', 'phase', 'code'],
+    labels: ['job_name', 'step', 'phase', 'code'],
     help: 'Retries within a page, by phase (process, prepare, write) and by the code of the error; codes beyond a worker’s first hundred are "other".',
   },
   throttledSeconds: {
     name: 'keystride_throttled_seconds',
     kind: 'counter',
     unit: 'seconds',
-    labels: ['job', 'step', 'reason'],
+    labels: ['job_name', 'step', 'reason'],
     help: 'Time for which a step was held back, by reason: quietHours or health.',
   },
   callsInFlight: {
@@ -116,21 +120,21 @@ export const metricTable = {
     name: 'keystride_oldest_execution_age_seconds',
     kind: 'gauge',
     unit: 'seconds',
-    labels: ['job'],
+    labels: ['job_name'],
     help: 'Time since the oldest execution of a job that has not ended was started; 0 where none runs.',
   },
   executionsEnded: {
     name: 'keystride_executions_ended',
     kind: 'counter',
     unit: 'executions',
-    labels: ['job', 'outcome'],
+    labels: ['job_name', 'outcome'],
     help: 'Executions that have ended, by outcome: completed, failed or stopped.',
   },
   alertsRaised: {
     name: 'keystride_alerts_raised',
     kind: 'counter',
     unit: 'alerts',
-    labels: ['job', 'kind'],
+    labels: ['job_name', 'kind'],
     help: 'What a person was to be told, whether or not there is a webhook, by kind: failed, holding or notStarted.',
   },
   ledgerUp: {

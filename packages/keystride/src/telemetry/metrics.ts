@@ -33,10 +33,11 @@ export function metricsOn(meter: MetricMeter): Metrics {
     else if (kind === 'histogram') histograms.set(key, meter.createHistogram(name, 'float', '', help));
     else gauges.set(key, meter.createGauge(name, 'float', '', help));
   }
-  const codes = new BoundedValues();
-  // A code is a job's word, and there may be any number of them.
+  const values = Object.fromEntries(chosenElsewhere.map((label) => [label, new BoundedValues()]));
   const bounded = (labels: Readonly<Record<string, string>>) =>
-    labels['code'] === undefined ? { ...labels } : { ...labels, code: codes.bounded(labels['code']) };
+    Object.fromEntries(
+      Object.entries(labels).map(([label, value]) => [label, values[label]?.bounded(value) ?? value]),
+    );
   return {
     add: (name, value, labels) => counters.get(name)?.add(value, bounded(labels)),
     record: (name, value, labels) => histograms.get(name)?.record(value, bounded(labels)),
@@ -44,7 +45,10 @@ export function metricsOn(meter: MetricMeter): Metrics {
   };
 }
 
-/** What a label may be that somebody else has chosen: short words, and not more of them than this. */
+/** Labels whose values nobody here has chosen: codes are the words of a job, and a schedule may name any job. */
+const chosenElsewhere = ['code', 'job_name'];
+
+/** What such a label may be: short words, and not more of them than this. */
 const mostValues = 100;
 
 class BoundedValues {
