@@ -1,22 +1,24 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../packages/keystride/src/dev/ports.ts';
 import {
   type MetricDescription,
   metricTable,
   scrapedName,
 } from '../../packages/keystride/src/telemetry/metric-table.ts';
+import { DatabaseProxy } from '../../packages/keystride/src/prove/database-proxy.ts';
 import { fails, Fixture } from '../conformance/fixture.ts';
 import { addTargets, openStores, type Stores } from '../support/migration.ts';
 import { gatedTable } from '../support/jobs/gated.ts';
 import { alertRules, dashboardExpressions, metricsOf } from '../support/ops.ts';
 import { type Sample, scrape, sumOf } from '../support/prometheus.ts';
-import { reportOf, run, until } from '../support/runs.ts';
-import { waitFor, type World } from '../support/stack.ts';
+import { reportOf, run, stepOf, until } from '../support/runs.ts';
+import { type TestWorker, waitFor, type World } from '../support/stack.ts';
 
 let fixture: Fixture;
 let world: World;
 let stores: Stores;
 let address: string;
+let worker: TestWorker;
 
 beforeAll(async () => {
   fixture = await Fixture.open(false);
@@ -24,14 +26,14 @@ beforeAll(async () => {
   stores = openStores(world);
   await stores.migration.query(gatedTable);
   await stores.migration.query('CREATE TABLE health (fine boolean, reason text)');
-  address = `127.0.0.1:${await freePort()}`;
-  await world.startWorker({
-    environment: {
-      KEYSTRIDE_METRICS: address,
-      KEYSTRIDE_HEALTH_QUERY: 'SELECT fine, reason FROM health',
-    },
-  });
+  await startWorker();
 });
+
+async function startWorker(more: NodeJS.ProcessEnv = {}): Promise<void> {
+  address = `127.0.0.1:${await freePort()}`;
+  const health = { KEYSTRIDE_HEALTH_QUERY: 'SELECT fine, reason FROM health' };
+  worker = await world.startWorker({ environment: { KEYSTRIDE_METRICS: address, ...health, ...more } });
+}
 
 afterAll(async () => {
   await stores?.close();
@@ -89,8 +91,36 @@ test('a chunk that is rolled back and written again counts once, and its retry b
   expect(added('keystride_retries_total', { phase: 'write', code: 'ScriptedError' })).toBe(1);
 });
 
+test('a chunk whose COMMIT was not answered, and that is found committed, counts once', async () => {
+  await worker.stop();
+  // Commits of the run's chunks, wherever its opening ends.
+  const proxy = await DatabaseProxy.start(
+    world.databaseUrl,
+    [8, 11, 14].map((at) => ({ kind: 'commitReplyLost', at })),
+  );
+  onTestFinished(() => proxy.stop());
+  let lost = 0;
+  proxy.onFault = () => lost++;
+  await startWorker({ DATABASE_URL: proxy.urlOf(world.databaseUrl) });
+  const told = { run: 'unanswered', items: 40, chunkSize: 2, retries: 3, filtered: [1] };
+  const report = await run(world, 'fixture', told);
+  expect(lost).toBe(3);
+  const samples = await scrape(address);
+  const counted = ['read', 'written', 'filtered'].map((what) =>
+    sumOf(samples, `keystride_rows_${what}_total`, ofItems),
+  );
+  const { read, written, filtered } = stepOf(report, 'items');
+  expect(counted).toEqual([read, written, filtered]);
+  expect(sumOf(samples, 'keystride_chunk_duration_seconds_count', ofItems)).toBe(20);
+  await worker.stop();
+  await startWorker();
+});
+
 test('every metric of the table is scraped with its labels, and none that is not there', async () => {
   await addTargets(stores, 40);
+  const faults = [fails('process', 1), fails('process', 3, { error: 'other', times: 1 })];
+  const told = { run: 'all', faults, filtered: [2], retries: 1, retryCodes: ['OtherError'] };
+  expect((await run(world, 'fixture', told)).status).toBe('completedWithSkips');
   await expect(
     run(world, 'fixture', { run: 'failing', faults: [fails('write', 1)], skipLimit: 0 }),
   ).rejects.toThrow();
