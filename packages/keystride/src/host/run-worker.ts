@@ -12,6 +12,7 @@ import { installRuntime } from './metrics.ts';
 import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
 import { serve } from './serve.ts';
 import { refuseTwoCopies } from './temporal-copies.ts';
+import { startTraces } from './traces.ts';
 import { workerGate } from './worker-gate.ts';
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
@@ -41,6 +42,7 @@ async function connectAndServe(project: Project): Promise<void> {
   if (config.faults !== undefined) armFaultPoints(config.faults);
   const logger = temporalLogger(createLogger(config.logLevel));
   const metrics = installRuntime({ logger }, config.metricsAddress);
+  const endTraces = await startTraces(config.tracesAddress);
   const health = await serveHealth(config.healthAddress);
   const resources = await openResources(config, definition, settings);
   const { connection } = resources;
@@ -67,7 +69,7 @@ async function connectAndServe(project: Project): Promise<void> {
       },
     });
   } finally {
-    await resources.close();
+    await Promise.all([resources.close(), endTraces()]);
     health.close();
   }
 }

@@ -54,7 +54,9 @@ import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
+import { tellRun } from './tell-run.ts';
 import { verifyPage } from './verify-page.ts';
+import { inSpanOfStep } from '../telemetry/traces.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -103,10 +105,16 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     openStep: (request) => inStep(request, () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
       const work = chunkWork(resources, request, contextOf(request));
-      return processPage(resources, work, request);
+      return inSpanOfStep('page', request, () => processPage(resources, work, request));
     },
-    runTasklet: (request) => inStep(request, () => runTasklet(resources, request, contextOf(request))),
-    verifyPage: (request) => inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+    runTasklet: (request) =>
+      inSpanOfStep('tasklet', request, () =>
+        inStep(request, () => runTasklet(resources, request, contextOf(request))),
+      ),
+    verifyPage: (request) =>
+      inSpanOfStep('page', request, () =>
+        inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+      ),
     readStep: (request) => inStep(request, () => readStepState(ledger, request)),
     checkGate: (request) => checkGate(resources, request),
     findDivisible: (request) =>
@@ -293,6 +301,7 @@ async function closeJob(
     const behind = await completeInstance(ledger, claim, saw);
     if (behind.length === 0) {
       metrics.add('executionsEnded', 1, { job_name: claim.job, outcome });
+      await tellRun(ledger, claim, outcome);
       return {};
     }
     context.log.warn('the ledger is behind the history', { instance: claim.instance, behind });
@@ -309,6 +318,7 @@ async function closeJob(
     }
   }
   await closeInstance(ledger, claim, outcome);
+  await tellRun(ledger, claim, outcome);
   metrics.add('executionsEnded', 1, { job_name: claim.job, outcome });
   if (outcome === 'failed') await alertFailure(resources, request);
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.

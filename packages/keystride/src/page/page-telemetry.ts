@@ -5,6 +5,7 @@ import type { Counters } from '../contract/progress.ts';
 import type { Skip } from '../ledger/skips.ts';
 import type { CallLimiter } from '../stores/http/call-limiter.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { traceIdOf } from '../telemetry/traces.ts';
 
 /** What a chunk has added when it has committed. */
 export interface Committed {
@@ -19,10 +20,12 @@ export class PageTelemetry {
   readonly #place: Readonly<Record<string, unknown>>;
   readonly #began = performance.now();
 
-  constructor(metrics: Metrics, { claim: { job, instance }, step, partition }: PageRequest) {
+  constructor(metrics: Metrics, { claim, step, partition }: PageRequest) {
+    const { job, instance } = claim;
+    const traceId = traceIdOf(claim);
     this.#metrics = metrics;
     this.#labels = { job_name: job, step };
-    this.#place = { job, instance, step, partition };
+    this.#place = { job, instance, step, partition, ...(traceId === undefined ? {} : { traceId }) };
   }
 
   /** A chunk has committed, which took so many milliseconds. */

@@ -28,6 +28,7 @@ import { ItemFailed, type Processing } from './process-item.ts';
 import { type AlertResources, buryItem } from './dead-letter.ts';
 import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { inSpan } from '../telemetry/traces.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface PageResources extends AlertResources {
@@ -236,7 +237,8 @@ class Page {
       processing: this.#processing(work),
       prepare: (chunk) => prepareChunk(preparing, chunk),
       commit: async (chunk) => {
-        await this.#commit((lease) => commitChunk(committer, lease, chunk));
+        const items = chunk.outputs.length + chunk.skips.length + chunk.filtered;
+        await this.#commit(items, (lease) => commitChunk(committer, lease, chunk));
         await tidyUp(chunk);
       },
       end: () => this.#ending.abort(),
@@ -250,13 +252,14 @@ class Page {
       ...place,
       work,
       chunkSize: this.#chunkSize,
-      commit: (rows, last) => this.#commit((lease) => commitRange(committer, lease, rows, last)),
+      commit: (rows, last) =>
+        this.#commit(rows?.rows ?? 0, (lease) => commitRange(committer, lease, rows, last)),
     });
   }
 
-  async #commit(commit: (lease: Lease) => Promise<Committed>): Promise<void> {
+  async #commit(items: number, commit: (lease: Lease) => Promise<Committed>): Promise<void> {
     const begun = performance.now();
-    const added = await commit(this.#lease);
+    const added = await inSpan('chunk', { items }, () => commit(this.#lease));
     this.#lease = afterChunk(this.#lease);
     this.#counters = addCounters(this.#counters, added.counters);
     this.#telemetry.committed(added, performance.now() - begun);

@@ -8,6 +8,7 @@ import { PartialWrite } from '../job/chunks.ts';
 import { faultPoint } from './fault-points.ts';
 import type { Fence } from './fence.ts';
 import { safeMessage } from '../stores/safe-message.ts';
+import { inSpan } from '../telemetry/traces.ts';
 import type { Skip } from '../ledger/skips.ts';
 import { backoff } from './process-item.ts';
 import { separateItems } from './separate-items.ts';
@@ -32,8 +33,12 @@ interface Preparing extends ChunkWriting {
  */
 export async function prepareChunk(writing: Preparing, chunk: Chunk): Promise<Chunk> {
   const { writer } = writing.work;
-  const { retry } = writing.policy;
   if (!writer.prepare) return chunk;
+  return inSpan('prepare', { items: chunk.outputs.length }, () => prepareWith(writing, chunk));
+}
+
+async function prepareWith(writing: Preparing, chunk: Chunk): Promise<Chunk> {
+  const { retry } = writing.policy;
   const skipped = new Map<number, Skip>();
   const afterCommit: (() => Promise<void>)[] = [];
   const write = fencedWrite(writing, chunk, (work) => void afterCommit.push(work));

@@ -9,6 +9,7 @@ import type { AnySetWork } from '../job/chunks.ts';
 import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
 import { safeMessage } from './item-errors.ts';
+import { inSpan } from '../telemetry/traces.ts';
 import type { Committed } from './page-telemetry.ts';
 import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoint.ts';
 import { backoff, ItemFailed } from './process-item.ts';
@@ -99,7 +100,8 @@ export class Ranges {
   #next(after: Cursor | null): Promise<{ readonly limit: number; readonly found: RowRange | null }> {
     const { work, range } = this.#request;
     const limit = this.#limit();
-    const asked = work.reader.next({ range, after, limit, signal: this.#cancel.signal });
+    const { signal } = this.#cancel;
+    const asked = inSpan('read', {}, () => work.reader.next({ range, after, limit, signal }));
     const ahead = asked.then((found) => ({ limit, found }));
     ahead.catch(() => undefined);
     return ahead;

@@ -172,6 +172,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
   KEYSTRIDE_METRICS: listenAddress.optional(),
   KEYSTRIDE_HEALTH: listenAddress.optional(),
+  KEYSTRIDE_TRACES: httpUrl.optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
