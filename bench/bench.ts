@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import pg from 'pg';
 import { configOf, type DemoConfig } from '../src/commands/demo/stack.ts';
-import { withSession } from '../packages/keystride/src/cli/connection.ts';
+import { withSession } from '../packages/keystride/src/operator/connection.ts';
 import type { JobProgress } from '../packages/keystride/src/contract/progress.ts';
 import { progressText } from '../packages/keystride/src/dev/progress.ts';
 import { loadProject } from '../packages/keystride/src/project/project.ts';

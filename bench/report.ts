@@ -1,4 +1,4 @@
-import { count, table } from '../packages/keystride/src/cli/format.ts';
+import { count, table } from '../packages/keystride/src/operator/format.ts';
 import type { Figures } from './figures.ts';
 import { keys, work, type Key } from './keys.ts';
 import type { NoopFigures } from './rows/measure-noop.ts';

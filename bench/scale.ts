@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { prepareData } from '../src/commands/demo/data.ts';
 import { Stub } from '../src/commands/demo/stub.ts';
-import { table } from '../packages/keystride/src/cli/format.ts';
+import { table } from '../packages/keystride/src/operator/format.ts';
 import { outputOption, wholeNumber, type OutputOptions } from '../packages/keystride/src/cli/options.ts';
 import { historiesOf, pagesOf } from '../test/support/history.ts';
 import { startTestWorker, type TestWorker } from '../test/support/worker-process.ts';

@@ -28,17 +28,18 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   prove: ['contract', 'stores', 'ledger', 'page', 'settings', 'project', 'dev'],
   testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
   scaffold: ['contract', 'stores', 'dev'],
+  operator: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev'],
   cli: [
     'contract',
     'stores',
     'ledger',
-    'workflow',
     'settings',
     'project',
     'host',
     'dev',
     'prove',
     'scaffold',
+    'operator',
   ],
 };
 

@@ -1,5 +1,5 @@
 import { withFailures } from '../../src/commands/demo/behaviour.ts';
-import { withSession } from '../../packages/keystride/src/cli/connection.ts';
+import { withSession } from '../../packages/keystride/src/operator/connection.ts';
 import { prepareData, readOutcome } from '../../src/commands/demo/data.ts';
 import { runMigration, type MigrationResult } from '../../src/commands/demo/migration.ts';
 import type { DemoParts } from '../../src/commands/demo/stack.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { checkCron, surprisesOf } from '../../packages/keystride/src/cli/schedule/cron.ts';
-import { CommandError } from '../../packages/keystride/src/cli/output.ts';
+import { checkCron, surprisesOf } from '../../packages/keystride/src/operator/schedules/cron.ts';
+import { CommandError } from '../../packages/keystride/src/operator/command-error.ts';
 
 function refusalOf(cron: string): string {
   try {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RateWindow, remainingSeconds, shareDone } from '../../packages/keystride/src/cli/figures.ts';
+import { RateWindow, remainingSeconds, shareDone } from '../../packages/keystride/src/operator/figures.ts';
 
 /** A window that saw `perSecond` rows each second, for so many seconds. */
 function steady(perSecond: number, seconds: number): RateWindow {

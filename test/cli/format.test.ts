@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { count, duration, plain, rate, table } from '../../packages/keystride/src/cli/format.ts';
+import { count, duration, plain, rate, table } from '../../packages/keystride/src/operator/format.ts';
 import { shellWord } from '../../packages/keystride/src/contract/shell.ts';
 
 test('durations as people say them', () => {

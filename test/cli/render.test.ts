@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { withHeartbeats, type LiveProgress } from '../../packages/keystride/src/cli/heartbeats.ts';
-import { Observed, renderLines, renderLogLine } from '../../packages/keystride/src/cli/render.ts';
+import { withHeartbeats, type LiveProgress } from '../../packages/keystride/src/operator/heartbeats.ts';
+import { renderLines, renderLogLine } from '../../packages/keystride/src/cli/render.ts';
+import { Observed } from '../../packages/keystride/src/operator/figures.ts';
 import {
   noCounters,
   type JobProgress,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DescribedSchedule } from '../../packages/keystride/src/cli/schedule/read.ts';
+import type { DescribedSchedule } from '../../packages/keystride/src/operator/schedules/read.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 import { keystride, type CommandResult } from './support.ts';
 

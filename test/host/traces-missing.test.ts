@@ -12,7 +12,9 @@ test('nothing of OpenTelemetry is loaded without an address, and what is missing
     },
   });
   onTestFinished(() => hooks.deregister());
-  await (await startTraces(undefined))();
+  await (
+    await startTraces(undefined)
+  )();
   expect(asked).toEqual([]);
   await expect(startTraces('http://127.0.0.1:1')).rejects.toThrow(
     /^KEYSTRIDE_TRACES is set, and packages that it needs are not installed\. Run: npm install @opentelemetry\/api /u,

@@ -1,6 +1,6 @@
 import { parse } from 'csv-parse/sync';
 import { expect, test } from 'vitest';
-import { csvLine } from '../../packages/keystride/src/cli/csv.ts';
+import { csvLine } from '../../packages/keystride/src/operator/csv.ts';
 
 test('cells come back from a parser as they went in, whatever quotes, commas and line ends they hold', () => {
   const rows = [

@@ -5,7 +5,8 @@ import { loadProject, projectPath } from '../project/project.ts';
 import { oneLine } from '../contract/inert.ts';
 import { safeMessage } from '../stores/safe-message.ts';
 import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, type CommandErrorParts, printJson, printLine } from './output.ts';
+import { CommandError, type CommandErrorParts } from '../operator/command-error.ts';
+import { printJson, printLine } from './output.ts';
 
 const help = `
 A worker that is given no bundle makes one when it starts, which takes seconds. Make it once, where the image or the

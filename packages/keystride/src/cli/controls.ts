@@ -1,21 +1,10 @@
 import type { Command } from 'commander';
-import {
-  isGrpcDeadlineError,
-  WorkflowUpdateFailedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError,
-} from '@temporalio/client';
-import { describeError } from '../contract/errors.ts';
-import { messages, type ControlAnswer, type ControlRequest, type Tuning } from '../contract/messages.ts';
-import { withSession, type Session } from './connection.ts';
-import { describe } from './execution.ts';
-import { jobFailure } from './failures.ts';
-import { shellWord } from '../contract/shell.ts';
+import type { ControlRequest, Tuning } from '../contract/messages.ts';
+import { withSession } from '../operator/connection.ts';
+import { type Control, sendControl } from '../operator/control.ts';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
-import { CommandError, printJson, printLine } from './output.ts';
+import { printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
-import { keystride } from './called-as.ts';
-
-type Control = 'pause' | 'resume' | 'stop' | 'skip' | 'tune';
 
 interface ControlOptions extends OutputOptions {
   reason?: string;
@@ -81,59 +70,12 @@ The same without keystride:
 }
 
 async function send(
-  control: Control,
+  which: Control,
   workflowId: string,
   request: ControlRequest | Tuning,
   options: OutputOptions,
 ): Promise<void> {
-  const { status } = await withSession((session) => update(session, control, workflowId, request));
+  const { status } = await withSession((session) => sendControl(session, which, workflowId, request));
   if (options.output === 'json') return printJson({ workflowId, status });
   printLine(`${workflowId}  ${colouredStatus(status)}`);
-}
-
-/** How long a worker may take to answer, in milliseconds. */
-const answerWithin = 10_000;
-
-async function update(
-  { client }: Session,
-  control: Control,
-  workflowId: string,
-  request: ControlRequest | Tuning,
-): Promise<ControlAnswer> {
-  const { runId, status, taskQueue } = await describe(client, workflowId);
-  if (status.name !== 'RUNNING') throw hasEnded(control, workflowId);
-  const handle = client.workflow.getHandle(workflowId, runId);
-  try {
-    return await client.withDeadline(Date.now() + answerWithin, () =>
-      handle.executeUpdate<ControlAnswer, [ControlRequest | Tuning]>(messages[control], { args: [request] }),
-    );
-  } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError && error.cause)
-      throw jobFailure(error.cause, { message: describeError(error.cause), details: { workflowId } });
-    if (error instanceof Error && error.name === 'WorkflowNotFoundError') throw hasEnded(control, workflowId);
-    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error))
-      throw unanswered(control, workflowId, taskQueue, error);
-    throw error;
-  }
-}
-
-function hasEnded(control: Control, workflowId: string): CommandError {
-  return new CommandError(
-    {
-      what: `${workflowId} has ended: there is nothing to ${control}`,
-      todo: `See how it ended: ${keystride} status ${shellWord(workflowId)}`,
-    },
-    { type: 'ControlRefused', details: { workflowId } },
-  );
-}
-
-function unanswered(control: Control, workflowId: string, taskQueue: string, cause: unknown): CommandError {
-  return new CommandError(
-    {
-      what: `no worker has answered the ${control} within ${answerWithin / 1000} s`,
-      where: `task queue ${taskQueue}`,
-      todo: `Start a worker: ${keystride} worker\nSee its state, and send it again if need be: ${keystride} status ${shellWord(workflowId)}`,
-    },
-    { cause, type: 'NoWorker', details: { workflowId } },
-  );
 }

@@ -1,6 +1,6 @@
 import { decisionText } from '../contract/progress.ts';
-import { plain } from './format.ts';
-import type { LiveProgress } from './heartbeats.ts';
+import { plain } from '../operator/format.ts';
+import type { LiveProgress } from '../operator/heartbeats.ts';
 
 /** The last decisions of the steps that run, or of the last one, a line each. */
 export function decisionLines({ steps }: Pick<LiveProgress, 'steps'>, most: number): string[] {

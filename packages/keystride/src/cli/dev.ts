@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
-import { CommandError, exitCodes, printJson, progressLine } from './output.ts';
+import { CommandError, exitCodes } from '../operator/command-error.ts';
+import { printJson, progressLine } from './output.ts';
 import { cacheOf, homeOf } from '../settings/places.ts';
 import { progressText, type ProgressEvent } from '../dev/progress.ts';
 import { isRunning, livingProcesses, readState, type StackState } from '../dev/state.ts';
 import type { KnownAddresses } from '../settings/stack-addresses.ts';
 import { loadProject, projectFile, type Project } from '../project/project.ts';
-import { keystride } from './called-as.ts';
+import { keystride } from '../operator/called-as.ts';
 import { kebabOf } from '../scaffold/files.ts';
 
 // What starts a stack is loaded when a stack is started: it brings three databases' clients with it.

@@ -1,8 +1,9 @@
 import { isGrpcServiceError } from '@temporalio/client';
 import pc from 'picocolors';
 import { causesOf, framesOf, safeMessage } from '../stores/safe-message.ts';
-import { explain } from './explain.ts';
-import { CommandError, exitCodes, printJson, printProblem, problemJson, progressLine } from './output.ts';
+import { explain } from '../operator/explain.ts';
+import { CommandError, exitCodes, problemJson } from '../operator/command-error.ts';
+import { printJson, printProblem, progressLine } from './output.ts';
 
 /**
  * Says on stderr why a command has failed: what, where, what to do; and sets the exit code. Loading this loads whatever

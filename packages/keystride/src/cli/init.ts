@@ -4,7 +4,8 @@ import { shellWord } from '../contract/shell.ts';
 import { ScaffoldError } from '../scaffold/files.ts';
 import { writeProject } from '../scaffold/project.ts';
 import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes, printJson, printLine } from './output.ts';
+import { CommandError, exitCodes } from '../operator/command-error.ts';
+import { printJson, printLine } from './output.ts';
 
 const help = `
 Writes a project that runs: its configuration, one job over a table with its migration, and a test on real parts that

@@ -3,8 +3,9 @@ import { Command, CommanderError } from 'commander';
 import { packageVersion } from './version.ts';
 import { keepCompiledCode } from './compiled-code.ts';
 import { commandTable, headOf } from './command-table.ts';
-import { CommandError, exitCodes, harmless, printJson, problemJson } from './output.ts';
-import { asCalled, keystride } from './called-as.ts';
+import { CommandError, exitCodes, problemJson } from '../operator/command-error.ts';
+import { harmless, printJson } from './output.ts';
+import { asCalled, keystride } from '../operator/called-as.ts';
 import { ownCommands } from '../project/project.ts';
 
 // Nothing but the help's list of commands is loaded here: whoever asks for help, or mistypes, waits for nothing else.

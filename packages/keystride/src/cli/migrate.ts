@@ -6,10 +6,11 @@ import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 import type { MigrationFolder } from '../project/config.ts';
 import { loadProject, migrationsOf, projectFile } from '../project/project.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
-import { databaseProblem, reasonOf } from './explain.ts';
-import { plain } from './format.ts';
+import { databaseProblem, reasonOf } from '../operator/explain.ts';
+import { plain } from '../operator/format.ts';
 import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes, printJson, printLine } from './output.ts';
+import { CommandError, exitCodes } from '../operator/command-error.ts';
+import { printJson, printLine } from './output.ts';
 
 interface MigrateOptions extends OutputOptions {
   only?: string;

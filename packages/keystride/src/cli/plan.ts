@@ -3,10 +3,11 @@ import { addressesOfStack, loadSettings } from '../dev/settings.ts';
 import { loadProject } from '../project/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
 import { type JobForecast, planJob, type PlannedStep } from '../host/plan-job.ts';
-import { count, duration, plain } from './format.ts';
+import { count, duration, plain } from '../operator/format.ts';
 import { collect, outputOption, type OutputOptions, wholeNumber } from './options.ts';
-import { exitCodes, printJson, printLine, progressLine } from './output.ts';
-import { jobNamed } from './start.ts';
+import { exitCodes } from '../operator/command-error.ts';
+import { printJson, printLine, progressLine } from './output.ts';
+import { jobNamed } from '../operator/start.ts';
 
 interface PlanCommandOptions extends OutputOptions {
   param?: string[];

@@ -6,11 +6,12 @@ import { parametersFromText } from '../contract/parameters.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
 import { shellWord } from '../contract/shell.ts';
-import { count } from './format.ts';
+import { count } from '../operator/format.ts';
 import { collect, outputOption, wholeNumber, type OutputOptions } from './options.ts';
-import { exitCodes, printJson, printLine, progressLine } from './output.ts';
-import { jobNamed } from './start.ts';
-import { keystride } from './called-as.ts';
+import { exitCodes } from '../operator/command-error.ts';
+import { printJson, printLine, progressLine } from './output.ts';
+import { jobNamed } from '../operator/start.ts';
+import { keystride } from '../operator/called-as.ts';
 
 interface ProveCommandOptions extends OutputOptions {
   param?: string[];

@@ -2,29 +2,9 @@ import pc from 'picocolors';
 import type { StepProgress } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
 import { decisionLines } from './decisions.ts';
-import { RateWindow, remainingSeconds, shareDone } from './figures.ts';
-import { count, duration, plain, rate } from './format.ts';
-import type { LiveProgress } from './heartbeats.ts';
-
-/** What was seen of a run so far: its rates, a step each. */
-export class Observed {
-  readonly #rates = new Map<string, RateWindow>();
-
-  /** @param at milliseconds of a clock that does not go back */
-  add(progress: LiveProgress, at: number): void {
-    for (const step of progress.steps) {
-      if (step.status === 'running') this.rateOf(step.step).add({ at, done: doneOf(step) });
-    }
-  }
-
-  rateOf(step: string): RateWindow {
-    const known = this.#rates.get(step);
-    if (known) return known;
-    const made = new RateWindow();
-    this.#rates.set(step, made);
-    return made;
-  }
-}
+import { doneOf, type Observed, type RateWindow, remainingSeconds, shareDone } from '../operator/figures.ts';
+import { count, duration, plain, rate } from '../operator/format.ts';
+import type { LiveProgress } from '../operator/heartbeats.ts';
 
 const barWidth = 28;
 
@@ -54,11 +34,6 @@ export function renderLogLine(progress: LiveProgress, observed: Observed, now: D
   const reason = progress.reason ? ` (${plain(progress.reason, 500)})` : '';
   const name = plain(progress.instance ?? progress.workflowId);
   return `${now.toISOString()} ${name} ${progress.status}${reason}${figures}${why}`;
-}
-
-/** Rows that were reached. */
-export function doneOf(step: StepProgress): number {
-  return step.read + step.readSkipped;
 }
 
 function stepFigures(step: StepProgress, status: JobStatus, observed: Observed): string[] {

@@ -1,49 +1,17 @@
 import { shellWord } from '../contract/shell.ts';
-import { count, plain, table } from './format.ts';
+import type { SkippedItem } from '../ledger/skip-list.ts';
+import { keystride } from '../operator/called-as.ts';
+import { count, plain, table } from '../operator/format.ts';
+import { withLedger } from '../operator/ledger.ts';
+import { readSkips, type SkipList } from '../operator/skips/list.ts';
 import { printJson, printLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import {
-  type Cause,
-  causesOf,
-  countByStatus,
-  firstSkips,
-  type SkippedItem,
-  type SkipStatus,
-} from '../ledger/skip-list.ts';
-import { findInstance, withLedger } from './skips-ledger.ts';
-import { keystride } from './called-as.ts';
-
-interface SkipList extends Record<SkipStatus, number> {
-  readonly instance: string;
-  readonly total: number;
-  readonly causes: readonly Cause[];
-  readonly skips: readonly SkippedItem[];
-}
 
 /** `keystride skips ID list`: the causes, and the first items. */
 export async function listSkips(id: string, options: SkipsOptions): Promise<void> {
   const list = await withLedger((ledger) => readSkips(ledger, id, options));
   if (options.output === 'json') return printJson(list);
   show(list);
-}
-
-/** All of it at one moment. */
-function readSkips(ledger: Ledger, id: string, options: SkipsOptions): Promise<SkipList> {
-  return ledger.transaction(
-    async (transaction) => {
-      const instance = await findInstance(transaction, id);
-      const counts = await countByStatus(transaction, instance, options);
-      return {
-        instance,
-        total: counts.open + counts.redriven + counts.waived,
-        ...counts,
-        causes: await causesOf(transaction, instance, options),
-        skips: await firstSkips(transaction, instance, options, options.limit),
-      };
-    },
-    { snapshot: true },
-  );
 }
 
 function show({ instance, total, open, redriven, waived, causes, skips }: SkipList): void {

@@ -2,13 +2,13 @@ import { type Command, Option } from 'commander';
 import { shellWord } from '../contract/shell.ts';
 import type { skipsActions } from './command-table.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes } from './output.ts';
+import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { exportSkips } from './skips-export.ts';
 import { type SkipFilter, skipStatuses } from '../ledger/skip-list.ts';
 import { listSkips } from './skips-list.ts';
 import { redriveSkips } from './skips-redrive.ts';
 import { waiveSkips } from './skips-waive.ts';
-import { keystride } from './called-as.ts';
+import { keystride } from '../operator/called-as.ts';
 
 /** The options of all actions. */
 export interface SkipsOptions extends OutputOptions, SkipFilter {

@@ -1,22 +1,15 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
-import { z } from 'zod';
-import { findJob } from './catalogue.ts';
-import type { JobDefinition } from '../contract/job.ts';
-import { parameterToText } from '../contract/parameters.ts';
 import { unreadText } from '../contract/progress.ts';
-import { isFinal, type JobStatus } from '../contract/states.ts';
-import { withSession } from './connection.ts';
-import { readExecution } from './execution.ts';
-import { shellWord } from '../contract/shell.ts';
-import { count, duration, plain, table, time, tookOf } from './format.ts';
-import type { LiveProgress } from './heartbeats.ts';
+import { withSession } from '../operator/connection.ts';
+import { readExecution } from '../operator/execution.ts';
+import { count, duration, plain, table, time, tookOf } from '../operator/format.ts';
+import type { LiveProgress } from '../operator/heartbeats.ts';
+import { nextCommands } from '../operator/next-commands.ts';
 import { decisionLines } from './decisions.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
 import { exitCodeOf, watchOrDetach } from './watch.ts';
-import { keystride } from './called-as.ts';
 
 interface StatusOptions extends OutputOptions {
   watch?: true;
@@ -107,71 +100,4 @@ function stepTable({ steps }: LiveProgress): string[] {
     step.partitions.total > 1 ? `${step.partitions.done}/${step.partitions.total}` : '-',
   ]);
   return table(['step', 'state', 'read', 'filtered', 'written', 'skipped', 'expected', 'partitions'], rows);
-}
-
-const nextOf: Partial<Record<JobStatus, readonly string[]>> = {
-  running: ['status ID --watch', 'pause ID'],
-  throttled: ['status ID --watch', 'pause ID', 'stop ID'],
-  paused: ['resume ID', 'stop ID'],
-  holding: ['resume ID', 'stop ID'],
-  completed: ['verify ID'],
-  completedWithSkips: ['skips ID list', 'verify ID'],
-};
-
-async function nextCommands(progress: LiveProgress): Promise<string[]> {
-  const { status: state, job, parameters, workflowId, steps } = progress;
-  const id = shellWord(workflowId);
-  if (job === 'redrive' && isFinal(state)) return nextAfterRedrive(state, parameters);
-  const usual = nextOf[state] ?? [];
-  const verifiable = usual.includes('verify ID') && (await canBeVerified(job));
-  const next = usual
-    .filter((command) => command !== 'verify ID' || verifiable)
-    .map((command) => `${keystride} ${command.replace('ID', () => id)}`);
-  if (state !== 'failed' && state !== 'stopped') return next;
-  const given = Object.entries(await givenParameters(job, parameters ?? {})).map(
-    ([name, value]) => ` --param ${shellWord(`${name}=${parameterToText(value)}`)}`,
-  );
-  const skipped = steps.some((step) => step.skipped > 0) ? [`${keystride} skips ${id} list`] : [];
-  return [
-    ...next,
-    ...skipped,
-    ...(parameters === null ? [] : [`${keystride} start ${job}${given.join('')}`]),
-  ];
-}
-
-/** What has to be said to start with these parameters: those that are not what the contract assumes anyway. */
-async function givenParameters(
-  name: string,
-  parameters: Record<string, unknown>,
-): Promise<Record<string, unknown>> {
-  const job = await findJob(name);
-  if (!job) return parameters;
-  const assumed = Object.entries(parameters).filter(([parameter, value]) => {
-    const schema: unknown = job.parameters.shape[parameter];
-    const empty = schema instanceof z.ZodType ? schema.safeParse(undefined) : undefined;
-    return empty?.success === true && isDeepStrictEqual(empty.data, value);
-  });
-  const left = new Set(assumed.map(([parameter]) => parameter));
-  return Object.fromEntries(Object.entries(parameters).filter(([parameter]) => !left.has(parameter)));
-}
-
-/** A job of another build than this command's is not known here; its worker will tell. */
-export async function canBeVerified(name: string): Promise<boolean> {
-  const job = await findJob(name);
-  return !job || comparesSides(job);
-}
-
-/** Whether one of the job's steps compares source and target. */
-export function comparesSides({ steps }: JobDefinition): boolean {
-  return Object.values(steps).some(({ kind }) => kind === 'verification');
-}
-
-/** Whatever became of a redrive, what it left open belongs to the instance that skipped it. */
-async function nextAfterRedrive(state: JobStatus, parameters: LiveProgress['parameters']): Promise<string[]> {
-  const instance = parameters?.['instance'];
-  if (typeof instance !== 'string') return [];
-  const id = shellWord(instance);
-  if (state === 'completed')
-    return (await canBeVerified(instance.split(':', 1)[0] ?? '')) ? [`${keystride} verify ${id}`] : [];
-  return [`${keystride} skips ${id} list`, `${keystride} skips ${id} redrive`];
 }

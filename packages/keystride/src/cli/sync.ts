@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { collect, outputOption, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes } from './output.ts';
+import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { forgetStream } from './sync/forget.ts';
 import { listStreams } from './sync/list.ts';
 import { rewindStream } from './sync/rewind.ts';
-import { keystride } from './called-as.ts';
+import { keystride } from '../operator/called-as.ts';
 
 const help = `
 A stream is what the runs of a sync have in common: its table, its target and the order it is read in.

@@ -1,21 +1,16 @@
 import type { Command } from 'commander';
-import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
-import { inMarkdown } from '../contract/inert.ts';
-import { catalogue } from './catalogue.ts';
-import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
-import { taskQueueOf } from '../settings/task-queues.ts';
-import { withSession, type Session } from './connection.ts';
-import { readExecution } from './execution.ts';
-import { jobFailure } from './failures.ts';
-import { shellWord } from '../contract/shell.ts';
-import { count, plain } from './format.ts';
+import type { VerificationReport } from '../contract/verification.ts';
+import { exitCodes } from '../operator/command-error.ts';
+import { type Session, withSession } from '../operator/connection.ts';
+import { jobFailure } from '../operator/failures.ts';
+import { count, plain } from '../operator/format.ts';
+import { temporalCommand } from '../operator/temporal-command.ts';
+import { startVerification } from '../operator/verify.ts';
 import { outputOption, type OutputOptions } from './options.ts';
-import { CommandError, exitCodes, printJson, printLine, progressLine } from './output.ts';
-import { canBeVerified, comparesSides } from './status.ts';
-import { keystride } from './called-as.ts';
-import { temporalCommand } from './temporal-command.ts';
+import { printJson, printLine, progressLine } from './output.ts';
 
 const help = `
 Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ, 2 when the job
@@ -42,56 +37,17 @@ export function verifyCommand(command: Command): Command {
 
 async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
   await withSession(async (session) => {
-    const input = await inputOf(session.client, workflowId);
-    if (!(await canBeVerified(input.job))) throw await nothingToCompare(input.job, workflowId);
-    const verificationId = `verification/${workflowId}/${new Date().toISOString()}`;
-    const report = await runVerification(session, workflowId, verificationId, {
-      ...input,
-      ...(options.repair && { repair: true }),
-    });
-    if (report === undefined) return detached(session.config, verificationId, options.output);
+    const handle = await startVerification(session, workflowId, options);
+    const report = await reportOf(handle, workflowId);
+    if (report === undefined) return detached(session.config, handle.workflowId, options.output);
     process.exitCode = report.verified ? exitCodes.done : exitCodes.failed;
     if (options.output === 'json') return printJson(report);
     show(report);
   });
 }
 
-async function inputOf(client: Client, workflowId: string): Promise<VerificationInput> {
-  const { progress } = await readExecution(client, workflowId);
-  if (progress.parameters !== null) return { job: progress.job, parameters: progress.parameters };
-  throw new CommandError(
-    {
-      what: `${workflowId} has not said which parameters it ran with${progress.reason ? ` (${progress.reason})` : ''}`,
-      todo: `Start a worker: ${keystride} worker\nLook at it: ${keystride} status ${shellWord(workflowId)}`,
-    },
-    { details: { workflowId } },
-  );
-}
-
-async function nothingToCompare(job: string, workflowId: string): Promise<CommandError> {
-  const others = (await catalogue()).filter(comparesSides).map(({ name }) => name);
-  return new CommandError(
-    {
-      what: `${plain(job)} has no verification step: there is nothing to compare`,
-      todo: `Jobs that compare: ${others.join(', ')}.\nSee its books: ${keystride} status ${shellWord(workflowId)}`,
-    },
-    { exitCode: exitCodes.usage, type: 'NothingToCompare' },
-  );
-}
-
 /** @returns undefined after Ctrl-C: the verification goes on, and its id was told */
-async function runVerification(
-  { client, config }: Session,
-  workflowId: string,
-  verificationId: string,
-  input: VerificationInput,
-): Promise<VerificationReport | undefined> {
-  const handle = await client.workflow.start('verification', {
-    workflowId: verificationId,
-    taskQueue: taskQueueOf(config, input.job),
-    args: [input],
-    staticSummary: inMarkdown(`verification of ${workflowId}`),
-  });
+async function reportOf(handle: WorkflowHandle, workflowId: string): Promise<VerificationReport | undefined> {
   progressLine(`verifying ${workflowId} as ${handle.workflowId} …`);
   const interrupted = Promise.withResolvers<undefined>();
   const interrupt = (): void => interrupted.resolve(undefined);

@@ -1,13 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import type { createLogUpdate } from 'log-update';
-import { readExecution, type Execution } from './execution.ts';
+import { readExecution, type Execution } from '../operator/execution.ts';
 import { shellWord } from '../contract/shell.ts';
-import { CommandError, exitCodes, harmless, printJson, progressLine, type ExitCode } from './output.ts';
-import { Observed, renderLines, renderLogLine } from './render.ts';
-import type { LiveProgress } from './heartbeats.ts';
+import { CommandError, exitCodes, type ExitCode } from '../operator/command-error.ts';
+import { harmless, printJson, progressLine } from './output.ts';
+import { Observed } from '../operator/figures.ts';
+import { renderLines, renderLogLine } from './render.ts';
+import type { LiveProgress } from '../operator/heartbeats.ts';
 import type { JobStatus } from '../contract/states.ts';
-import { keystride } from './called-as.ts';
+import { keystride } from '../operator/called-as.ts';
 
 /** How often a terminal is redrawn, in milliseconds. */
 const redrawEvery = 400;

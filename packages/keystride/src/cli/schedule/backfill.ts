@@ -1,14 +1,13 @@
-import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { dayAfter, startOfDay } from '../../contract/date-expressions.ts';
-import { withSession, type Session } from '../connection.ts';
+import { startOfDay } from '../../contract/date-expressions.ts';
 import { shellWord } from '../../contract/shell.ts';
-import { count, plain } from '../format.ts';
+import { keystride } from '../../operator/called-as.ts';
+import { withSession } from '../../operator/connection.ts';
+import { count, plain } from '../../operator/format.ts';
+import { backfillSchedule } from '../../operator/schedules/backfill.ts';
+import { localTime } from '../../operator/schedules/read.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
-import { CommandError, exitCodes, printJson, printLine } from '../output.ts';
-import { matchingTimes } from './clocks.ts';
-import { asFound, inputOf, localTime, type NextAction, nextActions } from './read.ts';
-import { keystride } from '../called-as.ts';
+import { printJson, printLine } from '../output.ts';
 
 interface BackfillOptions extends OutputOptions {
   from: string;
@@ -16,17 +15,6 @@ interface BackfillOptions extends OutputOptions {
   oneAtATime?: true;
   parallel?: true;
 }
-
-interface Backfilled {
-  readonly scheduleId: string;
-  readonly timeZone: string;
-  readonly mode: 'one-at-a-time' | 'parallel';
-  /** The times of the schedule in these days, in order. */
-  readonly actions: readonly NextAction[];
-}
-
-/** Temporal buffers no more actions than these, and would leave the rest out. */
-const mostActions = 1000;
 
 const help = `
 The actions that the schedule has in these days, both included, in its time zone. One at a time they run in order, each
@@ -66,7 +54,7 @@ function aDate(text: string): string {
 }
 
 async function backfill(scheduleId: string, options: BackfillOptions): Promise<void> {
-  const backfilled = await withSession((session) => start(session, scheduleId, options));
+  const backfilled = await withSession((session) => backfillSchedule(session, scheduleId, options));
   if (options.output === 'json') return printJson(backfilled);
   const { actions, mode, timeZone } = backfilled;
   const how = mode === 'parallel' ? 'in parallel' : 'one at a time';
@@ -75,45 +63,4 @@ async function backfill(scheduleId: string, options: BackfillOptions): Promise<v
     printLine(`  ${localTime(at, timeZone)}  ${plain(instance ?? '')}`.trimEnd());
   if (actions.length > 20) printLine(`  … and ${count(actions.length - 20)} more`);
   printLine(`  next  ${keystride} schedule describe ${shellWord(scheduleId)}`);
-}
-
-async function start(session: Session, scheduleId: string, options: BackfillOptions): Promise<Backfilled> {
-  const { from, to, parallel } = options;
-  const handle = session.client.schedule.getHandle(scheduleId);
-  const found = await asFound(scheduleId, () => handle.describe());
-  const timeZone = found.spec.timezone || 'UTC';
-  // Temporal takes the start as not included and the end as included.
-  const after = new Date(startOfDay(from, timeZone).getTime() - 1000);
-  const until = new Date(startOfDay(dayAfter(to), timeZone).getTime() - 1000);
-  const times = from > to ? [] : await matchingTimes(session, scheduleId, after, until);
-  refuse(times.length, scheduleId, options);
-  const overlap = parallel ? ScheduleOverlapPolicy.ALLOW_ALL : ScheduleOverlapPolicy.BUFFER_ALL;
-  await handle.backfill({ start: after, end: until, overlap });
-  const input = inputOf(found);
-  return {
-    scheduleId,
-    timeZone,
-    mode: parallel ? 'parallel' : 'one-at-a-time',
-    actions: await nextActions(input, times, found.spec.jitter ?? 0),
-  };
-}
-
-function refuse(actions: number, scheduleId: string, { from, to }: BackfillOptions): void {
-  if (actions > 0 && actions <= mostActions) return;
-  throw new CommandError(
-    actions === 0
-      ? {
-          what: `schedule ${scheduleId} has no action from ${from} to ${to}`,
-          todo: `See its times: ${keystride} schedule describe ${shellWord(scheduleId)}`,
-        }
-      : {
-          what: `schedule ${scheduleId} has ${count(actions)} actions from ${from} to ${to}`,
-          todo: `Backfill fewer days at a time: Temporal takes ${count(mostActions)} actions at once.`,
-        },
-    {
-      exitCode: exitCodes.usage,
-      type: actions === 0 ? 'NothingToBackfill' : 'TooManyActions',
-      details: { scheduleId },
-    },
-  );
 }

@@ -1,13 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { Command } from 'commander';
-import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
-import { plain } from '../format.ts';
+import { keystride } from '../../operator/called-as.ts';
+import { withSession } from '../../operator/connection.ts';
+import { plain } from '../../operator/format.ts';
+import { deleteSchedule, pauseSchedule, triggerSchedule } from '../../operator/schedules/control.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
-import { asFound, describeSchedule, type TakenAction } from './read.ts';
-import { keystride } from '../called-as.ts';
 
 interface PauseOptions extends OutputOptions {
   reason?: string;
@@ -40,15 +38,7 @@ function pausing(control: 'pause' | 'unpause', description: string, help: string
     .addHelpText('after', help)
     .action(async (scheduleId: string, { reason, output }: PauseOptions) => {
       const paused = control === 'pause';
-      const note = await withSession(async ({ client }) => {
-        const handle = client.schedule.getHandle(scheduleId);
-        const { state } = await asFound(scheduleId, () => handle.describe());
-        // Doing again what is done keeps the reason for which it was done.
-        if (state.paused === paused && reason === undefined) return state.note ?? '';
-        const told = reason ?? `${control}d by an operator`;
-        await handle[control](told);
-        return told;
-      });
+      const note = await withSession((session) => pauseSchedule(session, scheduleId, control, reason));
       if (output === 'json') return printJson({ scheduleId, paused, note });
       printLine(`${scheduleId}: ${paused ? 'paused' : 'active'}${note === '' ? '' : `: ${plain(note)}`}`);
     });
@@ -72,35 +62,13 @@ Example:
 }
 
 async function trigger(scheduleId: string, { output }: OutputOptions): Promise<void> {
-  await withSession(async (session) => {
-    const { taken } = await describeSchedule(session, scheduleId, 0);
-    // The claim keeps one run an instance, so an action that runs already is no reason to leave this one out.
-    await session.client.schedule.getHandle(scheduleId).trigger(ScheduleOverlapPolicy.ALLOW_ALL);
-    const action = await untilTaken(session, scheduleId, taken);
-    if (output === 'json') return printJson({ scheduleId, action: action ?? null });
-    printLine(`triggered ${scheduleId}`);
-    if (action?.instance) printLine(`  next  ${keystride} status ${shellWord(action.instance)} --watch`);
-    printLine(
-      `  ${action?.instance ? '    ' : 'next'}  ${keystride} schedule describe ${shellWord(scheduleId)}`,
-    );
-  });
-}
-
-/** How long a trigger waits for Temporal to take the action, in milliseconds. */
-const takenWithin = 5_000;
-
-async function untilTaken(
-  session: Session,
-  scheduleId: string,
-  before: number,
-): Promise<TakenAction | undefined> {
-  const startedAt = performance.now();
-  while (performance.now() - startedAt < takenWithin) {
-    const { taken, last } = await describeSchedule(session, scheduleId, 1);
-    if (taken > before) return last[0];
-    await delay(100);
-  }
-  return undefined;
+  const action = await withSession((session) => triggerSchedule(session, scheduleId));
+  if (output === 'json') return printJson({ scheduleId, action: action ?? null });
+  printLine(`triggered ${scheduleId}`);
+  if (action?.instance) printLine(`  next  ${keystride} status ${shellWord(action.instance)} --watch`);
+  printLine(
+    `  ${action?.instance ? '    ' : 'next'}  ${keystride} schedule describe ${shellWord(scheduleId)}`,
+  );
 }
 
 /** `keystride schedule delete`: the schedule goes, its runs stay. */
@@ -116,9 +84,7 @@ Example:
   $ keystride schedule delete purchaseConfirmation`,
     )
     .action(async (scheduleId: string, { output }: OutputOptions) => {
-      await withSession(({ client }) =>
-        asFound(scheduleId, () => client.schedule.getHandle(scheduleId).delete()),
-      );
+      await withSession((session) => deleteSchedule(session, scheduleId));
       if (output === 'json') return printJson({ scheduleId, deleted: true });
       printLine(`deleted ${scheduleId}; what it has started goes on`);
     });

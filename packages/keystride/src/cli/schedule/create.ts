@@ -1,21 +1,14 @@
-import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import { Command, Option } from 'commander';
-import { startOfDay } from '../../contract/date-expressions.ts';
-import { inMarkdown } from '../../contract/inert.ts';
-import type { JobDefinition } from '../../contract/job.ts';
 import { parametersFromText } from '../../contract/parameters.ts';
-import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
-import { taskQueueOf } from '../../settings/task-queues.ts';
-import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
-import { plain } from '../format.ts';
+import { keystride } from '../../operator/called-as.ts';
+import { withSession } from '../../operator/connection.ts';
+import { plain } from '../../operator/format.ts';
+import { createSchedule, type OverlapName, overlapPolicies } from '../../operator/schedules/create.ts';
+import { type DescribedSchedule, localTime } from '../../operator/schedules/read.ts';
+import { jobNamed } from '../../operator/start.ts';
 import { chosenId, collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
-import { CommandError, exitCodes, printJson, printLine, progressLine } from '../output.ts';
-import { jobNamed } from '../start.ts';
-import { lostToClocks } from './clocks.ts';
-import { checkCron, surprisesOf } from './cron.ts';
-import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
-import { keystride } from '../called-as.ts';
+import { printJson, printLine, progressLine } from '../output.ts';
 
 interface CreateOptions extends OutputOptions {
   cron: string[];
@@ -29,19 +22,6 @@ interface CreateOptions extends OutputOptions {
   paused?: true;
   note?: string;
 }
-
-/** What happens when an action is due while the one before it still runs, as the command line names it. */
-const overlapPolicies = {
-  skip: ScheduleOverlapPolicy.SKIP,
-  'buffer-one': ScheduleOverlapPolicy.BUFFER_ONE,
-  'buffer-all': ScheduleOverlapPolicy.BUFFER_ALL,
-  'cancel-other': ScheduleOverlapPolicy.CANCEL_OTHER,
-  'terminate-other': ScheduleOverlapPolicy.TERMINATE_OTHER,
-  'allow-all': ScheduleOverlapPolicy.ALLOW_ALL,
-} as const;
-
-/** One of {@link overlapPolicies}. */
-type OverlapName = keyof typeof overlapPolicies;
 
 const help = `
 Date expressions in parameters, resolved from the time for which an action is scheduled, in the schedule's time zone:
@@ -100,103 +80,12 @@ function overlapOption(): Option {
 
 async function create(name: string, options: CreateOptions): Promise<void> {
   const job = await jobNamed(name, 'Schedule');
-  const parameters = parametersFromText(job, options.param ?? []);
-  const { timezone: timeZone, id: scheduleId = job.name, cron } = options;
-  cron.forEach(checkCron);
-  // Temporal, too, refuses a zone that nobody knows; this names it.
-  startOfDay('2025-01-01', timeZone);
-  const now = { scheduledAt: new Date(), timeZone };
-  // Whatever is wrong with the parameters is said now, not at two in the morning.
-  const { instance } = resolveRun(job, { parameters }, now);
-  await withSession(async (session) => {
-    const input: ScheduledJobInput = { job: job.name, parameters, timeZone };
-    await createSchedule(session, scheduleId, input, options);
-    const created = await describeSchedule(session, scheduleId);
-    const warnings = [
-      ...staysTheSame(job, input, instance),
-      ...cron.flatMap(surprisesOf),
-      ...(await lostToClocks(session, scheduleId, timeZone)),
-    ];
-    if (options.output === 'json') return printJson({ ...created, warnings });
-    announce(created);
-    for (const warning of warnings) progressLine(`  note  ${warning}`);
-  });
-}
-
-async function createSchedule(
-  { client, config }: Session,
-  scheduleId: string,
-  input: ScheduledJobInput,
-  options: CreateOptions,
-): Promise<void> {
-  const schedule: ScheduleOptions = {
-    scheduleId,
-    spec: {
-      cronExpressions: options.cron,
-      timezone: options.timezone,
-      ...(options.jitter === undefined ? {} : { jitter: options.jitter }),
-    },
-    policies: {
-      overlap: overlapPolicies[options.overlap],
-      pauseOnFailure: options.pauseOnFailure === true,
-      ...(options.catchupWindow === undefined ? {} : { catchupWindow: options.catchupWindow }),
-    },
-    action: {
-      type: 'startWorkflow',
-      workflowType: scheduledJobType,
-      // Temporal appends the scheduled time.
-      workflowId: `scheduled:${scheduleId}`,
-      taskQueue: taskQueueOf(config, input.job),
-      args: [input],
-      staticSummary: inMarkdown(`${input.job}, by schedule ${scheduleId}`),
-    },
-    // The server keeps calendars; people look for what they have written.
-    memo: { cron: options.cron },
-    state: {
-      paused: options.paused === true,
-      ...(options.note === undefined ? {} : { note: options.note }),
-    },
-  };
-  try {
-    await client.schedule.create(schedule);
-  } catch (error) {
-    throw explained(error, scheduleId);
-  }
-}
-
-function explained(error: unknown, scheduleId: string): unknown {
-  if (error instanceof ScheduleAlreadyRunning)
-    return new CommandError(
-      {
-        what: `there is a schedule ${scheduleId} already`,
-        todo: `Give another --id, or delete it first. See it: ${keystride} schedule describe ${shellWord(scheduleId)}`,
-      },
-      { cause: error, type: 'ScheduleExists', details: { scheduleId } },
-    );
-  // What the server calls an invalid argument, Temporal's client calls a TypeError.
-  if (!(error instanceof TypeError)) return error;
-  return new CommandError(
-    {
-      what: `Temporal refuses the schedule: ${plain(error.message)}`,
-      todo: `Correct --cron or --timezone. See examples: ${keystride} schedule create --help`,
-    },
-    { cause: error, exitCode: exitCodes.usage, type: 'ScheduleInvalid' },
-  );
-}
-
-/** A completed instance is not run again: a schedule that names the same one each time runs once. */
-function staysTheSame(
-  job: JobDefinition,
-  { parameters, timeZone = 'UTC' }: ScheduledJobInput,
-  instance: string,
-): string[] {
-  const inTwoYears = new Date(Date.now() + 2 * 366 * 86_400_000);
-  const later = resolveRun(job, { ...(parameters && { parameters }) }, { scheduledAt: inTwoYears, timeZone });
-  if (later.instance !== instance) return [];
-  return [
-    `every action names the same instance, ${instance}, which completes once; ` +
-      `give an identifying parameter a date expression, such as {{scheduled}} or {{scheduled:epoch}}`,
-  ];
+  const { output, param = [], id: scheduleId = job.name, timezone: timeZone, ...rest } = options;
+  const request = { ...rest, scheduleId, timeZone, parameters: parametersFromText(job, param) };
+  const created = await withSession((session) => createSchedule(session, job, request));
+  if (output === 'json') return printJson(created);
+  announce(created);
+  for (const warning of created.warnings) progressLine(`  note  ${warning}`);
 }
 
 function announce(created: DescribedSchedule): void {

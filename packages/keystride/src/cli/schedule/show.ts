@@ -1,13 +1,12 @@
 import { Command } from 'commander';
-import { catalogue } from '../catalogue.ts';
-import { scheduledJobType } from '../../contract/scheduled-job.ts';
-import { withSession, type Session } from '../connection.ts';
 import { shellWord } from '../../contract/shell.ts';
-import { count, duration, plain, table } from '../format.ts';
+import { keystride } from '../../operator/called-as.ts';
+import { withSession } from '../../operator/connection.ts';
+import { count, duration, plain, table } from '../../operator/format.ts';
+import { readSchedules } from '../../operator/schedules/list.ts';
+import { describeSchedule, localTime, type DescribedSchedule } from '../../operator/schedules/read.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
-import { CommandError, printJson, printLine } from '../output.ts';
-import { describeSchedule, localTime, type DescribedSchedule } from './read.ts';
-import { keystride } from '../called-as.ts';
+import { printJson, printLine } from '../output.ts';
 
 const listHelp = `
 Examples:
@@ -62,25 +61,6 @@ async function list(options: OutputOptions): Promise<void> {
     plain(note ?? '', 60),
   ]);
   for (const line of table(['id', 'job', 'state', 'next', 'last (UTC)', 'note'], rows)) printLine(line);
-}
-
-/** The list of Temporal is a little behind the truth, so each schedule is asked itself. */
-async function readSchedules(session: Session): Promise<DescribedSchedule[]> {
-  const types: readonly string[] = [scheduledJobType, ...(await catalogue()).map(({ name }) => name)];
-  const ids: string[] = [];
-  for await (const { scheduleId, action } of session.client.schedule.list())
-    if (action !== undefined && types.includes(action.workflowType)) ids.push(scheduleId);
-  const described = await Promise.all(ids.toSorted().map((id) => describedOrGone(session, id)));
-  return described.filter((schedule) => schedule !== undefined);
-}
-
-async function describedOrGone(session: Session, id: string): Promise<DescribedSchedule | undefined> {
-  try {
-    return await describeSchedule(session, id, 1);
-  } catch (error) {
-    if (error instanceof CommandError && error.type === 'NotFound') return undefined;
-    throw error;
-  }
 }
 
 async function describe(scheduleId: string, options: OutputOptions): Promise<void> {

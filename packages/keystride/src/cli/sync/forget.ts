@@ -1,27 +1,12 @@
-import { forgetStream as forget, runningOnStream, type Stream } from '../../ledger/streams.ts';
-import { withSession } from '../connection.ts';
-import { plain } from '../format.ts';
+import type { Stream } from '../../ledger/streams.ts';
+import { plain } from '../../operator/format.ts';
+import { forgetStream as forget } from '../../operator/syncs/forget.ts';
 import type { OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
-import { firstAlive, stillRunning, withLedger } from '../skips-ledger.ts';
-import { readStream } from './streams.ts';
 
-/**
- * `keystride sync forget STREAM`: takes its offset out of the ledger. Neither the source nor the sink is touched, and the
- * source need not be there. A run that is in flight all the same does not bring the offset back.
- *
- * @throws CommandError while a run of it is going on, or a sync that polls it.
- */
+/** `keystride sync forget STREAM`: takes its offset out of the ledger. */
 export async function forgetStream(name: string, { output }: OutputOptions): Promise<void> {
-  const { stream, running } = await withLedger(async (ledger) => ({
-    stream: await readStream(ledger, name),
-    running: await runningOnStream(ledger, name),
-  }));
-  if (running.length > 0) {
-    const alive = await withSession(({ client }) => firstAlive(client, running));
-    if (alive) throw stillRunning(alive);
-  }
-  await withLedger((ledger) => forget(ledger, name));
+  const stream = await forget(name);
   if (output === 'json') return printJson({ stream: name, forgotten: forgottenOf(stream) });
   const at = stream.cursor ? `at ${plain(stream.cursor.join(', '))}` : 'without an offset';
   printLine(`${plain(name)}: forgotten, ${at} in ${plain(stream.table)}`);

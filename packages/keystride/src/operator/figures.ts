@@ -1,3 +1,4 @@
+import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
 
 /** How far the work had come at a moment. */
@@ -67,4 +68,29 @@ export function remainingSeconds(work: {
 /** The share that is done, 0 to 1; null when the total is unknown, zero, or turned out too small. */
 export function shareDone(done: number, expected: number | null): number | null {
   return expected === null || expected <= 0 || done > expected ? null : done / expected;
+}
+
+/** What was seen of a run so far: its rates, a step each. */
+export class Observed {
+  readonly #rates = new Map<string, RateWindow>();
+
+  /** @param at milliseconds of a clock that does not go back */
+  add(progress: JobProgress, at: number): void {
+    for (const step of progress.steps) {
+      if (step.status === 'running') this.rateOf(step.step).add({ at, done: doneOf(step) });
+    }
+  }
+
+  rateOf(step: string): RateWindow {
+    const known = this.#rates.get(step);
+    if (known) return known;
+    const made = new RateWindow();
+    this.#rates.set(step, made);
+    return made;
+  }
+}
+
+/** Rows that were reached. */
+export function doneOf(step: StepProgress): number {
+  return step.read + step.readSkipped;
 }

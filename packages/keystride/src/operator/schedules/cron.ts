@@ -1,5 +1,5 @@
 import { plain } from '../format.ts';
-import { CommandError, exitCodes } from '../output.ts';
+import { CommandError, exitCodes } from '../command-error.ts';
 
 /**
  * What a cron expression would be taken for, before Temporal takes it: Temporal accepts more than people write, and reads

@@ -12,7 +12,7 @@ import {
   type ScheduledJobResult,
 } from '../../contract/scheduled-job.ts';
 import type { Session } from '../connection.ts';
-import { CommandError } from '../output.ts';
+import { CommandError } from '../command-error.ts';
 import { keystride } from '../called-as.ts';
 
 /** An action that is to come. */

@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
 import type { Config } from '../settings/config.ts';
-import { CommandError } from './output.ts';
+import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
 
 /** A connection to Temporal, for as long as a command needs it. */

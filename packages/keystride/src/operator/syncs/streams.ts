@@ -5,7 +5,7 @@ import type { Asked } from '../../ledger/ledger.ts';
 import { readStreams, type Stream } from '../../ledger/streams.ts';
 import { tableParts } from '../../stores/postgres/sql.ts';
 import { databaseProblem } from '../explain.ts';
-import { CommandError } from '../output.ts';
+import { CommandError } from '../command-error.ts';
 import { keystride } from '../called-as.ts';
 
 /** How long one question may take the source, in seconds: then it ends the query itself. */

@@ -56,3 +56,13 @@ export function plain(text: string, longest = 200): string {
   // Half of a character at the cut is none.
   return clean.length <= longest ? clean : `${clean.slice(0, longest - 1).replace(/[\uD800-\uDBFF]$/u, '')}…`;
 }
+
+/** A value as JSON whose every character may be shown: what a terminal would obey is written as an escape. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, unit) => {
+      const code = character.charCodeAt(unit).toString(16);
+      return `\\u${code.padStart(4, '0')}`;
+    }).join(''),
+  );
+}

@@ -11,7 +11,7 @@ import { temporalCommand } from './temporal-command.ts';
 import { withoutCredentials } from '../settings/environment.ts';
 import { ProblemError, ToldError } from '../contract/told-error.ts';
 import { jobFailure, notFound } from './failures.ts';
-import { CommandError } from './output.ts';
+import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
 
 /** Turns whatever a command ran into something that says what, where and what to do; a defect of ours stays as it is. */

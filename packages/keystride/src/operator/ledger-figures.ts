@@ -11,7 +11,7 @@ import { type Committed, committedBy as readCommitted, findClaimed } from '../le
 import type { Asked } from '../ledger/ledger.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { reasonOf } from './explain.ts';
-import { withLedger as withLedgerConnection } from './skips-ledger.ts';
+import { withLedger as withLedgerConnection } from './ledger.ts';
 
 /** Whose figures are shown, where they are not the workflow's own. */
 export interface FiguresSource {

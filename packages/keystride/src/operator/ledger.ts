@@ -6,7 +6,7 @@ import { keysNeverSkipped, type SkipFilter } from '../ledger/skip-list.ts';
 import { databaseProblem } from './explain.ts';
 import { shellWord } from '../contract/shell.ts';
 import { plain } from './format.ts';
-import { CommandError } from './output.ts';
+import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
 
 /**

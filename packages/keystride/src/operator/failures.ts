@@ -1,7 +1,7 @@
 import { oneLine } from '../contract/inert.ts';
 import { failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { shellWord } from '../contract/shell.ts';
-import { CommandError, exitCodes } from './output.ts';
+import { CommandError, exitCodes } from './command-error.ts';
 import { keystride } from './called-as.ts';
 
 /** No execution has this id. */

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import type { JobDefinition } from '../contract/job.ts';
+import { identifyingParameters } from '../contract/parameters.ts';
+
+/** A job as the catalogue shows it. */
+export interface ListedJob {
+  readonly name: string;
+  readonly description: string;
+  readonly parameters: readonly ListedParameter[];
+  readonly steps: readonly { readonly step: string; readonly kind: string }[];
+}
+
+interface ListedParameter {
+  readonly name: string;
+  readonly type: string;
+  readonly required: boolean;
+  readonly default?: unknown;
+  readonly description: string;
+  /** Whether it says which instance a run is of. */
+  readonly identifying: boolean;
+}
+
+/** A job with its parameters, as a contract's schema tells them. */
+export function listedJob(job: JobDefinition): ListedJob {
+  const schema = z.toJSONSchema(job.parameters, { io: 'input', unrepresentable: 'any' });
+  const identifying = new Set(identifyingParameters(job));
+  return {
+    name: job.name,
+    description: job.description,
+    parameters: Object.entries(schema.properties ?? {}).map(([name, property]) => {
+      const { type, enum: values, default: byDefault } = typeof property === 'object' ? property : {};
+      return {
+        name,
+        type: values === undefined ? [type ?? 'any'].flat().join(' | ') : values.join(' | '),
+        required: schema.required?.includes(name) ?? false,
+        ...(byDefault !== undefined && { default: byDefault }),
+        description: descriptionOf(job.parameters.shape[name]),
+        identifying: identifying.has(name),
+      };
+    }),
+    steps: Object.entries(job.steps).map(([step, { kind }]) => ({ step, kind })),
+  };
+}
+
+/** The JSON schema loses it where other metadata was added after it. */
+function descriptionOf(schema: unknown): string {
+  return (schema instanceof z.ZodType ? schema.description : undefined) ?? '';
+}

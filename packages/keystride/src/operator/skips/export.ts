@@ -1,0 +1,45 @@
+import { allSkips, type ExportedSkip, type SkipFilter } from '../../ledger/skip-list.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { csvLine } from '../csv.ts';
+import { jsonText } from '../format.ts';
+import { findInstance } from '../ledger.ts';
+
+const columns = [
+  'instance',
+  'step',
+  'key',
+  'phase',
+  'code',
+  'fingerprint',
+  'message',
+  'partition',
+  'attempts',
+  'status',
+  'at',
+  'settledAt',
+  'settledBy',
+  'reason',
+] as const satisfies readonly (keyof ExportedSkip)[];
+
+/**
+ * Every skip of an instance, in lines: CSV with a head, or one JSON value a line.
+ * @throws CommandError when the ledger does not know the instance
+ */
+export async function exportedSkips(
+  ledger: Transaction,
+  id: string,
+  filter: SkipFilter,
+  format: 'csv' | 'json',
+): Promise<AsyncIterable<string>> {
+  const rows = allSkips(ledger, await findInstance(ledger, id), filter);
+  return format === 'json' ? jsonLines(rows) : csvLines(rows);
+}
+
+async function* csvLines(rows: AsyncIterable<ExportedSkip>): AsyncGenerator<string> {
+  yield csvLine(columns);
+  for await (const row of rows) yield csvLine(columns.map((column) => row[column]));
+}
+
+async function* jsonLines(rows: AsyncIterable<ExportedSkip>): AsyncGenerator<string> {
+  for await (const row of rows) yield `${jsonText(row)}\n`;
+}

@@ -1,0 +1,97 @@
+import pg from 'pg';
+import { type Stream, readStreams } from '../../ledger/streams.ts';
+import { CommandError } from '../command-error.ts';
+import { reasonOf } from '../explain.ts';
+import { withLedger } from '../ledger.ts';
+import { countSeconds, keySql, withSource } from './streams.ts';
+
+/** Rows above an offset are counted so far. */
+export const countedUpTo = 1_000_000;
+
+interface Lag {
+  /** Rows of the source above the offset; at most `countedUpTo` + 1, which says that there are more. */
+  readonly rowsAbove: number;
+  readonly secondsSinceMoved: number;
+}
+
+export interface StreamLag extends Stream {
+  /** Null where the source could not tell: `problem` says why. */
+  readonly lag: Lag | null;
+  readonly problem: string | null;
+}
+
+/** The transaction of the source that has been open for longest: its rows come when it has committed. */
+export interface OldestTransaction {
+  readonly processId: number;
+  readonly application: string | null;
+  readonly seconds: number;
+}
+
+/** The streams of all syncs, as they stand. */
+export interface SyncLag {
+  readonly streams: readonly StreamLag[];
+  /** Null where the source has none, or cannot be asked. */
+  readonly oldestTransaction: OldestTransaction | null;
+}
+
+/** One stream that is broken, or a source that is away, hides none of the others. */
+export async function readSyncs(): Promise<SyncLag> {
+  const streams = await withLedger(readStreams);
+  return withSource(async (client) => ({
+    streams: await lagsOf(client, streams),
+    oldestTransaction: await oldestTransaction(client),
+  })).catch((error: unknown) => {
+    if (!(error instanceof CommandError)) throw error;
+    return { streams: streams.map((stream) => brokenBy(error, stream)), oldestTransaction: null };
+  });
+}
+
+async function lagsOf(client: pg.Client, streams: readonly Stream[]): Promise<StreamLag[]> {
+  const found: StreamLag[] = [];
+  for (const stream of streams) {
+    try {
+      found.push({ ...stream, lag: await lagOf(client, stream), problem: null });
+    } catch (error) {
+      found.push(brokenBy(error, stream));
+    }
+  }
+  return found;
+}
+
+function brokenBy(error: unknown, stream: Stream): StreamLag {
+  return { ...stream, lag: null, problem: problemOf(error, stream) };
+}
+
+function problemOf(error: unknown, { table: name }: Stream): string {
+  if (error instanceof CommandError) return error.message;
+  const code = error instanceof pg.DatabaseError ? (error.code ?? '') : '';
+  if (code === '42501') return `the role may not read ${name} of the source`;
+  if (code === '57014') return `counting the rows of ${name} took the source more than ${countSeconds} s`;
+  return `the source cannot be asked for ${name}: ${code === '' ? reasonOf(error) : `SQLSTATE ${code}`}`;
+}
+
+async function lagOf(client: pg.Client, stream: Stream): Promise<Lag> {
+  const { cursor, movedAt } = stream;
+  const key = await keySql(client, stream);
+  const above = cursor ? `where (${key.columns.join(', ')}) > (${key.values(1)})` : '';
+  const { rows } = await client.query<{ rows: number }>(
+    `select count(*)::int as rows from (select from ${key.table} ${above} limit ${countedUpTo + 1}) as above`,
+    cursor ? [...cursor] : [],
+  );
+  return { rowsAbove: rows[0]?.rows ?? 0, secondsSinceMoved: secondsSince(movedAt) };
+}
+
+/** Whole seconds since an ISO time. */
+export function secondsSince(time: string): number {
+  return Math.max(0, Math.round((Date.now() - Date.parse(time)) / 1000));
+}
+
+async function oldestTransaction(client: pg.Client): Promise<OldestTransaction | null> {
+  const { rows } = await client.query<OldestTransaction>(
+    `select pid as "processId", nullif(application_name, '') as application,
+            extract(epoch from clock_timestamp() - xact_start)::int as seconds
+       from pg_stat_activity where backend_xid is not null and xact_start is not null
+      order by xact_start limit 1`,
+  );
+  return rows[0] ?? null;
+}

@@ -1,0 +1,57 @@
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { inMarkdown } from '../contract/inert.ts';
+import { shellWord } from '../contract/shell.ts';
+import type { VerificationInput } from '../contract/verification.ts';
+import { taskQueueOf } from '../settings/task-queues.ts';
+import { keystride } from './called-as.ts';
+import { catalogue } from './catalogue.ts';
+import { CommandError, exitCodes } from './command-error.ts';
+import type { Session } from './connection.ts';
+import { readExecution } from './execution.ts';
+import { plain } from './format.ts';
+import { canBeVerified, comparesSides } from './next-commands.ts';
+
+/**
+ * Starts comparing what a run has left behind with what it was to do. The workflow's result is a
+ * {@link VerificationReport}.
+ *
+ * @param options.repair puts right what differs
+ * @throws CommandError when there is no such run, or its job has no verification step
+ */
+export async function startVerification(
+  { client, config }: Session,
+  workflowId: string,
+  options: { readonly repair?: boolean } = {},
+): Promise<WorkflowHandle> {
+  const input = await inputOf(client, workflowId);
+  if (!(await canBeVerified(input.job))) throw await nothingToCompare(input.job, workflowId);
+  return client.workflow.start('verification', {
+    workflowId: `verification/${workflowId}/${new Date().toISOString()}`,
+    taskQueue: taskQueueOf(config, input.job),
+    args: [{ ...input, ...(options.repair && { repair: true }) }],
+    staticSummary: inMarkdown(`verification of ${workflowId}`),
+  });
+}
+
+async function inputOf(client: Client, workflowId: string): Promise<VerificationInput> {
+  const { progress } = await readExecution(client, workflowId);
+  if (progress.parameters !== null) return { job: progress.job, parameters: progress.parameters };
+  throw new CommandError(
+    {
+      what: `${workflowId} has not said which parameters it ran with${progress.reason ? ` (${progress.reason})` : ''}`,
+      todo: `Start a worker: ${keystride} worker\nLook at it: ${keystride} status ${shellWord(workflowId)}`,
+    },
+    { details: { workflowId } },
+  );
+}
+
+async function nothingToCompare(job: string, workflowId: string): Promise<CommandError> {
+  const others = (await catalogue()).filter(comparesSides).map(({ name }) => name);
+  return new CommandError(
+    {
+      what: `${plain(job)} has no verification step: there is nothing to compare`,
+      todo: `Jobs that compare: ${others.join(', ')}.\nSee its books: ${keystride} status ${shellWord(workflowId)}`,
+    },
+    { exitCode: exitCodes.usage, type: 'NothingToCompare' },
+  );
+}
