@@ -147,6 +147,7 @@ function takeOver(ledger: Ledger, request: ClaimRequest, epoch: number, next: nu
           owner_workflow_id: request.workflowId,
           owner_run_id: request.runId,
           status: 'running',
+          opened_at: sql<string>`now()`,
           closed_at: null,
         })
         .where('instance_key', '=', request.instance)
