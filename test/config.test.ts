@@ -84,6 +84,20 @@ test('how much a worker takes on is a number of activities and shares of its mac
     expect(refusal(() => loadConfig({ ...empty, [variable]: wrong })).problems).toMatchObject([{ variable }]);
 });
 
+test('where a worker listens is an address by number, and nowhere unless it is set', () => {
+  expect(loadConfig(empty)).not.toHaveProperty('metricsAddress');
+  const set = { ...empty, KEYSTRIDE_METRICS: '127.0.0.1:9464', KEYSTRIDE_HEALTH: '[::]:8080' };
+  expect(refusal(() => loadConfig({ ...empty, KEYSTRIDE_TRACES: 'collector:4318' })).problems).toMatchObject([
+    { variable: 'KEYSTRIDE_TRACES' },
+  ]);
+  expect(loadConfig(set)).toMatchObject({ metricsAddress: '127.0.0.1:9464', healthAddress: '[::]:8080' });
+  for (const wrong of ['9464', 'localhost:9464', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', '::1:8080'])
+    for (const variable of ['KEYSTRIDE_METRICS', 'KEYSTRIDE_HEALTH'])
+      expect(refusal(() => loadConfig({ ...empty, [variable]: wrong })).problems).toMatchObject([
+        { variable },
+      ]);
+});
+
 test('the environment goes before temporal.toml, and that before the running stack', () => {
   runningStack({ temporalAddress: '127.0.0.1:3', databaseUrl: 'postgres://a@127.0.0.1:3/stack' });
   expect(loadSettings(empty, ['temporal', 'databaseUrl'])).toMatchObject({

@@ -67,6 +67,12 @@ export interface BaseConfig extends TaskQueues {
    * `KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS` and `KEYSTRIDE_HEALTH_QUERY`. @default never
    */
   health: HealthLimits;
+  /** `KEYSTRIDE_METRICS`: where Prometheus scrapes a worker. @default nowhere */
+  metricsAddress?: string;
+  /** `KEYSTRIDE_HEALTH`: where a worker answers probes. @default nowhere */
+  healthAddress?: string;
+  /** `KEYSTRIDE_TRACES`: the collector of OpenTelemetry that a worker sends its spans to. @default nowhere */
+  tracesAddress?: string;
   /** `KEYSTRIDE_DEPLOYMENT` and `KEYSTRIDE_BUILD_ID`: with them, a run stays with the build that began it. */
   build?: WorkerBuild;
   /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
@@ -164,6 +170,9 @@ export function loadConfig<const N extends Need = never>(
     ...defined({
       workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE,
       faults: settings.KEYSTRIDE_FAULTS,
+      metricsAddress: settings.KEYSTRIDE_METRICS,
+      healthAddress: settings.KEYSTRIDE_HEALTH,
+      tracesAddress: settings.KEYSTRIDE_TRACES,
       build,
       target: targetOf(settings),
       activities: settings.KEYSTRIDE_ACTIVITIES,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
 
@@ -131,6 +132,19 @@ const atLeastOne = z
 
 const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
+/** Where a worker listens: an address by number, since a name may have several. */
+const listenAddress = z.string().refine(isListenAddress, {
+  error: ({ input }) =>
+    `is not an address by number with a port, like 127.0.0.1:9464 or [::1]:9464: ${String(input)}`,
+});
+
+function isListenAddress(text: string): boolean {
+  const [, host = '', port = ''] = /^(.*):(\d{1,5})$/u.exec(text) ?? [];
+  const version = isIP(host.replace(/^\[(.*)\]$/u, '$1'));
+  const isWritten = version === 4 || (version === 6 && host.startsWith('['));
+  return isWritten && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
 /** A size, such as 268435456 or 256MiB. */
 export const sizeInBytes = z.string().transform(parseBytes);
 
@@ -156,6 +170,9 @@ const environmentSchema = z.object({
   KEYSTRIDE_HEALTH_LOCK_WAITS: limit('sessions').optional(),
   KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS: limit('connections').optional(),
   KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
+  KEYSTRIDE_METRICS: listenAddress.optional(),
+  KEYSTRIDE_HEALTH: listenAddress.optional(),
+  KEYSTRIDE_TRACES: httpUrl.optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
