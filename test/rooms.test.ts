@@ -29,6 +29,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
   scaffold: ['contract', 'stores', 'dev'],
   operator: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev'],
+  doctor: ['contract', 'stores', 'ledger', 'job', 'settings', 'project', 'host', 'dev', 'operator'],
   cli: [
     'contract',
     'stores',
@@ -40,6 +41,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'prove',
     'scaffold',
     'operator',
+    'doctor',
   ],
 };
 
