@@ -50,6 +50,7 @@ async function connectAndServe(project: Project): Promise<void> {
       workflowBundle: await workflowBundle(
         config.workflowBundle,
         projectPath(project, project.config.workflows),
+        { encrypted: config.encryption !== undefined },
       ),
       ledger: new Ledger(resources.database),
       gate: workerGate(config, definition, settings, resources),

@@ -15,6 +15,8 @@ import { createEngineActivities } from '../operations/engine-activities.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Gate } from '../page/gate.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
+import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
 
 export interface ServeOptions extends WorkerLoad {
@@ -30,6 +32,8 @@ export interface ServeOptions extends WorkerLoad {
   readonly jobs: readonly RegisteredJob[];
   /** The build of this worker; runs that it begins are then given to workers of this build alone. */
   readonly build?: { readonly deployment: string; readonly buildId: string };
+  /** With keys, what goes to Temporal is encrypted. */
+  readonly encryption?: EncryptionSettings;
   /** What holds pages back. */
   readonly gate: Gate;
   /** Where alerts go. */
@@ -61,11 +65,13 @@ export async function serve(options: ServeOptions): Promise<void> {
 function sharedOptions(options: ServeOptions): Omit<WorkerOptions, 'taskQueue'> {
   const { connection, namespace } = options;
   const [taskQueue = ''] = options.workerQueues;
-  const client = new Client({ connection, namespace });
+  const dataConverter = dataConverterOf(options.encryption);
+  const client = new Client({ connection, namespace, dataConverter });
   return {
     connection,
     namespace,
     workflowBundle: options.workflowBundle,
+    dataConverter,
     ...versioning(options.build),
     activities: createEngineActivities({
       registry: new JobRegistry(options.jobs),

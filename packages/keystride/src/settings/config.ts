@@ -9,6 +9,7 @@ import {
   valuesOf,
   withoutCredentials,
 } from './environment.ts';
+import type { EncryptionSettings } from './encryption-keys.ts';
 import { cacheOf, homeOf } from './places.ts';
 import type { HealthLimits } from '../stores/postgres/health.ts';
 import type { KnownAddresses } from './stack-addresses.ts';
@@ -71,6 +72,11 @@ export interface BaseConfig extends TaskQueues {
   build?: WorkerBuild;
   /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
   alerts: AlertSettings;
+  /**
+   * `KEYSTRIDE_ENCRYPTION_KEYS` or `KEYSTRIDE_ENCRYPTION_KEYS_FILE`: with them, what goes to Temporal is encrypted.
+   * @default as it is
+   */
+  encryption?: EncryptionSettings;
   /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
   faults?: string;
 }
@@ -138,6 +144,7 @@ export function loadConfig<const N extends Need = never>(
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
   const build = buildOf(settings, problems);
+  const encryption = encryptionOf(settings, problems);
   const queues = queuesOf(settings, problems, taskQueue);
   refuseProblems(problems, addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
@@ -165,6 +172,7 @@ export function loadConfig<const N extends Need = never>(
       workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE,
       faults: settings.KEYSTRIDE_FAULTS,
       build,
+      encryption,
       target: targetOf(settings),
       activities: settings.KEYSTRIDE_ACTIVITIES,
     }),
@@ -194,6 +202,17 @@ function buildOf(settings: Settings, problems: ConfigProblem[]): WorkerBuild | u
       : ['KEYSTRIDE_DEPLOYMENT', 'KEYSTRIDE_BUILD_ID'];
   problems.push({ variable: missing, problem: `is not set, but ${given} is: set both or neither` });
   return undefined;
+}
+
+/** The variable or the file: of two lists nobody could say which key encrypts. */
+function encryptionOf(settings: Settings, problems: ConfigProblem[]): EncryptionSettings | undefined {
+  const { KEYSTRIDE_ENCRYPTION_KEYS: given, KEYSTRIDE_ENCRYPTION_KEYS_FILE: file } = settings;
+  if (given && file)
+    problems.push({
+      variable: 'KEYSTRIDE_ENCRYPTION_KEYS',
+      problem: 'is set, and KEYSTRIDE_ENCRYPTION_KEYS_FILE too: set one of them',
+    });
+  return given ?? file;
 }
 
 /** The environment and `temporal.toml`, as every Temporal tool reads them; without an address there, the stack. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
+import { ToldError } from '../contract/told-error.ts';
+import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -124,6 +126,23 @@ const quietHours = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const encryptionKeys = z.string().transform((text, context) => {
+  const keys = parseEncryptionKeys(text);
+  if (typeof keys !== 'string') return { keys };
+  context.addIssue({ code: 'custom', message: keys });
+  return z.NEVER;
+});
+
+const encryptionKeysFile = z.string().transform((file, context) => {
+  try {
+    return { keys: readEncryptionKeys(file), file };
+  } catch (error) {
+    if (!(error instanceof ToldError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
 const atLeastOne = z
   .string()
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
@@ -158,6 +177,8 @@ const environmentSchema = z.object({
   KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
   ALERT_WEBHOOK_URL: webhookUrl.optional(),
   ALERT_FORMAT: z
