@@ -135,7 +135,7 @@ export function loadConfig<const N extends Need = never>(
 ): Config<N> {
   const { settings, problems } = parseEnvironment(env);
   const home = homeOf(env);
-  const temporal = readTemporal(env, stack.addresses, problems);
+  const temporal = readTemporal(env, stack.addresses, settings.KEYSTRIDE_PLAINTEXT ?? [], problems);
   const addresses: Partial<Addresses> = defined({
     temporal,
     databaseUrl: settings.DATABASE_URL ?? stack.addresses.databaseUrl,
@@ -219,6 +219,7 @@ function encryptionOf(settings: Settings, problems: ConfigProblem[]): Encryption
 function readTemporal(
   env: NodeJS.ProcessEnv,
   stack: KnownAddresses,
+  plaintextTo: readonly string[],
   problems: ConfigProblem[],
 ): TemporalConfig | undefined {
   const given = givenTemporal(env, problems);
@@ -229,6 +230,7 @@ function readTemporal(
         variable: 'TEMPORAL_ADDRESS',
         problem: `is not like host:7233: ${withoutCredentials(address)}`,
       });
+    else refusePlaintext(address, given.connectionOptions.tls, plaintextTo, problems);
     const connectionOptions = { ...given.connectionOptions, address };
     return { address, namespace: given.namespace ?? 'default', connectionOptions };
   }
@@ -238,6 +240,25 @@ function readTemporal(
     namespace: stack.temporalNamespace ?? 'default',
     connectionOptions: { address: stack.temporalAddress },
   };
+}
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/u;
+
+/** Histories and keys are not sent through a network in the open, unless somebody has said that this one may be. */
+function refusePlaintext(
+  address: string,
+  tls: ClientConnectConfig['connectionOptions']['tls'],
+  allowed: readonly string[],
+  problems: ConfigProblem[],
+): void {
+  const host = address.replace(/:\d+$/u, '').replace(/^\[(.*)\]$/u, '$1');
+  if (tls || loopback.test(host) || allowed.includes(host)) return;
+  problems.push({
+    variable: 'TEMPORAL_ADDRESS',
+    problem:
+      `is ${host}, and the connection would not be encrypted: set TEMPORAL_TLS=true (or certificates, or ` +
+      `TEMPORAL_API_KEY); where the network may be trusted, allow it by name: KEYSTRIDE_PLAINTEXT=${host}`,
+  });
 }
 
 function givenTemporal(env: NodeJS.ProcessEnv, problems: ConfigProblem[]): ClientConnectConfig | undefined {

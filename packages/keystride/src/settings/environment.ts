@@ -177,6 +177,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
+  KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
   KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
