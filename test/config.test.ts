@@ -121,6 +121,30 @@ test('the environment goes before temporal.toml, and that before the running sta
   });
 });
 
+test.each([
+  [{ TEMPORAL_ADDRESS: '127.0.0.1:7233' }, true],
+  [{ TEMPORAL_ADDRESS: 'localhost:7233' }, true],
+  [{ TEMPORAL_ADDRESS: '[::1]:7233' }, true],
+  [{ TEMPORAL_ADDRESS: '127.0.0.1.example.org:7233' }, false],
+  [{ TEMPORAL_ADDRESS: '10.0.0.7:7233' }, false],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233' }, false],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_TLS: 'false' }, false],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_TLS: 'true' }, true],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_API_KEY: 'k' }, true],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', KEYSTRIDE_PLAINTEXT: 'db, temporal' }, true],
+  [{ TEMPORAL_ADDRESS: 'temporal2:7233', KEYSTRIDE_PLAINTEXT: 'temporal' }, false],
+])(
+  'Temporal is reached in the open on this machine, or where that is allowed by name: %o',
+  (env, allowed) => {
+    const load = () => loadConfig({ ...empty, ...env }, ['temporal']);
+    if (allowed) expect(load().temporal.address).toBe(env.TEMPORAL_ADDRESS);
+    else
+      expect(refusal(load).message).toMatch(
+        /TEMPORAL_ADDRESS is .* would not be encrypted.*KEYSTRIDE_PLAINTEXT=/u,
+      );
+  },
+);
+
 test('a stack whose supervisor has died lends no address, and the error says that it died', () => {
   runningStack({ mongodbUrl: 'mongodb://127.0.0.1:3/x' }, 'another start');
   expect(refusal(() => loadSettings(empty, ['mongodbUrl'])).message).toContain('has died');

@@ -57,6 +57,7 @@ async function connectAndServe(project: Project): Promise<void> {
       workflowBundle: await workflowBundle(
         config.workflowBundle,
         projectPath(project, project.config.workflows),
+        { encrypted: config.encryption !== undefined },
       ),
       ledger,
       gate: workerGate(config, definition, settings, resources),

@@ -18,6 +18,8 @@ import type { Gate } from '../page/gate.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { sampleGauges } from './metrics.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
+import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
 
 export interface ServeOptions extends WorkerLoad {
@@ -33,6 +35,8 @@ export interface ServeOptions extends WorkerLoad {
   readonly jobs: readonly RegisteredJob[];
   /** The build of this worker; runs that it begins are then given to workers of this build alone. */
   readonly build?: { readonly deployment: string; readonly buildId: string };
+  /** With keys, what goes to Temporal is encrypted. */
+  readonly encryption?: EncryptionSettings;
   /** What holds pages back. */
   readonly gate: Gate;
   /** Where alerts go. */
@@ -69,11 +73,13 @@ export async function serve(options: ServeOptions): Promise<void> {
 function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOptions, 'taskQueue'> {
   const { connection, namespace } = options;
   const [taskQueue = ''] = options.workerQueues;
-  const client = new Client({ connection, namespace });
+  const dataConverter = dataConverterOf(options.encryption);
+  const client = new Client({ connection, namespace, dataConverter });
   return {
     connection,
     namespace,
     workflowBundle: options.workflowBundle,
+    dataConverter,
     ...versioning(options.build),
     activities: createEngineActivities({
       registry: new JobRegistry(options.jobs),

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
+import { ToldError } from '../contract/told-error.ts';
+import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -125,6 +127,23 @@ const quietHours = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const encryptionKeys = z.string().transform((text, context) => {
+  const keys = parseEncryptionKeys(text);
+  if (typeof keys !== 'string') return { keys };
+  context.addIssue({ code: 'custom', message: keys });
+  return z.NEVER;
+});
+
+const encryptionKeysFile = z.string().transform((file, context) => {
+  try {
+    return { keys: readEncryptionKeys(file), file };
+  } catch (error) {
+    if (!(error instanceof ToldError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
 const atLeastOne = z
   .string()
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
@@ -175,6 +194,9 @@ const environmentSchema = z.object({
   KEYSTRIDE_TRACES: httpUrl.optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
+  KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
   ALERT_WEBHOOK_URL: webhookUrl.optional(),
   ALERT_FORMAT: z
