@@ -7,5 +7,6 @@ import { DefaultFailureConverter } from '@temporalio/common';
  * and one bundle serves both cases: the process that loads this file says so by a global variable.
  */
 export const failureConverter = new DefaultFailureConverter({
-  encodeCommonAttributes: (globalThis as { keystrideEncodesFailures?: boolean }).keystrideEncodesFailures === true,
+  encodeCommonAttributes:
+    (globalThis as { keystrideEncodesFailures?: boolean }).keystrideEncodesFailures === true,
 });
