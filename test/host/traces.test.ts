@@ -17,8 +17,9 @@ beforeAll(async () => {
   ({ world } = fixture);
   stores = openStores(world);
   // Two workers know the same trace without a word between them.
-  for (const _ of [1, 2])
-    await world.startWorker({ environment: { KEYSTRIDE_TRACES: collector.url, KEYSTRIDE_ACTIVITIES: '4' } });
+  const choice = { environment: { KEYSTRIDE_TRACES: collector.url, KEYSTRIDE_ACTIVITIES: '4' } };
+  await world.startWorker(choice);
+  await world.startWorker(choice);
 });
 
 afterAll(async () => {
@@ -80,11 +81,9 @@ test('a run is one tree: its steps, their pages, chunks and reads, over all work
   const of = (name: string) => spans.filter((span) => span.name === name);
   const items = of('chunk').map(({ attributes }) => Number(attributes['keystride.items']));
   expect(items.reduce((sum, one) => sum + one, 0)).toBe(20);
-  expect(
-    of('page')
-      .map(({ attributes }) => attributes['keystride.partition'])
-      .toSorted(),
-  ).toEqual([0, 1]);
+  expect(new Set(of('page').map(({ attributes }) => attributes['keystride.partition']))).toEqual(
+    new Set([0, 1]),
+  );
   for (const span of spans) expect(span).toMatchObject({ failed: false });
   // The lines of the log have the same id.
   const logs = await Promise.all(world.workers.map(({ logFile }) => readFile(logFile, 'utf8')));

@@ -1,4 +1,4 @@
-import type { Attributes as OtelAttributes, Context, Span, SpanContext } from '@opentelemetry/api';
+import type * as otel from '@opentelemetry/api';
 import { ConfigError } from '../settings/config.ts';
 import { type Attributes, type SpanPlace, type Tracer, traceWith } from '../telemetry/traces.ts';
 
@@ -93,16 +93,16 @@ class ChosenIds implements Ids {
 }
 
 function tracerOf(
-  { context, trace, ROOT_CONTEXT, SpanStatusCode, TraceFlags }: typeof import('@opentelemetry/api'),
-  tracer: import('@opentelemetry/api').Tracer,
+  { context, trace, ROOT_CONTEXT, SpanStatusCode, TraceFlags }: typeof otel,
+  tracer: otel.Tracer,
   ids: ChosenIds,
 ): Tracer {
-  const below = (parent: SpanPlace | undefined): Context => {
+  const below = (parent: SpanPlace | undefined): otel.Context => {
     if (!parent) return ROOT_CONTEXT;
-    const remote: SpanContext = { ...parent, traceFlags: TraceFlags.SAMPLED, isRemote: true };
+    const remote: otel.SpanContext = { ...parent, traceFlags: TraceFlags.SAMPLED, isRemote: true };
     return trace.setSpanContext(ROOT_CONTEXT, remote);
   };
-  const fail = (span: Span) => span.setStatus({ code: SpanStatusCode.ERROR });
+  const fail = (span: otel.Span) => span.setStatus({ code: SpanStatusCode.ERROR });
   return {
     within: async (name, attributes, body, parent) => {
       const above = parent ? below(parent) : context.active();
@@ -126,7 +126,7 @@ function tracerOf(
   };
 }
 
-function told(attributes: Attributes): OtelAttributes {
+function told(attributes: Attributes): otel.Attributes {
   return Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`keystride.${name}`, value]));
 }
 

@@ -35,13 +35,10 @@ export class PageTelemetry {
     if (written > 0) this.#metrics.add('rowsWritten', written, this.#labels);
     if (filtered > 0) this.#metrics.add('rowsFiltered', filtered, this.#labels);
     this.#metrics.record('chunkSeconds', milliseconds / 1000, this.#labels);
-    for (const { code, phase, key, attempts, message } of skips) {
-      this.#metrics.add('rowsSkipped', 1, { ...this.#labels, code });
-      Context.current().log.info('item skipped', {
-        ...this.#place,
-        ...{ key, phase, code, attempts, reason: message },
-      });
-    }
+    for (const [code, alike] of Map.groupBy(skips, (skip) => skip.code))
+      this.#metrics.add('rowsSkipped', alike.length, { ...this.#labels, code });
+    for (const { code, phase, key, attempts, message: reason } of skips)
+      Context.current().log.info('item skipped', { ...this.#place, key, phase, code, attempts, reason });
   }
 
   /** Something is to be tried again. */
