@@ -33,6 +33,9 @@ export interface LegacyApiStatistics {
   repeatedCalls: number;
 }
 
+/** What the stub serves unless told otherwise: most tests are about how many documents there are, not how large. */
+const smallDocuments = '--sizes=512B:80,4KiB:20';
+
 const root = path.join(import.meta.dirname, '../..');
 
 /** The worker as users run it. */
@@ -49,7 +52,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     config: path.join(root, 'keystride.config.ts'),
     ownServers,
     workerProgram,
-    stubs: { legacyApi: stubArguments },
+    stubs: { legacyApi: [smallDocuments, ...stubArguments] },
     environment: { MESSAGE_PROVIDER_URL: messageProvider.url },
   }).catch(async (error: unknown) => {
     await messageProvider.stop();
