@@ -299,6 +299,8 @@ export interface ControlEntry {
   readonly before: AuditFacts;
   readonly after: AuditFacts;
   readonly job: string;
+  /** The workflow that the run is a part of. What that one does to it is nobody's wish: it comes to rest with it. */
+  readonly parent?: string;
   /** Undefined for a run that has not opened. */
   readonly claim?: Claim;
   readonly workflowId: string;
