@@ -7,7 +7,7 @@ import {
   hashOfSentences,
   preprocessIdOf,
 } from '../../src/activities/document-migration/document.ts';
-import { createDocumentSource } from '../../src/stubs/legacy-api/documents.ts';
+import { createDocumentSource, type DocumentSource } from '../../src/stubs/legacy-api/documents.ts';
 import { createMongoClient, databaseOf } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { FileStore } from '../../packages/keystride/src/stores/mongo/files.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
@@ -112,8 +112,8 @@ export interface ExpectedMigration {
 }
 
 const stubSizes = [
-  { bytes: 2048, weight: 80 },
-  { bytes: 40 * 1024, weight: 20 },
+  { bytes: 512, weight: 80 },
+  { bytes: 4 * 1024, weight: 20 },
 ];
 
 /**
@@ -122,6 +122,8 @@ const stubSizes = [
  */
 export async function expectMigrated(stores: Stores, expected: ExpectedMigration): Promise<void> {
   const faults = expected.expectedFaults ?? {};
+  // Making a source renders all its texts: one is enough for all documents.
+  const source = createDocumentSource('keystride', expected.usualSizes ?? stubSizes);
   const { rows } = await stores.migration.query<StoredTarget>(
     `SELECT target.ticket_key, target.migrated, target.preprocess_id, job.id AS job_id, job.sha256, job.sentence_count,
             fault.code
@@ -131,7 +133,7 @@ export async function expectMigrated(stores: Stores, expected: ExpectedMigration
       ORDER BY target.ticket_key`,
   );
   const stored = Array.from({ length: expected.documents }, (_, index) =>
-    storedTarget(index + 1, faults[index + 1], expected),
+    storedTarget(source, index + 1, faults[index + 1], expected),
   );
   expect(rows).toEqual(stored);
   await expectNothingElse(
@@ -155,7 +157,12 @@ interface StoredTarget {
   code: number | null;
 }
 
-function storedTarget(number: number, code: number | undefined, expected: ExpectedMigration): StoredTarget {
+function storedTarget(
+  source: DocumentSource,
+  number: number,
+  code: number | undefined,
+  expected: ExpectedMigration,
+): StoredTarget {
   const key = ticketKey(number);
   if (code !== undefined)
     return {
@@ -167,7 +174,6 @@ function storedTarget(number: number, code: number | undefined, expected: Expect
       sentence_count: null,
       code,
     };
-  const source = createDocumentSource('keystride', expected.usualSizes ?? stubSizes);
   const sentences = source.sentences(source.plan(key, expected.sizes?.[number]));
   const id = preprocessIdOf(key);
   return {

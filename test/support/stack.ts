@@ -10,7 +10,7 @@ import { startMessageProvider } from './message-provider.ts';
 export { type TestWorker, waitFor } from 'keystride/testing';
 
 /** What a world is to have. */
-export interface WorldOptions extends Pick<AnyOptions, 'ownServers' | 'workerProgram'> {
+export interface WorldOptions extends Pick<AnyOptions, 'ownServers' | 'workerProgram' | 'environment'> {
   /** Arguments of the stub of the legacy API, such as `--latency=200`. */
   legacyApi?: readonly string[];
 }
@@ -33,6 +33,9 @@ export interface LegacyApiStatistics {
   repeatedCalls: number;
 }
 
+/** What the stub serves unless told otherwise: most tests are about how many documents there are, not how large. */
+const smallDocuments = '--sizes=512B:80,4KiB:20';
+
 const root = path.join(import.meta.dirname, '../..');
 
 /** The worker as users run it. */
@@ -49,8 +52,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     config: path.join(root, 'keystride.config.ts'),
     ownServers,
     workerProgram,
-    stubs: { legacyApi: stubArguments },
-    environment: { MESSAGE_PROVIDER_URL: messageProvider.url },
+    stubs: { legacyApi: [smallDocuments, ...stubArguments] },
+    environment: { MESSAGE_PROVIDER_URL: messageProvider.url, ...options.environment },
   }).catch(async (error: unknown) => {
     await messageProvider.stop();
     throw error;

@@ -1,4 +1,5 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { inMarkdown } from '../contract/inert.ts';
 import { comparesSides } from '../contract/policy.ts';
 import { shellWord } from '../contract/shell.ts';
@@ -16,20 +17,22 @@ import { canBeVerified } from './next-commands.ts';
  * Starts comparing what a run has left behind with what it was to do. The workflow's result is a
  * {@link VerificationReport}.
  *
- * @param options.repair puts right what differs
+ * @param options.author who asks for it
+ * @param options.repair puts right what differs, and is entered in the audit
  * @throws CommandError when there is no such run, or its job has no verification step
  */
 export async function startVerification(
   { client, config }: Session,
   workflowId: string,
-  options: { readonly repair?: boolean } = {},
+  { author, repair }: { readonly author: Authorship; readonly repair?: boolean },
 ): Promise<WorkflowHandle> {
   const input = await inputOf(client, workflowId);
   if (!(await canBeVerified(input.job))) throw await nothingToCompare(input.job, workflowId);
   return client.workflow.start('verification', {
     workflowId: `verification/${workflowId}/${new Date().toISOString()}`,
     taskQueue: taskQueueOf(config, input.job),
-    args: [{ ...input, ...(options.repair && { repair: true }) }],
+    args: [{ ...input, ...(repair && { repair: true }) }],
+    memo: { [authorshipMemo]: author },
     staticSummary: inMarkdown(`verification of ${workflowId}`),
   });
 }

@@ -23,7 +23,7 @@ const indexes = {
 export function checkJobName(root: string, name: string): void {
   if (!/^[a-z][a-zA-Z0-9]*$/.test(name))
     throw new ScaffoldError(`${name} is no name for a job`, 'Give it in camelCase: invoiceReminder.');
-  const engine = ['alert', 'partition', 'redrive', 'scheduledJob', 'verification'];
+  const engine = ['alert', 'partition', 'prune', 'redrive', 'scheduledJob', 'verification'];
   if (engine.includes(name) || indexText(root, indexes.workflows).includes(`{ ${name} }`))
     throw new ScaffoldError(`there is a workflow ${name} already`, 'Choose another name.');
 }
