@@ -177,6 +177,8 @@ export interface GateRequest extends Pick<StepRequest, 'claim' | 'step'> {
   readonly quietHours: readonly QuietHours[];
   /** Temporal's time, in milliseconds. */
   readonly now: number;
+  /** What it has waited for before it asks, and for how long. Undefined from a build that did not say. */
+  readonly waited?: { readonly seconds: number } & Pick<Throttled, 'certain'>;
 }
 
 export interface DivisibleRequest extends StepRequest {
