@@ -1,3 +1,4 @@
+import { commandAuthor } from '../operator/author.ts';
 import { keystride } from '../operator/called-as.ts';
 import { withSession } from '../operator/connection.ts';
 import { count } from '../operator/format.ts';
@@ -12,7 +13,7 @@ import { watchOrDetach } from './watch.ts';
 /** `keystride skips ID redrive`: runs the open skips again, as a run of its own. */
 export async function redriveSkips(id: string, options: SkipsOptions): Promise<void> {
   await withSession(async (session) => {
-    const started = await startRedrive(session, id, options);
+    const started = await startRedrive(session, id, options, commandAuthor(options));
     const opened = await untilOpened(session, started);
     const print = options.output === 'text' ? printLine : progressLine;
     print(`redriving ${count(started.items)} of the skips of ${started.redrives}`);

@@ -80,12 +80,12 @@ export async function committedBy(
         'keystride.instance.instance_key',
       )
       .where(sql<boolean>`owner_workflow_id = any(${workflowIds}::text[])`)
-      .groupBy(['owner_workflow_id', 'owner_run_id'])
+      .groupBy(['owner_workflow_id', 'owner_run_id', 'keystride.instance.instance_key'])
       .select([
         'owner_workflow_id',
         'owner_run_id',
-        sql<string>`coalesce(sum(written), 0)`.as('written'),
-        sql<string>`coalesce(sum(skipped), 0)`.as('skipped'),
+        sql<string>`coalesce((pruned_counters ->> 'written')::bigint, sum(written), 0)`.as('written'),
+        sql<string>`coalesce((pruned_counters ->> 'skipped')::bigint, sum(skipped), 0)`.as('skipped'),
       ]),
   );
   return new Map(

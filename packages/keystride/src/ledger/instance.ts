@@ -10,7 +10,7 @@ export function findInstance(ledger: Ledger, instance: string): Promise<FoundIns
     const [row] = await transaction.run(
       ledgerSql
         .selectFrom('keystride.instance')
-        .select(['status', 'owner_workflow_id'])
+        .select(['status', 'owner_workflow_id', 'pruned_counters'])
         .where('instance_key', '=', instance),
     );
     const checkpoints = await transaction.run(
@@ -23,7 +23,9 @@ export function findInstance(ledger: Ledger, instance: string): Promise<FoundIns
       instance,
       status: statusOf(row?.status),
       workflowId: row?.owner_workflow_id ?? null,
-      counters: checkpoints.map(countersOf).reduce<Counters>(addCounters, noCounters),
+      counters:
+        (row?.pruned_counters as Counters | null) ??
+        checkpoints.map(countersOf).reduce<Counters>(addCounters, noCounters),
     };
   });
 }

@@ -6,6 +6,7 @@ import { CommandError, exitCodes } from '../command-error.ts';
 import type { Session } from '../connection.ts';
 import { count } from '../format.ts';
 import { matchingTimes } from './clocks.ts';
+import { enterScheduleChange, type ScheduleAuthor } from './enter.ts';
 import { asFound, inputOf, type NextAction, nextActions } from './read.ts';
 
 /** Days whose actions are to be taken, both included, in the schedule's time zone. */
@@ -36,6 +37,7 @@ export async function backfillSchedule(
   session: Session,
   scheduleId: string,
   range: BackfillRange,
+  author: ScheduleAuthor,
 ): Promise<Backfilled> {
   const { from, to, parallel } = range;
   const handle = session.client.schedule.getHandle(scheduleId);
@@ -49,10 +51,15 @@ export async function backfillSchedule(
   const overlap = parallel ? ScheduleOverlapPolicy.ALLOW_ALL : ScheduleOverlapPolicy.BUFFER_ALL;
   await handle.backfill({ start: after, end: until, overlap });
   const input = inputOf(found);
+  const mode = parallel ? 'parallel' : 'one-at-a-time';
+  await enterScheduleChange(author, {
+    ...{ action: 'schedule backfill', scheduleId, job: input.job },
+    after: { from, to, mode, actions: times.length },
+  });
   return {
     scheduleId,
     timeZone,
-    mode: parallel ? 'parallel' : 'one-at-a-time',
+    mode,
     actions: await nextActions(input, times, found.spec.jitter ?? 0),
   };
 }

@@ -1,3 +1,4 @@
+import type { Authorship } from '../../contract/audit.ts';
 import { redrive, redriveKey, type RedriveInput } from '../../contract/redrive.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { countRedrives, type RunningExecution, runningExecutions } from '../../ledger/executions.ts';
@@ -35,6 +36,7 @@ export async function startRedrive(
   session: Session,
   id: string,
   filter: SkipFilter,
+  author: Authorship,
 ): Promise<StartedRedrive> {
   const prospect = await withLedger((ledger) => look(ledger, id, filter));
   const { instance, counts, redriveKey: workflowId } = prospect;
@@ -49,7 +51,7 @@ export async function startRedrive(
     ...(key !== undefined && { keys: [...key] }),
   };
   const started = await startRun(session, {
-    ...{ job: redrive, input, instance: workflowId, workflowId },
+    ...{ job: redrive, input, instance: workflowId, workflowId, author },
     // An instance begins with its job.
     queuedAs: instance.split(':', 1)[0] ?? instance,
   });
