@@ -154,6 +154,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./plan.ts')).planCommand,
   },
   {
+    name: 'doctor',
+    description: 'look whether everything that a run needs is there and as it should be',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
+  {
     name: 'prove',
     description: 'kill workers through runs of a job on a copy of its data, and check what they leave',
     arguments: jobName,
