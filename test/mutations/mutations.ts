@@ -1,4 +1,5 @@
 import { adaptivity } from './adaptivity.ts';
+import { console } from './console.ts';
 import { cursors } from './cursors.ts';
 import { fences } from './fences.ts';
 import { gates } from './gates.ts';
@@ -20,4 +21,5 @@ export const mutations: readonly Mutation[] = [
   ...gates,
   ...scaleOut,
   ...workerEnds,
+  ...console,
 ];
