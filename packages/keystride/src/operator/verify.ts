@@ -12,6 +12,7 @@ import type { Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { plain } from './format.ts';
 import { canBeVerified } from './next-commands.ts';
+import { quoted } from './run-query.ts';
 
 /**
  * Starts comparing what a run has left behind with what it was to do. The workflow's result is a
@@ -79,8 +80,8 @@ export async function verificationsOf(
   { client }: Session,
   workflowId: string,
 ): Promise<readonly AskedVerification[]> {
-  const prefix = `verification/${workflowId}/`.replaceAll('\\', '\\\\').replaceAll("'", String.raw`\'`);
-  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH '${prefix}'`;
+  const prefix = quoted(`verification/${workflowId}/`);
+  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH ${prefix}`;
   const found: AskedVerification[] = [];
   for await (const info of client.workflow.list({ query, pageSize: mostShown })) {
     const { runId, startTime, status } = info;

@@ -58,7 +58,7 @@ export async function readRunData({ session, series, param }: Visit): Promise<Ru
   const { progress, runId, closed } = execution;
   const [found, executions, verifications, next] = await Promise.all([
     readStrips(execution, series),
-    instanceRuns(session, workflowId),
+    instanceRuns(session, execution),
     verificationsOf(session, workflowId),
     nextCommands(progress),
   ]);
