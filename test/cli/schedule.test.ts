@@ -25,6 +25,15 @@ async function json<Answer>(...words: string[]): Promise<Answer> {
 const nightly = ['--cron', '0 2 * * *'];
 const weekBefore = ['--param', 'deliveredBefore={{scheduled-7d}}'];
 
+test('a change that the ledger cannot be told of is made all the same, and that is said', async () => {
+  const elsewhere = { ...world.environment, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' };
+  const words = ['create', 'purchaseConfirmation', '--cron', '0 2 * * *', '--id', 'untold', ...weekBefore];
+  const created = await keystride(['schedule', ...words], elsewhere);
+  expect(created.exitCode, created.stderr).toBe(0);
+  expect(created.stderr).toContain('done, but not entered in the audit');
+  expect(await json('delete', 'untold')).toMatchObject({ deleted: true });
+});
+
 describe('create refuses, and makes nothing, when', () => {
   test.each([
     ['the job is unknown', ['nothing', ...nightly], 'UnknownJob', 'there is no job nothing'],
@@ -141,7 +150,15 @@ test('a schedule is made, listed, described, paused, triggered and deleted', asy
   );
 
   expect(await json('unpause', 'purchaseConfirmation')).toMatchObject({ paused: false });
-  expect(await json('delete', 'purchaseConfirmation')).toMatchObject({ deleted: true });
+  expect(await json('delete', 'purchaseConfirmation', '--operator', 'anna')).toMatchObject({ deleted: true });
+  const audit = await keystride(['audit', 'purchaseConfirmation', '-o', 'json'], world.environment);
+  expect(audit.json()).toMatchObject([
+    { action: 'schedule delete', operator: 'anna', before: { cron: ['0 2 * * *'], paused: false } },
+    { action: 'schedule unpause', before: { paused: true }, after: { paused: false } },
+    { action: 'schedule trigger' },
+    { action: 'schedule pause', reason: 'closing the books', after: { note: 'closing the books' } },
+    { action: 'schedule create', from: 'command', after: { cron: ['0 2 * * *'] }, before: {} },
+  ]);
   const gone = await schedule('describe', 'purchaseConfirmation', '-o', 'json');
   expect(gone.exitCode).toBe(1);
   expect(gone.json()).toMatchObject({ error: { type: 'NotFound' } });

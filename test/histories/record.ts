@@ -48,6 +48,7 @@ const withoutData: readonly (readonly [workflow: string, parameters: object])[] 
       columns: ['ticket_key', 'member_id', 'document_name', 'uploaded_at'],
     },
   ],
+  ['prune', {}],
   ['scheduledJob', { job: 'evenNumbers', parameters: { from: 2 }, scheduledAt: '2025-10-01T02:00:00Z' }],
 ];
 
@@ -69,6 +70,8 @@ const client = new Client({ connection, namespace: stack.info.temporalNamespace 
 
 try {
   rmSync(folder, { recursive: true, force: true });
+  // What was recorded since the release before: of workflows and ways through them that it did not have.
+  rmSync(path.join(import.meta.dirname, 'unreleased'), { recursive: true, force: true });
   mkdirSync(folder);
   await record();
   await keepWorkflows();

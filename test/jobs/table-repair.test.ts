@@ -71,6 +71,12 @@ test('verify says what a repair would remove, and a repair what it has removed',
   expect(repaired).toMatchObject({ exitCode: 0 });
   expect(repaired.stdout).toContain('0 differences, 2 repaired, 2 removed from the target');
   const again = await keystride(['verify', id, '--repair', '-o', 'json'], environment);
+  // However many pages a repair has, it is one entry.
+  const audit = await keystride(['audit', id, '--what', 'verify repair', '-o', 'json'], environment);
+  expect(audit.json()).toMatchObject([
+    { job: 'tableSync', workflowId: expect.stringContaining(`verification/${id}/`) as string },
+    { job: 'tableSync', from: 'command' },
+  ]);
   expect(again.json()).toMatchObject({ verified: true, removed: 0, removable: 0 });
 });
 

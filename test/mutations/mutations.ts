@@ -6,6 +6,7 @@ import { gates } from './gates.ts';
 import { items } from './items.ts';
 import { ledger } from './ledger.ts';
 import type { Mutation } from './mutation.ts';
+import { retention } from './retention.ts';
 import { scaleOut } from './scale-out.ts';
 import { transactions } from './transactions.ts';
 import { workerEnds } from './worker-ends.ts';
@@ -21,5 +22,6 @@ export const mutations: readonly Mutation[] = [
   ...gates,
   ...scaleOut,
   ...workerEnds,
+  ...retention,
   ...console,
 ];

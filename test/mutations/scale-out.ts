@@ -81,14 +81,12 @@ export const scaleOut: readonly Mutation[] = [
       [controls, 'import { defineQuery', 'import { condition, defineQuery'],
       [
         controls,
-        `(request) => {
-      run.requestPause(request?.reason ?? null);
-      return { status: run.status };`,
+        `(request) => answer(run, 'pause', request, () => run.requestPause(request?.reason ?? null)),`,
         `async (request) => {
-      run.requestPause(request?.reason ?? null);
-      const { status } = run;
+      const answered = answer(run, 'pause', request, () => run.requestPause(request?.reason ?? null));
       await condition(() => run.status === 'paused');
-      return { status };`,
+      return answered;
+    },`,
       ],
     ],
     test: pausing,

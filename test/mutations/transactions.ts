@@ -114,7 +114,7 @@ export const transactions: readonly Mutation[] = [
     edits: [
       [
         claim,
-        `\n        .where('epoch', '=', String(epoch))\n        .where('status', '<>'`,
+        `\n        .where('epoch', '=', String(owner.epoch))\n        .where('status', '<>'`,
         `\n        .where('status', '<>'`,
       ],
     ],

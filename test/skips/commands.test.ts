@@ -1,5 +1,7 @@
+import { userInfo } from 'node:os';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { EnteredChange } from '../../packages/keystride/src/ledger/audit.ts';
 import { keystride } from '../cli/support.ts';
 import {
   addTargets,
@@ -119,6 +121,24 @@ test('while a redrive runs, another one and a waiver are refused, naming it', as
   const status = await keystride(['status', started.workflowId], world.environment);
   expect(status.stdout).toContain(`keystride verify ${instance}`);
 }, 90_000);
+
+test('each redrive and waiver is in the audit, refused ones are not', async () => {
+  const { json: entries } = await keystride(['audit', instance, '-o', 'json'], world.environment);
+  const told = (entries() as EnteredChange[])
+    .filter(({ action }) => action.startsWith('skips'))
+    .map(({ action, operator, reason, after }) => ({ action, operator, reason, after }));
+  const me = userInfo().username;
+  expect(told).toMatchObject([
+    { action: 'skips redrive', operator: me, reason: null, after: { skips: 8 } },
+    { action: 'skips redrive', operator: me, after: { skips: 2 } },
+    {
+      action: 'skips waive',
+      operator: 'kim',
+      reason: 'withdrawn by its author',
+      after: { waived: 2, keys: 2 },
+    },
+  ]);
+});
 
 test('export writes every skip, as CSV or as lines of JSON; hostile text harms nobody', async () => {
   const hostile = '=HYPERLINK("http://evil.example"),\n"x"';

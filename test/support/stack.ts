@@ -10,7 +10,7 @@ import { startMessageProvider } from './message-provider.ts';
 export { type TestWorker, waitFor } from 'keystride/testing';
 
 /** What a world is to have. */
-export interface WorldOptions extends Pick<AnyOptions, 'ownServers' | 'workerProgram'> {
+export interface WorldOptions extends Pick<AnyOptions, 'ownServers' | 'workerProgram' | 'environment'> {
   /** Arguments of the stub of the legacy API, such as `--latency=200`. */
   legacyApi?: readonly string[];
 }
@@ -53,7 +53,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     ownServers,
     workerProgram,
     stubs: { legacyApi: [smallDocuments, ...stubArguments] },
-    environment: { MESSAGE_PROVIDER_URL: messageProvider.url },
+    environment: { MESSAGE_PROVIDER_URL: messageProvider.url, ...options.environment },
   }).catch(async (error: unknown) => {
     await messageProvider.stop();
     throw error;

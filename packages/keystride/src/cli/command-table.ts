@@ -126,6 +126,17 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./skips.ts')).skipsCommand,
   },
   {
+    name: 'audit',
+    description: 'show who changed what, when and why',
+    arguments: () => [new Argument('[id]', 'a workflow id, an instance, a schedule or a stream')],
+    load: async () => (await import('./audit.ts')).auditCommand,
+  },
+  {
+    name: 'prune',
+    description: 'delete from the ledger what nobody needs any more',
+    load: async () => (await import('./prune.ts')).pruneCommand,
+  },
+  {
     name: 'sync',
     description: 'show how far syncs have come, move them back, or forget them',
     load: async () => (await import('./sync.ts')).syncCommand,
@@ -141,6 +152,11 @@ export const commandTable: readonly CommandEntry[] = [
     description: 'try the first rows of a job, roll them back, and say what a run would take',
     arguments: jobName,
     load: async () => (await import('./plan.ts')).planCommand,
+  },
+  {
+    name: 'doctor',
+    description: 'look whether everything that a run needs is there and as it should be',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
   },
   {
     name: 'prove',

@@ -1,25 +1,22 @@
 import type { Command } from 'commander';
-import type { ControlRequest, Tuning } from '../contract/messages.ts';
+import type { ControlRequest, TuneRequest, Tuning } from '../contract/messages.ts';
+import { commandAuthor } from '../operator/author.ts';
 import { withSession } from '../operator/connection.ts';
 import { type Control, sendControl } from '../operator/control.ts';
+import { type AuthorOptions, withAuthor } from './author.ts';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { colouredStatus } from './render.ts';
 
-interface ControlOptions extends OutputOptions {
-  reason?: string;
-}
+interface ControlOptions extends OutputOptions, AuthorOptions {}
 
-interface TuneOptions extends OutputOptions, Tuning {}
+interface TuneOptions extends ControlOptions, Tuning {}
 
 /** `keystride pause` */
 export const pauseCommand = (command: Command): Command => withReason(command, 'pause');
 
 /** `keystride resume` */
-export const resumeCommand = (command: Command): Command =>
-  withExamples(command, 'resume').action((id: string, options: OutputOptions) =>
-    send('resume', id, {}, options),
-  );
+export const resumeCommand = (command: Command): Command => withReason(command, 'resume');
 
 /** `keystride stop` */
 export const stopCommand = (command: Command): Command => withReason(command, 'stop');
@@ -27,17 +24,17 @@ export const stopCommand = (command: Command): Command => withReason(command, 's
 /** `keystride skip` */
 export const skipCommand = (command: Command): Command => withReason(command, 'skip');
 
-function withReason(command: Command, control: 'pause' | 'stop' | 'skip'): Command {
-  return withExamples(command, control, ' --reason "the API is being upgraded"')
-    .option('--reason <text>', 'shown wherever the state is')
-    .action((id: string, { reason, ...options }: ControlOptions) =>
-      send(control, id, reason === undefined ? {} : { reason }, options),
-    );
+function withReason(command: Command, control: Exclude<Control, 'tune'>): Command {
+  const example = control === 'resume' ? '' : ' --reason "the API is being upgraded"';
+  const why = control === 'resume' ? undefined : 'shown wherever the state is, and kept in the audit';
+  return withAuthor(withExamples(command, control, example), why).action(
+    (id: string, options: ControlOptions) => send(control, id, commandAuthor(options), options),
+  );
 }
 
 /** `keystride tune` */
 export function tuneCommand(command: Command): Command {
-  return withExamples(command, 'tune', ' --concurrency 100')
+  return withAuthor(withExamples(command, 'tune', ' --concurrency 100'))
     .option('--chunk-size <n>', 'items in one transaction', wholeNumber(1, 100_000))
     .option(
       '--concurrency <n>',
@@ -50,7 +47,9 @@ export function tuneCommand(command: Command): Command {
       'items started a second, over all partitions; 0 lifts it',
       wholeNumber(0, 1e9),
     )
-    .action((id: string, { output, ...tuning }: TuneOptions) => send('tune', id, tuning, { output }));
+    .action((id: string, { output, reason, operator, ...tuning }: TuneOptions) =>
+      send('tune', id, { ...tuning, ...commandAuthor({ reason, operator }) }, { output }),
+    );
 }
 
 function withExamples(command: Command, control: Control, example = ''): Command {
@@ -72,7 +71,7 @@ The same without keystride:
 async function send(
   which: Control,
   workflowId: string,
-  request: ControlRequest | Tuning,
+  request: ControlRequest | TuneRequest,
   options: OutputOptions,
 ): Promise<void> {
   const { status } = await withSession((session) => sendControl(session, which, workflowId, request));

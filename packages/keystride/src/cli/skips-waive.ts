@@ -1,5 +1,5 @@
-import { userInfo } from 'node:os';
 import type { Waiver } from '../ledger/waive.ts';
+import { commandAuthor } from '../operator/author.ts';
 import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { count, plain } from '../operator/format.ts';
 import { type Waived, waiveSkips as waive } from '../operator/skips/waive.ts';
@@ -13,8 +13,9 @@ export async function waiveSkips(id: string, options: SkipsOptions): Promise<voi
   show(waived);
 }
 
-function waiverOf({ reason, operator }: SkipsOptions): Waiver {
-  if (reason?.trim()) return { reason: reason.trim(), operator: operator?.trim() || userInfo().username };
+function waiverOf(options: SkipsOptions): Waiver {
+  const { by, reason } = commandAuthor(options);
+  if (reason) return { by, reason };
   throw new CommandError(
     {
       what: 'skips waive wants a --reason',

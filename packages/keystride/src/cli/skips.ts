@@ -1,20 +1,19 @@
 import { type Command, Option } from 'commander';
+import { type AuthorOptions, withAuthor } from './author.ts';
 import { shellWord } from '../contract/shell.ts';
 import type { skipsActions } from './command-table.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { exportSkips } from './skips-export.ts';
-import { type SkipFilter, skipStatuses } from '../ledger/skip-list.ts';
+import { type SkipFilter, skipStatuses } from '../ledger/skip-filter.ts';
 import { listSkips } from './skips-list.ts';
 import { redriveSkips } from './skips-redrive.ts';
 import { waiveSkips } from './skips-waive.ts';
 import { keystride } from '../operator/called-as.ts';
 
 /** The options of all actions. */
-export interface SkipsOptions extends OutputOptions, SkipFilter {
+export interface SkipsOptions extends OutputOptions, AuthorOptions, SkipFilter {
   limit: number;
-  reason?: string;
-  operator?: string;
   watch?: true;
 }
 
@@ -29,7 +28,7 @@ type ActionName = (typeof skipsActions)[number];
 const actions: Readonly<Record<ActionName, Action>> = {
   list: { act: listSkips, takes: ['limit', 'status'] },
   export: { act: exportSkips, takes: ['status'] },
-  redrive: { act: redriveSkips, takes: ['watch'] },
+  redrive: { act: redriveSkips, takes: ['watch', 'reason', 'operator'] },
   waive: { act: waiveSkips, takes: ['reason', 'operator'] },
 };
 
@@ -55,15 +54,13 @@ A redrive without keystride:
 
 /** `keystride skips`: the items that an instance has set aside, and what becomes of them. */
 export function skipsCommand(command: Command): Command {
-  return command
+  return withAuthor(command, 'waive, redrive: why; waive wants it')
     .option('--fingerprint <cause>', 'only those of this cause, as `list` shows it')
     .option('--key <key...>', 'only these items')
     .option('--step <step>', 'only those of this step')
     .addOption(new Option('--status <status>', 'list, export: only these').choices([...skipStatuses]))
     .option('--limit <n>', 'list: show at most so many items', wholeNumber(0, 1_000_000), 50)
     .option('-w, --watch', 'redrive: show the progress until it ends')
-    .option('--reason <text>', 'waive: why nothing is to be done')
-    .option('--operator <name>', 'waive: who says so; otherwise the user of this machine')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(async (id: string, name: ActionName, options: SkipsOptions) => {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { parametersFromText } from '../contract/parameters.ts';
 import { shellWord } from '../contract/shell.ts';
+import { commandAuthor } from '../operator/author.ts';
 import { withSession } from '../operator/connection.ts';
 import {
   jobNamed,
@@ -10,13 +11,14 @@ import {
   startRun,
   untilOpened,
 } from '../operator/start.ts';
+import { type AuthorOptions, withAuthor } from './author.ts';
 import { chosenId, collect, outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine, progressLine } from './output.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
 import { keystride } from '../operator/called-as.ts';
 
-interface StartOptions extends OutputOptions {
+interface StartOptions extends OutputOptions, AuthorOptions {
   param?: string[];
   watch?: true;
   id?: string;
@@ -37,7 +39,7 @@ The same without keystride:
 
 /** `keystride start`: starts a job, or goes on with one that has failed or was stopped. */
 export function startCommand(command: Command): Command {
-  return command
+  return withAuthor(command)
     .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
     .option('-w, --watch', 'show the progress until the run ends')
     .option('--id <id>', 'another workflow id than the instance key', chosenId)
@@ -64,7 +66,8 @@ async function start(name: string, options: StartOptions): Promise<void> {
 
 async function requestOf(name: string, options: StartOptions): Promise<StartRequest> {
   const job = await jobNamed(name, 'Start');
-  return startRequest(job, parametersFromText(job, options.param ?? []), options.id);
+  const request = startRequest(job, parametersFromText(job, options.param ?? []), options.id);
+  return { ...request, author: commandAuthor(options) };
 }
 
 /** Says that a run has started, and what can be done with it. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type AuthorOptions, withAuthor } from './author.ts';
 import { collect, outputOption, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { forgetStream } from './sync/forget.ts';
@@ -20,7 +21,7 @@ Examples:
   $ keystride sync rewind targetSync:id --to-start
   $ keystride sync forget 'tableSync:shop.item>shop.item:id'`;
 
-interface RewindOptions extends OutputOptions {
+interface RewindOptions extends OutputOptions, AuthorOptions {
   from?: string[];
   toStart?: true;
 }
@@ -33,8 +34,7 @@ export function syncCommand(command: Command): Command {
     .description('streams, offsets and lag')
     .addOption(outputOption())
     .action((options: OutputOptions) => listStreams(options));
-  command
-    .command('rewind')
+  withAuthor(command.command('rewind'))
     .description('let the next run copy again what it has copied before')
     .argument('<stream>', 'as `list` shows it')
     .option(
@@ -44,19 +44,18 @@ export function syncCommand(command: Command): Command {
     )
     .option('--to-start', 'copy everything again')
     .addOption(outputOption())
-    .action((stream: string, { from = [], toStart, output }: RewindOptions) => {
+    .action((stream: string, { from = [], toStart, ...options }: RewindOptions) => {
       if (from.length > 0 === (toStart === true))
         throw new CommandError(
           { what: 'sync rewind takes either --from or --to-start', todo: `${keystride} sync rewind --help` },
           { exitCode: exitCodes.usage, type: 'Usage' },
         );
-      return rewindStream(stream, { from, output });
+      return rewindStream(stream, { from, ...options });
     });
-  command
-    .command('forget')
+  withAuthor(command.command('forget'))
     .description('forget how far a stream has come; refused while it runs')
     .argument('<stream>', 'as `list` shows it')
     .addOption(outputOption())
-    .action((stream: string, options: OutputOptions) => forgetStream(stream, options));
+    .action((stream: string, options: OutputOptions & AuthorOptions) => forgetStream(stream, options));
   return command;
 }

@@ -3,12 +3,14 @@ import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import pc from 'picocolors';
 import { describeError } from '../contract/errors.ts';
 import type { VerificationReport } from '../contract/verification.ts';
+import { commandAuthor } from '../operator/author.ts';
 import { exitCodes } from '../operator/command-error.ts';
 import { type Session, withSession } from '../operator/connection.ts';
 import { jobFailure } from '../operator/failures.ts';
 import { count, plain } from '../operator/format.ts';
 import { temporalCommand } from '../operator/temporal-command.ts';
 import { startVerification } from '../operator/verify.ts';
+import { type AuthorOptions, withAuthor } from './author.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine, progressLine } from './output.ts';
 
@@ -23,21 +25,28 @@ Examples:
   $ keystride verify documentMigration:run=2 -o json
   $ keystride verify documentMigration:run=2 --repair`;
 
+interface VerifyOptions extends OutputOptions, AuthorOptions {
+  repair?: true;
+}
+
 /** How often it is asked whether it is held back, in milliseconds. */
 const lookEveryMs = 3_000;
 
 /** `keystride verify`: compares what a run has left behind with what it was to do. */
 export function verifyCommand(command: Command): Command {
-  return command
+  return withAuthor(command, 'repair: why; kept in the audit')
     .option('--repair', 'put right what differs')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(verify);
 }
 
-async function verify(workflowId: string, options: OutputOptions & { repair?: true }): Promise<void> {
+async function verify(workflowId: string, options: VerifyOptions): Promise<void> {
   await withSession(async (session) => {
-    const handle = await startVerification(session, workflowId, options);
+    const handle = await startVerification(session, workflowId, {
+      author: commandAuthor(options),
+      ...(options.repair && { repair: true }),
+    });
     const report = await reportOf(handle, workflowId);
     if (report === undefined) return detached(session.config, handle.workflowId, options.output);
     process.exitCode = report.verified ? exitCodes.done : exitCodes.failed;

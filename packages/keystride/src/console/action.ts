@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono';
-import { reasonOf } from '../operator/explain.ts';
+import { CommandError } from '../operator/command-error.ts';
+import { explain } from '../operator/explain.ts';
 import { ToldError } from '../contract/told-error.ts';
 import type { ConsoleEnv } from './environment.ts';
 import { formTokenOf, tokenField } from './guards/form-token.ts';
@@ -55,7 +56,7 @@ function addAction<Data>(
   done: Action<Data>,
   { services, readOnly, seal }: Making,
 ): void {
-  const page = async (context: Context<ConsoleEnv>, given: Fields, problem?: string) => {
+  const page = async (context: Context<ConsoleEnv>, given: Fields, problem?: CommandError) => {
     const visit = visitOf(context, services, { readOnly });
     const data = await patiently(visit, done.read);
     const token = formTokenOf(seal, context.get('session'));
@@ -75,8 +76,9 @@ function addAction<Data>(
       const { to } = await done.act(given, visitOf(context, services, { readOnly }));
       return context.redirect(to, 303);
     } catch (error) {
-      if (!(error instanceof ToldError)) throw error;
-      return context.html(await page(context, given, reasonOf(error)), 422);
+      const explained = explain(error);
+      if (!(explained instanceof CommandError)) throw error;
+      return context.html(await page(context, given, explained), 422);
     }
   });
   app.post(`/api${done.path}`, async (context) => {
@@ -92,14 +94,13 @@ interface FormChoice {
   readonly given: Fields;
   readonly visit: Visit;
   readonly token: string;
-  readonly problem: string | undefined;
+  readonly problem: CommandError | undefined;
 }
 
 function formOf<Data>(done: Action<Data>, data: Data, { given, visit, token, problem }: FormChoice): Html {
   return html`<form method="post" class="panel form">
     <input type="hidden" name="${tokenField}" value="${token}" />
-    ${problem === undefined ? nothing : html`<p class="notice problem" role="alert">${problem}</p>`}
-    ${done.form(data, given, visit)}
+    ${problem === undefined ? nothing : problemNotice(problem)} ${done.form(data, given, visit)}
     <p class="buttons">
       ${
         visit.readOnly
@@ -109,6 +110,14 @@ function formOf<Data>(done: Action<Data>, data: Data, { given, visit, token, pro
       <a class="quiet" href="${done.back(visit)}">Back, without a change</a>
     </p>
   </form>`;
+}
+
+/** Why nothing was done. What a person is to correct says it all; of anything else there is something to do. */
+function problemNotice({ message, todo, cause }: CommandError): Html {
+  const saysAll = cause instanceof ToldError;
+  return html`<p class="notice problem" role="alert">
+    <strong>${message}</strong>${saysAll ? nothing : html`<span class="todo preserve">${todo}</span>`}
+  </p>`;
 }
 
 /** Values of a form, a query or JSON, as texts. What is neither text, number nor truth value counts as missing. */

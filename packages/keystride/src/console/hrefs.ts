@@ -10,6 +10,22 @@ export function runsHref(filter: Readonly<Record<string, string | undefined>> = 
   return `/${queryOf(filter)}`;
 }
 
+/** The skips of an instance, or of all; or a page below those of an instance. */
+export function skipsHref(instance?: string, below = ''): string {
+  if (instance === undefined) return '/skips';
+  return `/skips/${encodeURIComponent(instance)}${below === '' ? '' : `/${below}`}`;
+}
+
+/** The page of a job, or one below it. */
+export function jobHref(job: string, below = ''): string {
+  return `/jobs/${encodeURIComponent(job)}${below === '' ? '' : `/${below}`}`;
+}
+
+/** The page of a schedule, or one below it. */
+export function scheduleHref(scheduleId: string, below = ''): string {
+  return `/schedules/${encodeURIComponent(scheduleId)}${below === '' ? '' : `/${below}`}`;
+}
+
 /** `?a=b&c=d`, or nothing; without what is undefined or empty. */
 export function queryOf(values: Readonly<Record<string, string | undefined>>): string {
   const given = Object.entries(values).flatMap(([name, value]) =>

@@ -5,6 +5,12 @@ import type { Visit } from './visit.ts';
 /** The sections of the console, in the order of its head. */
 export const sections = {
   runs: { name: 'Runs', href: '/' },
+  jobs: { name: 'Jobs', href: '/jobs' },
+  schedules: { name: 'Schedules', href: '/schedules' },
+  skips: { name: 'Skips', href: '/skips' },
+  syncs: { name: 'Syncs', href: '/syncs' },
+  health: { name: 'Health', href: '/health' },
+  audit: { name: 'Audit', href: '/audit' },
 } as const;
 
 export type SectionName = keyof typeof sections;

@@ -1,3 +1,4 @@
+import type { AuditedControl, AuditFacts, ChangedBy } from './audit.ts';
 import type { Alert, AlertDelivery, AlertedStep, AlertRequest } from './alerts.ts';
 import type {
   BranchPolicy,
@@ -10,6 +11,7 @@ import type {
 } from './policy.ts';
 import type { FailurePlace } from './failure-place.ts';
 import type { Counters, Decision, StepProgress } from './progress.ts';
+import type { Pruned, Retention } from './retention.ts';
 import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
 /** The claim that an execution holds on its instance; every write to the ledger names it. */
@@ -39,6 +41,17 @@ export interface OpenJobRequest {
   readonly runId: string;
   /** The claim that a run before this one held and handed on by continue-as-new. */
   readonly carried: Claim | null;
+  /** Who has started it; undefined for a build that did not ask. */
+  readonly started?: StartedBy;
+}
+
+/** Who has started a run, as far as its workflow can tell. */
+export interface StartedBy {
+  /** As the caller has said; undefined where nobody has. */
+  readonly by?: ChangedBy;
+  readonly reason?: string;
+  /** It is a part of this workflow, whose start is the one that somebody made. */
+  readonly parent?: string;
 }
 
 export interface OpenedJob {
@@ -164,6 +177,8 @@ export interface GateRequest extends Pick<StepRequest, 'claim' | 'step'> {
   readonly quietHours: readonly QuietHours[];
   /** Temporal's time, in milliseconds. */
   readonly now: number;
+  /** What it has waited for before it asks, and for how long. Undefined from a build that did not say. */
+  readonly waited?: { readonly seconds: number } & Pick<Throttled, 'certain'>;
 }
 
 export interface DivisibleRequest extends StepRequest {
@@ -192,6 +207,8 @@ export interface VerificationRequest extends HoldableRequest {
   readonly state: VerificationState | null;
   /** Puts right what differs. @default false */
   readonly repair?: boolean;
+  /** Who has asked for the repair; undefined for a comparison, and from a build that did not ask. */
+  readonly started?: StartedBy;
 }
 
 /** How far a verification has come, and what it has found. */
@@ -269,6 +286,34 @@ export interface ClosedJob {
   readonly steps?: readonly AlertedStep[];
 }
 
+/** A control that a run has obeyed, to be entered in the audit. */
+export interface ControlEntry {
+  readonly control: AuditedControl;
+  /** ISO time, by Temporal's clock. */
+  readonly at: string;
+  /** The update that asked for it; undefined for a cancellation. */
+  readonly update?: string;
+  /** Undefined where the request does not say: then Temporal is asked who sent it. */
+  readonly by?: ChangedBy;
+  readonly reason?: string;
+  readonly before: AuditFacts;
+  readonly after: AuditFacts;
+  readonly job: string;
+  /** The workflow that the run is a part of. What that one does to it is nobody's wish: it comes to rest with it. */
+  readonly parent?: string;
+  /** Undefined for a run that has not opened. */
+  readonly claim?: Claim;
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+export interface PruneRequest {
+  readonly retention: Retention;
+  readonly started: StartedBy;
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
 export type JobOutcome = 'completed' | 'failed' | 'stopped';
 
 /** The activities of the engine. They serve every job. */
@@ -307,6 +352,10 @@ export interface EngineActivities {
    * its run saw first. @throws Fenced, LedgerBehind, OtherLedger
    */
   closeJob(request: CloseJobRequest): Promise<ClosedJob>;
+  /** Enters a control that a run has obeyed, once. */
+  enterControl(entry: ControlEntry): Promise<void>;
+  /** Gives up what the ledger no longer has to keep. Returns what its last attempt has given up. */
+  pruneLedger(request: PruneRequest): Promise<Pruned>;
   /** Tells the operators, where they want to be told. */
   raiseAlert(request: AlertRequest): Promise<void>;
   /** Posts an alert to its webhook. */

@@ -1,3 +1,4 @@
+import type { ChangedBy } from './audit.ts';
 import type { JobStatus } from './states.ts';
 
 /** The names of the messages that every job answers, for the workflow that handles and the client that sends. */
@@ -12,12 +13,14 @@ export const messages = {
   news: 'partitionNews',
 } as const;
 
-/** What `pause` and `stop` take. The reason is shown wherever the state is. */
+/** What `pause`, `resume`, `stop` and `skip` take. The reason is shown wherever the state is, and kept in the audit. */
 export interface ControlRequest {
-  readonly reason?: string;
+  readonly reason?: string | undefined;
+  /** Undefined for a request of Temporal's own command or UI: the audit then has whom Temporal knows as its sender. */
+  readonly by?: ChangedBy;
 }
 
-/** What `tune` takes: what is not named stays as it is. It holds for all chunk steps, until the execution ends. */
+/** What `tune` changes: what is not named stays as it is. It holds for all chunk steps, until the execution ends. */
 export interface Tuning {
   /** The commit interval, 1 to 100,000. */
   readonly chunkSize?: number;
@@ -28,6 +31,9 @@ export interface Tuning {
   /** Items started a second, over all partitions; 0 lifts the limit. */
   readonly rowsPerSecond?: number;
 }
+
+/** What a tuning is sent as. */
+export interface TuneRequest extends Tuning, ControlRequest {}
 
 /** What every control answers: the state that it led to. */
 export interface ControlAnswer {

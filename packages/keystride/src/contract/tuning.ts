@@ -8,6 +8,12 @@ const bounds: Readonly<Record<keyof Tuning, { least: number; most: number; whole
   rowsPerSecond: { least: 0, most: 1e9, whole: false },
 };
 
+/** The figures of a request, without what says who sends it and why. */
+export function figuresOf(request: unknown): unknown {
+  if (typeof request !== 'object' || request === null) return request;
+  return Object.fromEntries(Object.entries(request).filter(([name]) => name !== 'by' && name !== 'reason'));
+}
+
 /** What is wrong with a tuning that somebody sent, in words; undefined when nothing is. */
 export function wrongTuning(tuning: unknown): string | undefined {
   const names = Object.keys(bounds).join(', ');

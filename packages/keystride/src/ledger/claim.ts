@@ -2,10 +2,12 @@ import { sql } from 'kysely';
 import type { Claim, JobOutcome, OpenJobRequest, SeenStep } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import { redrive } from '../contract/redrive.ts';
+import { enterChange, type RunStart } from './audit.ts';
 import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import {
+  alreadyComplete,
   claimLost,
   fenced,
   type Holder,
@@ -28,6 +30,8 @@ interface ClaimRequest extends Pick<OpenJobRequest, 'job' | 'workflowId' | 'runI
   readonly parameters: Readonly<Record<string, unknown>>;
   /** The highest epoch that other stores have seen of the instance: a new one is above it. @default 0 */
   readonly seenElsewhere?: number;
+  /** Entered in the audit with the claim; undefined for what is no start that somebody has made. */
+  readonly start?: RunStart;
 }
 
 interface Owner extends Holder {
@@ -70,7 +74,7 @@ export async function claimInstance(ledger: Ledger, request: ClaimRequest, isOpe
     }
     if (request.preventRestart) throw restartRefused(instance, owner.status);
     const next = Math.max(owner.epoch + 1, least);
-    if (await takeOver(ledger, request, owner.epoch, next)) return claim(next);
+    if (await takeOver(ledger, request, owner, next)) return claim(next);
   }
 }
 
@@ -132,11 +136,28 @@ async function insertInstance(ledger: Ledger, request: ClaimRequest, epoch: numb
     })
     .onConflict((conflict) => conflict.doNothing())
     .returning('epoch');
-  return (await ledger.run(query)).length === 1;
+  return ledger.transaction(async (transaction) => {
+    if ((await transaction.run(query)).length === 0) return false;
+    await enterStart(transaction, request);
+    return true;
+  });
+}
+
+async function enterStart(transaction: Transaction, request: ClaimRequest, owner?: Owner): Promise<void> {
+  const { start, instance } = request;
+  if (!start) return;
+  const before = owner ? { status: owner.status } : {};
+  await enterChange(transaction, {
+    ...start,
+    action: 'start',
+    instance,
+    before,
+    after: { status: 'running' },
+  });
 }
 
 /** Raises the epoch from the one that was read, on the instance and on all its checkpoints, or does nothing. */
-function takeOver(ledger: Ledger, request: ClaimRequest, epoch: number, next: number): Promise<boolean> {
+function takeOver(ledger: Ledger, request: ClaimRequest, owner: Owner, next: number): Promise<boolean> {
   return ledger.transaction(async (transaction) => {
     const raised = await transaction.run(
       ledgerSql
@@ -147,10 +168,11 @@ function takeOver(ledger: Ledger, request: ClaimRequest, epoch: number, next: nu
           owner_workflow_id: request.workflowId,
           owner_run_id: request.runId,
           status: 'running',
+          opened_at: sql<string>`now()`,
           closed_at: null,
         })
         .where('instance_key', '=', request.instance)
-        .where('epoch', '=', String(epoch))
+        .where('epoch', '=', String(owner.epoch))
         .where('status', '<>', 'completed')
         .returning('epoch'),
     );
@@ -161,6 +183,7 @@ function takeOver(ledger: Ledger, request: ClaimRequest, epoch: number, next: nu
         .set({ epoch: next })
         .where('instance_key', '=', request.instance),
     );
+    await enterStart(transaction, request, owner);
     return true;
   });
 }
@@ -237,13 +260,6 @@ async function setOutcome(transaction: Transaction, claim: Claim, outcome: JobOu
       .set({ status: outcome, closed_at: sql<string>`now()` })
       .where('instance_key', '=', claim.instance)
       .where('status', 'not in', ['completed', outcome]),
-  );
-}
-
-function alreadyComplete(instance: string) {
-  return failure(
-    'JobInstanceAlreadyComplete',
-    `${instance} has completed. Start it with another identifying parameter to run it again.`,
   );
 }
 

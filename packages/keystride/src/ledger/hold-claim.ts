@@ -37,19 +37,22 @@ export function isHeldBy(claim: Claim, holder: Holder): boolean {
 /**
  * Holds the instance's row until the transaction ends, so that it cannot be claimed meanwhile.
  *
- * @throws Fenced when a later execution has claimed it already; LedgerBehind, OtherLedger.
+ * @throws Fenced when a later execution has claimed it already; JobInstanceAlreadyComplete when it has been pruned;
+ * LedgerBehind, OtherLedger.
  */
 export async function holdClaim(transaction: Transaction, claim: Claim): Promise<void> {
   const [row] = await transaction.run(
     ledgerSql
       .selectFrom('keystride.instance')
-      .select(['status', 'epoch', 'owner_workflow_id', ledgerIdentity.as('ledger')])
+      .select(['status', 'epoch', 'owner_workflow_id', 'pruned_at', ledgerIdentity.as('ledger')])
       .where('instance_key', '=', claim.instance)
       .where('epoch', '=', String(claim.epoch))
       .forShare(),
   );
   const held = row && isHeldBy(claim, holderOf(row));
   if (!held) throw await claimLost(transaction, claim);
+  // A run that was reset to a moment before it had completed finds nothing of what it has done, and would do it again.
+  if (row.pruned_at !== null) throw alreadyComplete(claim.instance);
   if (row.status !== 'running') await reopenInstance(transaction, claim);
 }
 
@@ -96,6 +99,14 @@ export async function claimLost(transaction: Transaction, claim: Claim): Promise
 
 async function otherLedgerOf(transaction: Transaction, claim: Claim): Promise<Error | undefined> {
   return refuseOther(claim, await readLedger(transaction));
+}
+
+/** The failure of a start, or of a run that was reset, when the instance has completed. */
+export function alreadyComplete(instance: string) {
+  return failure(
+    'JobInstanceAlreadyComplete',
+    `${instance} has completed. Start it with another identifying parameter to run it again.`,
+  );
 }
 
 /** Which ledger a transaction is in; null where it has lost its identity. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { failure } from '../contract/errors.ts';
 import { redriveKey } from '../contract/redrive.ts';
+import { enterChange, type RunStart } from './audit.ts';
 import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
@@ -23,6 +24,8 @@ export interface RedriveRequest {
   readonly runId: string;
   /** The highest epoch that other stores have seen of the instance. @default 0 */
   readonly seenElsewhere?: number;
+  /** Entered in the audit with the claim. */
+  readonly start?: RunStart;
 }
 
 /** An instance in the ledger. */
@@ -36,6 +39,8 @@ export interface LedgerInstance {
   readonly status: string;
   /** The instance whose skips it runs again; null for a job's own. */
   readonly redrives: string | null;
+  /** Its skips were given up: there is nothing of them to run again. */
+  readonly pruned: boolean;
 }
 
 /** An instance, and the redrives of its skips by their number. */
@@ -113,6 +118,7 @@ async function readFamily(transaction: Transaction, instance: string): Promise<F
     runId: row.owner_run_id,
     status: row.status,
     redrives: row.redrives,
+    pruned: row.pruned_at !== null,
   }));
   const original = members.find((member) => member.instance === instance);
   if (original) return { original, redrives: members.filter((member) => member !== original) };
@@ -147,6 +153,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
   );
   const now = await readFamily(transaction, selection.instance);
   if (signatureOf(now) !== signatureOf(seen)) return undefined;
+  if (now.original.pruned) throw nothingToRedrive(selection);
   for (const { instance, status } of now.redrives)
     if (status === 'running') await shutOut(transaction, instance);
   const family = await readFamily(transaction, selection.instance);
@@ -165,8 +172,22 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
       redrives: selection.instance,
     }),
   );
-  if ((await takeSkips(transaction, selection, instance)) === 0) throw nothingToRedrive(selection);
+  const skips = await takeSkips(transaction, selection, instance);
+  if (skips === 0) throw nothingToRedrive(selection);
+  if (request.start) {
+    const after = { skips, ...selectionTold(selection) };
+    const { job } = family.original;
+    await enterChange(transaction, {
+      ...request.start,
+      ...{ action: 'skips redrive', job, instance: selection.instance, after },
+    });
+  }
   return { instance, epoch };
+}
+
+/** What an entry tells of a selection: how many keys, not which. */
+function selectionTold({ step, fingerprint, keys }: SkipSelection) {
+  return { step, fingerprint, ...(keys && { keys: keys.length }) };
 }
 
 function signatureOf({ original, redrives }: Family): string {

@@ -1,6 +1,7 @@
 import { failure } from '../contract/errors.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import type { WriteToken } from '../contract/write-attempt.ts';
+import { enterChange, type RunStart } from './audit.ts';
 import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { holdInstanceAtRest } from './claim.ts';
@@ -9,11 +10,12 @@ import type { Ledger } from './ledger.ts';
 
 /**
  * Makes this the only repair that may write for an instance at rest. A page attempt that is still alive though its
- * execution has ended commits nothing from here on, nor does an earlier repair: what the repair writes stays.
+ * execution has ended commits nothing from here on, nor does an earlier repair: what the repair writes stays. It is
+ * entered in the audit.
  *
  * @throws RepairRefused while the instance runs, and for one that has never run.
  */
-export async function claimRepair(ledger: Ledger, instance: string): Promise<WriteToken> {
+export async function claimRepair(ledger: Ledger, instance: string, start?: RunStart): Promise<WriteToken> {
   return ledger.transaction(async (transaction) => {
     await transaction.run(
       ledgerSql
@@ -30,6 +32,8 @@ export async function claimRepair(ledger: Ledger, instance: string): Promise<Wri
         .where('instance_key', '=', instance)
         .where('holder', 'is not', null),
     );
+    // Each page of the repair comes here: it is one entry all the same.
+    if (start) await enterChange(transaction, { ...start, action: 'verify repair', instance });
     const fence = await nextFence(transaction);
     await transaction.run(
       ledgerSql

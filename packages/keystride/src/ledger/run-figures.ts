@@ -63,8 +63,9 @@ export async function committedBy(
       .select([
         'i.owner_workflow_id',
         'i.owner_run_id',
-        'all_steps.written',
-        'all_steps.skipped',
+        // What is left of a pruned instance.
+        sql<string | null>`coalesce(pruned_counters ->> 'written', all_steps.written::text)`.as('written'),
+        sql<string | null>`coalesce(pruned_counters ->> 'skipped', all_steps.skipped::text)`.as('skipped'),
         'open.step',
         'open.expected',
         'open.done',

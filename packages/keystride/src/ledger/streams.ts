@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
 import { type Cursor, decodeCursor, encodeCursor } from '../contract/cursor.ts';
+import type { Authorship } from '../contract/audit.ts';
+import { enterChange } from './audit.ts';
 import type { RunningExecution } from './executions.ts';
-import type { Asked } from './ledger.ts';
+import type { Asked, Ledger } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
 
 /** A stream as the ledger has it. */
@@ -44,22 +46,48 @@ function isoTime<Type = string | null>(column: 'updated_at' | 'swept_at') {
 }
 
 /** Sets a stream back: its next run copies what is above the cursor, or everything. A run in flight does not move it. */
-export async function rewindStream(ledger: Asked, stream: string, cursor: Cursor | null): Promise<void> {
-  await ledger.run(
-    ledgerSql
-      .updateTable('keystride.stream_offset')
-      .set({
-        cursor: encodeCursor(cursor),
-        moves: sql<string>`moves + 1`,
-        updated_at: sql<string>`now()`,
-      })
-      .where('stream', '=', stream),
-  );
+export async function rewindStream(
+  ledger: Ledger,
+  stream: string,
+  cursor: Cursor | null,
+  author: Authorship,
+): Promise<void> {
+  await ledger.transaction(async (transaction) => {
+    const [was] = await transaction.run(heldStream(stream));
+    if (!was) return;
+    await transaction.run(
+      ledgerSql
+        .updateTable('keystride.stream_offset')
+        .set({
+          cursor: encodeCursor(cursor),
+          moves: sql<string>`moves + 1`,
+          updated_at: sql<string>`now()`,
+        })
+        .where('stream', '=', stream),
+    );
+    const before = { cursor: decodeCursor(was.cursor) };
+    const change = { action: 'sync rewind', subject: stream, before, after: { cursor } } as const;
+    await enterChange(transaction, { ...author, ...change });
+  });
+}
+
+function heldStream(stream: string) {
+  return ledgerSql
+    .selectFrom('keystride.stream_offset')
+    .select('cursor')
+    .where('stream', '=', stream)
+    .forUpdate();
 }
 
 /** Takes a stream out of the ledger. A run in flight does not bring it back. */
-export async function forgetStream(ledger: Asked, stream: string): Promise<void> {
-  await ledger.run(ledgerSql.deleteFrom('keystride.stream_offset').where('stream', '=', stream));
+export async function forgetStream(ledger: Ledger, stream: string, author: Authorship): Promise<void> {
+  await ledger.transaction(async (transaction) => {
+    const [was] = await transaction.run(heldStream(stream));
+    if (!was) return;
+    await transaction.run(ledgerSql.deleteFrom('keystride.stream_offset').where('stream', '=', stream));
+    const before = { cursor: decodeCursor(was.cursor) };
+    await enterChange(transaction, { ...author, action: 'sync forget', subject: stream, before });
+  });
 }
 
 /** Runs of a stream that the ledger believes to go on, and those that begin one after another. */

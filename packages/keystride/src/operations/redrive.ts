@@ -16,6 +16,7 @@ import { claimInstance, type IsOpen } from '../ledger/claim.ts';
 import { claimRedrive, findOriginal, stepsWithSkips } from '../ledger/redrive-claim.ts';
 import { readLedger } from '../ledger/hold-claim.ts';
 import { countHeld } from '../ledger/redriven-skips.ts';
+import { type AskedBy, startOf } from './enter-control.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -25,6 +26,7 @@ interface RedriveResources {
   readonly ledger: Ledger;
   readonly isOpen: IsOpen;
   readonly hasSearchAttributes: () => Promise<boolean>;
+  readonly askedBy: AskedBy;
 }
 
 /** Validates the parameters of an instance and says with which policies it runs. */
@@ -77,15 +79,20 @@ async function carriedClaim(
 }
 
 async function newClaim(
-  { registry, ledger, isOpen }: RedriveResources,
-  { workflowId, runId }: OpenJobRequest,
+  { registry, ledger, isOpen, askedBy }: RedriveResources,
+  request: OpenJobRequest,
   selection: RedriveParameters,
   { job, epoch, redrives }: { job: string; epoch: number; redrives: RedrivenInstance },
 ): Promise<Claim> {
   const context = { ...redrives, epoch, log: Context.current().log };
   for (const step of await stepsWithSkips(ledger, selection)) refuseWithoutKeys(registry, job, step, context);
   const seenElsewhere = (await registry.hooks(job).highestEpoch?.(context)) ?? 0;
-  const claiming = { selection, parameters: selection, workflowId, runId, seenElsewhere };
+  const { workflowId, runId } = request;
+  const start = await startOf({ askedBy }, request);
+  const claiming = {
+    ...{ selection, parameters: selection, workflowId, runId, seenElsewhere },
+    ...(start && { start }),
+  };
   const { instance, epoch: raised } = await claimRedrive(ledger, claiming, isOpen);
   const identity = await ledger.transaction(readLedger);
   const place = identity === null ? {} : { ledger: identity };

@@ -4,7 +4,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
 import { describeError } from '../contract/errors.ts';
-import { messages, type ControlAnswer, type ControlRequest, type Tuning } from '../contract/messages.ts';
+import { messages, type ControlAnswer, type ControlRequest, type TuneRequest } from '../contract/messages.ts';
 import { shellWord } from '../contract/shell.ts';
 import { keystride } from './called-as.ts';
 import { CommandError } from './command-error.ts';
@@ -26,14 +26,16 @@ export async function sendControl(
   { client }: Session,
   which: Control,
   workflowId: string,
-  request: ControlRequest | Tuning,
+  request: ControlRequest | TuneRequest,
 ): Promise<ControlAnswer> {
   const { runId, status, taskQueue } = await describe(client, workflowId);
   if (status.name !== 'RUNNING') throw hasEnded(which, workflowId);
   const handle = client.workflow.getHandle(workflowId, runId);
   try {
     return await client.withDeadline(Date.now() + answerWithin, () =>
-      handle.executeUpdate<ControlAnswer, [ControlRequest | Tuning]>(messages[which], { args: [request] }),
+      handle.executeUpdate<ControlAnswer, [ControlRequest | TuneRequest]>(messages[which], {
+        args: [request],
+      }),
     );
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError && error.cause)

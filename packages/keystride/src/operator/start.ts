@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
+import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { failurePlaceOf } from '../contract/failure-place.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
@@ -12,6 +13,7 @@ import { isFinal } from '../contract/states.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { noProject, projectFile } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
+import { commandAuthor } from './author.ts';
 import { keystride } from './called-as.ts';
 import { catalogue, findJob } from './catalogue.ts';
 import { CommandError, exitCodes } from './command-error.ts';
@@ -29,6 +31,8 @@ export interface StartRequest {
   readonly workflowId: string;
   /** The job whose task queue it goes to. @default its own */
   readonly queuedAs?: string;
+  /** Who starts it, and why. @default the user of this machine, for no reason that is told */
+  readonly author?: Authorship;
 }
 
 /** A run that has started. */
@@ -79,7 +83,7 @@ export function startRequest(
  * @throws CommandError of type JobExecutionAlreadyRunning or JobInstanceAlreadyComplete, naming the run
  */
 export async function startRun({ client, config }: Session, request: StartRequest): Promise<StartedRun> {
-  const { job, input, instance, workflowId, queuedAs = job.name } = request;
+  const { job, input, instance, workflowId, queuedAs = job.name, author = commandAuthor() } = request;
   const taskQueue = taskQueueOf(config, queuedAs);
   await refuseSecondStart(client, request);
   try {
@@ -90,6 +94,7 @@ export async function startRun({ client, config }: Session, request: StartReques
       // Whether a closed instance may run again is the ledger's to say.
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       workflowIdConflictPolicy: 'FAIL',
+      memo: { [authorshipMemo]: author },
       staticSummary: inMarkdown(instance),
       staticDetails: `${job.description}.\n\nParameters: ${codeSpan(JSON.stringify(input))}`,
     });

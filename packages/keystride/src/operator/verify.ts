@@ -1,5 +1,7 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { inMarkdown } from '../contract/inert.ts';
+import { comparesSides } from '../contract/policy.ts';
 import { shellWord } from '../contract/shell.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
@@ -9,27 +11,29 @@ import { CommandError, exitCodes } from './command-error.ts';
 import type { Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { plain } from './format.ts';
-import { canBeVerified, comparesSides } from './next-commands.ts';
+import { canBeVerified } from './next-commands.ts';
 import { quoted } from './run-query.ts';
 
 /**
  * Starts comparing what a run has left behind with what it was to do. The workflow's result is a
  * {@link VerificationReport}.
  *
- * @param options.repair puts right what differs
+ * @param options.author who asks for it
+ * @param options.repair puts right what differs, and is entered in the audit
  * @throws CommandError when there is no such run, or its job has no verification step
  */
 export async function startVerification(
   { client, config }: Session,
   workflowId: string,
-  options: { readonly repair?: boolean } = {},
+  { author, repair }: { readonly author: Authorship; readonly repair?: boolean },
 ): Promise<WorkflowHandle> {
   const input = await inputOf(client, workflowId);
   if (!(await canBeVerified(input.job))) throw await nothingToCompare(input.job, workflowId);
   return client.workflow.start('verification', {
     workflowId: `verification/${workflowId}/${new Date().toISOString()}`,
     taskQueue: taskQueueOf(config, input.job),
-    args: [{ ...input, ...(options.repair && { repair: true }) }],
+    args: [{ ...input, ...(repair && { repair: true }) }],
+    memo: { [authorshipMemo]: author },
     staticSummary: inMarkdown(`verification of ${workflowId}`),
   });
 }
@@ -47,7 +51,7 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
 }
 
 async function nothingToCompare(job: string, workflowId: string): Promise<CommandError> {
-  const others = (await catalogue()).filter(comparesSides).map(({ name }) => name);
+  const others = (await catalogue()).filter(({ steps }) => comparesSides(steps)).map(({ name }) => name);
   return new CommandError(
     {
       what: `${plain(job)} has no verification step: there is nothing to compare`,

@@ -79,6 +79,20 @@ export const { raiseAlert } = proxyActivities<Pick<EngineActivities, 'raiseAlert
   retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
 });
 
+/** Enters a control in the audit, for as long as it takes: a ledger that is away is told when it is back. */
+export const { enterControl } = proxyActivities<Pick<EngineActivities, 'enterControl'>>({
+  startToCloseTimeout: '30 seconds',
+  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
+});
+
+/** Prunes the ledger. An attempt that was interrupted is followed by one that goes on. */
+export const { pruneLedger } = proxyActivities<Pick<EngineActivities, 'pruneLedger'>>({
+  startToCloseTimeout: '6 hours',
+  scheduleToCloseTimeout: '1 day',
+  heartbeatTimeout,
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
+
 /** A message of a day ago wakes nobody; until then a webhook that is down is tried again, less and less often. */
 export const { deliverAlert } = proxyActivities<Pick<EngineActivities, 'deliverAlert'>>({
   startToCloseTimeout: '30 seconds',

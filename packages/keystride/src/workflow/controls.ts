@@ -1,10 +1,18 @@
 import { defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import type { PartitionNews } from '../contract/activities.ts';
 import { cutText, failure, longestMessage } from '../contract/errors.ts';
-import { type ControlAnswer, type ControlRequest, messages, type Tuning } from '../contract/messages.ts';
+import { wrongChangedBy } from '../contract/audit.ts';
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  messages,
+  type TuneRequest,
+  type Tuning,
+} from '../contract/messages.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
-import { wrongTuning } from '../contract/tuning.ts';
+import { figuresOf, wrongTuning } from '../contract/tuning.ts';
+import { obey } from './audit-trail.ts';
 import type { JobRun } from './job-run.ts';
 
 /**
@@ -29,15 +37,12 @@ export function setControls(run: JobRun): void {
 function setPause(run: JobRun): void {
   setHandler(
     defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.pause),
-    (request) => {
-      run.requestPause(request?.reason ?? null);
-      return { status: run.status };
-    },
+    (request) => answer(run, 'pause', request, () => run.requestPause(request?.reason ?? null)),
     {
       description: 'Lets the chunks in hand commit and waits. Input: {"reason": "…"}',
       validator: (request: ControlRequest | undefined) => {
         refuseUnless(run, 'pausing', 'pause');
-        refuseReason(request);
+        refuseRequest(request);
       },
     },
   );
@@ -45,14 +50,14 @@ function setPause(run: JobRun): void {
 
 function setResume(run: JobRun): void {
   setHandler(
-    defineUpdate<ControlAnswer>(messages.resume),
-    () => {
-      run.resume();
-      return { status: run.status };
-    },
+    defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.resume),
+    (request) => answer(run, 'resume', request, () => run.resume()),
     {
-      description: 'Goes on after a pause, or tries a failed step again.',
-      validator: () => refuseUnless(run, 'running', 'resume'),
+      description: 'Goes on after a pause, or tries a failed step again. Input: {"reason": "…"}',
+      validator: (request: ControlRequest | undefined) => {
+        refuseUnless(run, 'running', 'resume');
+        refuseRequest(request);
+      },
     },
   );
 }
@@ -60,16 +65,14 @@ function setResume(run: JobRun): void {
 function setStop(run: JobRun): void {
   setHandler(
     defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.stop),
-    (request) => {
-      run.requestStop(request?.reason ?? 'stopped by an operator');
-      return { status: run.status };
-    },
+    (request) =>
+      answer(run, 'stop', request, () => run.requestStop(request?.reason ?? 'stopped by an operator')),
     {
       description:
         'Lets the chunks in hand commit and ends; a new start goes on from there. Input: {"reason": "…"}',
       validator: (request: ControlRequest | undefined) => {
         refuseUnless(run, 'stopping', 'stop');
-        refuseReason(request);
+        refuseRequest(request);
       },
     },
   );
@@ -78,14 +81,11 @@ function setStop(run: JobRun): void {
 function setSkip(run: JobRun): void {
   setHandler(
     defineUpdate<ControlAnswer, [ControlRequest | undefined]>(messages.skip),
-    (request) => {
-      run.skipHeld(request?.reason ?? null);
-      return { status: run.status };
-    },
+    (request) => answer(run, 'skip', request, () => run.skipHeld(request?.reason ?? null)),
     {
       description: 'Sets the items aside that the job holds for, and goes on. Input: {"reason": "…"}',
       validator: (request: ControlRequest | undefined) => {
-        refuseReason(request);
+        refuseRequest(request);
         if (run.heldItems.length > 0) return;
         throw failure('ControlRefused', `${run.job} is ${run.status}: there is no single item to skip.`);
       },
@@ -95,17 +95,15 @@ function setSkip(run: JobRun): void {
 
 function setTune(run: JobRun): void {
   setHandler(
-    defineUpdate<ControlAnswer, [Tuning]>(messages.tune),
-    (tuning) => {
-      run.tune(tuning);
-      return { status: run.status };
-    },
+    defineUpdate<ControlAnswer, [TuneRequest]>(messages.tune),
+    (request) => answer(run, 'tune', request, () => run.tune(figuresOf(request) as Tuning)),
     {
       description:
         'Changes {"chunkSize", "concurrency", "partitions", "rowsPerSecond"} of the running steps.',
-      validator: (tuning: Tuning) => {
+      validator: (request: TuneRequest) => {
         if (isFinal(run.status) || run.status === 'stopping') refuse(run, 'tune');
-        const wrong = wrongTuning(tuning);
+        refuseRequest(request);
+        const wrong = wrongTuning(figuresOf(request));
         if (wrong)
           throw failure('ControlRefused', `${run.job} cannot be tuned so: ${wrong}. Nothing has changed.`);
       },
@@ -113,18 +111,23 @@ function setTune(run: JobRun): void {
   );
 }
 
+function answer(...[run, control, request, act]: Parameters<typeof obey>): ControlAnswer {
+  obey(run, control, request, act);
+  return { status: run.status };
+}
+
 function refuseUnless(run: JobRun, next: JobStatus, control: string): void {
   if (!mayBecome(run.status, next)) refuse(run, control);
 }
 
-/** A reason is kept and shown wherever the state is. */
-function refuseReason(request: ControlRequest | undefined): void {
+/** A reason is kept and shown wherever the state is, and so is who gives it. */
+function refuseRequest(request: ControlRequest | undefined): void {
   const reason: unknown = request?.reason ?? '';
-  if (typeof reason === 'string' && cutText(reason) === reason) return;
-  throw failure(
-    'ControlRefused',
-    `the reason must be a text of at most ${longestMessage} bytes. Nothing has changed.`,
-  );
+  const wrong =
+    typeof reason === 'string' && cutText(reason) === reason
+      ? wrongChangedBy(request?.by)
+      : `the reason must be a text of at most ${longestMessage} bytes`;
+  if (wrong !== undefined) throw failure('ControlRefused', `${wrong}. Nothing has changed.`);
 }
 
 function refuse(run: JobRun, control: string): never {

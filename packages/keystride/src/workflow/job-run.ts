@@ -1,10 +1,12 @@
 import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
-import type { ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
+import type { Claim, ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
+import { comparesSides } from '../contract/policy.ts';
 import type { Counters, JobProgress, StepProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
 import type { Adapted } from './adaptation.ts';
+import { AuditTrail } from './audit-trail.ts';
 import { detailsOf } from './details.ts';
 import { HeldBack } from './held-back.ts';
 import { Holding } from './holding.ts';
@@ -65,6 +67,8 @@ export class JobRun {
   readonly #setAside: Record<string, readonly string[]>;
   /** Steps that wait for a gate to open: however many there are, the job is throttled once. */
   readonly heldBack = new HeldBack(() => this.#settle());
+  /** The entries of what operators have wanted. */
+  readonly trail = new AuditTrail();
   /** What this run has seen completed. */
   readonly seen = new SeenSteps();
   #rewinds: number;
@@ -86,6 +90,11 @@ export class JobRun {
     if (!this.#opened)
       throw failure('StepFailed', `${this.job}: a step was asked for before the job was open.`);
     return this.#opened;
+  }
+
+  /** Undefined for a run that has not opened. */
+  get claim(): Claim | undefined {
+    return this.#opened?.claim;
   }
 
   get status(): JobStatus {
@@ -330,6 +339,7 @@ export class JobRun {
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
       tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
+      verifiable: this.#opened && comparesSides(this.#opened.policies),
       steps: this.#reports.all,
     };
   }

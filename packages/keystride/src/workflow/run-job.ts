@@ -14,6 +14,7 @@ import { type FailurePlace, failurePlaceOf } from '../contract/failure-place.ts'
 import { carriedMemo } from '../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
+import { obey } from './audit-trail.ts';
 import { wasAway } from './away.ts';
 import { setControls } from './controls.ts';
 import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
@@ -21,6 +22,7 @@ import type { JobFlow } from './job-flow.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
 import { placed } from './placed-failure.ts';
 import { runStep } from './run-step.ts';
+import { startedBy } from './started-by.ts';
 import { waitBetween } from './wait.ts';
 
 /** What a run hands to the one that continues it. */
@@ -57,27 +59,43 @@ export async function runJob<Job extends JobDefinition = never>(
   setControls(run);
   // Whatever must still commit or be released after a cancellation is shielded from it.
   const root = CancellationScope.current();
-  root.cancelRequested.catch(() => run.requestStop('the workflow was cancelled'));
+  root.cancelRequested.catch(() =>
+    obey(run, 'cancel', undefined, () => run.requestStop('the workflow was cancelled')),
+  );
   const report = await CancellationScope.nonCancellable(async () => {
-    await open(run, job, parameters, carried);
     try {
-      await flow(flowOf(run));
-      run.endFlow();
-    } catch (error) {
-      return await endEarly(run, parameters, interruptionIn(error) ?? error);
+      return await live(run, parameters, carried, () => flow(flowOf(run)));
+    } finally {
+      await run.trail.settled();
     }
-    try {
-      await close(run);
-    } catch (error) {
-      // A closing that fails for another reason fails the run as it is.
-      if (!(error instanceof JobYielded) && !ofTheRun.includes(failureTypeOf(error))) throw error;
-      return await endEarly(run, parameters, error);
-    }
-    return run.finish('completed', null);
   });
   if (report.status === 'stopped' && root.consideredCancelled)
     throw new CancelledFailure('stopped by a cancellation');
   return report;
+}
+
+/** The life of a run: claims its instance, follows the flow, and releases the instance. */
+async function live(
+  run: JobRun,
+  parameters: unknown,
+  carried: Carried | null,
+  flow: () => Promise<void>,
+): Promise<JobProgress> {
+  await open(run, parameters, carried);
+  try {
+    await flow();
+    run.endFlow();
+  } catch (error) {
+    return endEarly(run, parameters, interruptionIn(error) ?? error);
+  }
+  try {
+    await close(run);
+  } catch (error) {
+    // A closing that fails for another reason fails the run as it is.
+    if (!(error instanceof JobYielded) && !ofTheRun.includes(failureTypeOf(error))) throw error;
+    return endEarly(run, parameters, error);
+  }
+  return run.finish('completed', null);
 }
 
 /** What the flow is given. Its contract is a type alone, so nothing here can check it; a step that is none is refused. */
@@ -133,11 +151,13 @@ async function close(run: JobRun): Promise<void> {
   throw run.rewind() ?? lost;
 }
 
-async function open(run: JobRun, job: string, parameters: unknown, carried: Carried | null): Promise<void> {
+async function open(run: JobRun, parameters: unknown, carried: Carried | null): Promise<void> {
   const { workflowId, runId } = workflowInfo();
+  const { job } = run;
+  const claim = carried?.claim ?? null;
   try {
     run.open(
-      await ledgerWork.openJob({ job, parameters, workflowId, runId, carried: carried?.claim ?? null }),
+      await ledgerWork.openJob({ job, parameters, workflowId, runId, carried: claim, started: startedBy() }),
     );
   } catch (error) {
     await tellIfAway(job, error, carried !== null);

@@ -1,12 +1,14 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { executeChild, isCancellation, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { ScheduledRun } from '../contract/activities.ts';
+import { authorshipMemo, type ChangedBy, unknownOperator } from '../contract/audit.ts';
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import type { NotStarted, ScheduledJobInput, ScheduledJobResult } from '../contract/scheduled-job.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
 import { placed } from './placed-failure.ts';
 import { isTaken } from './start-child.ts';
+import { startedBy } from './started-by.ts';
 
 /** The time for which the schedule has planned this action, jitter not included; Temporal sets it with the start. */
 const scheduledStart = defineSearchAttributeKey('TemporalScheduledStartTime', SearchAttributeType.DATETIME);
@@ -53,6 +55,9 @@ async function tell(job: string, instance: string, error: unknown): Promise<void
   await raiseAlert({ kind: 'notStarted', job, instance, reason }).catch(() => undefined);
 }
 
+/** An action that no schedule has taken: somebody has started this workflow himself, and Temporal knows who. */
+const startedByHand: ChangedBy = { operator: unknownOperator, from: 'temporal' };
+
 async function outcomeOf(
   job: string,
   { instance, parameters, taskQueue }: ScheduledRun,
@@ -65,6 +70,7 @@ async function outcomeOf(
       parentClosePolicy: 'TERMINATE',
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       staticSummary: instance,
+      memo: { [authorshipMemo]: { by: startedBy().by ?? startedByHand } },
     });
     return report.status as ScheduledJobResult['outcome'];
   } catch (error) {

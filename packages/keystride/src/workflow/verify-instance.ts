@@ -4,11 +4,12 @@ import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { VerificationPolicy } from '../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { ledgerWork, pageActivities } from './activities.ts';
+import { startedBy } from './started-by.ts';
 import { heldBackBy, secondsUntilNextLook } from './gate-wait.ts';
 
 /** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
 export async function comparePages(
-  request: StepRequest & Pick<VerificationRequest, 'repair'>,
+  request: StepRequest & Pick<VerificationRequest, 'repair' | 'started'>,
   policy: VerificationPolicy,
   around: (page: () => Promise<VerificationState>) => Promise<VerificationState>,
 ): Promise<VerificationState> {
@@ -75,7 +76,7 @@ async function compareInstance({
   for (const { step, policy } of steps) {
     const claim = { job, instance, epoch: 0 };
     const state = await comparePages(
-      { claim, step, parameters, ...(repair ? { repair } : {}) },
+      { claim, step, parameters, ...(repair ? { repair, started: startedBy() } : {}) },
       policy,
       whenLetIn,
     );

@@ -6,10 +6,12 @@ import { withSession } from '../../operator/connection.ts';
 import { count, plain } from '../../operator/format.ts';
 import { backfillSchedule } from '../../operator/schedules/backfill.ts';
 import { localTime } from '../../operator/schedules/read.ts';
+import { type AuthorOptions, withAuthor } from '../author.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
+import { scheduleAuthor } from './author.ts';
 
-interface BackfillOptions extends OutputOptions {
+interface BackfillOptions extends OutputOptions, AuthorOptions {
   from: string;
   to: string;
   oneAtATime?: true;
@@ -32,7 +34,7 @@ The same without keystride:
 
 /** `keystride schedule backfill`: the actions of days that have passed. */
 export function scheduleBackfillCommand(): Command {
-  return new Command('backfill')
+  return withAuthor(new Command('backfill'))
     .description('run the actions of days that have passed')
     .argument('<id>', "the schedule's id")
     .requiredOption('--from <date>', 'the first day, such as 2025-10-01', aDate)
@@ -54,7 +56,9 @@ function aDate(text: string): string {
 }
 
 async function backfill(scheduleId: string, options: BackfillOptions): Promise<void> {
-  const backfilled = await withSession((session) => backfillSchedule(session, scheduleId, options));
+  const backfilled = await withSession((session) =>
+    backfillSchedule(session, scheduleId, options, scheduleAuthor(options)),
+  );
   if (options.output === 'json') return printJson(backfilled);
   const { actions, mode, timeZone } = backfilled;
   const how = mode === 'parallel' ? 'in parallel' : 'one at a time';

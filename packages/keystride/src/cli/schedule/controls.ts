@@ -4,12 +4,12 @@ import { keystride } from '../../operator/called-as.ts';
 import { withSession } from '../../operator/connection.ts';
 import { plain } from '../../operator/format.ts';
 import { deleteSchedule, pauseSchedule, triggerSchedule } from '../../operator/schedules/control.ts';
+import { type AuthorOptions, withAuthor } from '../author.ts';
 import { outputOption, type OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
+import { scheduleAuthor } from './author.ts';
 
-interface PauseOptions extends OutputOptions {
-  reason?: string;
-}
+interface ChangeOptions extends OutputOptions, AuthorOptions {}
 
 /** `keystride schedule pause`: no actions until it is unpaused. */
 export function schedulePauseCommand(): Command {
@@ -30,15 +30,16 @@ Example:
 }
 
 function pausing(control: 'pause' | 'unpause', description: string, help: string): Command {
-  return new Command(control)
+  return withAuthor(new Command(control), 'kept as the note of the schedule, and in the audit')
     .description(description)
     .argument('<id>', "the schedule's id")
-    .option('--reason <text>', 'kept as the note of the schedule')
     .addOption(outputOption())
     .addHelpText('after', help)
-    .action(async (scheduleId: string, { reason, output }: PauseOptions) => {
+    .action(async (scheduleId: string, { output, ...author }: ChangeOptions) => {
       const paused = control === 'pause';
-      const note = await withSession((session) => pauseSchedule(session, scheduleId, control, reason));
+      const note = await withSession((session) =>
+        pauseSchedule(session, scheduleId, control, scheduleAuthor(author)),
+      );
       if (output === 'json') return printJson({ scheduleId, paused, note });
       printLine(`${scheduleId}: ${paused ? 'paused' : 'active'}${note === '' ? '' : `: ${plain(note)}`}`);
     });
@@ -46,7 +47,7 @@ function pausing(control: 'pause' | 'unpause', description: string, help: string
 
 /** `keystride schedule trigger`: one action now. */
 export function scheduleTriggerCommand(): Command {
-  return new Command('trigger')
+  return withAuthor(new Command('trigger'))
     .description('take one action now, whatever the times and the state')
     .argument('<id>', "the schedule's id")
     .addOption(outputOption())
@@ -61,8 +62,8 @@ Example:
     .action(trigger);
 }
 
-async function trigger(scheduleId: string, { output }: OutputOptions): Promise<void> {
-  const action = await withSession((session) => triggerSchedule(session, scheduleId));
+async function trigger(scheduleId: string, { output, ...author }: ChangeOptions): Promise<void> {
+  const action = await withSession((session) => triggerSchedule(session, scheduleId, scheduleAuthor(author)));
   if (output === 'json') return printJson({ scheduleId, action: action ?? null });
   printLine(`triggered ${scheduleId}`);
   if (action?.instance) printLine(`  next  ${keystride} status ${shellWord(action.instance)} --watch`);
@@ -73,7 +74,7 @@ async function trigger(scheduleId: string, { output }: OutputOptions): Promise<v
 
 /** `keystride schedule delete`: the schedule goes, its runs stay. */
 export function scheduleDeleteCommand(): Command {
-  return new Command('delete')
+  return withAuthor(new Command('delete'))
     .description('delete a schedule; what it has started goes on')
     .argument('<id>', "the schedule's id")
     .addOption(outputOption())
@@ -83,8 +84,8 @@ export function scheduleDeleteCommand(): Command {
 Example:
   $ keystride schedule delete purchaseConfirmation`,
     )
-    .action(async (scheduleId: string, { output }: OutputOptions) => {
-      await withSession((session) => deleteSchedule(session, scheduleId));
+    .action(async (scheduleId: string, { output, ...author }: ChangeOptions) => {
+      await withSession((session) => deleteSchedule(session, scheduleId, scheduleAuthor(author)));
       if (output === 'json') return printJson({ scheduleId, deleted: true });
       printLine(`deleted ${scheduleId}; what it has started goes on`);
     });

@@ -7,10 +7,12 @@ import { plain } from '../../operator/format.ts';
 import { createSchedule, type OverlapName, overlapPolicies } from '../../operator/schedules/create.ts';
 import { type DescribedSchedule, localTime } from '../../operator/schedules/read.ts';
 import { jobNamed } from '../../operator/start.ts';
+import { type AuthorOptions, withAuthor } from '../author.ts';
 import { chosenId, collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
 import { printJson, printLine, progressLine } from '../output.ts';
+import { scheduleAuthor } from './author.ts';
 
-interface CreateOptions extends OutputOptions {
+interface CreateOptions extends OutputOptions, AuthorOptions {
   cron: string[];
   timezone: string;
   param?: string[];
@@ -45,7 +47,7 @@ Examples:
 
 /** `keystride schedule create`: checks the job, its dates and its parameters, then makes the schedule. */
 export function scheduleCreateCommand(): Command {
-  return new Command('create')
+  return withAuthor(new Command('create'))
     .description('make a schedule')
     .argument('<job>', 'its name, see `keystride jobs`')
     .requiredOption(
@@ -82,7 +84,9 @@ async function create(name: string, options: CreateOptions): Promise<void> {
   const job = await jobNamed(name, 'Schedule');
   const { output, param = [], id: scheduleId = job.name, timezone: timeZone, ...rest } = options;
   const request = { ...rest, scheduleId, timeZone, parameters: parametersFromText(job, param) };
-  const created = await withSession((session) => createSchedule(session, job, request));
+  const created = await withSession((session) =>
+    createSchedule(session, job, request, scheduleAuthor(options)),
+  );
   if (output === 'json') return printJson(created);
   announce(created);
   for (const warning of created.warnings) progressLine(`  note  ${warning}`);

@@ -11,6 +11,7 @@ import type { Session } from '../connection.ts';
 import { plain } from '../format.ts';
 import { lostToClocks } from './clocks.ts';
 import { checkCron, surprisesOf } from './cron.ts';
+import { enterScheduleChange, type ScheduleAuthor } from './enter.ts';
 import { describeSchedule, type DescribedSchedule } from './read.ts';
 
 /** What happens when an action is due while the one before it still runs, as the command line names it. */
@@ -57,12 +58,18 @@ export async function createSchedule(
   session: Session,
   job: JobDefinition,
   request: ScheduleRequest,
+  author: ScheduleAuthor,
 ): Promise<CreatedSchedule> {
   const { scheduleId, parameters, timeZone, cron } = request;
   const instance = firstInstance(job, request);
   const input: ScheduledJobInput = { job: job.name, parameters, timeZone };
   await create(session, input, request);
   const created = await describeSchedule(session, scheduleId);
+  const { overlap, paused } = created;
+  await enterScheduleChange(author, {
+    ...{ action: 'schedule create', scheduleId, job: job.name },
+    after: { cron, timeZone, overlap, paused },
+  });
   const warnings = [
     ...staysTheSame(job, input, instance),
     ...cron.flatMap(surprisesOf),
@@ -113,10 +120,18 @@ async function create(
       ...(request.note === undefined ? {} : { note: request.note }),
     },
   };
+  await makeSchedule({ client }, schedule);
+}
+
+/** Has Temporal make a schedule. @throws CommandError when there is one of that id, or Temporal refuses it */
+export async function makeSchedule(
+  { client }: Pick<Session, 'client'>,
+  schedule: ScheduleOptions,
+): Promise<void> {
   try {
     await client.schedule.create(schedule);
   } catch (error) {
-    throw explained(error, scheduleId);
+    throw explained(error, schedule.scheduleId);
   }
 }
 

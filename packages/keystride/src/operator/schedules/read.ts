@@ -185,7 +185,7 @@ async function endOf(
   return { outcome: result?.outcome ?? result?.status ?? 'completed', instance: result?.instance };
 }
 
-function cronOf({ memo }: ScheduleDescription): readonly string[] {
+export function cronOf({ memo }: ScheduleDescription): readonly string[] {
   const cron: unknown = memo?.['cron'];
   return Array.isArray(cron) ? cron.map(String) : [];
 }

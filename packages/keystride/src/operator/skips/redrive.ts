@@ -1,8 +1,10 @@
+import type { Authorship } from '../../contract/audit.ts';
 import { redrive, redriveKey, type RedriveInput } from '../../contract/redrive.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { countRedrives, type RunningExecution, runningExecutions } from '../../ledger/executions.ts';
 import type { Asked } from '../../ledger/ledger.ts';
-import { countByStatus, type SkipFilter, type SkipStatus } from '../../ledger/skip-list.ts';
+import type { SkipFilter, SkipStatus } from '../../ledger/skip-filter.ts';
+import { countByStatus } from '../../ledger/skip-list.ts';
 import { keystride } from '../called-as.ts';
 import { CommandError } from '../command-error.ts';
 import type { Session } from '../connection.ts';
@@ -35,6 +37,7 @@ export async function startRedrive(
   session: Session,
   id: string,
   filter: SkipFilter,
+  author: Authorship,
 ): Promise<StartedRedrive> {
   const prospect = await withLedger((ledger) => look(ledger, id, filter));
   const { instance, counts, redriveKey: workflowId } = prospect;
@@ -49,7 +52,7 @@ export async function startRedrive(
     ...(key !== undefined && { keys: [...key] }),
   };
   const started = await startRun(session, {
-    ...{ job: redrive, input, instance: workflowId, workflowId },
+    ...{ job: redrive, input, instance: workflowId, workflowId, author },
     // An instance begins with its job.
     queuedAs: instance.split(':', 1)[0] ?? instance,
   });

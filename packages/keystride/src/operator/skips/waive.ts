@@ -1,5 +1,5 @@
 import { shellWord } from '../../contract/shell.ts';
-import type { SkipFilter } from '../../ledger/skip-list.ts';
+import type { SkipFilter } from '../../ledger/skip-filter.ts';
 import { runningRedrives, waiveSkips as waive, type Waiver } from '../../ledger/waive.ts';
 import { keystride } from '../called-as.ts';
 import { CommandError } from '../command-error.ts';
@@ -8,7 +8,9 @@ import { count } from '../format.ts';
 import { findInstance, firstAlive, refuseUnknownKeys, stillRunning, withLedger } from '../ledger.ts';
 
 /** What a waiver has closed. */
-export interface Waived extends Waiver {
+export interface Waived {
+  readonly reason: string;
+  readonly operator: string;
   readonly instance: string;
   readonly waived: number;
   /** Those that somebody had waived before: they keep their reason. */
@@ -33,7 +35,8 @@ export async function waiveSkips(id: string, filter: SkipFilter, waiver: Waiver)
   if ('refusedBy' in outcome) throw stillRunning(outcome.refusedBy);
   const { waived, before } = outcome;
   if (before.open + before.waived === 0) throw nothingToWaive(instance, before.redriven);
-  return { instance, waived, alreadyWaived: before.waived, ...waiver };
+  const { reason, by } = waiver;
+  return { instance, waived, alreadyWaived: before.waived, reason, operator: by.operator };
 }
 
 function nothingToWaive(instance: string, redriven: number): CommandError {

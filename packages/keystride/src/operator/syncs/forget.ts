@@ -1,3 +1,4 @@
+import type { Authorship } from '../../contract/audit.ts';
 import { forgetStream as forget, runningOnStream, type Stream } from '../../ledger/streams.ts';
 import { withSession } from '../connection.ts';
 import { firstAlive, stillRunning, withLedger } from '../ledger.ts';
@@ -10,7 +11,7 @@ import { readStream } from './streams.ts';
  * @returns the stream as it was
  * @throws CommandError while a run of it is going on, or a sync that polls it
  */
-export async function forgetStream(name: string): Promise<Stream> {
+export async function forgetStream(name: string, author: Authorship): Promise<Stream> {
   const { stream, running } = await withLedger(async (ledger) => ({
     stream: await readStream(ledger, name),
     running: await runningOnStream(ledger, name),
@@ -19,6 +20,6 @@ export async function forgetStream(name: string): Promise<Stream> {
     const alive = await withSession(({ client }) => firstAlive(client, running));
     if (alive) throw stillRunning(alive);
   }
-  await withLedger((ledger) => forget(ledger, name));
+  await withLedger((ledger) => forget(ledger, name, author));
   return stream;
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Authorship } from '../../contract/audit.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import { rewindStream as rewind, type Stream } from '../../ledger/streams.ts';
 import { keystride } from '../called-as.ts';
@@ -18,10 +19,14 @@ export interface Rewound {
  * @param from the first key to copy again, its first columns at least; empty for the start
  * @throws CommandError when there is no such stream, or that is ahead of its offset
  */
-export async function rewindStream(name: string, from: readonly string[]): Promise<Rewound> {
+export async function rewindStream(
+  name: string,
+  from: readonly string[],
+  author: Authorship,
+): Promise<Rewound> {
   const stream = await withLedger((ledger) => readStream(ledger, name));
   const cursor = from.length > 0 ? await withSource((client) => keyBefore(client, stream, from)) : null;
-  await withLedger((ledger) => rewind(ledger, name, cursor));
+  await withLedger((ledger) => rewind(ledger, name, cursor, author));
   return { before: stream.cursor, cursor };
 }
 

@@ -1,4 +1,3 @@
-import { ToldError } from '../../../contract/told-error.ts';
 import { sendControl } from '../../../operator/control.ts';
 import { readExecution } from '../../../operator/execution.ts';
 import type { LiveProgress } from '../../../operator/heartbeats.ts';
@@ -7,7 +6,7 @@ import { action } from '../../action.ts';
 import { html, type Html } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
 import { pairs, stateBadge } from '../../parts.ts';
-import { reasonField, signed } from '../../signed.ts';
+import { reasonField, signed, signedWithReason } from '../../signed.ts';
 import type { Visit } from '../../visit.ts';
 
 /** A control that takes no more than a reason. */
@@ -80,9 +79,7 @@ export const plainControlActions = plainControls.map(({ control, verb, does, rea
     button: () => verb,
     back: backToRun,
     act: async (fields, visit) => {
-      const request = signed(fields, visit);
-      if (reasonRequired && request.reason === undefined)
-        throw new ToldError('Say why: a reason is missing.');
+      const request = reasonRequired ? signedWithReason(fields, visit) : signed(fields, visit);
       const workflowId = visit.param('id');
       const { status } = await sendControl(visit.session, control, workflowId, request);
       return { to: runHref(workflowId), result: { workflowId, status } };
@@ -109,10 +106,11 @@ export const verifyAction = action<LiveProgress>({
       </p>`,
   button: () => 'Verify',
   back: backToRun,
-  act: async (fields, { session, param }) => {
-    const workflowId = param('id');
+  act: async (fields, visit) => {
+    const workflowId = visit.param('id');
     const repair = fields.one('repair') === 'true';
-    const handle = await startVerification(session, workflowId, { repair });
+    const author = signed(fields, visit);
+    const handle = await startVerification(visit.session, workflowId, { repair, author });
     return { to: runHref(workflowId), result: { workflowId: handle.workflowId } };
   },
 });

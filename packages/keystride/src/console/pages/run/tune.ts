@@ -7,6 +7,7 @@ import type { LiveProgress } from '../../../operator/heartbeats.ts';
 import { action, type Fields } from '../../action.ts';
 import { html, type Html } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
+import { reasonField, signed } from '../../signed.ts';
 import { readProgress, whichRun } from './controls.ts';
 
 /** A figure that can be changed while a job runs. */
@@ -59,10 +60,11 @@ export const tuneAction = action<LiveProgress>({
   form: (progress, given) =>
     html`${whichRun(progress)}
       <p>It holds for all chunk steps until the execution ends. What is left empty stays as it is.</p>
-      ${figures.map((figure) => figureField(figure, progress, given))}`,
+      ${figures.map((figure) => figureField(figure, progress, given))}
+      ${reasonField(given, false, 'the database has room at night')}`,
   button: () => 'Tune',
   back: ({ param }) => runHref(param('id')),
-  act: async (fields, { session, param }) => {
+  act: async (fields, visit) => {
     const tuning = Object.fromEntries(
       figures.flatMap(({ name }) => {
         const text = fields.one(name);
@@ -71,8 +73,9 @@ export const tuneAction = action<LiveProgress>({
     ) as Tuning;
     const wrong = wrongTuning(tuning);
     if (wrong !== undefined) throw new ToldError(`Nothing was tuned: ${wrong}.`);
-    const workflowId = param('id');
-    const { status } = await sendControl(session, 'tune', workflowId, tuning);
+    const workflowId = visit.param('id');
+    const request = { ...tuning, ...signed(fields, visit) };
+    const { status } = await sendControl(visit.session, 'tune', workflowId, request);
     return { to: runHref(workflowId), result: { workflowId, status, tuning } };
   },
 });
