@@ -39,11 +39,14 @@ export async function startConsole(
   const { temporal, console: settings } = config;
   refuseOpenDoor(settings);
   const connection = Connection.lazy(temporal.connectionOptions);
-  const session = { client: new Client({
+  const session = {
+    client: new Client({
       connection,
       namespace: temporal.namespace,
       dataConverter: dataConverterOf(config.encryption),
-    }), config };
+    }),
+    config,
+  };
   const look = options.banners ?? needsAPerson;
   const parts = { settings, session, banners: new Banners(() => look({ session })), series: new Series() };
   let port = 0;
