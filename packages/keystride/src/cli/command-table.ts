@@ -109,6 +109,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./controls.ts')).tuneCommand,
   },
   {
+    name: 'console',
+    description: 'show runs in a browser, and let people act there',
+    load: async () => (await import('./console.ts')).consoleCommand,
+  },
+  {
     name: 'schedule',
     description: 'run jobs at their times',
     load: async () => (await import('./schedule.ts')).scheduleCommand,
