@@ -106,7 +106,7 @@ describe('skips', () => {
     for (const path of ['/skips', skips]) {
       const { text } = await browser.get(path);
       expect(text).toContain('NEGATIVE_AMOUNT');
-      expect(text).toContain('<span class="mono">100</span>');
+      expect(text).toContain('<span class="mono key">100</span>');
     }
     const found = async (query: string) =>
       ((await asked(`${skips}?${query}`)) as { skips: { key: string }[] }).skips.map(({ key }) => key);
@@ -189,7 +189,7 @@ describe('a schedule', () => {
     const answer = await browser.fillIn('/jobs/purchaseConfirmation/schedule', fields);
     expect(answer.headers.location).toBe(schedule);
     const { text } = await browser.get(schedule);
-    expect(text).toMatch(/\d 02:00 Asia\/Seoul/u);
+    expect(text).toMatch(/\d 02:00<\/span> Asia\/Seoul/u);
   });
 
   test('is paused with a reason, and unpaused', async () => {
