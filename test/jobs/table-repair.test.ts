@@ -3,6 +3,7 @@ import type { VerificationReport } from '../../packages/keystride/src/contract/v
 import { keystride } from '../cli/support.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, startVerification } from '../support/runs.ts';
+import { emptyShop } from '../support/shop.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
@@ -19,11 +20,7 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
-});
+beforeEach(() => emptyShop(stores));
 
 let runs = 0;
 

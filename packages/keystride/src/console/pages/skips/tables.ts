@@ -28,7 +28,6 @@ export function causesTable(
         names: true,
         cell: (cause) => html`<a href="${hrefOf(cause)}">${cause.fingerprint}</a>`,
       },
-      { head: 'Code', cell: ({ code }) => html`<span class="mono small code">${code}</span>` },
       { head: 'Items', number: true, cell: ({ count }) => skipCount(count) },
       { head: 'Open', number: true, cell: ({ open }) => skipCount(open) },
       { head: 'First', cell: ({ firstAt }) => moment(firstAt) },
