@@ -196,7 +196,7 @@ describe('instances', () => {
     expect(read).toBeLessThan(10);
     const committed = await reading((ledger) => committedBy(ledger, [largeInstance, 'nightly:day=77']));
     expect(committed.found.get(largeInstance)?.written).toBe(4_500_000);
-    // Its rows and the entries of their index, once for all steps and once for the open one.
+    // Once for all steps and once for the open one; rows that are found by a bitmap count twice.
     expect(committed.read).toBeLessThan(4.1 * size.partitions);
   });
 

@@ -110,7 +110,8 @@ describe('skips', () => {
     }
     const found = async (query: string) =>
       ((await asked(`${skips}?${query}`)) as { skips: { key: string }[] }).skips.map(({ key }) => key);
-    expect(await found('key=30')).toEqual(['300', '3000']);
+    // Partitions commit when they come to it.
+    expect((await found('key=30')).toSorted()).toEqual(['300', '3000']);
     expect(await found('code=NOBODY')).toEqual([]);
     expect((await found('code=NEGATIVE_AMOUNT')).length).toBe(25);
     expect((await browser.get(`${skips}?key=${encodeURIComponent(hostile)}`)).text).not.toContain(
