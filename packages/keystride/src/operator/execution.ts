@@ -110,8 +110,8 @@ async function query(
   client: Client,
   { workflowId, runId, taskQueue }: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'taskQueue'>,
 ): Promise<JobProgress | undefined> {
-  const unanswered = unansweredAt.get(client) ?? new Map<string, number>();
-  if (performance.now() - (unanswered.get(taskQueue) ?? -Infinity) < givenUpFor) return undefined;
+  const inVain = unansweredAt.get(client) ?? new Map<string, number>();
+  if (performance.now() - (inVain.get(taskQueue) ?? -Infinity) < givenUpFor) return undefined;
   try {
     const handle = client.workflow.getHandle(workflowId, runId);
     return await client.withDeadline(Date.now() + queryWithin, () =>
@@ -119,7 +119,7 @@ async function query(
     );
   } catch (error) {
     // No worker, a worker that does not know the job, or a workflow that has not begun: the caller says what is known.
-    if (isGrpcDeadlineError(error)) unansweredAt.set(client, unanswered.set(taskQueue, performance.now()));
+    if (isGrpcDeadlineError(error)) unansweredAt.set(client, inVain.set(taskQueue, performance.now()));
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import type { Session } from './connection.ts';
-import { listedJobs } from './runs.ts';
+import { queryOf } from './run-query.ts';
 
 /** At most so many are looked at. */
 const most = 50;
@@ -11,18 +11,15 @@ const most = 50;
  * @param options.startsWith only those that begin so
  */
 export async function runIds(
-  { client }: Session,
+  session: Session,
   { open, startsWith }: { readonly open: boolean; readonly startsWith: string },
 ): Promise<string[]> {
-  const quoted = (text: string) => `'${text.replaceAll(/['\\]/gu, String.raw`\$&`)}'`;
-  const conditions = [
-    `WorkflowType IN (${(await listedJobs()).map(quoted).join(', ')})`,
-    ...(open ? [`ExecutionStatus = 'Running'`] : []),
-    ...(startsWith === '' ? [] : [`WorkflowId STARTS_WITH ${quoted(startsWith)}`]),
-  ];
-  const query = conditions.join(' AND ');
+  const query = await queryOf(session, {
+    ...(open && { group: 'active' }),
+    ...(startsWith !== '' && { text: startsWith }),
+  });
   const ids = new Set<string>();
-  for await (const { workflowId } of client.workflow.list({ query, pageSize: most })) {
+  for await (const { workflowId } of session.client.workflow.list({ query, pageSize: most })) {
     ids.add(workflowId);
     if (ids.size >= most) break;
   }
