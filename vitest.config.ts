@@ -42,6 +42,8 @@ export default defineConfig({
           ...shared,
           name: 'package',
           include: ['test/package/**/*.test.ts'],
+          // What is installed into a new directory each time would stay in the cache of compiled code for ever.
+          env: { NODE_DISABLE_COMPILE_CACHE: '1' },
           sequence: { groupOrder: 2 },
           maxWorkers: 1,
           testTimeout: 300_000,

@@ -84,6 +84,20 @@ test('how much a worker takes on is a number of activities and shares of its mac
     expect(refusal(() => loadConfig({ ...empty, [variable]: wrong })).problems).toMatchObject([{ variable }]);
 });
 
+test('where a worker listens is an address by number, and nowhere unless it is set', () => {
+  expect(loadConfig(empty)).not.toHaveProperty('metricsAddress');
+  const set = { ...empty, KEYSTRIDE_METRICS: '127.0.0.1:9464', KEYSTRIDE_HEALTH: '[::]:8080' };
+  expect(refusal(() => loadConfig({ ...empty, KEYSTRIDE_TRACES: 'collector:4318' })).problems).toMatchObject([
+    { variable: 'KEYSTRIDE_TRACES' },
+  ]);
+  expect(loadConfig(set)).toMatchObject({ metricsAddress: '127.0.0.1:9464', healthAddress: '[::]:8080' });
+  for (const wrong of ['9464', 'localhost:9464', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', '::1:8080'])
+    for (const variable of ['KEYSTRIDE_METRICS', 'KEYSTRIDE_HEALTH'])
+      expect(refusal(() => loadConfig({ ...empty, [variable]: wrong })).problems).toMatchObject([
+        { variable },
+      ]);
+});
+
 test('the environment goes before temporal.toml, and that before the running stack', () => {
   runningStack({ temporalAddress: '127.0.0.1:3', databaseUrl: 'postgres://a@127.0.0.1:3/stack' });
   expect(loadSettings(empty, ['temporal', 'databaseUrl'])).toMatchObject({
@@ -106,6 +120,30 @@ test('the environment goes before temporal.toml, and that before the running sta
     namespace: 'nightly',
   });
 });
+
+test.each([
+  [{ TEMPORAL_ADDRESS: '127.0.0.1:7233' }, true],
+  [{ TEMPORAL_ADDRESS: 'localhost:7233' }, true],
+  [{ TEMPORAL_ADDRESS: '[::1]:7233' }, true],
+  [{ TEMPORAL_ADDRESS: '127.0.0.1.example.org:7233' }, false],
+  [{ TEMPORAL_ADDRESS: '10.0.0.7:7233' }, false],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233' }, false],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_TLS: 'false' }, false],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_TLS: 'true' }, true],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_API_KEY: 'k' }, true],
+  [{ TEMPORAL_ADDRESS: 'temporal:7233', KEYSTRIDE_PLAINTEXT: 'db, temporal' }, true],
+  [{ TEMPORAL_ADDRESS: 'temporal2:7233', KEYSTRIDE_PLAINTEXT: 'temporal' }, false],
+])(
+  'Temporal is reached in the open on this machine, or where that is allowed by name: %o',
+  (env, allowed) => {
+    const load = () => loadConfig({ ...empty, ...env }, ['temporal']);
+    if (allowed) expect(load().temporal.address).toBe(env.TEMPORAL_ADDRESS);
+    else
+      expect(refusal(load).message).toMatch(
+        /TEMPORAL_ADDRESS is .* would not be encrypted.*KEYSTRIDE_PLAINTEXT=/u,
+      );
+  },
+);
 
 test('a stack whose supervisor has died lends no address, and the error says that it died', () => {
   runningStack({ mongodbUrl: 'mongodb://127.0.0.1:3/x' }, 'another start');

@@ -12,23 +12,25 @@ const library = path.join(root, 'packages/keystride/src');
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   contract: [],
-  stores: ['contract'],
+  telemetry: ['contract'],
+  stores: ['contract', 'telemetry'],
   ledger: ['contract', 'stores'],
   job: ['contract', 'stores', 'ledger'],
-  page: ['contract', 'stores', 'ledger', 'job'],
-  operations: ['contract', 'stores', 'ledger', 'job', 'page'],
+  page: ['contract', 'telemetry', 'stores', 'ledger', 'job'],
+  operations: ['contract', 'telemetry', 'stores', 'ledger', 'job', 'page'],
   workflow: ['contract'],
   workflows: ['contract', 'workflow'],
   'table-sync': ['contract', 'stores', 'ledger', 'job', 'page', 'workflow'],
   settings: ['contract', 'stores'],
   project: ['contract', 'stores', 'job', 'settings'],
-  host: ['contract', 'stores', 'ledger', 'job', 'page', 'operations', 'settings', 'project'],
+  host: ['contract', 'telemetry', 'stores', 'ledger', 'job', 'page', 'operations', 'settings', 'project'],
   dev: ['contract', 'stores', 'ledger', 'settings', 'project', 'host'],
   prove: ['contract', 'stores', 'ledger', 'page', 'settings', 'project', 'dev'],
   testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
   scaffold: ['contract', 'stores', 'dev'],
   operator: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev'],
   console: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev', 'operator'],
+  doctor: ['contract', 'stores', 'ledger', 'job', 'settings', 'project', 'host', 'dev', 'operator'],
   cli: [
     'contract',
     'stores',
@@ -41,6 +43,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'scaffold',
     'operator',
     'console',
+    'doctor',
   ],
 };
 

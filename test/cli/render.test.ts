@@ -104,5 +104,6 @@ test('a page that is tried again says why', () => {
     chunkSize: null,
     concurrency: null,
     waiting: ['attempt 2: connection refused'],
+    pages: [],
   });
 });

@@ -16,7 +16,10 @@ export interface CommandResult {
 /** A home that is not there, so that no stack of this machine is found. */
 const emptyHome = path.join(import.meta.dirname, 'no-such-home');
 
-/** Runs `keystride` as a process of its own, with nothing of the caller's environment but PATH. */
+/** What a command has of the caller's environment: where programs are, and where compiled code is kept. */
+const inherited = { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] };
+
+/** Runs `keystride` as a process of its own, with nothing else of the caller's environment. */
 export async function keystride(
   words: readonly string[],
   environment: NodeJS.ProcessEnv = {},
@@ -30,7 +33,7 @@ export function startKeystride(
   environment: NodeJS.ProcessEnv = {},
 ): { child: ChildProcess; ended: Promise<CommandResult> } {
   const child = spawn(process.execPath, [program, ...words], {
-    env: { PATH: process.env['PATH'], NO_COLOR: '1', KEYSTRIDE_HOME: emptyHome, ...environment },
+    env: { ...inherited, NO_COLOR: '1', KEYSTRIDE_HOME: emptyHome, ...environment },
     timeout: 60_000,
     killSignal: 'SIGKILL',
   });

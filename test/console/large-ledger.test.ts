@@ -196,7 +196,8 @@ describe('instances', () => {
     expect(read).toBeLessThan(10);
     const committed = await reading((ledger) => committedBy(ledger, [largeInstance, 'nightly:day=77']));
     expect(committed.found.get(largeInstance)?.written).toBe(4_500_000);
-    expect(committed.read).toBeLessThan(2.1 * size.partitions);
+    // Once for all steps and once for the open one; rows that are found by a bitmap count twice.
+    expect(committed.read).toBeLessThan(4.1 * size.partitions);
   });
 
   test('have no dead letters', async () => {

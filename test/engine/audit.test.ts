@@ -60,11 +60,11 @@ test('pages follow each other by key, newest first, also among entries of one mo
     `insert into keystride.audit (at, operator, origin, action, before, after, instance_key)
      select '2025-10-01', 'anna', 'command', 'pause', '{}', jsonb_build_object('n', n), 'i' from generate_series(1, 25) as n`,
   );
-  for (const id of [undefined, 'i']) {
+  for (const ids of [undefined, ['i']]) {
     const seen: unknown[] = [];
     let after: string | undefined;
     do {
-      const page = await readAudit(ledger, { id }, { limit: 10, after });
+      const page = await readAudit(ledger, { ids }, { limit: 10, after });
       seen.push(...page.map((entry) => entry.after['n']));
       after = page.length === 10 ? page.at(-1)?.key : undefined;
     } while (after !== undefined);
@@ -77,12 +77,12 @@ test('an entry is found by its instance, its workflow, its schedule and its stre
   await enterChange(ledger, { ...anna, action: 'stop', instance: 'other', workflowId: 'same' });
   await enterChange(ledger, { ...anna, action: 'schedule pause', subject: 'same' });
   await enterChange(ledger, { ...anna, action: 'tune', instance: 'other', workflowId: 'other' });
-  expect((await read({ id: 'same' })).map(({ action }) => action)).toEqual([
+  expect((await read({ ids: ['same'] })).map(({ action }) => action)).toEqual([
     'schedule pause',
     'stop',
     'pause',
   ]);
-  expect(await read({ id: 'same', action: 'stop', operator: 'anna' })).toHaveLength(1);
+  expect(await read({ ids: ['same'], action: 'stop', operator: 'anna' })).toHaveLength(1);
   expect(await read({ since: new Date(Date.now() + 3_600_000).toISOString() })).toEqual([]);
 });
 
@@ -94,7 +94,7 @@ test('a rewind and a forgotten stream are entered with the offset that was', asy
   await forgetStream(ledger, 's', anna);
   // What is not there is not forgotten again.
   await forgetStream(ledger, 's', anna);
-  expect(await read({ id: 's' })).toMatchObject([
+  expect(await read({ ids: ['s'] })).toMatchObject([
     { action: 'sync forget', before: { cursor: null }, after: {}, operator: 'anna', from: 'console' },
     { action: 'sync rewind', before: { cursor: ['7'] }, after: { cursor: null }, reason: 'to try it' },
   ]);
@@ -110,12 +110,12 @@ test('a page reads about as many rows as it shows, however many there are', asyn
   const hourAgo = new Date(Date.now() - 3_600_000).toISOString();
   const filters: AuditFilter[] = [
     {},
-    { id: 'i7' },
+    { ids: ['i7'] },
     { operator: 'operator 7' },
     { action: 'pause' },
     { action: 'stop' },
     { since: hourAgo, operator: 'nobody' },
-    { id: 'nothing' },
+    { ids: ['nothing'] },
   ];
   for (const filter of filters)
     expect(await rowsReadBy(() => read(filter, 20)), JSON.stringify(filter)).toBeLessThan(200);

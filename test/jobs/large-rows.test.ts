@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { peakMb } from '../../bench/processes.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
@@ -41,23 +39,6 @@ async function sameOnBothSides(): Promise<void> {
   );
   expect(sink).toEqual(source);
 }
-
-test.skipIf(!existsSync('/proc/self/status'))(
-  'rows of a megabyte pass in four partitions, and the worker keeps to its bound',
-  async () => {
-    // All of them at once, as text, as parameters and as messages, were more than twice their size.
-    const count = 500;
-    await stores.service.query(
-      `INSERT INTO shop.item SELECT n, ${megabytes(1)} FROM generate_series(1, ${count}) AS n`,
-    );
-    const { pid = 0 } = await world.startWorker();
-    const report = await run(world, 'tableSync', { run: 1, source: 'shop.item' });
-    expect(stepOf(report, 'copy')).toMatchObject({ read: count, written: count, skipped: 0 });
-    await sameOnBothSides();
-    expect(peakMb(pid)).toBeLessThan(700);
-  },
-  400_000,
-);
 
 test('small rows, then large ones, then one that fills several chunks', async () => {
   await stores.service.query(

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { failureOf, run, stepOf } from '../support/runs.ts';
+import { emptyShop } from '../support/shop.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 /** What comes to a table, or changes in it, without a row being written: found by the next run, or refused by name. */
@@ -23,11 +24,7 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
-});
+beforeEach(() => emptyShop(stores));
 
 let runs = 0;
 const parametersOf = (parameters: object) => ({

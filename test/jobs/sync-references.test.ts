@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, stepOf } from '../support/runs.ts';
+import { emptyShop } from '../support/shop.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 /** Tables whose rows refer to other rows of the same table. */
@@ -19,11 +20,7 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
-});
+beforeEach(() => emptyShop(stores));
 
 let runs = 0;
 const sync = (parameters: object = {}) =>

@@ -3,6 +3,7 @@ import type { VerificationReport } from '../../packages/keystride/src/contract/v
 import { keystride } from '../cli/support.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, startVerification } from '../support/runs.ts';
+import { emptyShop } from '../support/shop.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
@@ -19,11 +20,7 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
-});
+beforeEach(() => emptyShop(stores));
 
 let runs = 0;
 
@@ -72,10 +69,10 @@ test('verify says what a repair would remove, and a repair what it has removed',
   expect(repaired.stdout).toContain('0 differences, 2 repaired, 2 removed from the target');
   const again = await keystride(['verify', id, '--repair', '-o', 'json'], environment);
   // However many pages a repair has, it is one entry.
-  const audit = await keystride(['audit', '--what', 'verify repair', '-o', 'json'], environment);
+  const audit = await keystride(['audit', id, '--what', 'verify repair', '-o', 'json'], environment);
   expect(audit.json()).toMatchObject([
-    { instance: id, from: 'command', workflowId: expect.stringContaining(`verification/${id}/`) as string },
-    { instance: id, from: 'command' },
+    { job: 'tableSync', workflowId: expect.stringContaining(`verification/${id}/`) as string },
+    { job: 'tableSync', from: 'command' },
   ]);
   expect(again.json()).toMatchObject({ verified: true, removed: 0, removable: 0 });
 });

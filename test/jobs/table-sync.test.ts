@@ -7,6 +7,7 @@ import { keystride } from '../cli/support.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
+import { emptyShop } from '../support/shop.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 let world: World;
@@ -25,11 +26,7 @@ afterAll(async () => {
 });
 
 /** Every schema that a test makes, on both sides. */
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
-});
+beforeEach(() => emptyShop(stores));
 
 let runs = 0;
 const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });

@@ -3,7 +3,16 @@
  * by rule and test file. It works on a copy of this checkout and takes minutes; exit code 1 when a mutation survives.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { startStack } from '../../packages/keystride/src/dev/stack.ts';
@@ -37,8 +46,19 @@ function copyCheckout(): string {
     'vitest.config.ts',
   ])
     cpSync(path.join(checkout, name), path.join(copy, name), { recursive: true });
-  symlinkSync(path.join(checkout, 'node_modules'), path.join(copy, 'node_modules'));
+  linkPackages(copy);
   return copy;
+}
+
+/** The packages of the checkout, but for the library itself: the project of the copy is to import that of the copy. */
+function linkPackages(copy: string): void {
+  const packages = path.join(checkout, 'node_modules');
+  mkdirSync(path.join(copy, 'node_modules'));
+  for (const name of readdirSync(packages))
+    symlinkSync(
+      name === 'keystride' ? path.join(copy, 'packages/keystride') : path.join(packages, name),
+      path.join(copy, 'node_modules', name),
+    );
 }
 
 /** @returns what puts the files back. */

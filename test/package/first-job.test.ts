@@ -88,6 +88,8 @@ test('the tutorial leads from an empty directory to a job that is proved', { tim
   expect(output).toMatch(/'2700'\W+'2700'/u);
   expect(output).toMatch(/2 runs: 0 lost, 0 doubled, books balanced, verified/u);
   expect(output).toContain("'ten per cent'");
+  // Before the two are corrected they are missing; then both sides agree.
+  expect(output).toMatch(/not verified: .* 2 differences.*\bredrive --watch.*:run=1 {2}verified: /su);
 });
 
 /** How this machine reaches npm's packages is its own business: proxies, certificates, a registry. */

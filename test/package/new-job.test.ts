@@ -73,7 +73,7 @@ test(
     ])
       expect(await newJob(shop, ...words)).toMatchObject({ exitCode: 0 });
     expect(readFileSync(path.join(shop, 'src/activities/voucher-expiry.ts'), 'utf8')).toContain(
-      `key: ['shop', 'code'],`,
+      `const key = ['shop', 'code'] as const;`,
     );
     expectPassed(runs(shop, 'prettier', '--check', '.'));
     expectPassed(runs(shop, 'tsc', '--noEmit'));

@@ -16,6 +16,11 @@ beforeEach(async () => {
   database = await testDatabase('target');
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
+  await client.query(`
+    CREATE SCHEMA "Billing";
+    CREATE TABLE "Billing".line (id int PRIMARY KEY, amount int, changed_at timestamptz);
+    CREATE TABLE "Billing".entry (day date, amount int) PARTITION BY RANGE (day);
+    CREATE TABLE "Billing".entry_2026 PARTITION OF "Billing".entry FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')`);
   await noteWrites(client);
   const url = new URL(inject('keystride').mongodbUrl ?? '');
   url.pathname = `/keystride_test_effects_${crypto.randomUUID().slice(0, 8)}`;
@@ -55,7 +60,7 @@ test('the same work at another time, under other ids, has the same effects', asy
   await migrate('a');
   await migrate('b');
   const expected = await take();
-  expect([...(ignored.get('migration_target') ?? [])].toSorted()).toEqual(['id', 'migrated_at']);
+  expect([...(ignored.get('public.migration_target') ?? [])].toSorted()).toEqual(['id', 'migrated_at']);
   await migrate('b');
   await migrate('a');
   expect(compareEffects(expected, await take())).toEqual({ lost: 0, doubled: 0, differences: [] });
@@ -77,7 +82,7 @@ test('what is missing, too many, written twice or cut by a microsecond shows', a
   expect(compareEffects(expected, await take())).toEqual({
     lost: 0,
     doubled: 1,
-    differences: ['writes to migration_target: 0 missing, 1 too many'],
+    differences: ['writes to public.migration_target: 0 missing, 1 too many'],
   });
 
   await migrate('a');
@@ -93,4 +98,37 @@ test('a write that is rolled back is none', async () => {
   await client.query('ROLLBACK');
   await migrate('a');
   expect(compareEffects(expected, await take())).toMatchObject({ lost: 0, doubled: 0 });
+});
+
+test('tables of other schemas are looked at too, and a partitioned one by its own name', async () => {
+  const bill = (lines: number[], days: string[]) =>
+    client.query(
+      `WITH entry AS (INSERT INTO "Billing".entry SELECT unnest($2::date[]), 1)
+       INSERT INTO "Billing".line SELECT unnest($1::int[]), 1, clock_timestamp()
+           ON CONFLICT (id) DO UPDATE SET changed_at = excluded.changed_at`,
+      [lines, days],
+    );
+  const left = async () => {
+    const effects = await readEffects(
+      database.url,
+      undefined,
+      await ignoredColumns(database.url, since),
+      since,
+    );
+    await client.query('TRUNCATE "Billing".line, "Billing".entry, keystride_prove.written');
+    return effects;
+  };
+  await bill([1, 2], ['2026-03-01']);
+  const expected = await left();
+
+  await bill([2, 1], ['2026-03-01']);
+  expect(compareEffects(expected, await left())).toEqual({ lost: 0, doubled: 0, differences: [] });
+
+  await bill([1, 2], ['2026-03-01']);
+  await bill([1], ['2026-03-01']);
+  expect(compareEffects(expected, await left()).differences).toEqual([
+    'table "Billing".entry: 0 missing, 1 too many',
+    'writes to "Billing".entry: 0 missing, 1 too many',
+    'writes to "Billing".line: 0 missing, 1 too many',
+  ]);
 });

@@ -17,7 +17,7 @@ export async function openBrowser(): Promise<Browser> {
   return chromium.launch({ ...(await program()), args: [...args, '--disable-dev-shm-usage'] });
 }
 
-const pictures = process.env['LOOK'] ?? path.join(import.meta.dirname, '../../docs/pictures');
+const pictures = path.join(import.meta.dirname, '../../docs/pictures');
 
 /**
  * A picture of a page for the docs, kept where `UPDATE_PICTURES` is set: figures and times in it are never the same

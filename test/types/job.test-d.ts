@@ -12,6 +12,7 @@ import {
   taskletStep,
   verificationStep,
 } from 'keystride';
+import { tableWriter } from 'keystride/postgres';
 import { type InputOf, type JobProgress, runJob } from 'keystride/workflow';
 
 /*
@@ -185,6 +186,19 @@ chunks({
   // @ts-expect-error less than the invoice that the writer prepares
   processor: ({ id }) => ({ id }),
   writer: { prepare: writeInvoices, write: () => Promise.resolve() },
+});
+
+chunks({
+  reader,
+  processor: ({ id, amount }) => ({ invoice_id: id, amount }),
+  writer: tableWriter({ table: 'reminder', columns: { invoice_id: 'bigint', amount: 'numeric' } }),
+});
+
+chunks({
+  reader,
+  // @ts-expect-error a column that the writer writes is missing
+  processor: ({ id }) => ({ invoice_id: id }),
+  writer: tableWriter({ table: 'reminder', columns: { invoice_id: 'bigint', amount: 'numeric' } }),
 });
 
 chunks({

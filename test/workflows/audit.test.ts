@@ -19,7 +19,7 @@ afterAll(() => fixture?.close());
 
 /** The entries about an instance, oldest first. */
 async function entriesOf(run: string, job = 'fixture'): Promise<EnteredChange[]> {
-  const filter = { id: instanceOf(run, job) };
+  const filter = { ids: [instanceOf(run, job)] };
   return (await readAudit(new Ledger(fixture.pool), filter, { limit: 100 })).toReversed();
 }
 
@@ -145,6 +145,25 @@ test('a cancellation is entered, with whom Temporal knows as its sender', async 
     ...{ action: 'cancel', from: 'temporal', operator: fixture.world.client.options.identity },
     ...{ before: { status: 'running' }, after: { status: 'stopping' } },
   });
+});
+
+test('what is done to a parent is entered once: its nested job comes to rest with it', async () => {
+  const run = 'parent';
+  await fixture.hold(run, 1);
+  const told = { flow: 'nested', heldInProcessor: [1], items: 500 };
+  const parent = await fixture.start(run, told, {
+    job: 'fixtureFlow',
+    workflowId: instanceOf(run, 'fixtureFlow'),
+  });
+  await fixture.reached(run, 'process', 1);
+  await parent.executeUpdate('pause', { args: [{}] });
+  await fixture.release(run);
+  await until(fixture.world, instanceOf(run, 'fixtureFlow'), 'paused');
+  await parent.executeUpdate('stop', { args: [{}] });
+  expect((await endingOf(parent)).status).toBe('stopped');
+  const actions = (await entriesOf(run, 'fixtureFlow')).map(({ action }) => action);
+  expect(actions).toEqual(['start', 'pause', 'stop']);
+  expect(await entriesOf(run)).toEqual([]);
 });
 
 test('a start names who has made it, and one after a failure what it goes on from', async () => {

@@ -119,6 +119,8 @@ test.each([
   const { message } = await failing('tableSync', { ...parameters, skipLimit: 0 });
   expect(message).toContain(`SQLSTATE_${state}`);
   const { workflowId } = await run(world, 'tableSync', { ...parameters, run: 2 });
+  // The log that is looked through below tells of the skips.
+  expect(await leftBehind(world, stores)).toMatch(new RegExp(`SQLSTATE_${state}.*item skipped`, 'u'));
   for (const more of [[], ['-o', 'json']])
     expect(await printed(['skips', workflowId, 'list', ...more], 0)).toMatch(reason);
   await expectNothing(workflowId);

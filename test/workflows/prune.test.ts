@@ -72,7 +72,7 @@ test('a schedule prunes, in its own name', async () => {
   await waitFor(async () => (await stepsOf('scheduled')) === 0, { what: 'the scheduled prune' });
   const entries = await readAudit(new Ledger(fixture.pool), { operator: 'prune' }, { limit: 10 });
   expect(entries).toMatchObject([{ action: 'prune', from: 'schedule' }]);
-  const changes = await readAudit(new Ledger(fixture.pool), { id: 'prune' }, { limit: 10 });
+  const changes = await readAudit(new Ledger(fixture.pool), { ids: ['prune'] }, { limit: 10 });
   expect(changes.map(({ action }) => action)).toEqual(['schedule trigger', 'schedule create']);
 });
 

@@ -3,7 +3,7 @@ export { postgres } from './project/postgres.ts';
 export { keysetReader } from './stores/postgres/keyset-reader.ts';
 export { keysetRanges } from './stores/postgres/keyset-ranges.ts';
 export { hashComparison, type TableComparison } from './stores/postgres/hash-comparison.ts';
-export { bulkUpsert } from './stores/postgres/bulk.ts';
+export { bulkUpsert, tableWriter } from './stores/postgres/bulk.ts';
 export {
   addToOutbox,
   markAsSent,

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../contract/audit.ts';
 import { shellWord } from '../contract/shell.ts';
+import { findOriginalKey } from '../ledger/executions.ts';
+import type { Asked } from '../ledger/ledger.ts';
 import { type EnteredChange, readAudit } from '../ledger/audit.ts';
 import { keystride } from '../operator/called-as.ts';
 import { plain, time } from '../operator/format.ts';
@@ -48,8 +50,10 @@ function moment(text: string): string {
 
 async function audit(id: string | undefined, options: AuditOptions): Promise<void> {
   const { since, who, what, limit, after, output } = options;
-  const filter = { id, operator: who, action: what, since };
-  const entries = await withLedger((ledger) => readAudit(ledger, filter, { limit, after }));
+  const entries = await withLedger(async (ledger) => {
+    const ids = id === undefined ? undefined : await namesOf(ledger, id);
+    return readAudit(ledger, { ids, operator: who, action: what, since }, { limit, after });
+  });
   if (output === 'json') return printJson(entries);
   if (entries.length === 0) return printLine('nothing is entered of that');
   for (const entry of entries) show(entry);
@@ -58,6 +62,12 @@ async function audit(id: string | undefined, options: AuditOptions): Promise<voi
     printLine(
       `  older  ${keystride} audit ${id === undefined ? '' : `${shellWord(id)} `}--after ${last.key}`,
     );
+}
+
+/** What a run was called, and the instance that it ran: a waiver and a repair are about that one. */
+async function namesOf(ledger: Asked, id: string): Promise<readonly string[]> {
+  const instance = await findOriginalKey(ledger, id);
+  return instance === undefined || instance === id ? [id] : [id, instance];
 }
 
 function show(entry: EnteredChange): void {

@@ -9,6 +9,8 @@ export interface CommandEntry {
   /** One line. */
   readonly description: string;
   readonly arguments?: () => readonly Argument[];
+  /** Not shown in the help: programs call it. */
+  readonly hidden?: boolean;
   readonly load: () => Promise<Completion>;
 }
 
@@ -154,10 +156,27 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./plan.ts')).planCommand,
   },
   {
+    name: 'doctor',
+    description: 'look whether everything that a run needs is there and as it should be',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
+  {
     name: 'prove',
     description: 'kill workers through runs of a job on a copy of its data, and check what they leave',
     arguments: jobName,
     load: async () => (await import('./prove.ts')).proveCommand,
+  },
+  {
+    name: 'completion',
+    description: 'print a script that completes keystride in bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completionCommand,
+  },
+  {
+    name: 'complete',
+    description: 'say which words may come next',
+    arguments: () => [new Argument('[words...]', 'what was typed, the last word being typed')],
+    hidden: true,
+    load: async () => (await import('./complete.ts')).completeCommand,
   },
 ];
 

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadSettings } from '../dev/settings.ts';
 import { type ListenAddress, parseListenAddress } from '../settings/console-settings.ts';
+import { exitCodes } from '../operator/command-error.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine, progressLine } from './output.ts';
 
@@ -58,4 +59,6 @@ async function run({ listen, readOnly, output }: ConsoleOptions): Promise<void> 
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
   });
   await console.stop();
+  // A call to a Temporal that is away may wait for its next try, which a closed connection would throw at.
+  process.exit(exitCodes.done);
 }

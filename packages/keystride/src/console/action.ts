@@ -7,7 +7,7 @@ import { formTokenOf, tokenField } from './guards/form-token.ts';
 import { Refusal } from './guards/refusal.ts';
 import { html, nothing, type Html } from './html.ts';
 import { layout, type SectionName } from './layout.ts';
-import type { Content, Making } from './view.ts';
+import { patiently, type Content, type Making } from './view.ts';
 import { visitOf, type Place, type Visit } from './visit.ts';
 
 /** What a form or the API was sent with: texts, several where a field may be given several times. */
@@ -58,7 +58,7 @@ function addAction<Data>(
 ): void {
   const page = async (context: Context<ConsoleEnv>, given: Fields, problem?: CommandError) => {
     const visit = visitOf(context, services, { readOnly });
-    const data = await done.read(visit);
+    const data = await patiently(visit, done.read);
     const token = formTokenOf(seal, context.get('session'));
     return layout({
       title: done.title(data, visit),

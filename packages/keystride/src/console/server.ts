@@ -3,6 +3,7 @@ import { serve, type ServerType } from '@hono/node-server';
 import { Client, Connection } from '@temporalio/client';
 import type { Config } from '../settings/config.ts';
 import { ConfigError } from '../settings/config.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
 import { consoleApp } from './app.ts';
 import { Banners, type Banner } from './banners.ts';
 import { contents } from './contents.ts';
@@ -38,7 +39,14 @@ export async function startConsole(
   const { temporal, console: settings } = config;
   refuseOpenDoor(settings);
   const connection = Connection.lazy(temporal.connectionOptions);
-  const session = { client: new Client({ connection, namespace: temporal.namespace }), config };
+  const session = {
+    client: new Client({
+      connection,
+      namespace: temporal.namespace,
+      dataConverter: dataConverterOf(config.encryption),
+    }),
+    config,
+  };
   const look = options.banners ?? needsAPerson;
   const parts = { settings, session, banners: new Banners(() => look({ session })), series: new Series() };
   let port = 0;

@@ -44,7 +44,7 @@ export function view<Data>(shown: View<Data>): Content {
 function addView<Data>(app: Hono<ConsoleEnv>, shown: View<Data>, { services, readOnly, hub }: Making): void {
   app.get(shown.path, async (context) => {
     const visit = visitOf(context, services, { readOnly });
-    const data = await shown.read(visit);
+    const data = await patiently(visit, shown.read);
     return context.html(
       layout({
         title: shown.title(data, visit),
@@ -57,7 +57,7 @@ function addView<Data>(app: Hono<ConsoleEnv>, shown: View<Data>, { services, rea
     );
   });
   app.get(`/api${shown.path === '/' ? '' : shown.path}`, async (context) =>
-    context.json(await shown.read(visitOf(context, services, { readOnly }))),
+    context.json(await patiently(visitOf(context, services, { readOnly }), shown.read)),
   );
   const { every } = shown;
   if (every === undefined) return;
@@ -70,7 +70,15 @@ function addView<Data>(app: Hono<ConsoleEnv>, shown: View<Data>, { services, rea
     return streamParts(context, hub, {
       key: place.url.pathname + place.url.search,
       every,
-      read: async () => shown.parts(await shown.read({ ...visit, ...place }), place),
+      read: async () => shown.parts(await patiently({ ...visit, ...place }, shown.read), place),
     });
   });
+}
+
+/** How long a page waits for Temporal, in milliseconds: whoever looks is to hear soon that it is away. */
+const patience = 5_000;
+
+/** Reads what a page shows. @throws what Temporal answers, or that it has not in time */
+export function patiently<Data>(visit: Visit, read: (visit: Visit) => Promise<Data>): Promise<Data> {
+  return visit.session.client.withDeadline(Date.now() + patience, () => read(visit));
 }

@@ -177,6 +177,8 @@ export interface GateRequest extends Pick<StepRequest, 'claim' | 'step'> {
   readonly quietHours: readonly QuietHours[];
   /** Temporal's time, in milliseconds. */
   readonly now: number;
+  /** What it has waited for before it asks, and for how long. Undefined from a build that did not say. */
+  readonly waited?: { readonly seconds: number } & Pick<Throttled, 'certain'>;
 }
 
 export interface DivisibleRequest extends StepRequest {
@@ -297,6 +299,8 @@ export interface ControlEntry {
   readonly before: AuditFacts;
   readonly after: AuditFacts;
   readonly job: string;
+  /** The workflow that the run is a part of. What that one does to it is nobody's wish: it comes to rest with it. */
+  readonly parent?: string;
   /** Undefined for a run that has not opened. */
   readonly claim?: Claim;
   readonly workflowId: string;

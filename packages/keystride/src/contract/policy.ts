@@ -180,3 +180,8 @@ export function verificationStep(
 ): VerificationPolicy {
   return { kind: 'verification', chunkSize: 500, pageSeconds: 10, ...settings };
 }
+
+/** Whether one of a job's steps compares source and target: then it can be verified. */
+export function comparesSides(steps: Readonly<Record<string, StepPolicy>>): boolean {
+  return Object.values(steps).some(({ kind }) => kind === 'verification');
+}

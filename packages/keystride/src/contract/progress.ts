@@ -171,6 +171,8 @@ export interface JobProgress {
   readonly finishedAt: string | null;
   /** What operators have tuned; null when nothing. */
   readonly tuning: Tuning | null;
+  /** Whether the job can be verified. Undefined until the parameters are validated, and of runs of older workers. */
+  readonly verifiable?: boolean | undefined;
   readonly steps: readonly StepProgress[];
 }
 

@@ -66,7 +66,11 @@ export type ItemRead<Item> = { readonly item: Item } | { readonly error: unknown
 /** Where a chunk step's items come from. */
 export interface Reader<Item> {
   plan(request: { readonly partitions: number; readonly signal: AbortSignal }): Promise<ReadPlan>;
-  /** What would make reading slow, for people: a missing index, say. */
+  /**
+   * What would make reading slow, for people: a missing index, say.
+   *
+   * @throws what keeps it from reading at all: a key that may be null, say
+   */
   problems?(): Promise<readonly string[]>;
   read(request: ReadRequest): Promise<ReadPage<Item>>;
   /**

@@ -5,3 +5,11 @@ export const searchAttributes = {
   skipped: 'KeystrideSkipped',
   businessDate: 'KeystrideBusinessDate',
 } as const;
+
+/** Their types, by Temporal's numbers: keyword, integer, time. */
+export const searchAttributeTypes: Readonly<Record<string, number>> = {
+  [searchAttributes.job]: 2,
+  [searchAttributes.status]: 2,
+  [searchAttributes.skipped]: 3,
+  [searchAttributes.businessDate]: 6,
+};

@@ -72,7 +72,10 @@ export async function openResources(
       opened.push({
         resource,
         name,
-        value: await open(resource, settings[name] ?? {}, { database, connections: config.connections }),
+        value: await openResource(resource, settings[name] ?? {}, {
+          database,
+          connections: config.connections,
+        }),
       });
     const [temporal] = await Promise.all([
       reach({ title: 'Temporal', variable: 'TEMPORAL_ADDRESS', address: config.temporal.address }, () =>
@@ -94,7 +97,8 @@ export async function openResources(
   }
 }
 
-async function open(
+/** Opens a resource. @throws UnreachablePart that says which it is, and nothing that it was given */
+export async function openResource(
   resource: Resource,
   values: ResourceSettings[string],
   context: ResourceContext,
@@ -107,6 +111,15 @@ async function open(
     const todo = `Correct ${Object.keys(resource.variables ?? {}).join(', ') || 'how it is opened'}.`;
     throw new UnreachablePart({ message: `${what}. ${todo}`, what, todo }, { cause: error });
   }
+}
+
+/** What is to be said of an open resource that does not answer. */
+export function silentResource(
+  resource: Resource,
+  values: ResourceSettings[string],
+  cause: unknown,
+): UnreachablePart {
+  return unreachable(placeOf(resource, values), cause);
 }
 
 /** Where a part is said to be. */

@@ -1,4 +1,3 @@
-import { Runtime } from '@temporalio/worker';
 import { ToldError } from '../contract/errors.ts';
 import type { RegisteredJob } from '../job/registry.ts';
 import { Ledger } from '../ledger/ledger.ts';
@@ -8,9 +7,12 @@ import { loadWorkerDefinition, type Project, projectPath } from '../project/proj
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';
+import { problemsOf, serveHealth } from './health.ts';
+import { installRuntime } from './metrics.ts';
 import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
 import { serve } from './serve.ts';
-import { refuseTwoCopies } from './temporal-copies.ts';
+import { startTraces } from './traces.ts';
+import { refuseTwoCopies } from './package-copies.ts';
 import { workerGate } from './worker-gate.ts';
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import { boundHeaps } from './worker-memory.ts';
@@ -38,27 +40,38 @@ async function connectAndServe(project: Project): Promise<void> {
   const definition = await loadWorkerDefinition(project);
   const { config, settings } = readSettings(definition, project);
   if (config.faults !== undefined) armFaultPoints(config.faults);
-  Runtime.install({ logger: temporalLogger(createLogger(config.logLevel)) });
+  const logger = temporalLogger(createLogger(config.logLevel));
+  const metrics = installRuntime({ logger }, config.metricsAddress);
+  const endTraces = await startTraces(config.tracesAddress);
+  const health = await serveHealth(config.healthAddress);
   const resources = await openResources(config, definition, settings);
+  const { connection } = resources;
+  const ledger = new Ledger(resources.database);
   try {
     const served = definition.jobs({ ...resources.own, database: resources.database });
     refuseUnknownJobs(config, served);
     await serve({
       ...config,
-      connection: resources.connection,
+      connection,
       namespace: config.temporal.namespace,
       workflowBundle: await workflowBundle(
         config.workflowBundle,
         projectPath(project, project.config.workflows),
+        { encrypted: config.encryption !== undefined },
       ),
-      ledger: new Ledger(resources.database),
+      ledger,
       gate: workerGate(config, definition, settings, resources),
       jobs: served,
+      metrics,
       taskQueueOf: (job) => taskQueueOf(config, job),
-      onReady: () => process.send?.({ type: 'ready' }),
+      onReady: (workers) => {
+        health.mayBeReady(problemsOf({ workers, connection, ledger }));
+        process.send?.({ type: 'ready' });
+      },
     });
   } finally {
-    await resources.close();
+    await Promise.all([resources.close(), endTraces()]);
+    health.close();
   }
 }
 

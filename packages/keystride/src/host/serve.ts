@@ -16,6 +16,10 @@ import { createEngineActivities } from '../operations/engine-activities.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Gate } from '../page/gate.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { sampleGauges } from './metrics.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
+import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
 
 export interface ServeOptions extends WorkerLoad {
@@ -31,48 +35,58 @@ export interface ServeOptions extends WorkerLoad {
   readonly jobs: readonly RegisteredJob[];
   /** The build of this worker; runs that it begins are then given to workers of this build alone. */
   readonly build?: { readonly deployment: string; readonly buildId: string };
+  /** With keys, what goes to Temporal is encrypted. */
+  readonly encryption?: EncryptionSettings;
   /** What holds pages back. */
   readonly gate: Gate;
   /** Where alerts go. */
   readonly alerts: AlertSettings;
   /** Where the Temporal UI is, for links in alerts. */
   readonly temporalUiUrl?: string;
+  /** Where this process counts. */
+  readonly metrics: Metrics;
   /** Called when all queues are polled. */
-  onReady(): void;
+  onReady(workers: readonly Worker[]): void;
 }
 
 /** Serves jobs until the process is asked to end; what pages have in hand then commits. */
 export async function serve(options: ServeOptions): Promise<void> {
-  const shared = sharedOptions(options);
+  const budget = new ByteBudget(options.bytesInFlight);
+  const shared = sharedOptions(options, budget);
   const workers = await Promise.all(
     options.workerQueues.map((taskQueue) => Worker.create({ ...shared, taskQueue })),
   );
   const running = workers.map((worker) => worker.run());
-  options.onReady();
+  const endSampling = sampleGauges(options.metrics, { ...options, budget });
+  options.onReady(workers);
   try {
     await Promise.all(running);
   } finally {
     // One that has failed takes the others along: a process that polls half of its queues looks well and is not.
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await Promise.allSettled(running);
+    endSampling();
   }
 }
 
 /** What the workers of this process have in common, one for each task queue: memory, connections and load are one. */
-function sharedOptions(options: ServeOptions): Omit<WorkerOptions, 'taskQueue'> {
+function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOptions, 'taskQueue'> {
   const { connection, namespace } = options;
   const [taskQueue = ''] = options.workerQueues;
-  const client = new Client({ connection, namespace });
+  const dataConverter = dataConverterOf(options.encryption);
+  const client = new Client({ connection, namespace, dataConverter });
   return {
     connection,
     namespace,
     workflowBundle: options.workflowBundle,
+    dataConverter,
     ...versioning(options.build),
     activities: createEngineActivities({
       registry: new JobRegistry(options.jobs),
       ledger: options.ledger,
-      budget: new ByteBudget(options.bytesInFlight),
+      budget,
       gate: options.gate,
+      metrics: options.metrics,
       isOpen: (workflowId) => isOpen(client, workflowId),
       askedBy: askedBy(client),
       taskQueueOf: options.taskQueueOf,

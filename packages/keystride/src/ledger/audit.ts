@@ -33,8 +33,8 @@ export interface EnteredChange {
 
 /** Which entries are meant; what is not said does not narrow them. */
 export interface AuditFilter {
-  /** An instance, a workflow id, a schedule or a stream. */
-  readonly id?: string | undefined;
+  /** Those about any of these: instances, workflow ids, schedules or streams. */
+  readonly ids?: readonly string[] | undefined;
   readonly operator?: string | undefined;
   readonly action?: AuditAction | undefined;
   /** ISO time: those since then. */
@@ -104,26 +104,8 @@ export async function readAudit(
   filter: AuditFilter,
   page: AuditPage,
 ): Promise<EnteredChange[]> {
-  const { id } = filter;
-  const about = (column: 'instance_key' | 'workflow_id' | 'subject') =>
-    ledgerSql
-      .selectFrom(
-        narrowed(filter, page)
-          .where(column, '=', id ?? '')
-          .as('found'),
-      )
-      .selectAll();
-  // Each of the three has an index that gives its first entries; one condition over all of them would read all.
-  const found =
-    id === undefined
-      ? narrowed(filter, page)
-      : ledgerSql
-          .selectFrom(about('instance_key').union(about('workflow_id')).union(about('subject')).as('audit'))
-          .selectAll()
-          .orderBy('at', 'desc')
-          .orderBy('id', 'desc')
-          .limit(page.limit);
-  const rows = await ledger.run(found);
+  const { ids } = filter;
+  const rows = await ledger.run(ids === undefined ? narrowed(filter, page) : aboutAny(ids, filter, page));
   return rows.map((row): EnteredChange => ({
     key: `${row.id}@${row.moment}`,
     at: row.moment.replace(/\d{3}Z$/u, 'Z'),
@@ -139,6 +121,24 @@ export async function readAudit(
     runId: row.run_id,
     subject: row.subject,
   }));
+}
+
+/** Each column has an index that gives its first entries; one condition over all of them would read all. */
+function aboutAny(ids: readonly string[], filter: AuditFilter, page: AuditPage) {
+  const about = (column: 'instance_key' | 'workflow_id' | 'subject', id: string) =>
+    ledgerSql.selectFrom(narrowed(filter, page).where(column, '=', id).as('found')).selectAll();
+  const nothing = ledgerSql.selectFrom(narrowed(filter, { limit: 0 }).as('found')).selectAll();
+  const found = ids.reduce(
+    (query, id) =>
+      query.union(about('instance_key', id)).union(about('workflow_id', id)).union(about('subject', id)),
+    nothing,
+  );
+  return ledgerSql
+    .selectFrom(found.as('audit'))
+    .selectAll()
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(page.limit);
 }
 
 function narrowed({ operator, action, since }: AuditFilter, { limit, after }: AuditPage) {

@@ -168,6 +168,7 @@ function takeOver(ledger: Ledger, request: ClaimRequest, owner: Owner, next: num
           owner_workflow_id: request.workflowId,
           owner_run_id: request.runId,
           status: 'running',
+          opened_at: sql<string>`now()`,
           closed_at: null,
         })
         .where('instance_key', '=', request.instance)

@@ -69,6 +69,23 @@ export async function migrateTables(connectionString: string, set: MigrationSet)
   );
 }
 
+/**
+ * The files of a set that a database has not seen, by name, in order. Nothing is written.
+ *
+ * @param set @default the ledger's
+ * @throws ToldError when an applied file has changed since, or the folder cannot be read; what the database answers
+ */
+export async function pendingMigrations(pool: pg.Pool, set: MigrationSet = ledgerSet): Promise<string[]> {
+  const files = await readMigrationFiles(set.folder);
+  const { rows } = await pool.query<{ there: boolean }>(
+    `select to_regclass('keystride.schema_migration') is not null as there`,
+  );
+  if (!rows[0]?.there) return files.map(({ name }) => name);
+  const own = await readHistory(pool, set.name);
+  const former = own.size > 0 || set.formerly === undefined ? own : await readHistory(pool, set.formerly);
+  return missingOf(files, former).map(({ name }) => name);
+}
+
 async function migrate(connectionString: string, set: MigrationSet): Promise<string[]> {
   const files = await readMigrationFiles(set.folder);
   const client = new SessionClient({ connectionString, application_name: 'keystride migrate' });
@@ -176,7 +193,7 @@ async function ensureHistoryTable(client: pg.Client): Promise<void> {
 }
 
 /** The files of a set that were applied, and what they held. */
-async function readHistory(client: pg.Client, set: string): Promise<Map<string, string>> {
+async function readHistory(client: Pick<pg.Pool, 'query'>, set: string): Promise<Map<string, string>> {
   const { rows } = await client.query<{ name: string; checksum: string }>(
     'select name, checksum from keystride.schema_migration where set = $1',
     [set],

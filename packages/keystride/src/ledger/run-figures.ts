@@ -41,19 +41,19 @@ export async function committedBy(
         (from) =>
           from
             .selectFrom('keystride.step as s')
-            .leftJoin('keystride.checkpoint as c', (join) =>
-              join.onRef('c.instance_key', '=', 's.instance_key').onRef('c.step', '=', 's.step'),
-            )
             .whereRef('s.instance_key', '=', 'i.instance_key')
             .where('s.status', '=', 'open')
-            .groupBy(['s.instance_key', 's.step'])
             .orderBy('s.opened_at', 'desc')
             .limit(1)
-            .select([
-              's.step',
-              's.expected',
-              sql<string>`coalesce(sum(c.read + c.read_skipped), 0)`.as('done'),
-            ])
+            .select(['s.step', 's.expected'])
+            .select((step) =>
+              step
+                .selectFrom('keystride.checkpoint as c')
+                .whereRef('c.instance_key', '=', 's.instance_key')
+                .whereRef('c.step', '=', 's.step')
+                .select(sql<string>`coalesce(sum(c.read + c.read_skipped), 0)`.as('done'))
+                .as('done'),
+            )
             .as('open'),
         (join) => join.onTrue(),
       )

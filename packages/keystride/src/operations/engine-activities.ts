@@ -6,12 +6,14 @@ import type {
   CloseStepRequest,
   DescribedInstance,
   EngineActivities,
+  GateRequest,
   OpenedJob,
   OpenedStep,
   OpenJobRequest,
   OpenStepRequest,
   StepState,
   TaskletRequest,
+  Throttled,
   VerificationRequest,
   VerificationState,
 } from '../contract/activities.ts';
@@ -54,8 +56,11 @@ import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
+import { tellRun } from './tell-run.ts';
 import { verifyPage } from './verify-page.ts';
+import { inSpanOfStep } from '../telemetry/traces.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface EngineResources {
   readonly registry: JobRegistry;
@@ -64,6 +69,7 @@ export interface EngineResources {
   readonly budget: ByteBudget;
   /** What holds pages back. */
   readonly gate: Gate;
+  readonly metrics: Metrics;
   /** Asks Temporal whether a workflow id has an open run. */
   readonly isOpen: IsOpen;
   /** Asks Temporal who has sent a request that nobody has signed. */
@@ -103,12 +109,18 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     openStep: (request) => inStep(request, () => openStep(resources, request, contextOf(request))),
     processPage: (request) => {
       const work = chunkWork(resources, request, contextOf(request));
-      return processPage(resources, work, request);
+      return inSpanOfStep('page', request, () => processPage(resources, work, request));
     },
-    runTasklet: (request) => inStep(request, () => runTasklet(resources, request, contextOf(request))),
-    verifyPage: (request) => inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+    runTasklet: (request) =>
+      inSpanOfStep('tasklet', request, () =>
+        inStep(request, () => runTasklet(resources, request, contextOf(request))),
+      ),
+    verifyPage: (request) =>
+      inSpanOfStep('page', request, () =>
+        inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+      ),
     readStep: (request) => inStep(request, () => readStepState(ledger, request)),
-    checkGate: async ({ quietHours, now }) => (await resources.gate.ask(quietHours, now)).throttled,
+    checkGate: (request) => checkGate(resources, request),
     findDivisible: (request) =>
       inStep(request, () =>
         findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
@@ -125,6 +137,18 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
     raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
     deliverAlert: (alert) => deliverAlert(resources.alerts.settings, alert),
   };
+}
+
+/** Answers whether a step may go on that is held back, and counts how long it has waited for that. */
+async function checkGate(
+  { gate, metrics }: EngineResources,
+  { claim: { job }, step, quietHours, now, waited }: GateRequest,
+): Promise<Throttled | null> {
+  if (waited) {
+    const reason = waited.certain ? 'quietHours' : 'health';
+    metrics.add('throttledSeconds', Math.round(waited.seconds), { job_name: job, step, reason });
+  }
+  return (await gate.ask(quietHours, now)).throttled;
 }
 
 function inStep<Result>(
@@ -287,11 +311,15 @@ async function closeJob(
   request: CloseJobRequest,
   context: StepContext,
 ): Promise<ClosedJob> {
-  const { ledger, registry } = resources;
+  const { ledger, registry, metrics } = resources;
   const { claim, outcome, reason, saw = [] } = request;
   if (outcome === 'completed') {
     const behind = await completeInstance(ledger, claim, saw);
-    if (behind.length === 0) return {};
+    if (behind.length === 0) {
+      metrics.add('executionsEnded', 1, { job_name: claim.job, outcome });
+      await tellRun(ledger, claim, outcome);
+      return {};
+    }
     context.log.warn('the ledger is behind the history', { instance: claim.instance, behind });
     return { behind };
   }
@@ -306,6 +334,8 @@ async function closeJob(
     }
   }
   await closeInstance(ledger, claim, outcome);
+  await tellRun(ledger, claim, outcome);
+  metrics.add('executionsEnded', 1, { job_name: claim.job, outcome });
   if (outcome === 'failed') await alertFailure(resources, request);
   // What its workflow last heard of the steps may be old: their pages failed, or did not answer any more.
   const steps = await stepFigures(ledger, claim.instance).catch(() => undefined);

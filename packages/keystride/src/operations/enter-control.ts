@@ -21,18 +21,26 @@ export interface Auditing {
   readonly askedBy: AskedBy;
 }
 
-/** Enters a control that a run has obeyed. Done again, it is the same entry. @throws OtherLedger, to be tried again */
+/**
+ * Enters a control that a run has obeyed. Done again, it is the same entry. A cancellation by the workflow that the run is
+ * a part of is none: what has brought that one to rest is entered there.
+ *
+ * @throws OtherLedger, to be tried again
+ */
 export async function enterControl(
   { ledger, askedBy }: Auditing,
-  { control, update, by: said, claim, ...run }: ControlEntry,
+  { control, update, by: said, claim, parent, ...run }: ControlEntry,
 ): Promise<void> {
   const { workflowId, runId } = run;
   const asked = control === 'cancel' || update === undefined ? 'cancel' : { update };
+  const by = said ?? (await senderOf(askedBy, { workflowId, runId, asked }));
+  if (asked === 'cancel' && by.operator === parent) return;
   const entry: AuditEntry = {
     ...run,
     action: control,
-    by: said ?? (await senderOf(askedBy, { workflowId, runId, asked })),
-    ...(claim && { instance: claim.instance }),
+    by,
+    // What is done to a redrive is about the instance whose skips it runs.
+    ...(claim && { job: claim.job, instance: claim.redrives?.instance ?? claim.instance }),
     source: `${runId}/${asked === 'cancel' ? asked : asked.update}`,
   };
   await ledger.transaction(async (transaction) => {

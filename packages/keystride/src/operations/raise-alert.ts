@@ -6,6 +6,7 @@ import { keystride, shellWord } from '../contract/shell.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { alertId, type AlertResources, placeOf } from '../page/dead-letter.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { JobRegistry } from '../job/registry.ts';
 
 /**
@@ -16,10 +17,11 @@ import type { JobRegistry } from '../job/registry.ts';
  * @param start the command that starts the same instance again, where there is one.
  */
 export async function raiseAlert(
-  { ledger, alerts }: AlertResources,
+  { ledger, alerts, metrics }: AlertResources & { readonly metrics: Metrics },
   request: AlertRequest,
   start?: string,
 ): Promise<void> {
+  metrics.add('alertsRaised', 1, { job_name: request.job, kind: request.kind });
   if (alerts.settings.webhookUrl === undefined) return;
   const { kind, job, instance, reason, step = null, partitions = [] } = request;
   const place = placeOf(alerts);
@@ -34,7 +36,7 @@ export async function raiseAlert(
 
 /** Raises the alert of an execution that has failed and is closed. Whatever goes wrong with it is only logged. */
 export async function alertFailure(
-  resources: AlertResources & { readonly registry: JobRegistry },
+  resources: AlertResources & { readonly registry: JobRegistry; readonly metrics: Metrics },
   { claim, parameters, reason = '', place }: CloseJobRequest,
 ): Promise<void> {
   const { job, instance } = claim;

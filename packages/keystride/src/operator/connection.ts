@@ -1,6 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
 import type { Config } from '../settings/config.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
 import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
 
@@ -22,7 +23,11 @@ export async function withSession<Result>(
 ): Promise<Result> {
   const connection = await connect(config);
   try {
-    const client = new Client({ connection, namespace: config.temporal.namespace });
+    const client = new Client({
+      connection,
+      namespace: config.temporal.namespace,
+      dataConverter: dataConverterOf(config.encryption),
+    });
     return await work({ client, config });
   } finally {
     await connection.close();

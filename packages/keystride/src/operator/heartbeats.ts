@@ -1,5 +1,8 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import {
+  decodeFromPayloadsAtIndex,
+  decodeOptionalFailureToOptionalError,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { Counters, JobProgress, PageHeartbeat, StepProgress } from '../contract/progress.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';
 import { plain } from './format.ts';
@@ -74,9 +77,8 @@ function pendingPages(client: Client, { raw }: WorkflowExecutionDescription): Pr
         0,
         heartbeatDetails?.payloads,
       );
-      const failed = lastFailure?.message
-        ? `attempt ${attempt ?? '?'}: ${plain(lastFailure.message)}`
-        : undefined;
+      const why = await decodeOptionalFailureToOptionalError(client.options.loadedDataConverter, lastFailure);
+      const failed = why?.message ? `attempt ${attempt ?? '?'}: ${plain(why.message)}` : undefined;
       return { heartbeat: isHeartbeat(details) ? details : undefined, retrying: failed };
     }),
   );

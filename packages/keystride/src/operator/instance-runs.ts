@@ -2,7 +2,8 @@ import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { addCounters, noCounters, type Counters } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
 import type { Session } from './connection.ts';
-import { readExecution, timesOf } from './execution.ts';
+import { readExecution, type Execution } from './execution.ts';
+import { quoted } from './run-query.ts';
 
 /** An execution of an instance, with what had committed when it ended. */
 export interface InstanceRun {
@@ -24,24 +25,23 @@ const mostRuns = 10;
 const ended = new Map<string, InstanceRun>();
 const mostRemembered = 500;
 
-/** The executions of a workflow id, the last one first, with what each has added. */
-export async function instanceRuns(session: Session, workflowId: string): Promise<InstanceRun[]> {
-  const { client } = session;
-  const id = workflowId.replaceAll('\\', '\\\\').replaceAll("'", String.raw`\'`);
-  const query = `WorkflowId = '${id}' AND ExecutionStatus != 'ContinuedAsNew'`;
-  const infos = [];
+/**
+ * The executions of a workflow id, the last one first, with what each has added.
+ * @param latest the last one, as it stands
+ */
+export async function instanceRuns({ client }: Session, latest: Execution): Promise<InstanceRun[]> {
+  const { workflowId } = latest.progress;
+  const query = `WorkflowId = ${quoted(workflowId)} AND ExecutionStatus != 'ContinuedAsNew'`;
+  const infos: WorkflowExecutionInfo[] = [];
   for await (const info of client.workflow.list({ query, pageSize: mostRuns + 1 })) {
-    infos.push(info);
-    if (infos.length > mostRuns) break;
+    if (info.runId !== latest.runId) infos.push(info);
+    if (infos.length >= mostRuns) break;
   }
-  const newestFirst = infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime());
-  const runs: InstanceRun[] = [];
-  for (const info of newestFirst) {
-    const known = ended.get(info.runId);
-    const run = known ?? (await readRun(session, workflowId, info, runs.length === 0));
-    if (!known && run.finishedAt !== null) remember(run);
-    runs.push(run);
-  }
+  // What the ledger says now is what had committed when the last one ended.
+  const runs = [runOf(latest, true)];
+  for (const { runId } of infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime()))
+    runs.push(ended.get(runId) ?? runOf(await readExecution(client, workflowId, runId), false));
+  for (const run of runs) if (run.finishedAt !== null && run.total !== null) remember(run);
   return runs.map((run, index) => ({ ...run, added: addedBy(run, runs[index + 1]) })).slice(0, mostRuns);
 }
 
@@ -51,19 +51,12 @@ function remember(run: InstanceRun): void {
   ended.set(run.runId, run);
 }
 
-/** @param newest what the ledger says now is what had committed when it ended */
-async function readRun(
-  { client }: Session,
-  workflowId: string,
-  info: WorkflowExecutionInfo,
-  newest: boolean,
-): Promise<InstanceRun> {
-  const { runId } = info;
-  const { progress } = await readExecution(client, workflowId, runId);
-  const { status, reason, steps, figures } = progress;
+function runOf({ progress, runId }: Execution, newest: boolean): InstanceRun {
+  const { status, reason, startedAt, finishedAt, steps, figures } = progress;
   const worked = steps.filter(({ kind }) => kind === 'chunk' || kind === 'job');
-  const total = figures === undefined || newest ? worked.reduce<Counters>(addCounters, noCounters) : null;
-  return { runId, status, reason, ...timesOf(info), total, added: null };
+  const own = figures === undefined || (newest && figures.from === 'ledger');
+  const total = own ? worked.reduce<Counters>(addCounters, noCounters) : null;
+  return { runId, status, reason, startedAt, finishedAt, total, added: null };
 }
 
 function addedBy({ total }: InstanceRun, before: InstanceRun | undefined): Counters | null {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { JobDefinition } from '../contract/job.ts';
 import { parameterToText } from '../contract/parameters.ts';
+import { comparesSides } from '../contract/policy.ts';
 import { shellWord } from '../contract/shell.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import { keystride } from './called-as.ts';
@@ -23,7 +23,8 @@ export async function nextCommands(progress: LiveProgress): Promise<string[]> {
   const id = shellWord(workflowId);
   if (job === 'redrive' && isFinal(state)) return nextAfterRedrive(state, parameters);
   const usual = nextOf[state] ?? [];
-  const verifiable = usual.includes('verify ID') && (await canBeVerified(job));
+  // What a run says of itself keeps its project from being loaded, which takes longer than all the rest.
+  const verifiable = usual.includes('verify ID') && (progress.verifiable ?? (await canBeVerified(job)));
   const next = usual
     .filter((command) => command !== 'verify ID' || verifiable)
     .map((command) => `${keystride} ${command.replace('ID', () => id)}`);
@@ -58,12 +59,7 @@ async function givenParameters(
 /** A job of another build than this command's is not known here; its worker will tell. */
 export async function canBeVerified(name: string): Promise<boolean> {
   const job = await findJob(name);
-  return !job || comparesSides(job);
-}
-
-/** Whether one of the job's steps compares source and target. */
-export function comparesSides({ steps }: JobDefinition): boolean {
-  return Object.values(steps).some(({ kind }) => kind === 'verification');
+  return !job || comparesSides(job.steps);
 }
 
 /** Whatever became of a redrive, what it left open belongs to the instance that skipped it. */

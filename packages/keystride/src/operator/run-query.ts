@@ -73,7 +73,8 @@ export async function queryOf(session: Session, filter: RunFilter): Promise<stri
   ].join(' AND ');
 }
 
-function quoted(text: string): string {
+/** A text in a query for Temporal's lists, whatever it holds. */
+export function quoted(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", String.raw`\'`)}'`;
 }
 

@@ -77,9 +77,10 @@ export async function countRuns(
 ): Promise<{ readonly all: number; readonly groups: Readonly<Partial<Record<RunGroup, number>>> }> {
   const count = async (group?: RunGroup) =>
     (await session.client.workflow.count(await queryOf(session, { ...filter, group }))).count;
+  const told = await groupsOf(session);
   const [all, ...groups] = await Promise.all([
     count(),
-    ...(await groupsOf(session)).map(async (group) => [group, await count(group)] as const),
+    ...told.map(async (group) => [group, await count(group)] as const),
   ]);
   return { all, groups: Object.fromEntries(groups) };
 }

@@ -1,6 +1,7 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { inMarkdown } from '../contract/inert.ts';
+import { comparesSides } from '../contract/policy.ts';
 import { shellWord } from '../contract/shell.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
@@ -10,7 +11,8 @@ import { CommandError, exitCodes } from './command-error.ts';
 import type { Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { plain } from './format.ts';
-import { canBeVerified, comparesSides } from './next-commands.ts';
+import { canBeVerified } from './next-commands.ts';
+import { quoted } from './run-query.ts';
 
 /**
  * Starts comparing what a run has left behind with what it was to do. The workflow's result is a
@@ -49,7 +51,7 @@ async function inputOf(client: Client, workflowId: string): Promise<Verification
 }
 
 async function nothingToCompare(job: string, workflowId: string): Promise<CommandError> {
-  const others = (await catalogue()).filter(comparesSides).map(({ name }) => name);
+  const others = (await catalogue()).filter(({ steps }) => comparesSides(steps)).map(({ name }) => name);
   return new CommandError(
     {
       what: `${plain(job)} has no verification step: there is nothing to compare`,
@@ -78,8 +80,8 @@ export async function verificationsOf(
   { client }: Session,
   workflowId: string,
 ): Promise<readonly AskedVerification[]> {
-  const prefix = `verification/${workflowId}/`.replaceAll('\\', '\\\\').replaceAll("'", String.raw`\'`);
-  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH '${prefix}'`;
+  const prefix = quoted(`verification/${workflowId}/`);
+  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH ${prefix}`;
   const found: AskedVerification[] = [];
   for await (const info of client.workflow.list({ query, pageSize: mostShown })) {
     const { runId, startTime, status } = info;

@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PagePolicy } from '../contract/activities.ts';
 import type { ErrorClass } from '../contract/classification.ts';
 import { failureTypeOf } from '../contract/errors.ts';
-import type { Counters } from '../contract/progress.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { type Chunk, countersOfChunk, withSkips } from './chunk.ts';
+import type { Committed } from './page-telemetry.ts';
 import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from '../job/chunks.ts';
 import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
@@ -31,15 +31,16 @@ export interface ChunkCommitter extends Committer {
  * answer: the checkpoint says what happened.
  *
  * @param lease as it is before this chunk.
- * @returns what the chunk has added to the partition's counters.
+ * @returns what the chunk has added.
  * @throws Fenced, Superseded, SkipLimitExceeded, ItemFailed, or the writer's error when its retries are used up.
  */
-export async function commitChunk(committer: ChunkCommitter, lease: Lease, given: Chunk): Promise<Counters> {
+export async function commitChunk(committer: ChunkCommitter, lease: Lease, given: Chunk): Promise<Committed> {
   let chunk = given;
   let bisect = false;
   for (let attempt = 1; ; attempt++) {
     try {
-      return countersOfChunk(await commitByHalves(committer, lease, chunk, bisect ? attempt - 1 : undefined));
+      const committed = await commitByHalves(committer, lease, chunk, bisect ? attempt - 1 : undefined);
+      return { counters: countersOfChunk(committed), skips: committed.skips };
     } catch (error) {
       const next = nextTry(committer, error, attempt, bisect);
       if (next === 'give up')
@@ -110,7 +111,7 @@ async function writeChunk(
 }
 
 function nextTry(
-  { classify, policy }: ChunkCommitter,
+  { classify, policy, onRetry }: ChunkCommitter,
   error: unknown,
   attempt: number,
   bisecting: boolean,
@@ -118,7 +119,10 @@ function nextTry(
   // Our own failures are verdicts, not accidents.
   if (failureTypeOf(error) !== undefined || error instanceof ItemFailed) return 'give up';
   const found = classify(error instanceof WriterFailed ? error.cause : error);
-  if (found.decision === 'retry' && attempt <= policy.retry.retries) return 'again';
+  if (found.decision === 'retry' && attempt <= policy.retry.retries) {
+    onRetry?.(found);
+    return 'again';
+  }
   return error instanceof WriterFailed && !bisecting && isSkippable(found) ? 'bisect' : 'give up';
 }
 

@@ -14,6 +14,8 @@ export interface Committer {
   readonly ledger: Ledger;
   readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery'>;
   readonly classify: (error: unknown) => ErrorClass;
+  /** Told of each transaction that is to be tried again. */
+  onRetry?(found: ErrorClass): void;
 }
 
 /** Whether a statement was too much for its time, and less may not be. What a step says itself of it comes first. */

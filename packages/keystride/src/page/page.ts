@@ -21,17 +21,21 @@ import {
   type TakenCheckpoint,
   takeCheckpoint,
 } from '../ledger/checkpoint.ts';
+import { type Committed, PageTelemetry } from './page-telemetry.ts';
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
 import { prepareChunk, tidyUp } from './prepare-chunk.ts';
 import { ItemFailed, type Processing } from './process-item.ts';
 import { type AlertResources, buryItem } from './dead-letter.ts';
 import { commitRange, Ranges, type RangesRequest } from './ranges.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { inSpan } from '../telemetry/traces.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface PageResources extends AlertResources {
   readonly ledger: Ledger;
   readonly budget: ByteBudget;
   readonly gate: Gate;
+  readonly metrics: Metrics;
 }
 
 /** How often a page says that it is alive, in milliseconds. */
@@ -55,9 +59,13 @@ export async function processPage(
   const { ledger } = resources;
   const { claim, step, partition, policy } = request;
   const classify = withSkipPolicy(classifyWith(work.classifiers, policy), work);
+  const telemetry = new PageTelemetry(resources.metrics, request);
+  let state: PartitionState | undefined;
   try {
     const taken = await takeCheckpoint(ledger, { claim, step, partition }, randomUUID());
-    return await new Page({ ledger, policy, classify }, taken, work, request, resources).run();
+    const onRetry = (found: ErrorClass) => telemetry.retried('write', found);
+    const committer = { ledger, policy, classify, onRetry };
+    return (state = await new Page(committer, taken, work, request, resources, telemetry).run());
   } catch (error) {
     const where = `${claim.instance} step ${step} partition ${partition}`;
     const place = { step, partitions: [partition], items: [] };
@@ -82,6 +90,8 @@ export async function processPage(
       error.single ? { ...place, items: [item] } : place,
       error.message,
     );
+  } finally {
+    telemetry.ended(state);
   }
 }
 
@@ -111,6 +121,7 @@ class Page {
   readonly #work: AnyChunkWork | AnySetWork;
   readonly #request: PageRequest;
   readonly #resources: PageResources;
+  readonly #telemetry: PageTelemetry;
   readonly #ending = new AbortController();
   readonly #abort = new AbortController();
   readonly #decisions: Decisions;
@@ -130,6 +141,7 @@ class Page {
     work: AnyChunkWork | AnySetWork,
     request: PageRequest,
     resources: PageResources,
+    telemetry: PageTelemetry,
   ) {
     this.#committer = committer;
     this.#taken = taken;
@@ -138,6 +150,7 @@ class Page {
     this.#work = work;
     this.#request = request;
     this.#resources = resources;
+    this.#telemetry = telemetry;
     this.#decisions = new Decisions(request.partition);
     const { chunkSize, chunkBounds } = request.policy;
     this.#chunkSize = new ChunkSize(chunkSize, chunkBounds, this.#decisions);
@@ -174,7 +187,10 @@ class Page {
     const ignore = this.#calls?.watch(`${claim.instance} ${step}`, ({ from, to, reason }) =>
       this.#decisions.add('concurrency', from, to, reason),
     );
-    return () => ignore?.();
+    return () => {
+      ignore?.();
+      if (this.#calls) this.#telemetry.calls(this.#calls);
+    };
   }
 
   #state(done: boolean): PartitionState {
@@ -212,6 +228,7 @@ class Page {
     const preparing = {
       ...committer,
       fence: new Fence(committer.ledger, token, (transaction) => holdCheckpoint(transaction, this.#lease)),
+      onRetry: (found: Pick<ErrorClass, 'code'>) => this.#telemetry.retried('prepare', found),
     };
     return new Pipeline({
       ...place,
@@ -220,7 +237,8 @@ class Page {
       processing: this.#processing(work),
       prepare: (chunk) => prepareChunk(preparing, chunk),
       commit: async (chunk) => {
-        await this.#commit((lease) => commitChunk(committer, lease, chunk));
+        const items = chunk.outputs.length + chunk.skips.length + chunk.filtered;
+        await this.#commit(items, (lease) => commitChunk(committer, lease, chunk));
         await tidyUp(chunk);
       },
       end: () => this.#ending.abort(),
@@ -234,14 +252,17 @@ class Page {
       ...place,
       work,
       chunkSize: this.#chunkSize,
-      commit: (rows, last) => this.#commit((lease) => commitRange(committer, lease, rows, last)),
+      commit: (rows, last) =>
+        this.#commit(rows?.rows ?? 0, (lease) => commitRange(committer, lease, rows, last)),
     });
   }
 
-  async #commit(commit: (lease: Lease) => Promise<Counters>): Promise<void> {
-    const added = await commit(this.#lease);
+  async #commit(items: number, commit: (lease: Lease) => Promise<Committed>): Promise<void> {
+    const begun = performance.now();
+    const added = await inSpan('chunk', { items }, () => commit(this.#lease));
     this.#lease = afterChunk(this.#lease);
-    this.#counters = addCounters(this.#counters, added);
+    this.#counters = addCounters(this.#counters, added.counters);
+    this.#telemetry.committed(added, performance.now() - begun);
     if (performance.now() - this.#toldAt >= tellEveryMs) this.#heartbeat();
   }
 
@@ -266,6 +287,7 @@ class Page {
   /** What there is to be done every second, whether chunks commit or not. */
   #look(moving: Moving): void {
     this.#heartbeat();
+    if (this.#calls) this.#telemetry.calls(this.#calls);
     if (this.#throttled) return;
     const { quietHours } = this.#request.policy;
     if (this.#mustNotGoOn(this.#resources.gate.glance(quietHours, temporalMs()))) moving.stop('pageOver');
@@ -279,6 +301,7 @@ class Page {
       budget: this.#resources.budget,
       signal: this.#abort.signal,
       ending: this.#ending.signal,
+      onRetry: (found) => this.#telemetry.retried('process', found),
       onWait: (reason) => void (this.#waiting = reason),
     };
   }

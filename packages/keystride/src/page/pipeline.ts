@@ -1,4 +1,5 @@
 import type { Cursor, KeyRange } from '../contract/cursor.ts';
+import { inSpan } from '../telemetry/traces.ts';
 import type { PagePolicy } from '../contract/activities.ts';
 import type { ReadPage } from '../contract/reader.ts';
 import { forget, lengthOf, release, Skipped, type Slice } from './block.ts';
@@ -228,13 +229,15 @@ export class Pipeline {
     const { work, range, processing } = this.#request;
     await this.#pages.roomForNext();
     if (this.#stopping) return undefined;
-    return work.reader.read({
-      range,
-      after: this.#readAfter,
-      limit,
-      bytes: this.#chunkBytes(),
-      signal: AbortSignal.any([processing.signal, this.#reads.signal]),
-    });
+    return inSpan('read', {}, () =>
+      work.reader.read({
+        range,
+        after: this.#readAfter,
+        limit,
+        bytes: this.#chunkBytes(),
+        signal: AbortSignal.any([processing.signal, this.#reads.signal]),
+      }),
+    );
   }
 
   #pageRead(page: ReadPage<unknown>, limit: number): void {

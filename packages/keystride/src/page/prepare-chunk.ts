@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import type { ErrorClass } from '../contract/classification.ts';
 import type { RetryPolicy } from '../contract/policy.ts';
 import { OvertakenWrite } from '../contract/write-attempt.ts';
 import { type Chunk, withSkips } from './chunk.ts';
@@ -7,6 +8,7 @@ import { PartialWrite } from '../job/chunks.ts';
 import { faultPoint } from './fault-points.ts';
 import type { Fence } from './fence.ts';
 import { safeMessage } from '../stores/safe-message.ts';
+import { inSpan } from '../telemetry/traces.ts';
 import type { Skip } from '../ledger/skips.ts';
 import { backoff } from './process-item.ts';
 import { separateItems } from './separate-items.ts';
@@ -15,6 +17,8 @@ import { type ChunkWriting, settlePartialWrite } from './write-chunk.ts';
 interface Preparing extends ChunkWriting {
   readonly policy: { readonly retry: RetryPolicy };
   readonly fence: Fence;
+  /** Told of each write that is to be tried again. */
+  onRetry?(found: Pick<ErrorClass, 'code'>): void;
 }
 
 /**
@@ -29,8 +33,12 @@ interface Preparing extends ChunkWriting {
  */
 export async function prepareChunk(writing: Preparing, chunk: Chunk): Promise<Chunk> {
   const { writer } = writing.work;
-  const { retry } = writing.policy;
   if (!writer.prepare) return chunk;
+  return inSpan('prepare', { items: chunk.outputs.length }, () => prepareWith(writing, chunk));
+}
+
+async function prepareWith(writing: Preparing, chunk: Chunk): Promise<Chunk> {
+  const { retry } = writing.policy;
   const skipped = new Map<number, Skip>();
   const afterCommit: (() => Promise<void>)[] = [];
   const write = fencedWrite(writing, chunk, (work) => void afterCommit.push(work));
@@ -45,14 +53,20 @@ export async function prepareChunk(writing: Preparing, chunk: Chunk): Promise<Ch
         const settled = settlePartialWrite(writing, chunk, indexes, error, attempt, mayRetry);
         for (const [index, skip] of settled.skipped) skipped.set(index, skip);
         indexes = settled.again;
-      } else if (!mayRetry || writing.classify(error).decision !== 'retry') {
-        const failed = { indexes, error, attempts: attempt, again: write };
-        const found = await separateItems(writing, chunk, failed);
-        for (const [index, skip] of found) skipped.set(index, skip);
-        break;
+        if (indexes.length === 0) break;
+        writing.onRetry?.({ code: 'PARTIAL_WRITE' });
+      } else {
+        const found = writing.classify(error);
+        if (!mayRetry || found.decision !== 'retry') {
+          const failed = { indexes, error, attempts: attempt, again: write };
+          const separated = await separateItems(writing, chunk, failed);
+          for (const [index, skip] of separated) skipped.set(index, skip);
+          break;
+        }
+        writing.onRetry?.(found);
       }
     }
-    if (indexes.length > 0) await delay(backoff(retry, attempt));
+    await delay(backoff(retry, attempt));
   }
   faultPoint('afterPrepare');
   return withSkips(afterCommit.length > 0 ? { ...chunk, afterCommit } : chunk, skipped);

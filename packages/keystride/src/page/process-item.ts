@@ -17,6 +17,8 @@ export interface Processing {
   readonly signal: AbortSignal;
   /** Aborted as soon as the page is to end: what has not begun then is left to the next one. @default signal */
   readonly ending?: AbortSignal;
+  /** Told of each item that is to be tried again. */
+  onRetry?(found: ErrorClass): void;
   /** Told of every wait, for the heartbeat: why, and that it is over. */
   onWait?(reason: string | null): void;
 }
@@ -98,6 +100,7 @@ function whenExhausted(found: ErrorClass): ErrorClass {
 /** @returns false when the page ended meanwhile. */
 async function waitForRetry(found: ErrorClass, failures: number, processing: Processing): Promise<boolean> {
   const asked = found.retryAfterMs;
+  processing.onRetry?.(found);
   // Not all at the same moment: whoever was refused together would be refused together again.
   const least = backoff(processing.retry, Math.max(1, failures));
   const milliseconds = Math.max(asked ?? least, processing.retry.initialMs) * (1 + Math.random() / 4);

@@ -9,6 +9,8 @@ import type { AnySetWork } from '../job/chunks.ts';
 import { commitOnce, type Committer, isCancelled } from './commit-once.ts';
 import { faultPoint } from './fault-points.ts';
 import { safeMessage } from './item-errors.ts';
+import { inSpan } from '../telemetry/traces.ts';
+import type { Committed } from './page-telemetry.ts';
 import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoint.ts';
 import { backoff, ItemFailed } from './process-item.ts';
 
@@ -98,7 +100,8 @@ export class Ranges {
   #next(after: Cursor | null): Promise<{ readonly limit: number; readonly found: RowRange | null }> {
     const { work, range } = this.#request;
     const limit = this.#limit();
-    const asked = work.reader.next({ range, after, limit, signal: this.#cancel.signal });
+    const { signal } = this.#cancel;
+    const asked = inSpan('read', {}, () => work.reader.next({ range, after, limit, signal }));
     const ahead = asked.then((found) => ({ limit, found }));
     ahead.catch(() => undefined);
     return ahead;
@@ -132,7 +135,7 @@ export class Ranges {
  *
  * @param lease as it is before this chunk.
  * @param range null only marks the end.
- * @returns what has been added to the partition's counters.
+ * @returns what the range has added.
  * @throws RangeTooLarge; Fenced, Superseded, or ItemFailed when the retries are used up.
  */
 export async function commitRange(
@@ -140,7 +143,7 @@ export async function commitRange(
   lease: Lease,
   range: RowRange | null,
   last: boolean,
-): Promise<Counters> {
+): Promise<Committed> {
   const { policy, classify } = committer;
   for (let attempt = 1; ; attempt++) {
     let counters = noCounters;
@@ -154,7 +157,7 @@ export async function commitRange(
         await amendCounters(transaction, lease, counters);
         faultPoint('afterWrites');
       });
-      return counters;
+      return { counters, skips: [] };
     } catch (error) {
       // Our own failures are verdicts, not accidents.
       if (failureTypeOf(error) !== undefined) throw error;
@@ -170,6 +173,7 @@ export async function commitRange(
           'write',
           false,
         );
+      committer.onRetry?.(found);
     }
     await delay(backoff(policy.retry, attempt));
   }

@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import { publicTables } from './audit.ts';
+import { auditedTables } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
-/** For each table of `public` the columns that differ from run to run though both are right. */
+/** For each audited table, by its name with its schema, the columns that differ from run to run though both are right. */
 export type IgnoredColumns = ReadonlyMap<string, readonly string[]>;
 
 /**
@@ -19,7 +19,7 @@ export async function ignoredColumns(databaseUrl: string, since: Date): Promise<
   await client.connect();
   try {
     const ignored = new Map<string, readonly string[]>();
-    for (const table of await publicTables(client))
+    for (const table of await auditedTables(client))
       ignored.set(table, [
         ...(await numberedColumns(client, table)),
         ...(await clockColumns(client, table, since)),
@@ -43,7 +43,7 @@ async function numberedColumns(client: pg.Client, table: string): Promise<string
        JOIN numbered AS n ON n.attrelid = c.confrelid AND n.attnum = pair.other
        JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = pair.own
       WHERE c.contype = 'f' AND c.conrelid = $1::regclass`,
-    [`public.${client.escapeIdentifier(table)}`],
+    [table],
   );
   return rows.map(({ attname }) => attname);
 }
@@ -53,15 +53,14 @@ async function clockColumns(client: pg.Client, table: string, since: Date): Prom
     `SELECT attname FROM pg_attribute
       WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
         AND atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)`,
-    [`public.${client.escapeIdentifier(table)}`],
+    [table],
   );
   const found: string[] = [];
   for (const { attname } of rows) {
     const column = client.escapeIdentifier(attname);
-    const set = await client.query(
-      `SELECT FROM public.${client.escapeIdentifier(table)} WHERE ${column}::timestamptz >= $1 LIMIT 1`,
-      [since],
-    );
+    const set = await client.query(`SELECT FROM ${table} WHERE ${column}::timestamptz >= $1 LIMIT 1`, [
+      since,
+    ]);
     if (set.rowCount === 1) found.push(attname);
   }
   return found;

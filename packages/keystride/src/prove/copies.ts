@@ -6,6 +6,7 @@ import type { Project } from '../project/project.ts';
 import { forgetInstance } from '../ledger/executions.ts';
 import { visitLedger } from '../ledger/ledger.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
+import { databaseOn } from '../stores/postgres/database-url.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
@@ -49,11 +50,11 @@ export class Copies {
     instance: string,
   ): Promise<Copies> {
     const mark = randomBytes(4).toString('hex');
-    const sourceUrl = siblingOf(
+    const sourceUrl = databaseOn(
       data.sourceDatabaseUrl ?? own.sourceDatabaseUrl,
       `keystride_prove_${mark}_source`,
     );
-    const templateUrl = siblingOf(data.databaseUrl ?? own.databaseUrl, `keystride_prove_${mark}_target`);
+    const templateUrl = databaseOn(data.databaseUrl ?? own.databaseUrl, `keystride_prove_${mark}_target`);
     const copies = new Copies(templateUrl, sourceUrl);
     try {
       await copies.#copy(data.sourceDatabaseUrl ?? own.sourceDatabaseUrl, sourceUrl, 'SOURCE_DATABASE_URL');
@@ -79,7 +80,7 @@ export class Copies {
 
   /** Makes the database of one run. */
   async make(name: string): Promise<string> {
-    const url = siblingOf(this.#templateUrl, `${databaseOf(this.#templateUrl)}_${name}`);
+    const url = databaseOn(this.#templateUrl, `${databaseOf(this.#templateUrl)}_${name}`);
     await this.#copy(this.#templateUrl, url, 'DATABASE_URL');
     return url;
   }
@@ -87,7 +88,7 @@ export class Copies {
   /** Takes the database of one run away, or all that were made. */
   async drop(url?: string): Promise<void> {
     for (const made of url === undefined ? this.#made : [url]) {
-      await withClient(siblingOf(made, 'postgres'), (client) =>
+      await withClient(databaseOn(made, 'postgres'), (client) =>
         client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(databaseOf(made))} WITH (FORCE)`),
       );
       this.#made.delete(made);
@@ -96,7 +97,7 @@ export class Copies {
 
   async #copy(from: string, to: string, variable: string): Promise<void> {
     try {
-      await withClient(siblingOf(to, 'postgres'), (client) =>
+      await withClient(databaseOn(to, 'postgres'), (client) =>
         client.query(
           `CREATE DATABASE ${client.escapeIdentifier(databaseOf(to))} TEMPLATE ${client.escapeIdentifier(databaseOf(from))}`,
         ),
@@ -125,13 +126,6 @@ export async function withClient<Result>(
 
 function databaseOf(url: string): string {
   return decodeURIComponent(new URL(url).pathname.slice(1));
-}
-
-/** Another database on the same server. */
-function siblingOf(url: string, database: string): string {
-  const sibling = new URL(url);
-  sibling.pathname = `/${encodeURIComponent(database)}`;
-  return sibling.href;
 }
 
 /** The way there, the password, the certificate: what has nothing to do with copying. */

@@ -20,7 +20,7 @@ export interface Comparison {
 }
 
 /**
- * Reads what a run has left: the rows of all tables in `public`, every committed write to them, the skips, and the
+ * Reads what a run has left: the rows of all audited tables, every committed write to them, the skips, and the
  * documents of all collections.
  *
  * @param mongo undefined for a project without MongoDB
@@ -75,9 +75,8 @@ async function readTables(
 ): Promise<Map<string, Map<string, number>>> {
   const effects = new Map<string, Map<string, number>>();
   for (const [table, columns] of ignored) {
-    const name = client.escapeIdentifier(table);
     const rows = `SELECT md5((to_jsonb(row) - $1::text[])::text) AS content, count(*)::int AS count
-                    FROM public.${name} AS row GROUP BY 1`;
+                    FROM ${table} AS row GROUP BY 1`;
     effects.set(`table ${table}`, await bagOf(client, rows, [columns]));
     const writes = `SELECT operation || md5((content - $1::text[])::text) AS content, count(*)::int AS count
                       FROM ${writesTable} WHERE relation = $2 GROUP BY 1`;

@@ -1,6 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import type { JobDefinition } from '../contract/job.ts';
 import { instanceKey, parseParameters } from '../contract/parameters.ts';
+import { comparesSides } from '../contract/policy.ts';
 import { PartError } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
@@ -125,7 +126,7 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
     client: new Client({ connection, namespace: temporal.namespace }),
     copies,
     job: options.job.name,
-    verifiable: Object.values(options.job.steps).some(({ kind }) => kind === 'verification'),
+    verifiable: comparesSides(options.job.steps),
     input: options.input,
     instance,
     environment: options.project.config.prove?.environment ?? {},

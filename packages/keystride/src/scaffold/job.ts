@@ -70,7 +70,7 @@ function tableJob(place: JobPlace, name: string, table: Table): WrittenFile[] {
     { file: fileIn('workflows', kebab), text: text(fileIn('workflows', 'table-copy')) },
     {
       file: fileIn('activities', kebab),
-      text: text(fileIn('activities', 'table-copy'), (own) => workOn(own, table)),
+      text: text(fileIn('activities', 'table-copy'), (own) => workOn(own, table, kebabOf(name, '_'))),
     },
     testFile(
       root,
@@ -94,39 +94,32 @@ function tableJob(place: JobPlace, name: string, table: Table): WrittenFile[] {
   ];
 }
 
-/** The reader, the types and the writer of the work. */
-function workOn(text: string, { columns, key }: Table): string {
-  const property = ({ name }: TableColumn) => (isIdentifier(name) ? name : literal(name));
-  const types = columns.map((column) => `    ${property(column)}: ${typeScriptOf(column)};\n`).join('');
-  const access = ({ name }: TableColumn) => (isIdentifier(name) ? `row.${name}` : `row[${literal(name)}]`);
-  const mapped = key.map((column) => `rows.map((row) => ${access(column)})`);
-  const arrays = key.map(({ type }, index) => `$${index + 1}::${type}[]`).join(', ');
-  let own = replaced(text, '    id: string;\n    note: string | null;\n', types);
-  own = replaced(
-    own,
-    `const columns = ['id', 'note'] as const;`,
-    flatOrBroken(
-      'const columns = ',
-      columns.map(({ name }) => literal(name)),
-      ' as const;',
-    ),
-  );
-  own = replaced(own, 'table_copy (id)', `table_copy ${keyListOf(key)}`);
-  own = replaced(own, '$1::bigint[]', arrays);
-  own = replaced(
-    own,
-    `        key: ['id'],`,
-    flatOrBroken(
-      '        key: ',
-      key.map(({ name }) => literal(name)),
-      ',',
-    ),
-  );
-  return replaced(
-    own,
-    '          const keys = [rows.map((row) => row.id)];',
-    flatOrBroken('          const keys = ', mapped, ';'),
-  );
+/** The types, the columns and both tables of the work. @param target the table that is written to */
+function workOn(text: string, { name, columns, key }: Table, target: string): string {
+  const property = (own: string) => (isIdentifier(own) ? own : literal(own));
+  const types = (table: string, of: readonly TableColumn[]) => {
+    const members = of.map((column) => `${property(column.name)}: ${typeScriptOf(column)}`);
+    return flatOrBroken(`  ${property(table)}: `, members, ';', 'type');
+  };
+  const names = (constant: string, of: readonly TableColumn[]) => {
+    const texts = of.map((column) => literal(column.name));
+    return flatOrBroken(`const ${constant} = `, texts, ' as const;');
+  };
+  const rows = (before: string, query: string, table: string, behind: string) =>
+    flatOrBroken(before, ['pool', `query: ${query}`, `table: ${literal(table)}`, 'key'], behind, 'object');
+  const written = key.map((column) => `${property(column.name)}: ${literal(column.type)}`);
+  const writer = [`table: ${literal(target)}`, `columns: { ${written.join(', ')} }`];
+  const lines: Readonly<Record<string, string>> = {
+    '  sample_table: {': types(name, columns),
+    '  table_copy: {': types(target, key),
+    'const columns =': names('columns', columns),
+    'const key =': names('key', key),
+    '      reader:': rows('      reader: keysetReader(', 'rows.select(columns)', name, '),'),
+    '      writer:': flatOrBroken('      writer: tableWriter(', writer, '),', 'object'),
+    '      { pool, query: rows': rows('      ', 'rows.select(key)', name, ','),
+    '      { pool, query: sql': rows('      ', `sql.selectFrom(${literal(target)}).select(key)`, target, ','),
+  };
+  return Object.entries(lines).reduce((own, [start, line]) => withLine(own, start, line), text);
 }
 
 function testOn(text: string, { key }: Table): string {
@@ -172,7 +165,6 @@ function withTable(text: string, name: string, table: Table): string {
   const inCode = literal(table.name);
   return text
     .replaceAll(`'sample_table'`, inCode)
-    .replaceAll('  sample_table: {', `  ${isIdentifier(table.name) ? table.name : inCode}: {`)
     .replaceAll('sample_table', table.quoted)
     .replaceAll(kebabOf('tableCopy', '_'), table.target)
     .replaceAll('of a table', `of ${table.name}`);
@@ -245,6 +237,12 @@ function nextNumber(folder: string): string {
 
 function renaming(pattern: string, name: string): (text: string) => string {
   return (text) => text.replaceAll(pattern, name).replaceAll(kebabOf(pattern), kebabOf(name));
+}
+
+/** With another line for the one that begins so. */
+function withLine(text: string, start: string, line: string): string {
+  const [found = start] = text.split('\n').filter((own) => own.startsWith(start));
+  return replaced(text, found, line);
 }
 
 /** Refuses to leave a part as it is: the template has changed, and this file has not. */

@@ -28,12 +28,26 @@ export function withElement(file: string, text: string, known: RegExp, element: 
   return text.slice(0, lineStart) + line + text.slice(lineEnd);
 }
 
-/** An array between what stands before and behind it on its line: on that line, or an element a line. */
-export function flatOrBroken(before: string, elements: readonly string[], behind: string): string {
-  const flat = `${before}[${elements.join(', ')}]${behind}`;
+/** How an array, an object or the type of one is written. */
+const marks = {
+  array: { open: '[', close: ']', space: '', separator: ',' },
+  object: { open: '{', close: '}', space: ' ', separator: ',' },
+  type: { open: '{', close: '}', space: ' ', separator: ';' },
+};
+
+/** An array or the like between what stands before and behind it on its line: on that line, or an element a line. */
+export function flatOrBroken(
+  before: string,
+  elements: readonly string[],
+  behind: string,
+  kind: keyof typeof marks = 'array',
+): string {
+  const { open, close, space, separator } = marks[kind];
+  const flat = `${before}${open}${space}${elements.join(`${separator} `)}${space}${close}${behind}`;
   if (flat.length <= width) return flat;
   const indent = /^ */u.exec(before)?.[0] ?? '';
-  return `${before}[\n${elements.map((each) => `${indent}  ${each},\n`).join('')}${indent}]${behind}`;
+  const lines = elements.map((each) => `${indent}  ${each}${separator}\n`);
+  return `${before}${open}\n${lines.join('')}${indent}${close}${behind}`;
 }
 
 function closingBracket(text: string, start: number): number {

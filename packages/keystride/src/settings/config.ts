@@ -10,6 +10,7 @@ import {
   valuesOf,
   withoutCredentials,
 } from './environment.ts';
+import type { EncryptionSettings } from './encryption-keys.ts';
 import { cacheOf, homeOf } from './places.ts';
 import type { HealthLimits } from '../stores/postgres/health.ts';
 import type { KnownAddresses } from './stack-addresses.ts';
@@ -68,12 +69,23 @@ export interface BaseConfig extends TaskQueues {
    * `KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS` and `KEYSTRIDE_HEALTH_QUERY`. @default never
    */
   health: HealthLimits;
+  /** `KEYSTRIDE_METRICS`: where Prometheus scrapes a worker. @default nowhere */
+  metricsAddress?: string;
+  /** `KEYSTRIDE_HEALTH`: where a worker answers probes. @default nowhere */
+  healthAddress?: string;
+  /** `KEYSTRIDE_TRACES`: the collector of OpenTelemetry that a worker sends its spans to. @default nowhere */
+  tracesAddress?: string;
   /** `KEYSTRIDE_DEPLOYMENT` and `KEYSTRIDE_BUILD_ID`: with them, a run stays with the build that began it. */
   build?: WorkerBuild;
   /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
   alerts: AlertSettings;
   /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
   console: ConsoleSettings;
+  /**
+   * `KEYSTRIDE_ENCRYPTION_KEYS` or `KEYSTRIDE_ENCRYPTION_KEYS_FILE`: with them, what goes to Temporal is encrypted.
+   * @default as it is
+   */
+  encryption?: EncryptionSettings;
   /** `KEYSTRIDE_FAULTS`: faults that a worker inflicts on itself, set by `keystride prove` alone. */
   faults?: string;
 }
@@ -132,7 +144,7 @@ export function loadConfig<const N extends Need = never>(
 ): Config<N> {
   const { settings, problems } = parseEnvironment(env);
   const home = homeOf(env);
-  const temporal = readTemporal(env, stack.addresses, problems);
+  const temporal = readTemporal(env, stack.addresses, settings.KEYSTRIDE_PLAINTEXT ?? [], problems);
   const addresses: Partial<Addresses> = defined({
     temporal,
     databaseUrl: settings.DATABASE_URL ?? stack.addresses.databaseUrl,
@@ -141,6 +153,7 @@ export function loadConfig<const N extends Need = never>(
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
   const build = buildOf(settings, problems);
+  const encryption = encryptionOf(settings, problems);
   const queues = queuesOf(settings, problems, taskQueue);
   const console = consoleOf(settings, problems);
   refuseProblems(problems, addresses, needs, stack.leftOver);
@@ -169,7 +182,11 @@ export function loadConfig<const N extends Need = never>(
     ...defined({
       workflowBundle: settings.KEYSTRIDE_WORKFLOW_BUNDLE,
       faults: settings.KEYSTRIDE_FAULTS,
+      metricsAddress: settings.KEYSTRIDE_METRICS,
+      healthAddress: settings.KEYSTRIDE_HEALTH,
+      tracesAddress: settings.KEYSTRIDE_TRACES,
       build,
+      encryption,
       target: targetOf(settings),
       activities: settings.KEYSTRIDE_ACTIVITIES,
     }),
@@ -201,10 +218,22 @@ function buildOf(settings: Settings, problems: ConfigProblem[]): WorkerBuild | u
   return undefined;
 }
 
+/** The variable or the file: of two lists nobody could say which key encrypts. */
+function encryptionOf(settings: Settings, problems: ConfigProblem[]): EncryptionSettings | undefined {
+  const { KEYSTRIDE_ENCRYPTION_KEYS: given, KEYSTRIDE_ENCRYPTION_KEYS_FILE: file } = settings;
+  if (given && file)
+    problems.push({
+      variable: 'KEYSTRIDE_ENCRYPTION_KEYS',
+      problem: 'is set, and KEYSTRIDE_ENCRYPTION_KEYS_FILE too: set one of them',
+    });
+  return given ?? file;
+}
+
 /** The environment and `temporal.toml`, as every Temporal tool reads them; without an address there, the stack. */
 function readTemporal(
   env: NodeJS.ProcessEnv,
   stack: KnownAddresses,
+  plaintextTo: readonly string[],
   problems: ConfigProblem[],
 ): TemporalConfig | undefined {
   const given = givenTemporal(env, problems);
@@ -215,6 +244,7 @@ function readTemporal(
         variable: 'TEMPORAL_ADDRESS',
         problem: `is not like host:7233: ${withoutCredentials(address)}`,
       });
+    else refusePlaintext(address, given.connectionOptions.tls, plaintextTo, problems);
     const connectionOptions = { ...given.connectionOptions, address };
     return { address, namespace: given.namespace ?? 'default', connectionOptions };
   }
@@ -224,6 +254,25 @@ function readTemporal(
     namespace: stack.temporalNamespace ?? 'default',
     connectionOptions: { address: stack.temporalAddress },
   };
+}
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/u;
+
+/** Histories and keys are not sent through a network in the open, unless somebody has said that this one may be. */
+function refusePlaintext(
+  address: string,
+  tls: ClientConnectConfig['connectionOptions']['tls'],
+  allowed: readonly string[],
+  problems: ConfigProblem[],
+): void {
+  const host = address.replace(/:\d+$/u, '').replace(/^\[(.*)\]$/u, '$1');
+  if (tls || loopback.test(host) || allowed.includes(host)) return;
+  problems.push({
+    variable: 'TEMPORAL_ADDRESS',
+    problem:
+      `is ${host}, and the connection would not be encrypted: set TEMPORAL_TLS=true (or certificates, or ` +
+      `TEMPORAL_API_KEY); where the network may be trusted, allow it by name: KEYSTRIDE_PLAINTEXT=${host}`,
+  });
 }
 
 function givenTemporal(env: NodeJS.ProcessEnv, problems: ConfigProblem[]): ClientConnectConfig | undefined {

@@ -1,6 +1,9 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
 import { consoleVariables } from './console-settings.ts';
+import { ToldError } from '../contract/told-error.ts';
+import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -125,12 +128,42 @@ const quietHours = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const encryptionKeys = z.string().transform((text, context) => {
+  const keys = parseEncryptionKeys(text);
+  if (typeof keys !== 'string') return { keys };
+  context.addIssue({ code: 'custom', message: keys });
+  return z.NEVER;
+});
+
+const encryptionKeysFile = z.string().transform((file, context) => {
+  try {
+    return { keys: readEncryptionKeys(file), file };
+  } catch (error) {
+    if (!(error instanceof ToldError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
 const atLeastOne = z
   .string()
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
   .transform(Number);
 
 const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** Where a worker listens: an address by number, since a name may have several. */
+const listenAddress = z.string().refine(isListenAddress, {
+  error: ({ input }) =>
+    `is not an address by number with a port, like 127.0.0.1:9464 or [::1]:9464: ${String(input)}`,
+});
+
+function isListenAddress(text: string): boolean {
+  const [, host = '', port = ''] = /^(.*):(\d{1,5})$/u.exec(text) ?? [];
+  const version = isIP(host.replace(/^\[(.*)\]$/u, '$1'));
+  const isWritten = version === 4 || (version === 6 && host.startsWith('['));
+  return isWritten && Number(port) >= 1 && Number(port) <= 65_535;
+}
 
 /** A size, such as 268435456 or 256MiB. */
 export const sizeInBytes = z.string().transform(parseBytes);
@@ -157,8 +190,14 @@ const environmentSchema = z.object({
   KEYSTRIDE_HEALTH_LOCK_WAITS: limit('sessions').optional(),
   KEYSTRIDE_HEALTH_ACTIVE_CONNECTIONS: limit('connections').optional(),
   KEYSTRIDE_HEALTH_QUERY: z.string().optional(),
+  KEYSTRIDE_METRICS: listenAddress.optional(),
+  KEYSTRIDE_HEALTH: listenAddress.optional(),
+  KEYSTRIDE_TRACES: httpUrl.optional(),
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
+  KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
   ALERT_WEBHOOK_URL: webhookUrl.optional(),
   ALERT_FORMAT: z

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { migrationsOf, type Project } from '../project/project.ts';
 import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
+import { databaseOn } from '../stores/postgres/database-url.ts';
 
 /** The two databases that jobs work with: what they read, and what they write to, with the ledger in it. */
 export type DatabaseKind = 'source' | 'target';
@@ -45,12 +46,6 @@ export async function cloneDatabase(serverUrl: string, template: string, name: s
 /** Ends a database, whoever is still connected to it. */
 export async function dropDatabase(serverUrl: string, name: string): Promise<void> {
   await onServer(serverUrl, `drop database if exists ${name} with (force)`);
-}
-
-function databaseOn(serverUrl: string, name: string): string {
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
-  return url.href;
 }
 
 async function onServer(serverUrl: string, statement: string): Promise<void> {

@@ -1,20 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { searchAttributes as names } from '../contract/search-attributes.ts';
+import { searchAttributeTypes } from '../contract/search-attributes.ts';
 import { waitFor } from './wait-for.ts';
-
-/** Temporal's numbers for the types of search attributes. */
-const keyword = 2;
-const integer = 3;
-const time = 6;
-
-const searchAttributes = {
-  [names.job]: keyword,
-  [names.status]: keyword,
-  [names.skipped]: integer,
-  [names.businessDate]: time,
-};
 
 /**
  * Makes a namespace with our search attributes, so that workflow ids, lists and task queues of one file of tests meet
@@ -26,7 +14,8 @@ export async function createNamespace(connection: Connection): Promise<string> {
     namespace,
     workflowExecutionRetentionPeriod: msToTs('1 day'),
   });
-  await waitFor(() => connection.operatorService.addSearchAttributes({ namespace, searchAttributes }), {
+  const request = { namespace, searchAttributes: searchAttributeTypes };
+  await waitFor(() => connection.operatorService.addSearchAttributes(request), {
     what: `the namespace ${namespace}`,
   });
   return namespace;

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface WaitOptions {
   /** @default 60000 */
   timeoutMs?: number;
-  /** @default 50 */
+  /** @default a tenth of the time that has passed, between 50 and 250: a look costs processor time that others wait for */
   everyMs?: number;
   /** For the message when it takes too long. */
   what?: string;
@@ -18,9 +18,10 @@ export interface WaitOptions {
  */
 export async function waitFor<Answer>(
   look: () => Promise<Answer> | Answer,
-  { timeoutMs = 60_000, everyMs = 50, what = 'what was waited for' }: WaitOptions = {},
+  { timeoutMs = 60_000, everyMs, what = 'what was waited for' }: WaitOptions = {},
 ): Promise<Exclude<Answer, undefined | null | false>> {
-  const deadline = Date.now() + timeoutMs;
+  const begun = Date.now();
+  const deadline = begun + timeoutMs;
   for (;;) {
     let last: unknown;
     try {
@@ -32,6 +33,6 @@ export async function waitFor<Answer>(
       last = error;
     }
     if (Date.now() >= deadline) throw new Error(`${what}: not within ${timeoutMs} ms`, { cause: last });
-    await delay(everyMs);
+    await delay(everyMs ?? Math.min(250, Math.max(50, (Date.now() - begun) / 10)));
   }
 }

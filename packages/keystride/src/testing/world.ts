@@ -16,6 +16,8 @@ import { withoutTemporalSettings } from '../dev/temporal.ts';
 import { type Project, loadProject, projectFile, stubsOf } from '../project/project.ts';
 import type { Books } from '../ledger/books.ts';
 import { readBooks } from '../prove/books.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
+import { parseEnvironment } from '../settings/environment.ts';
 import { cacheOf } from '../settings/places.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { bundleOf } from './bundles.ts';
@@ -154,7 +156,14 @@ async function assemble(making: Making, dispose: () => Promise<void>): Promise<W
   const connection = await Connection.connect({ address: servers.temporalAddress });
   ends.push(() => connection.close());
   const namespace = await createNamespace(connection);
-  const client = new Client({ connection, namespace });
+  const { settings } = parseEnvironment({ ...making.environment });
+  const client = new Client({
+    connection,
+    namespace,
+    dataConverter: dataConverterOf(
+      settings.KEYSTRIDE_ENCRYPTION_KEYS ?? settings.KEYSTRIDE_ENCRYPTION_KEYS_FILE,
+    ),
+  });
   const taskQueue = making.project.config.taskQueue ?? 'keystride';
   const environment = environmentOf(making, { ...servers, namespace, taskQueue, stubs });
   const database = createPool(servers.databaseUrl, 'keystride test', 4);

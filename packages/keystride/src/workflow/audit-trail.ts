@@ -11,6 +11,7 @@ import type { AuditedControl, AuditFacts } from '../contract/audit.ts';
 import type { ControlRequest } from '../contract/messages.ts';
 import { enterControl } from './activities.ts';
 import type { JobRun } from './job-run.ts';
+import { startedBy } from './started-by.ts';
 
 /** A control that was obeyed. */
 interface Obeyed {
@@ -35,12 +36,14 @@ export class AuditTrail {
     if (!patched('audit')) return;
     const { workflowId, runId } = workflowInfo();
     const update = currentUpdateInfo()?.id;
+    const { parent } = startedBy();
     void this.#follow({
       ...{ control, at: new Date().toISOString(), before, after, job, workflowId, runId },
       ...(update !== undefined && control !== 'cancel' && { update }),
       ...(request?.by && { by: request.by }),
       ...(request?.reason !== undefined && { reason: request.reason }),
       ...(claim && { claim }),
+      ...(parent !== undefined && { parent }),
     });
   }
 

@@ -5,7 +5,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { StepRequest, Throttled } from '../contract/activities.ts';
+import type { GateRequest, StepRequest, Throttled } from '../contract/activities.ts';
 import { failureTypeOf } from '../contract/errors.ts';
 import type { QuietHours } from '../contract/policy.ts';
 import type { Decision } from '../contract/progress.ts';
@@ -97,6 +97,7 @@ export class GateWait {
   async #lookUntilOpen(throttled: Throttled, tell: (reason: string) => void): Promise<void> {
     for (let closed: Throttled | null = throttled; closed && !this.#run.mustRest;) {
       tell(closed.reason);
+      const slept = Date.now();
       await this.#sleep(this.#next(closed));
       if (workflowInfo().continueAsNewSuggested) this.#run.requestYield();
       if (this.#run.mustRest) return;
@@ -104,7 +105,9 @@ export class GateWait {
       const { claim, step } = this.#request;
       const quietHours = this.#quietHours;
       // What cannot be asked is not waited for: the page will see.
-      closed = await checkGate({ claim, step, quietHours, now: Date.now() }).catch(() => null);
+      const now = Date.now();
+      const waited: GateRequest['waited'] = { seconds: (now - slept) / 1000, certain: closed.certain };
+      closed = await checkGate({ claim, step, quietHours, now, waited }).catch(() => null);
     }
   }
 

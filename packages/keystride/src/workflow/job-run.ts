@@ -2,6 +2,7 @@ import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from 
 import type { Claim, ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
+import { comparesSides } from '../contract/policy.ts';
 import type { Counters, JobProgress, StepProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
 import type { Adapted } from './adaptation.ts';
@@ -338,6 +339,7 @@ export class JobRun {
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
       tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
+      verifiable: this.#opened && comparesSides(this.#opened.policies),
       steps: this.#reports.all,
     };
   }

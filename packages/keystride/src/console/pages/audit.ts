@@ -81,9 +81,13 @@ function filterForm({ id, operator, action }: AuditData['asked']): Html {
   </form>`;
 }
 
-function entriesTable(entries: readonly EnteredChange[]): Html {
+/** Changes, with who made them and why. */
+export function entriesTable(
+  entries: readonly EnteredChange[],
+  caption: Html = html`Changes <span class="soft">the last one first</span>`,
+): Html {
   return dataTable(
-    html`Changes <span class="soft">the last one first</span>`,
+    caption,
     [
       { head: 'When', cell: ({ at }) => moment(at) },
       {

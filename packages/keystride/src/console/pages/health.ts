@@ -56,7 +56,9 @@ function neededTable({ temporal, ledger }: Health): Html {
         head: 'Address',
         cell: ({ address }) => html`<span class="mono small">${address || 'not known'}</span>`,
       },
-      { head: 'Why', cell: ({ away }) => away ?? '' },
+      ...(rows.some(({ away }) => away !== null)
+        ? [{ head: 'Why', cell: ({ away }: NeededPart) => away ?? '' }]
+        : []),
     ],
     rows,
   );

@@ -1,4 +1,5 @@
 import { AdaptiveLimit, type CallNumber, type CallOutcome, type LimitChange } from './adaptive-limit.ts';
+import { inSpan } from '../../telemetry/traces.ts';
 import { isTimeout, HttpStatusError, MalformedBody } from './errors.ts';
 
 /** What a call may wait for. */
@@ -71,7 +72,8 @@ export class CallLimiter {
     let answeredAt: number | undefined;
     let outcome: CallOutcome = { kind: 'unknown' };
     try {
-      const result = await call(() => void (answeredAt = performance.now()));
+      const answered = () => void (answeredAt = performance.now());
+      const result = await inSpan('call', { api: this.api }, () => call(answered));
       outcome = { kind: 'served', milliseconds: (answeredAt ?? performance.now()) - begun.at };
       return result;
     } catch (error) {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Insertable, Updateable } from 'kysely';
+import { quotedTable } from './key-columns.ts';
 import type { Transaction } from './transaction.ts';
 
 type Columns<Table> = keyof Insertable<Table> & keyof Updateable<Table> & string;
@@ -32,17 +33,56 @@ export function bulkUpsert<Database>() {
     transaction: Transaction,
     { table, columns, rows, conflict, update, touch }: BulkUpsert<Database, Table, Column>,
   ): Promise<number> => {
-    if (rows.length === 0) return 0;
-    const names = Object.keys(columns) as Column[];
-    const quoted = (list: readonly string[]) => list.map((name) => pg.escapeIdentifier(name)).join(', ');
-    const arrays = names.map((name, index) => `$${index + 1}::${columns[name]}[]`).join(', ');
     const set = update.map((name) => `${pg.escapeIdentifier(name)} = excluded.${pg.escapeIdentifier(name)}`);
     if (touch) set.push(`${pg.escapeIdentifier(touch)} = now()`);
-    const result = await transaction.query(
-      `INSERT INTO ${pg.escapeIdentifier(table)} (${quoted(names)}) SELECT * FROM unnest(${arrays})
-       ON CONFLICT (${quoted(conflict)}) DO ${set.length > 0 ? `UPDATE SET ${set.join(', ')}` : 'NOTHING'}`,
-      names.map((name) => rows.map((row) => row[name])),
-    );
-    return result.rowCount ?? 0;
+    const onConflict = `(${quoted(conflict)}) DO ${set.length > 0 ? `UPDATE SET ${set.join(', ')}` : 'NOTHING'}`;
+    return insertRows(transaction, { table, columns, onConflict }, rows);
   };
+}
+
+interface WrittenTable<Column extends string> {
+  /** `table` or `schema.table`, as readers take it. */
+  readonly table: string;
+  /** The columns to write, with their PostgreSQL types: `{ id: 'bigint' }`. */
+  readonly columns: Readonly<Record<Column, string>>;
+}
+
+/**
+ * The writer of a step whose outputs are new rows of a table, by the names of its columns. It writes a chunk in one
+ * statement. A row that a unique key of the table has already stays as it is, and counts as filtered.
+ *
+ * @example
+ * chunks({ reader, processor: ({ id }) => ({ invoice_id: id }),
+ *   writer: tableWriter({ table: 'reminder', columns: { invoice_id: 'bigint' } }) });
+ */
+export function tableWriter<Column extends string>({
+  table,
+  columns,
+}: WrittenTable<Column>): {
+  readonly write: (
+    rows: readonly Readonly<Record<Column, unknown>>[],
+    transaction: Transaction,
+  ) => Promise<number>;
+} {
+  const target = { table, columns, onConflict: 'DO NOTHING' };
+  return { write: (rows, transaction) => insertRows(transaction, target, rows) };
+}
+
+async function insertRows<Column extends string>(
+  transaction: Transaction,
+  { table, columns, onConflict }: WrittenTable<Column> & { readonly onConflict: string },
+  rows: readonly Readonly<Record<Column, unknown>>[],
+): Promise<number> {
+  if (rows.length === 0) return 0;
+  const names = Object.keys(columns) as Column[];
+  const arrays = names.map((name, index) => `$${index + 1}::${columns[name]}[]`).join(', ');
+  const { rowCount } = await transaction.query(
+    `INSERT INTO ${quotedTable(table)} (${quoted(names)}) SELECT * FROM unnest(${arrays}) ON CONFLICT ${onConflict}`,
+    names.map((name) => rows.map((row) => row[name])),
+  );
+  return rowCount ?? 0;
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => pg.escapeIdentifier(name)).join(', ');
 }

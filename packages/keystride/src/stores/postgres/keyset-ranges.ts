@@ -22,7 +22,10 @@ export function keysetRanges<Database, Table extends keyof Database & string, Ro
   const keyColumns = describedOnce(source);
   return {
     plan: (request) => planRows(source, keyColumns, request),
-    problems: () => keyProblems(source.pool, source.table, source.key),
+    problems: async () => {
+      await keyColumns();
+      return keyProblems(source.pool, source.table, source.key);
+    },
     split: async (request) => splitRange(source, await keyColumns(), request),
     next: async (request) => nextRange(source, await keyColumns(), request),
   };

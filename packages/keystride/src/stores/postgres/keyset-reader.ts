@@ -67,7 +67,10 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
   const size = new RowSize(source.pool);
   return {
     plan: (request) => planRows(source, keyColumns, request),
-    problems: () => keyProblems(source.pool, source.table, source.key),
+    problems: async () => {
+      await keyColumns();
+      return keyProblems(source.pool, source.table, source.key);
+    },
     read: async (request) => readPage({ source, columns: await keyColumns(), readable, size }, request),
     split: async (request) => splitRange(source, await keyColumns(), request),
     readKeys: async ({ keys, signal }) =>

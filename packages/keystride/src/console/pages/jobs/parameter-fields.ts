@@ -99,7 +99,7 @@ function hintOf({ description, byDefault, required, kind, least, most }: Paramet
     least === null && most === null
       ? []
       : [least === null ? `at most ${most}` : most === null ? `at least ${least}` : `${least} to ${most}`];
-  const empty = byDefault !== null ? [`empty: ${byDefault}`] : required ? [] : ['may be left empty'];
+  const empty = byDefault !== null ? [`if left empty: ${byDefault}`] : required ? [] : ['may be left empty'];
   return [
     ...(description === '' ? [] : [description]),
     ...(kind === 'list' ? ['with commas between'] : []),

@@ -1,3 +1,4 @@
+import { readAudit, type EnteredChange } from '../../../ledger/audit.ts';
 import type { PartitionFigures } from '../../../ledger/partition-figures.ts';
 import { doneOf, remainingSeconds } from '../../../operator/figures.ts';
 import { uiUrlOf } from '../../../operator/connection.ts';
@@ -5,6 +6,7 @@ import { readExecution, type Execution } from '../../../operator/execution.ts';
 import { reasonOf } from '../../../operator/explain.ts';
 import type { LivePage, LiveProgress } from '../../../operator/heartbeats.ts';
 import { instanceRuns, type InstanceRun } from '../../../operator/instance-runs.ts';
+import { withLedger } from '../../../operator/ledger.ts';
 import { nextCommands } from '../../../operator/next-commands.ts';
 import { partitionsOf, type StepPartitions } from '../../../operator/partitions.ts';
 import { verificationsOf, type AskedVerification } from '../../../operator/verify.ts';
@@ -28,6 +30,8 @@ export interface RunData {
   readonly ledgerAway: string | null;
   readonly executions: readonly InstanceRun[];
   readonly verifications: readonly AskedVerification[];
+  /** What people have changed, the last one first; the last ten. Empty where the ledger cannot be asked. */
+  readonly changes: readonly EnteredChange[];
   /** What can be done next, as commands. */
   readonly next: readonly string[];
 }
@@ -56,10 +60,11 @@ export async function readRunData({ session, series, param }: Visit): Promise<Ru
   const workflowId = param('id');
   const execution = await readExecution(session.client, workflowId);
   const { progress, runId, closed } = execution;
-  const [found, executions, verifications, next] = await Promise.all([
+  const [found, executions, verifications, changes, next] = await Promise.all([
     readStrips(execution, series),
-    instanceRuns(session, workflowId),
+    instanceRuns(session, execution),
     verificationsOf(session, workflowId),
+    changesOf(workflowId),
     nextCommands(progress),
   ]);
   return {
@@ -71,8 +76,20 @@ export async function readRunData({ session, series, param }: Visit): Promise<Ru
     ...found,
     executions,
     verifications,
+    changes,
     next,
   };
+}
+
+/** Changes of a run that its page shows. */
+const mostChanges = 10;
+
+/** A ledger that cannot be asked is told where the partitions are missing. */
+function changesOf(workflowId: string): Promise<readonly EnteredChange[]> {
+  return withLedger(
+    (ledger) => readAudit(ledger, { ids: [workflowId] }, { limit: mostChanges }),
+    3_000,
+  ).catch(() => []);
 }
 
 function paceOf(

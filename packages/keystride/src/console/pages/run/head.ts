@@ -2,7 +2,7 @@ import { isFinal, type JobStatus } from '../../../contract/states.ts';
 import { doneOf, shareDone } from '../../../operator/figures.ts';
 import { count, duration, rate, tookOf } from '../../../operator/format.ts';
 import { html, nothing, type Html } from '../../html.ts';
-import { runHref } from '../../hrefs.ts';
+import { jobHref, runHref, skipsHref } from '../../hrefs.ts';
 import { bar, facts, moment, stateBadge, toneOf } from '../../parts.ts';
 import type { RunData } from './data.ts';
 
@@ -17,6 +17,7 @@ export function headPanel(data: RunData, readOnly: boolean): Html {
   return html`<section class="panel" aria-label="State">
     <p class="state-line">
       ${stateBadge(status)}
+      <span>job <a href="${jobHref(progress.job)}">${progress.job}</a></span>
       ${
         progress.instance === null || progress.instance === progress.workflowId
           ? nothing
@@ -43,7 +44,7 @@ export function headPanel(data: RunData, readOnly: boolean): Html {
         'Remaining',
         isFinal(status) ? null : remainingSeconds === null ? '–' : duration(remainingSeconds * 1000),
       ],
-      ['Skipped', count(skipped)],
+      ['Skipped', skippedCell(skipped, progress.instance)],
       ['In flight', live === null || isFinal(status) ? null : count(live.inFlight)],
       [finishedAt === null ? 'For' : 'Took', duration(tookOf(progress))],
     ])}
@@ -52,6 +53,12 @@ export function headPanel(data: RunData, readOnly: boolean): Html {
     </p>
     ${readOnly ? nothing : controlLinks(progress.workflowId, status)}
   </section>`;
+}
+
+function skippedCell(skipped: number, instance: string | null): Html | string {
+  return skipped === 0 || instance === null
+    ? count(skipped)
+    : html`<a href="${skipsHref(instance)}">${count(skipped)}</a>`;
 }
 
 function doneText(done: number, expected: number | null): string {

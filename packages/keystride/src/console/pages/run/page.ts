@@ -1,6 +1,8 @@
 import { isFinal } from '../../../contract/states.ts';
 import { html, nothing, type Html } from '../../html.ts';
+import { queryOf } from '../../hrefs.ts';
 import { view } from '../../view.ts';
+import { entriesTable } from '../audit.ts';
 import { readRunData, type RunData } from './data.ts';
 import { headPanel } from './head.ts';
 import { stripPanel } from './strip.ts';
@@ -29,6 +31,7 @@ export const runPage = view<RunData>({
     </div>`,
     executions: executionsTable(data),
     verifications: verificationsTable(data),
+    changes: changesTable(data),
   }),
 });
 
@@ -55,6 +58,14 @@ function chartWords(rates: RunData['rates']): string {
   if (figures.length < 2) return 'The first figures come in a moment.';
   const [least, most] = [Math.min(...figures), Math.max(...figures)];
   return `Between ${least.toLocaleString('en')} and ${most.toLocaleString('en')}, now ${(figures.at(-1) ?? 0).toLocaleString('en')}.`;
+}
+
+function changesTable({ changes, progress: { workflowId } }: RunData): Html {
+  if (changes.length === 0) return nothing;
+  return entriesTable(
+    changes,
+    html`Who did what <a class="small" href="/audit${queryOf({ id: workflowId })}">all of it</a>`,
+  );
 }
 
 function awayNotice({ ledgerAway }: RunData): Html {

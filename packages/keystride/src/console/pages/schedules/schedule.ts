@@ -38,7 +38,8 @@ export const schedulePage = view<ScheduleData>({
       data.last.length === 0
         ? emptiness('It has taken no action yet.', 'The next ones are above; Trigger takes one now.')
         : takenTable(data.last, data.timeZone),
-    days: daysPanel(data),
+    daysForm: daysForm(data),
+    days: data.range === null ? nothing : outcomes(data.range, data.timeZone),
   }),
 });
 
@@ -85,7 +86,7 @@ function head(data: ScheduleData, readOnly: boolean): Html {
   </section>`;
 }
 
-function daysPanel({ range, scheduleId, timeZone }: ScheduleData): Html {
+function daysForm({ range, scheduleId, timeZone }: ScheduleData): Html {
   const form = html`<form
     method="get"
     action="${scheduleHref(scheduleId)}"

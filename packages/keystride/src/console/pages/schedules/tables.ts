@@ -17,7 +17,8 @@ export function scheduleBadge({ paused, note }: Pick<DescribedSchedule, 'paused'
 
 /** A time on the clocks of a schedule. */
 export function zoned(at: string, timeZone: string): Html {
-  return html`<time datetime="${at}" class="nowrap">${localTime(at, timeZone)}</time>`;
+  const [date = '', time = '', ...zone] = localTime(at, timeZone).split(' ');
+  return html`<time datetime="${at}"><span class="nowrap">${date} ${time}</span> ${zone.join(' ')}</time>`;
 }
 
 /** What came of an action: a state of the job, or why none was started. */

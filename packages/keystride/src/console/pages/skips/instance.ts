@@ -51,6 +51,12 @@ export const instanceSkipsPage = view<InstanceSkips>({
   }),
 });
 
+const tabNames: Readonly<Record<SkipStatus, string>> = {
+  open: 'Open',
+  redriven: 'Redriven',
+  waived: 'Waived',
+};
+
 function tabs({ instance, asked, ...data }: InstanceSkips): Html {
   const { status } = asked;
   const tab = (one: SkipStatus | undefined, name: string, number: number | undefined) =>
@@ -66,7 +72,7 @@ function tabs({ instance, asked, ...data }: InstanceSkips): Html {
       <ul class="tabs">
         ${tab(undefined, 'All', status === undefined ? data.total : undefined)}
         ${skipStatuses.map((one) =>
-          tab(one, one, status === undefined || status === one ? data[one] : undefined),
+          tab(one, tabNames[one], status === undefined || status === one ? data[one] : undefined),
         )}
       </ul>
     </nav>

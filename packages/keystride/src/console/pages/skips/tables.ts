@@ -28,7 +28,6 @@ export function causesTable(
         names: true,
         cell: (cause) => html`<a href="${hrefOf(cause)}">${cause.fingerprint}</a>`,
       },
-      { head: 'Code', cell: ({ code }) => html`<span class="mono small">${code}</span>` },
       { head: 'Items', number: true, cell: ({ count }) => skipCount(count) },
       { head: 'Open', number: true, cell: ({ open }) => skipCount(open) },
       { head: 'First', cell: ({ firstAt }) => moment(firstAt) },
@@ -58,9 +57,9 @@ export function itemsTable(
     caption,
     [
       ...before,
-      { head: 'Key', names: true, cell: ({ key }) => html`<span class="mono">${key}</span>` },
+      { head: 'Key', names: true, cell: ({ key }) => html`<span class="mono key">${key}</span>` },
       { head: 'State', cell: stateCell },
-      { head: 'Code', cell: ({ code }) => html`<span class="mono small">${code}</span>` },
+      { head: 'Code', cell: ({ code }) => html`<span class="mono small code">${code}</span>` },
       { head: 'What happened', cell: ({ message }) => html`<span class="small">${message}</span>` },
       {
         head: 'Where',
@@ -95,8 +94,8 @@ export function lettersTable(letters: readonly ListedDeadLetter[], of: 'all' | '
       <span class="soft">items that failed for good and ended their step, the last one first</span>`,
     [
       ...(of === 'all' ? [instance] : []),
-      { head: 'Key', names: true, cell: ({ key }) => html`<span class="mono">${key}</span>` },
-      { head: 'Code', cell: ({ code }) => html`<span class="mono small">${code}</span>` },
+      { head: 'Key', names: true, cell: ({ key }) => html`<span class="mono key">${key}</span>` },
+      { head: 'Code', cell: ({ code }) => html`<span class="mono small code">${code}</span>` },
       { head: 'What happened', cell: ({ message }) => html`<span class="small">${message}</span>` },
       {
         head: 'Where',

@@ -1,5 +1,5 @@
 import { chunks, SkipItem, type StepsOf } from 'keystride';
-import { keysetReader, typedSql } from 'keystride/postgres';
+import { keysetReader, tableWriter, typedSql } from 'keystride/postgres';
 import type { invoiceReminder } from '../contract/invoice-reminder.ts';
 import type { Resources } from '../resources.ts';
 
@@ -7,11 +7,6 @@ import type { Resources } from '../resources.ts';
 interface Tables {
   invoice: { id: string; amount: string; due_on: string };
 }
-
-const write = `
-  INSERT INTO reminder (invoice_id, amount)
-  SELECT * FROM unnest($1::bigint[], $2::numeric[])
-      ON CONFLICT (invoice_id) DO NOTHING`;
 
 export const invoiceReminderSteps = ({ database }: Resources): StepsOf<typeof invoiceReminder> => ({
   remind: ({ parameters: { dueBefore } }) =>
@@ -25,17 +20,12 @@ export const invoiceReminderSteps = ({ database }: Resources): StepsOf<typeof in
         table: 'invoice',
         key: ['id'],
       }),
-      processor: (invoice) => {
-        if (Number(invoice.amount) <= 0) throw new SkipItem('NOTHING_TO_PAY', 'its amount is not above zero');
-        return invoice;
+      processor: ({ id, amount }) => {
+        if (Number(amount) <= 0) throw new SkipItem('NOTHING_TO_PAY', 'its amount is not above zero');
+        return { invoice_id: id, amount };
       },
-      writer: {
-        // One statement a chunk, in the transaction that moves the checkpoint. An invoice that has a reminder already
-        // counts as filtered.
-        write: async (invoices, transaction) => {
-          const columns = [invoices.map(({ id }) => id), invoices.map(({ amount }) => amount)];
-          return (await transaction.query(write, columns)).rowCount ?? 0;
-        },
-      },
+      // One statement a chunk, in the transaction that moves the checkpoint. An invoice that has a reminder already
+      // counts as filtered.
+      writer: tableWriter({ table: 'reminder', columns: { invoice_id: 'bigint', amount: 'numeric' } }),
     }),
 });

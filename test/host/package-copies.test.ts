@@ -4,7 +4,7 @@ import { realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { refuseTwoCopies } from '../../packages/keystride/src/host/temporal-copies.ts';
+import { refuseTwoCopies } from '../../packages/keystride/src/host/package-copies.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const installed = path.join(root, 'node_modules');
@@ -23,8 +23,11 @@ async function projectWithCopyOf(name: string, change?: { readonly version: stri
   onTestFinished(() => rmSync(project, { recursive: true }));
   const packages = path.join(project, 'node_modules');
   mkdirSync(path.join(packages, '@temporalio'), { recursive: true });
-  symlinkSync(path.join(root, 'packages/keystride'), path.join(packages, 'keystride'));
-  cpSync(path.join(installed, name), path.join(packages, name), { recursive: true });
+  if (name === 'keystride') copyOfKeystride(path.join(packages, name));
+  else {
+    symlinkSync(path.join(root, 'packages/keystride'), path.join(packages, 'keystride'));
+    cpSync(path.join(installed, name), path.join(packages, name), { recursive: true });
+  }
   if (change) {
     const manifest = path.join(packages, name, 'package.json');
     writeFileSync(manifest, JSON.stringify({ ...JSON.parse(readFileSync(manifest, 'utf8')), ...change }));
@@ -35,6 +38,12 @@ async function projectWithCopyOf(name: string, change?: { readonly version: stri
 export default defineConfig({ jobs: [], workflows: './workflows.js', worker: () => ({ resources: {}, jobs: () => [] }) });`,
   );
   return project;
+}
+
+/** As much of it as a configuration imports. */
+function copyOfKeystride(to: string): void {
+  for (const name of ['package.json', 'src'])
+    cpSync(path.join(root, 'packages/keystride', name), path.join(to, name), { recursive: true });
 }
 
 test('the packages of this repository are there once', () => {
@@ -54,6 +63,19 @@ test('a second copy is named with both places, and with what to do', async () =>
       `@temporalio/workflow ${version} in ${path.join(project, 'node_modules/@temporalio/workflow')} (the project)`,
   );
   expect(start).toThrow('npm ls @temporalio/workflow');
+});
+
+test('a second copy of keystride itself is named with both places, and with what to do', async () => {
+  const project = await projectWithCopyOf('keystride');
+  const { version: own } = JSON.parse(
+    readFileSync(path.join(root, 'packages/keystride/package.json'), 'utf8'),
+  ) as { version: string };
+  const start = () => refuseTwoCopies(path.join(project, 'keystride.config.mjs'));
+  expect(start).toThrow(
+    `keystride is installed 2 times: keystride ${own} in ${path.join(root, 'packages/keystride')} (this worker); ` +
+      `keystride ${own} in ${path.join(project, 'node_modules/keystride')} (the project)`,
+  );
+  expect(start).toThrow('npx keystride worker');
 });
 
 test('a worker of such a project ends before it connects to anything', async () => {

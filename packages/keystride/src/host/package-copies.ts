@@ -15,19 +15,39 @@ interface Copy {
   readonly finder: string;
 }
 
-/** Temporal's packages are there twice, or are of several releases: which, where, and what to do. */
-export class TemporalCopiesError extends ToldError {
-  override readonly name = 'TemporalCopiesError';
+/** A package is there twice, or Temporal's are of several releases: which, where, and what to do. */
+export class PackageCopiesError extends ToldError {
+  override readonly name = 'PackageCopiesError';
 }
 
 /**
- * Looks whether keystride, the project and Temporal's own worker find the same of Temporal's packages. With two copies a
- * worker starts, takes work, and does none of it: an object of one copy is a stranger to the other.
+ * Looks whether this worker and the project find the same keystride, and both and Temporal's own worker the same of
+ * Temporal's packages: an object of one copy is a stranger to the other.
  *
  * @param projectFile a file of the project, such as its configuration
- * @throws TemporalCopiesError
+ * @throws PackageCopiesError
  */
 export function refuseTwoCopies(projectFile: string): void {
+  refuseTwoOfOurs(projectFile);
+  refuseTwoOfTemporal(projectFile);
+}
+
+/** With two copies of keystride, an item that the project's `SkipItem` was to set aside would end its step. */
+function refuseTwoOfOurs(projectFile: string): void {
+  const [ours, found] = [
+    copyAt(findPackageJSON('..', import.meta.filename), 'keystride', 'this worker'),
+    copyOf('keystride', 'the project', projectFile),
+  ];
+  if (!ours || !found || ours.directory === found.directory) return;
+  throw new PackageCopiesError(
+    `keystride is installed 2 times: ${told([ours, found])}. Neither knows what the other throws and makes. ` +
+      'Start the worker by the copy of the project: `npx keystride worker` in its directory, or its own `src/worker.ts`; ' +
+      '`npm ls keystride` there shows who brings another.',
+  );
+}
+
+/** With two copies of one of them a worker starts, takes work, and does none of it. */
+function refuseTwoOfTemporal(projectFile: string): void {
   const worker = packageFile('@temporalio/worker', import.meta.filename);
   const finders = [
     { finder: 'keystride', file: import.meta.filename },
@@ -50,7 +70,10 @@ export function refuseTwoCopies(projectFile: string): void {
 
 /** What somebody finds under a name; nothing where the package cannot be found from there. */
 function copyOf(name: string, finder: string, file: string): Copy | undefined {
-  const manifest = packageFile(name, file);
+  return copyAt(packageFile(name, file), name, finder);
+}
+
+function copyAt(manifest: string | undefined, name: string, finder: string): Copy | undefined {
   if (manifest === undefined) return undefined;
   const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string };
   return { name, finder, directory: path.dirname(manifest), version };
@@ -70,11 +93,14 @@ function differing(copies: readonly Copy[], kindOf: (copy: Copy) => string): rea
   return [...Map.groupBy(copies, kindOf).values()].flatMap(([first]) => first ?? []);
 }
 
-function refused(what: string, found: readonly Copy[], name?: string): TemporalCopiesError {
-  const told = found.map((copy) => `${copy.name} ${copy.version} in ${copy.directory} (${copy.finder})`);
+function told(found: readonly Copy[]): string {
+  return found.map((copy) => `${copy.name} ${copy.version} in ${copy.directory} (${copy.finder})`).join('; ');
+}
+
+function refused(what: string, found: readonly Copy[], name?: string): PackageCopiesError {
   const [ours] = found;
-  return new TemporalCopiesError(
-    `${what}: ${told.join('; ')}. A worker would take work and do none of it. ` +
+  return new PackageCopiesError(
+    `${what}: ${told(found)}. A worker would take work and do none of it. ` +
       `Give the project's package.json exactly ${ours?.version ?? 'one release'} of ${names.join(', ')}, and install again; ` +
       `\`npm ls ${name ?? names.join(' ')}\` shows who brings another.`,
   );

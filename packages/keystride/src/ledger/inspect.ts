@@ -1,0 +1,66 @@
+import { sql } from 'kysely';
+import type { Asked, Ledger } from './ledger.ts';
+import { ledgerSql } from './schema.ts';
+
+/** What the role of a connection may do. */
+export interface RoleRights {
+  readonly role: string;
+  /** Rights on tables of the ledger that it lacks, as `SELECT on checkpoint`. */
+  readonly missing: readonly string[];
+  /** Whether it may make and change the ledger. */
+  readonly mayMigrate: boolean;
+}
+
+/** What a worker's role needs to be able to do with the ledger, and what of it this one lacks. */
+export async function rightsOn(ledger: Ledger): Promise<RoleRights> {
+  return ledger.transaction(async (transaction) => {
+    const { rows } = await transaction.query<RoleRights>(
+      `SELECT current_user AS role,
+              ARRAY(SELECT format('%s on %s', wanted, relname)
+                      FROM pg_class CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted
+                     WHERE relnamespace = to_regnamespace('keystride') AND relkind IN ('r', 'p')
+                       AND relname <> 'schema_migration'
+                       AND NOT (has_schema_privilege(relnamespace, 'USAGE') AND has_table_privilege(pg_class.oid, wanted))
+                     ORDER BY relname, wanted) AS missing,
+              has_database_privilege(current_database(), 'CREATE')
+                AND coalesce(pg_has_role(nspowner, 'USAGE'), true) AS "mayMigrate"
+         FROM (SELECT to_regnamespace('keystride') AS schema) AS wanted
+         LEFT JOIN pg_namespace ON pg_namespace.oid = schema`,
+    );
+    const [rights] = rows;
+    if (!rights) throw new Error('a SELECT without a table answered no row');
+    return rights;
+  });
+}
+
+/** How long the longest instance has taken, over all its executions, in seconds; null where there is none. */
+export async function longestInstance(
+  ledger: Asked,
+): Promise<{ readonly instance: string; readonly seconds: number } | null> {
+  const took = sql<number>`extract(epoch from coalesce(closed_at, now()) - opened_at)::float8`;
+  const [longest] = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.instance')
+      .select(['instance_key as instance', took.as('seconds')])
+      .orderBy('seconds', 'desc')
+      .limit(1),
+  );
+  return longest ?? null;
+}
+
+/** The parameters of the instance of a job that was opened last. */
+export async function lastParameters(
+  ledger: Asked,
+  job: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const [last] = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.instance')
+      .select('params')
+      .where('job', '=', job)
+      .where('redrives', 'is', null)
+      .orderBy('opened_at', 'desc')
+      .limit(1),
+  );
+  return last?.params as Readonly<Record<string, unknown>> | undefined;
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { ToldError } from '../contract/told-error.ts';
+
+/** Keys by their ids. The first one encrypts, all of them decrypt. */
+export type EncryptionKeys = ReadonlyMap<string, Buffer>;
+
+/** Where the keys stand: in a variable, or in a file that is read again when a key is asked for that is not known. */
+export interface EncryptionSettings {
+  readonly keys: EncryptionKeys;
+  readonly file?: string;
+}
+
+const keyBytes = 32;
+
+/**
+ * `2026-11=BASE64,2026-05=BASE64`, parted by commas or ends of lines.
+ * @returns the keys; or what is wrong, which names no key
+ */
+export function parseEncryptionKeys(text: string): EncryptionKeys | string {
+  const keys = new Map<string, Buffer>();
+  for (const entry of text.split(/[,\s]+/u).filter(Boolean)) {
+    const [, id = '', encoded = ''] = /^([\w.-]{1,64})=([A-Za-z0-9+/]{43}=)$/u.exec(entry) ?? [];
+    const key = Buffer.from(encoded, 'base64');
+    if (key.length !== keyBytes)
+      return `has an entry that is not like 2026-11=KEY, with a key of 32 bytes in base64 (openssl rand -base64 32)`;
+    if (keys.has(id)) return `has the id ${id} twice`;
+    keys.set(id, key);
+  }
+  return keys.size > 0 ? keys : 'holds no key';
+}
+
+/**
+ * Reads the keys of a file.
+ * @throws ToldError when it cannot be read, or holds none
+ */
+export function readEncryptionKeys(file: string): EncryptionKeys {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new ToldError(`cannot be read (${code})`);
+  }
+  const keys = parseEncryptionKeys(text);
+  if (typeof keys === 'string') throw new ToldError(keys);
+  return keys;
+}
