@@ -81,10 +81,10 @@ test('a run is started, watched, slowed, tuned, held back and settled from a ter
 
   await configureLegacyApi(world, { overrides: {} });
   terminal.clear();
-  terminal.type(`keystride skips ${id} redrive --key T-0000011 --watch`);
+  terminal.type(`keystride skips ${id} redrive --key 11 --watch`);
   await terminal.until(/redrive[\s\S]*(completed|failed)[\s\S]*\$\s*$/u);
   terminal.type(
-    `keystride skips ${id} waive --key T-0000003 --key T-0000005 --reason "withdrawn by their authors"`,
+    `keystride skips ${id} waive --key 3 --key 5 --reason "withdrawn by their authors"`,
   );
   await terminal.until(/2 waived by/u);
   await terminal.picture(browser, 'terminal-settled');

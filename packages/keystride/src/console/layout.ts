@@ -55,8 +55,8 @@ export function layout({ title, section, parts, visit, live, banners }: Page): H
       </main>
       <footer class="bottom">
         <p>
-          Last update <time data-updated datetime="${new Date().toISOString()}">${clock(new Date())}</time> ·
-          <span data-liveness>${live ? 'Reload the page to see more.' : nothing}</span>
+          Last update <time data-updated datetime="${new Date().toISOString()}">${clock(new Date())}</time>
+          ${live ? html`· <span data-liveness>Reload the page to see more.</span>` : nothing}
         </p>
       </footer>`,
   );

@@ -1,8 +1,8 @@
 /**
  * The states of a job execution and the only ways from one to another.
  *
- * An edge that is not in this table cannot be taken: `transition` refuses it, so a state is never overwritten by
- * an event that arrives late (a pause that crosses a stop, a page that ends after the job has failed).
+ * An edge that is not in this table is not taken: a run stays in its state, so that none is overwritten by an event
+ * that arrives late (a pause that crosses a stop, a page that ends after the job has failed).
  */
 export const jobStatuses = [
   'starting',
