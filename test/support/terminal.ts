@@ -97,7 +97,7 @@ const style = `body { margin: 0; background: #16181d; } pre { margin: 0; padding
 /** The colours that the command uses, as elements. */
 function asHtml(screen: string): string {
   const text = screen.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  const parts = text.split(/\u001b\[([\d;]*)m/u);
+  const parts = text.split(new RegExp(String.raw`\u001b\[([\d;]*)m`, 'u'));
   return parts
     .map((part, index) => {
       if (index % 2 === 1) return '';
