@@ -7,6 +7,14 @@ const shared: TestUserConfig = {
   experimental: { viteModuleRunner: false, nodeLoader: false },
 };
 
+/** Tables of many cases on real parts, each a run or several commands of its own: minutes by their nature. */
+const cases = [
+  'test/workflows/canaries.test.ts',
+  'test/workflows/canaries-steps.test.ts',
+  'test/jobs/sync-changes.test.ts',
+  'test/host/traces.test.ts',
+];
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
@@ -16,8 +24,18 @@ export default defineConfig({
           ...shared,
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/chaos/**', 'test/package/**', 'test/browser/**'],
+          exclude: ['test/chaos/**', 'test/package/**', 'test/browser/**', ...cases],
           // Most of them wait for a database rather than for the processor.
+          maxWorkers: 3,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'cases',
+          include: cases,
           maxWorkers: 3,
           testTimeout: 120_000,
           hookTimeout: 120_000,

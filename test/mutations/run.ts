@@ -75,13 +75,24 @@ function apply(copy: string, mutation: Mutation): () => void {
 function runTest(copy: string, { test, named }: Mutation, environment: NodeJS.ProcessEnv): Promise<Report> {
   const result = path.join(copy, 'result.json');
   rmSync(result, { force: true });
-  const project = test.startsWith('test/chaos/') ? 'chaos' : 'fast';
   const vitest = path.join(checkout, 'node_modules/vitest/vitest.mjs');
   const pattern = named.replaceAll(/[.*+?^${}()|[\]\\]/gu, String.raw`\$&`);
   const child = spawn(
     process.execPath,
     [
-      ...[vitest, 'run', '--project', project, test, '-t', pattern],
+      ...[
+        vitest,
+        'run',
+        '--project',
+        'fast',
+        '--project',
+        'cases',
+        '--project',
+        'chaos',
+        test,
+        '-t',
+        pattern,
+      ],
       ...['--reporter', 'json', '--outputFile', result],
     ],
     { cwd: copy, env: environment, stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGTERM' },
