@@ -145,6 +145,11 @@ test.each([
   },
 );
 
+test('who does not talk to Temporal may have its address as it is', () => {
+  const env = { ...empty, TEMPORAL_ADDRESS: 'temporal:7233', DATABASE_URL: 'postgres://a@db/x' };
+  expect(loadConfig(env, ['databaseUrl']).temporal?.address).toBe('temporal:7233');
+});
+
 test('a stack whose supervisor has died lends no address, and the error says that it died', () => {
   runningStack({ mongodbUrl: 'mongodb://127.0.0.1:3/x' }, 'another start');
   expect(refusal(() => loadSettings(empty, ['mongodbUrl'])).message).toContain('has died');

@@ -51,7 +51,11 @@ const environmentOf = ({ env = [] }: Container): Record<string, string> => ({
 /** What settings make of an environment; the message where they refuse it. */
 function read(environment: Record<string, string>): unknown {
   try {
-    return loadConfig(environment, ['temporal', 'databaseUrl']);
+    // What migrates the ledger does not talk to Temporal, and has no key for it.
+    const needs = environment['TEMPORAL_API_KEY']
+      ? (['temporal', 'databaseUrl'] as const)
+      : ['databaseUrl' as const];
+    return loadConfig(environment, needs);
   } catch (error) {
     return (error as Error).message;
   }

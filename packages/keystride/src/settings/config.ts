@@ -144,7 +144,10 @@ export function loadConfig<const N extends Need = never>(
 ): Config<N> {
   const { settings, problems } = parseEnvironment(env);
   const home = homeOf(env);
-  const temporal = readTemporal(env, stack.addresses, settings.KEYSTRIDE_PLAINTEXT ?? [], problems);
+  const temporal = readTemporal(env, stack.addresses, problems);
+  // What does not talk to Temporal sends nothing there.
+  if (temporal && needs.some((need) => need === 'temporal'))
+    refusePlaintext(temporal, settings.KEYSTRIDE_PLAINTEXT ?? [], problems);
   const addresses: Partial<Addresses> = defined({
     temporal,
     databaseUrl: settings.DATABASE_URL ?? stack.addresses.databaseUrl,
@@ -233,7 +236,6 @@ function encryptionOf(settings: Settings, problems: ConfigProblem[]): Encryption
 function readTemporal(
   env: NodeJS.ProcessEnv,
   stack: KnownAddresses,
-  plaintextTo: readonly string[],
   problems: ConfigProblem[],
 ): TemporalConfig | undefined {
   const given = givenTemporal(env, problems);
@@ -244,7 +246,6 @@ function readTemporal(
         variable: 'TEMPORAL_ADDRESS',
         problem: `is not like host:7233: ${withoutCredentials(address)}`,
       });
-    else refusePlaintext(address, given.connectionOptions.tls, plaintextTo, problems);
     const connectionOptions = { ...given.connectionOptions, address };
     return { address, namespace: given.namespace ?? 'default', connectionOptions };
   }
@@ -260,8 +261,7 @@ const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/u;
 
 /** Histories and keys are not sent through a network in the open, unless somebody has said that this one may be. */
 function refusePlaintext(
-  address: string,
-  tls: ClientConnectConfig['connectionOptions']['tls'],
+  { address, connectionOptions: { tls } }: TemporalConfig,
   allowed: readonly string[],
   problems: ConfigProblem[],
 ): void {
