@@ -80,7 +80,8 @@ export class Terminal {
 
   close(): void {
     this.#do(['kill-server']);
-    rmSync(this.#home, { recursive: true, force: true });
+    // The shell may be writing its history.
+    rmSync(this.#home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 
   #do(words: readonly string[], env: NodeJS.ProcessEnv = process.env): string {
