@@ -145,6 +145,12 @@ test.each([
   },
 );
 
+test('an address that is none is not shown, whatever stands in it', () => {
+  const load = () => loadConfig({ ...empty, TEMPORAL_ADDRESS: 'https://s3cret@10.0.0.7' }, ['temporal']);
+  expect(refusal(load).problems).toHaveLength(1);
+  expect(refusal(load).message).not.toContain('s3cret');
+});
+
 test('who does not talk to Temporal may have its address as it is', () => {
   const env = { ...empty, TEMPORAL_ADDRESS: 'temporal:7233', DATABASE_URL: 'postgres://a@db/x' };
   expect(loadConfig(env, ['databaseUrl']).temporal?.address).toBe('temporal:7233');

@@ -241,7 +241,7 @@ function readTemporal(
   const given = givenTemporal(env, problems);
   const address = given?.connectionOptions.address;
   if (given !== undefined && address !== undefined) {
-    if (!/^[^\s:/]+:\d+$|^\[[^\]]+\]:\d+$/.test(address))
+    if (!addressPattern.test(address))
       problems.push({
         variable: 'TEMPORAL_ADDRESS',
         problem: `is not like host:7233: ${withoutCredentials(address)}`,
@@ -257,6 +257,9 @@ function readTemporal(
   };
 }
 
+/** `host:7233` or `[::1]:7233`. */
+const addressPattern = /^(?:(?<name>[^\s:/]+)|\[(?<number>[^\]]+)\]):\d+$/u;
+
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/u;
 
 /** Histories and keys are not sent through a network in the open, unless somebody has said that this one may be. */
@@ -265,8 +268,10 @@ function refusePlaintext(
   allowed: readonly string[],
   problems: ConfigProblem[],
 ): void {
-  const host = address.replace(/:\d+$/u, '').replace(/^\[(.*)\]$/u, '$1');
-  if (tls || loopback.test(host) || allowed.includes(host)) return;
+  const { name, number } = addressPattern.exec(address)?.groups ?? {};
+  const host = name ?? number;
+  // What is no address is refused as such, and not shown: it may hold a password.
+  if (host === undefined || tls || loopback.test(host) || allowed.includes(host)) return;
   problems.push({
     variable: 'TEMPORAL_ADDRESS',
     problem:
