@@ -258,7 +258,7 @@ function readTemporal(
 }
 
 /** `host:7233` or `[::1]:7233`. */
-const addressPattern = /^(?:(?<name>[^\s:/]+)|\[(?<number>[^\]]+)\]):\d+$/u;
+const addressPattern = /^(?:(?<name>[^\s:/@]+)|\[(?<number>[^\]]+)\]):\d+$/u;
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/u;
 
