@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testConsole, type TestConsole } from '../console/support.ts';
-import { openBrowser, picture } from '../support/chromium.ts';
+import { noBrowser, openBrowser, picture } from '../support/chromium.ts';
 import { addTargets, openStores, type Stores } from '../support/migration.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
@@ -59,7 +59,7 @@ async function shows(state: string): Promise<void> {
   await waitFor(async () => (await page.locator('.state-line .state').first().innerText()) === state);
 }
 
-test('starts a job by its form', async () => {
+test.skipIf(noBrowser)('starts a job by its form', async () => {
   await page.goto('/jobs');
   await page.getByRole('link', { name: 'documentMigration' }).click();
   await page.getByRole('link', { name: 'Start', exact: true }).click();
@@ -71,20 +71,20 @@ test('starts a job by its form', async () => {
   await page.waitForURL(`**/runs/${encodeURIComponent(id)}`);
 });
 
-test('watches it', async () => {
+test.skipIf(noBrowser)('watches it', async () => {
   await shows('running');
   await page.locator('.u-over').waitFor();
   await picture(page, 'newcomer-2-watch');
 });
 
-test('finds the slow partition', async () => {
+test.skipIf(noBrowser)('finds the slow partition', async () => {
   const slow = page.locator('.cell.slow');
   await slow.first().waitFor();
   expect(await slow.first().innerText()).toContain('p3');
   await picture(page, 'newcomer-3-slow');
 });
 
-test('pauses, tunes and resumes it', async () => {
+test.skipIf(noBrowser)('pauses, tunes and resumes it', async () => {
   await page.getByRole('link', { name: 'Pause' }).click();
   await page.getByLabel('Reason').fill('looking at the last partition');
   await page.getByRole('button', { name: 'Pause' }).click();
@@ -100,7 +100,7 @@ test('pauses, tunes and resumes it', async () => {
   await shows('running');
 });
 
-test('sees that it is held back because the database is busy', async () => {
+test.skipIf(noBrowser)('sees that it is held back because the database is busy', async () => {
   await health(false, 'the month is being closed');
   await shows('throttled');
   await page.getByText('the month is being closed').first().waitFor();
@@ -111,7 +111,7 @@ test('sees that it is held back because the database is busy', async () => {
   await picture(page, 'newcomer-7-done');
 });
 
-test('redrives one cause of its skips, and waives another', async () => {
+test.skipIf(noBrowser)('redrives one cause of its skips, and waives another', async () => {
   const skips = `/skips/${encodeURIComponent(id)}`;
   await page.goto(skips);
   await picture(page, 'newcomer-8-skips');
@@ -130,7 +130,7 @@ test('redrives one cause of its skips, and waives another', async () => {
   await page.getByText('No skip of it is like that.').waitFor();
 });
 
-test('reads the report and the audit', async () => {
+test.skipIf(noBrowser)('reads the report and the audit', async () => {
   await page.goto(`/runs/${encodeURIComponent(id)}`);
   await shows('completed with skips');
   await page.getByRole('navigation', { name: 'Sections' }).getByRole('link', { name: 'Audit' }).click();

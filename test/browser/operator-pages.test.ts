@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { testConsole, type TestConsole } from '../console/support.ts';
 import { barriersOf, overflowOf } from '../support/axe.ts';
-import { openBrowser, picture } from '../support/chromium.ts';
+import { noBrowser, openBrowser, picture } from '../support/chromium.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 /** Jobs, schedules, skips, syncs, health and the audit in a real browser. */
@@ -76,7 +76,7 @@ afterAll(async () => {
 
 const widths = { laptop: 1280, telephone: 380 } as const;
 
-describe.each(Object.entries(widths))('on a %s', (device, width) => {
+describe.skipIf(noBrowser).each(Object.entries(widths))('on a %s', (device, width) => {
   describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
     test.each(Object.entries(pages))('%s keeps nobody out, and fits', async (name, path) => {
       const context = await browser.newContext({
@@ -99,7 +99,7 @@ describe.each(Object.entries(widths))('on a %s', (device, width) => {
   });
 });
 
-test('what is marked is waived without scripts', async () => {
+test.skipIf(noBrowser)('what is marked is waived without scripts', async () => {
   const context = await browser.newContext({ baseURL: console.url, javaScriptEnabled: false });
   const page = await context.newPage();
   await page.goto(skips);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { testConsole, type TestConsole } from '../console/support.ts';
 import { barriersOf, overflowOf } from '../support/axe.ts';
-import { openBrowser, picture } from '../support/chromium.ts';
+import { noBrowser, openBrowser, picture } from '../support/chromium.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
 /** The pages of the console in a real browser, over a migration that takes a while. */
@@ -60,7 +60,7 @@ async function visit(
   return { page, complaints, close: () => context.close() };
 }
 
-test('a run is followed without loading its page again', async () => {
+test.skipIf(noBrowser)('a run is followed without loading its page again', async () => {
   const { page, close } = await visit(run);
   const read = () => page.locator('.bar-text').first().innerText();
   const before = await read();
@@ -69,17 +69,20 @@ test('a run is followed without loading its page again', async () => {
   await close();
 });
 
-test('what others wrote does not run, in pages that are put together by the script either', async () => {
-  const reason = `<img src=x onerror="document.title='owned'">`;
-  const { page, close } = await visit(run);
-  await console.browser().fillIn(`${run}/pause`, { reason });
-  await page.getByText('onerror=').first().waitFor();
-  expect(await page.title()).not.toBe('owned');
-  await console.browser().fillIn(`${run}/resume`, {});
-  await close();
-});
+test.skipIf(noBrowser)(
+  'what others wrote does not run, in pages that are put together by the script either',
+  async () => {
+    const reason = `<img src=x onerror="document.title='owned'">`;
+    const { page, close } = await visit(run);
+    await console.browser().fillIn(`${run}/pause`, { reason });
+    await page.getByText('onerror=').first().waitFor();
+    expect(await page.title()).not.toBe('owned');
+    await console.browser().fillIn(`${run}/resume`, {});
+    await close();
+  },
+);
 
-test('a run is paused, tuned and resumed without scripts', async () => {
+test.skipIf(noBrowser)('a run is paused, tuned and resumed without scripts', async () => {
   const { page, close } = await visit(run, { javaScriptEnabled: false });
   await page.getByRole('link', { name: 'Pause' }).click();
   await page.getByLabel('Reason').fill('the API is being upgraded');
@@ -101,7 +104,7 @@ test('a run is paused, tuned and resumed without scripts', async () => {
   await close();
 });
 
-test('a run is found and paused by keyboard alone', async () => {
+test.skipIf(noBrowser)('a run is found and paused by keyboard alone', async () => {
   const { page, close } = await visit('/');
   const press = (key: string) => page.keyboard.press(key);
   const focused = () =>
@@ -131,7 +134,7 @@ test('a run is found and paused by keyboard alone', async () => {
 
 const widths = { laptop: 1280, telephone: 380 } as const;
 
-describe.each(Object.entries(widths))('on a %s', (device, width) => {
+describe.skipIf(noBrowser).each(Object.entries(widths))('on a %s', (device, width) => {
   describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
     test.each(Object.entries(pages))('%s keeps nobody out, and fits', async (name, path) => {
       const { page, complaints, close } = await visit(path, {

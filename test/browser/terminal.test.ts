@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
-import { openBrowser } from '../support/chromium.ts';
+import { noBrowser, openBrowser } from '../support/chromium.ts';
 import { configureLegacyApi } from '../support/migration.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 import { Terminal } from '../support/terminal.ts';
@@ -40,73 +40,77 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-test('a run is started, watched, slowed, tuned, held back and settled from a terminal', async () => {
-  terminal.type(`keystride start documentMigration --param partitions=4 --param inFlight=4`);
-  await terminal.until(/next {2}keystride status/u);
-  await terminal.picture(browser, 'terminal-start');
+test.skipIf(noBrowser)(
+  'a run is started, watched, slowed, tuned, held back and settled from a terminal',
+  async () => {
+    terminal.type(`keystride start documentMigration --param partitions=4 --param inFlight=4`);
+    await terminal.until(/next {2}keystride status/u);
+    await terminal.picture(browser, 'terminal-start');
 
-  terminal.clear();
-  terminal.type(`keystride status ${id} --watch`);
-  await terminal.until(/\d+ % · \d+ of 480/u);
-  await terminal.picture(browser, 'terminal-watch');
-  terminal.key('C-c');
-  await terminal.until(/The run goes on/u);
+    terminal.clear();
+    terminal.type(`keystride status ${id} --watch`);
+    await terminal.until(/\d+ % · \d+ of 480/u);
+    await terminal.picture(browser, 'terminal-watch');
+    terminal.key('C-c');
+    await terminal.until(/The run goes on/u);
 
-  terminal.clear();
-  terminal.type(`keystride pause ${id} --reason "the API is being looked at"`);
-  await terminal.until(/pausing|paused/u);
-  terminal.type(`keystride tune ${id} --concurrency 16 --reason "the API takes more"`);
-  terminal.type(`keystride resume ${id}`);
-  await terminal.until(/resume[\s\S]*running/u);
-  await terminal.picture(browser, 'terminal-controls');
+    terminal.clear();
+    terminal.type(`keystride pause ${id} --reason "the API is being looked at"`);
+    await terminal.until(/pausing|paused/u);
+    terminal.type(`keystride tune ${id} --concurrency 16 --reason "the API takes more"`);
+    terminal.type(`keystride resume ${id}`);
+    await terminal.until(/resume[\s\S]*running/u);
+    await terminal.picture(browser, 'terminal-controls');
 
-  // Until the slow one is the last: each look is a command.
-  await waitFor(
-    async () => {
-      terminal.clear();
-      terminal.type(`keystride status ${id} --partitions`);
-      return /p2 +done[\s\S]*p3 +(begun|nothing yet)/u.test(await terminal.until(/ends at[\s\S]*\$\s*$/u));
-    },
-    { what: 'the slow partition to be the last', everyMs: 1000, timeoutMs: 120_000 },
-  );
-  await terminal.picture(browser, 'terminal-partitions');
+    // Until the slow one is the last: each look is a command.
+    await waitFor(
+      async () => {
+        terminal.clear();
+        terminal.type(`keystride status ${id} --partitions`);
+        return /p2 +done[\s\S]*p3 +(begun|nothing yet)/u.test(await terminal.until(/ends at[\s\S]*\$\s*$/u));
+      },
+      { what: 'the slow partition to be the last', everyMs: 1000, timeoutMs: 120_000 },
+    );
+    await terminal.picture(browser, 'terminal-partitions');
 
-  const busy = await waitingSessions(3);
-  terminal.clear();
-  terminal.type(`keystride status ${id} --watch`);
-  await terminal.until(/throttled: /u);
-  await terminal.picture(browser, 'terminal-held-back');
-  await busy.end();
-  await terminal.until(/completedWithSkips[\s\S]*\$\s*$/u, 150_000);
+    const busy = await waitingSessions(3);
+    terminal.clear();
+    terminal.type(`keystride status ${id} --watch`);
+    await terminal.until(/throttled: /u);
+    await terminal.picture(browser, 'terminal-held-back');
+    await busy.end();
+    await terminal.until(/completedWithSkips[\s\S]*\$\s*$/u, 150_000);
 
-  terminal.clear();
-  terminal.type(`keystride skips ${id} list`);
-  const skips = await terminal.until(/3 skipped/u);
-  expect(skips).toMatch(/items +open +code/u);
-  await terminal.picture(browser, 'terminal-skips');
+    terminal.clear();
+    terminal.type(`keystride skips ${id} list`);
+    const skips = await terminal.until(/3 skipped/u);
+    expect(skips).toMatch(/items +open +code/u);
+    await terminal.picture(browser, 'terminal-skips');
 
-  await configureLegacyApi(world, { overrides: {} });
-  terminal.clear();
-  terminal.type(`keystride skips ${id} redrive --fingerprint '${unsupported}' --watch`);
-  await terminal.until(/redrive[\s\S]*(completed|failed)[\s\S]*\$\s*$/u);
-  terminal.type(
-    `keystride skips ${id} waive --fingerprint '${unknown}' --reason "withdrawn by their authors"`,
-  );
-  await terminal.until(/2 waived by/u);
-  await terminal.picture(browser, 'terminal-settled');
+    await configureLegacyApi(world, { overrides: {} });
+    terminal.clear();
+    terminal.type(`keystride skips ${id} redrive --fingerprint '${unsupported}' --watch`);
+    await terminal.until(/redrive[\s\S]*(completed|failed)[\s\S]*\$\s*$/u);
+    terminal.type(
+      `keystride skips ${id} waive --fingerprint '${unknown}' --reason "withdrawn by their authors"`,
+    );
+    await terminal.until(/2 waived by/u);
+    await terminal.picture(browser, 'terminal-settled');
 
-  terminal.clear();
-  terminal.type(`keystride status ${id}`);
-  await terminal.until(/completedWithSkips/u);
-  await terminal.picture(browser, 'terminal-report');
+    terminal.clear();
+    terminal.type(`keystride status ${id}`);
+    await terminal.until(/completedWithSkips/u);
+    await terminal.picture(browser, 'terminal-report');
 
-  terminal.clear();
-  terminal.type(`keystride audit ${id}`);
-  const audit = await terminal.until(/waive/u);
-  expect(audit).toMatch(/pause/u);
-  expect(audit).toMatch(/tune/u);
-  await terminal.picture(browser, 'terminal-audit');
-}, 600_000);
+    terminal.clear();
+    terminal.type(`keystride audit ${id}`);
+    const audit = await terminal.until(/waive/u);
+    expect(audit).toMatch(/pause/u);
+    expect(audit).toMatch(/tune/u);
+    await terminal.picture(browser, 'terminal-audit');
+  },
+  600_000,
+);
 
 /** Somebody else's sessions that wait for a lock, until they are ended. */
 async function waitingSessions(count: number): Promise<{ end: () => Promise<void> }> {

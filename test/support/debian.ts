@@ -25,6 +25,8 @@ export function programOf(
 
 function installed({ name, file }: { readonly name: string; readonly file: string }): Program {
   process.stderr.write(`${name.padEnd(15)} installing the Debian package (once) …\n`);
+  // Lists that are old, or none: the package may have moved.
+  execFileSync('apt-get', ['update'], { stdio: 'ignore' });
   execFileSync('apt-get', ['install', '-y', '--no-install-recommends', name], { stdio: 'ignore' });
   return { executablePath: path.join('/', file) };
 }
