@@ -72,7 +72,7 @@ export class Terminal {
 
   /** A picture of the screen for the docs. */
   async picture(browser: Browser, name: string): Promise<void> {
-    const page = await browser.newPage({ viewport: { width: 980, height: 300 }, deviceScaleFactor: 2 });
+    const page = await browser.newPage({ viewport: { width: 1040, height: 300 }, deviceScaleFactor: 2 });
     await page.setContent(`<style>${style}</style><pre>${asHtml(this.screen(true).trimEnd())}</pre>`);
     await picture(page, name);
     await page.close();
