@@ -156,6 +156,16 @@ test('what is away is told with what helps, and no driver speaks', async () => {
   expect(stdout).not.toMatch(/connect ECONNREFUSED|some-secret|\bat .*\.ts/u);
 });
 
+test('Temporal on another machine without TLS is not asked, and the rest is looked at', async () => {
+  const { exitCode, stdout } = await keystride(['doctor'], {
+    ...world.environment,
+    TEMPORAL_ADDRESS: '192.0.2.1:7233',
+  });
+  expect(exitCode).toBe(1);
+  expect(stdout).toMatch(/^bad {3}connections\s+TEMPORAL_ADDRESS is 192\.0\.2\.1, .* not be encrypted/mu);
+  expect(stdout).toMatch(/^ok {4}connections\s+DATABASE_URL answers/mu);
+});
+
 test('settings that are missing are told as bad, not thrown', async () => {
   const { exitCode, stdout } = await keystride(['doctor']);
   expect(exitCode).toBe(1);

@@ -1,8 +1,8 @@
-import { Connection } from '@temporalio/client';
 import pg from 'pg';
 import { ToldError } from '../contract/told-error.ts';
-import { addressesOfStack } from '../dev/settings.ts';
+import { addressesOfStack, loadSettings } from '../dev/settings.ts';
 import { openResource, resourceSettings, silentResource } from '../host/resources.ts';
+import { connect } from '../operator/connection.ts';
 import { databaseProblem } from '../operator/explain.ts';
 import { keystride } from '../operator/called-as.ts';
 import type { WorkerDefinition } from '../project/worker-definition.ts';
@@ -26,30 +26,25 @@ export interface Reached<Part> {
   close(): Promise<unknown>;
 }
 
-/** Connects to Temporal. */
+/** Connects to Temporal, where a command may. */
 export async function reachTemporal({ temporal }: Config): Promise<Reached<Namespace>> {
   const nothing = { answers: false, part: undefined, close: () => Promise.resolve() };
   if (temporal === undefined) return { ...nothing, finding: unset('TEMPORAL_ADDRESS', 'Temporal') };
-  const { address, namespace, connectionOptions } = temporal;
+  const { address, namespace } = temporal;
   try {
-    const connection = await Connection.connect({ ...connectionOptions, connectTimeout: patience });
+    // What is looked at is not what is needed: whether it may be reached in the open is asked of who connects.
+    const connection = await connect(loadSettings(process.env, ['temporal']));
     const close = () => connection.close();
-    const part = { connection, namespace };
     try {
       await connection.workflowService.describeNamespace({ namespace });
-      return {
-        answers: true,
-        part,
-        close,
-        finding: ok('connections', `Temporal answers at ${address}, namespace ${namespace}`),
-      };
     } catch (error) {
       await close();
-      return { ...nothing, finding: failed('connections', error) };
+      throw error;
     }
-  } catch {
-    const todo = `Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: ${keystride} dev --detach`;
-    return { ...nothing, finding: bad('connections', `Temporal does not answer (${address})`, todo) };
+    const finding = ok('connections', `Temporal answers at ${address}, namespace ${namespace}`);
+    return { answers: true, part: { connection, namespace }, close, finding };
+  } catch (error) {
+    return { ...nothing, finding: failed('connections', error) };
   }
 }
 

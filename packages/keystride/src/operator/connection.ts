@@ -34,7 +34,8 @@ export async function withSession<Result>(
   }
 }
 
-async function connect({ temporal }: Config<'temporal'>): Promise<Connection> {
+/** @throws CommandError when nobody answers within five seconds */
+export async function connect({ temporal }: Config<'temporal'>): Promise<Connection> {
   try {
     return await Connection.connect({ ...temporal.connectionOptions, connectTimeout });
   } catch (error) {
