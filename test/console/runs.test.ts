@@ -95,17 +95,25 @@ test('it is tuned: what it is stands beside what it will be, and what makes no s
   expect((await browser.get(`${run}/tune`)).text).toMatch(/<strong>60<\/strong>/u);
 });
 
+interface ShownExecution {
+  readonly status: string;
+  readonly finishedAt: string | null;
+  readonly added: { readonly read: number };
+}
+
 test('it is stopped with a reason alone, and started again its executions say what each has added', async () => {
   expect((await browser.fillIn(`${run}/resume`, {})).status).toBe(303);
   const without = await browser.fillIn(`${run}/stop`, {});
   expect(without.status).toBe(422);
   expect((await browser.fillIn(`${run}/stop`, { reason: 'enough' })).status).toBe(303);
   await waitFor(async () => (await state()) === 'stopped');
+  const executionsOf = async () =>
+    ((await console.send(`/api${run}`)).json() as { executions: ShownExecution[] }).executions;
+  // The console knows what one has added that it has seen closed: the ledger knows the newest one's figures alone.
+  await waitFor(async () => (await executionsOf())[0]?.finishedAt);
   expect((await browser.fillIn(`${run}/pause`, {})).text).toContain('has ended');
   await (await world.start('documentMigration', { inFlight: 100, partitions: 3 }, id)).result();
-  const { executions } = (await console.send(`/api${run}`)).json() as {
-    executions: { status: string; added: { read: number } }[];
-  };
+  const executions = await executionsOf();
   expect(executions.map(({ status }) => status)).toEqual(['completedWithSkips', 'stopped']);
   expect(executions.reduce((sum, { added }) => sum + added.read, 0)).toBe(120);
 });
