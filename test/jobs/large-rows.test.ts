@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { emptyItems, megabytes, sameOnBothSides } from '../support/large-rows.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { run, stepOf } from '../support/runs.ts';
 import { createWorld, type World } from '../support/stack.ts';
@@ -16,29 +17,7 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration]) {
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-    await pool.query('CREATE TABLE shop.item (id int PRIMARY KEY, body text)');
-    // Packing such rows would take most of the test's time.
-    await pool.query('ALTER TABLE shop.item ALTER COLUMN body SET STORAGE EXTERNAL');
-  }
-});
-
-/** Text of so many megabytes for a row n. */
-const megabytes = (count: number) => `repeat(md5(n::text), ${32_768 * count})`;
-
-async function sameOnBothSides(): Promise<void> {
-  const [source, sink] = await Promise.all(
-    [stores.service, stores.migration].map(async (pool) => {
-      const { rows } = await pool.query(
-        `SELECT count(*)::int AS rows, md5(string_agg(id || ' ' || md5(body), ',' ORDER BY id)) AS hash FROM shop.item`,
-      );
-      return rows;
-    }),
-  );
-  expect(sink).toEqual(source);
-}
+beforeEach(() => emptyItems(stores));
 
 test('small rows, then large ones, then one that fills several chunks', async () => {
   await stores.service.query(
@@ -50,7 +29,7 @@ test('small rows, then large ones, then one that fills several chunks', async ()
   await world.startWorker();
   const report = await run(world, 'tableSync', { run: 3, source: 'shop.item' });
   expect(stepOf(report, 'copy')).toMatchObject({ read: 11_860, written: 11_860, skipped: 0 });
-  await sameOnBothSides();
+  await sameOnBothSides(stores);
 }, 400_000);
 
 test('large rows that have changed below the offset are all swept', async () => {
@@ -64,5 +43,5 @@ test('large rows that have changed below the offset are all swept', async () => 
   const report = await run(world, 'tableSync', { ...incrementing, run: 5 });
   // More than fit a page by their bytes, and fewer than a page has rows.
   expect(stepOf(report, 'sweep')).toMatchObject({ read: 100, written: 100, skipped: 0 });
-  await sameOnBothSides();
+  await sameOnBothSides(stores);
 }, 400_000);

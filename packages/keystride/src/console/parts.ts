@@ -152,6 +152,13 @@ export function emptiness(what: string, next: Html | string): Html {
   </div>`;
 }
 
+/** Links to other pages of a list, each an address and a text; null for one that there is not. */
+export function pager(...links: readonly (readonly [href: string, text: string] | null)[]): Html {
+  const there = links.filter((link) => link !== null);
+  if (there.length === 0) return nothing;
+  return html`<p class="pager">${there.map(([href, text]) => html`<a href="${href}">${text}</a> `)}</p>`;
+}
+
 /** A figure, or a dash for one that nobody knows. */
 export function figure(value: number | null): string {
   return value === null ? '–' : count(value);

@@ -2,6 +2,7 @@ import type { Connection } from '@temporalio/client';
 import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import { searchAttributeTypes } from '../contract/search-attributes.ts';
 import { keystride } from '../operator/called-as.ts';
+import { quoted } from '../operator/run-query.ts';
 import { clockFinding } from './database.ts';
 import { bad, failed, type Finding, ok, warn } from './finding.ts';
 
@@ -88,7 +89,7 @@ export async function pollersOf({ connection, namespace }: Namespace, queue: str
   );
   const { count } = await workflowService.countWorkflowExecutions({
     namespace,
-    query: `TaskQueue = '${queue.replaceAll("'", String.raw`\'`)}' AND ExecutionStatus = 'Running'`,
+    query: `TaskQueue = ${quoted(queue)} AND ExecutionStatus = 'Running'`,
   });
   const pollers = kinds.map(({ pollers: found }) => found ?? []);
   const all = pollers.flat();

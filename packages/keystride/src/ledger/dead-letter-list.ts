@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { isoTime } from './iso-time.ts';
 import type { Asked } from './ledger.ts';
 import { placeFrom, placeText } from './place-in-list.ts';
 import { ledgerSql } from './schema.ts';
@@ -47,10 +48,7 @@ export async function pageOfDeadLetters(
     query
       .select(['instance_key as instance', 'workflow_id as workflowId', 'run_id as runId', 'step', 'phase'])
       .select(['partition', 'item_key as key', 'code', 'message', 'attempts'])
-      .select([
-        sql<string>`to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`.as('at'),
-        sql<string>`created_at::text`.as('recorded'),
-      ])
+      .select([isoTime<string>('created_at').as('at'), sql<string>`created_at::text`.as('recorded')])
       .orderBy('created_at', 'desc')
       .orderBy('instance_key', 'desc')
       .orderBy('step', 'desc')

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { FoundInstance } from '../contract/activities.ts';
+import { isoTime } from './iso-time.ts';
 import type { Asked } from './ledger.ts';
 import { placeFrom, placeText } from './place-in-list.ts';
 import { ledgerSql } from './schema.ts';
@@ -95,8 +96,4 @@ function instancesOf({ job, status, from, until, text }: InstanceFilter) {
   if (until !== undefined) query = query.where('opened_at', '<', until);
   if (text !== undefined) query = query.where(sql<boolean>`position(${text} in instance_key) > 0`);
   return query;
-}
-
-function isoTime<Type = string | null>(column: 'opened_at' | 'closed_at') {
-  return sql<Type>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

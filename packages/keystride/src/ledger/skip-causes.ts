@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
+import { isoTime } from './iso-time.ts';
 import type { Asked } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
-import { countedSkips, skipsOf, skipStatuses, type SkipFilter, type SkipStatus } from './skip-filter.ts';
+import { countedSkips, skipsOf, type SkipFilter, type SkipStatus, statusesOf } from './skip-filter.ts';
 
 /** A cause, and how many items were skipped for it. */
 export interface Cause {
@@ -30,8 +31,7 @@ export async function causesOf(
   filter: SkipFilter,
 ): Promise<Cause[]> {
   const causes = new Map<string, Cause>();
-  const statuses: readonly SkipStatus[] = filter.status === undefined ? skipStatuses : [filter.status];
-  for (const status of instance === undefined ? (['open'] as const) : statuses)
+  for (const status of instance === undefined ? (['open'] as const) : statusesOf(filter))
     for (const cause of await causesIn(ledger, instance, { ...filter, status }))
       causes.set(cause.fingerprint, together(causes.get(cause.fingerprint), cause));
   return [...causes.values()].toSorted(
@@ -60,7 +60,7 @@ async function causesIn(
   /** The first skip of the first cause: in the order of the index of causes, which no other has. */
   const first = () =>
     skipsOf(instance, { fingerprint, code, status })
-      .select(['fingerprint', 'code', isoTime.as('firstAt')])
+      .select(['fingerprint', 'code', isoTime<string>('created_at').as('firstAt')])
       .orderBy('fingerprint')
       .orderBy('created_at')
       .limit(1);
@@ -109,10 +109,8 @@ function counted(instance: string | undefined, filter: SkipFilter) {
 function last(instance: string | undefined, status: SkipStatus) {
   return skipsOf(instance, { status })
     .where('fingerprint', '<=', sql.ref<string>('listed.fingerprint'))
-    .select(isoTime.as('at'))
+    .select(isoTime<string>('created_at').as('at'))
     .orderBy('fingerprint', 'desc')
     .orderBy('created_at', 'desc')
     .limit(1);
 }
-
-const isoTime = sql<string>`to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;

@@ -17,6 +17,11 @@ export interface SkipFilter {
   readonly status?: SkipStatus | undefined;
 }
 
+/** The states that a filter means. */
+export function statusesOf({ status }: SkipFilter): readonly SkipStatus[] {
+  return status === undefined ? skipStatuses : [status];
+}
+
 /** The last of all characters: after every text that begins with another one stands that one with it. */
 const last = String.fromCodePoint(0x10_ff_ff);
 

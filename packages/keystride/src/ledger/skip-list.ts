@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../stores/postgres/transaction.ts';
+import { isoTime } from './iso-time.ts';
 import type { Asked } from './ledger.ts';
 import { type PlaceInList, placeFrom, placeText } from './place-in-list.ts';
 import { ledgerSql } from './schema.ts';
-import { countSkips, skipsOf, skipStatuses, type SkipFilter, type SkipStatus } from './skip-filter.ts';
+import { countSkips, skipsOf, type SkipFilter, type SkipStatus, statusesOf } from './skip-filter.ts';
 
 /** One item that was set aside. */
 export interface SkippedItem {
@@ -41,10 +42,6 @@ export async function countByStatus(
   for (const status of statusesOf(filter))
     counts[status] = await countSkips(ledger, instance, { ...filter, status });
   return counts;
-}
-
-function statusesOf({ status }: SkipFilter): readonly SkipStatus[] {
-  return status === undefined ? skipStatuses : [status];
 }
 
 /** The keys of a filter that none of the skips it means has. */
@@ -179,8 +176,4 @@ export async function skipContents(ledger: Asked): Promise<{ content: string; co
       ])
       .groupBy('content'),
   );
-}
-
-function isoTime<Type = string | null>(column: 'created_at' | 'settled_at') {
-  return sql<Type>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

@@ -3,6 +3,7 @@ import { type Cursor, decodeCursor, encodeCursor } from '../contract/cursor.ts';
 import type { Authorship } from '../contract/audit.ts';
 import { enterChange } from './audit.ts';
 import type { RunningExecution } from './executions.ts';
+import { isoTime } from './iso-time.ts';
 import type { Asked, Ledger } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
 
@@ -39,10 +40,6 @@ export async function readStreams(ledger: Asked): Promise<Stream[]> {
     sweptAt,
     told: (shape as { readonly told?: readonly string[] } | null)?.told ?? [],
   }));
-}
-
-function isoTime<Type = string | null>(column: 'updated_at' | 'swept_at') {
-  return sql<Type>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }
 
 /** Sets a stream back: its next run copies what is above the cursor, or everything. A run in flight does not move it. */

@@ -222,7 +222,10 @@ function buildOf(settings: Settings, problems: ConfigProblem[]): WorkerBuild | u
 }
 
 /** The variable or the file: of two lists nobody could say which key encrypts. */
-function encryptionOf(settings: Settings, problems: ConfigProblem[]): EncryptionSettings | undefined {
+export function encryptionOf(
+  settings: Settings,
+  problems: ConfigProblem[] = [],
+): EncryptionSettings | undefined {
   const { KEYSTRIDE_ENCRYPTION_KEYS: given, KEYSTRIDE_ENCRYPTION_KEYS_FILE: file } = settings;
   if (given && file)
     problems.push({

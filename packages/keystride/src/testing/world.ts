@@ -16,6 +16,7 @@ import { withoutTemporalSettings } from '../dev/temporal.ts';
 import { type Project, loadProject, projectFile, stubsOf } from '../project/project.ts';
 import type { Books } from '../ledger/books.ts';
 import { readBooks } from '../prove/books.ts';
+import { encryptionOf } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { parseEnvironment } from '../settings/environment.ts';
 import { cacheOf } from '../settings/places.ts';
@@ -160,9 +161,7 @@ async function assemble(making: Making, dispose: () => Promise<void>): Promise<W
   const client = new Client({
     connection,
     namespace,
-    dataConverter: dataConverterOf(
-      settings.KEYSTRIDE_ENCRYPTION_KEYS ?? settings.KEYSTRIDE_ENCRYPTION_KEYS_FILE,
-    ),
+    dataConverter: dataConverterOf(encryptionOf(settings)),
   });
   const taskQueue = making.project.config.taskQueue ?? 'keystride';
   const environment = environmentOf(making, { ...servers, namespace, taskQueue, stubs });

@@ -3,7 +3,7 @@ import { type EnteredChange, readAudit } from '../../ledger/audit.ts';
 import { withLedger } from '../../operator/ledger.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { queryOf, runHref } from '../hrefs.ts';
-import { dataTable, emptiness, moment } from '../parts.ts';
+import { dataTable, emptiness, moment, pager } from '../parts.ts';
 import { view } from '../view.ts';
 import type { Visit } from '../visit.ts';
 
@@ -40,12 +40,7 @@ export const auditPage = view<AuditData>({
               'Nobody has changed anything yet.',
               'Starts, controls, skips, schedules and syncs are entered here.',
             ),
-    pager:
-      next === null
-        ? nothing
-        : html`<p class="pager">
-            <a href="/audit${queryOf({ ...asked, after: next })}">Next ${perPage}</a>
-          </p>`,
+    pager: pager(next === null ? null : [`/audit${queryOf({ ...asked, after: next })}`, `Next ${perPage}`]),
   }),
 });
 

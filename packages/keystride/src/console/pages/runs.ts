@@ -7,7 +7,7 @@ import { countRuns, listRuns, type ListedRun } from '../../operator/runs.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { runHref, runsHref } from '../hrefs.ts';
 import type { Series } from '../live/series.ts';
-import { bar, dataTable, emptiness, figure, moment, stateBadge, toneOf } from '../parts.ts';
+import { bar, dataTable, emptiness, figure, moment, pager, stateBadge, toneOf } from '../parts.ts';
 import { view } from '../view.ts';
 import type { Visit } from '../visit.ts';
 
@@ -42,7 +42,10 @@ export const runsPage = view<RunsData>({
     tabs: tabs(data),
     filters: filterForm(data),
     runs: runsTable(data),
-    pager: pager(data),
+    pager: pager(
+      data.later ? [hrefWith(data.filter, {}), 'First page'] : null,
+      data.next === null ? null : [hrefWith(data.filter, { after: data.next }), `Next ${perPage}`],
+    ),
   }),
 });
 
@@ -195,12 +198,4 @@ function noRuns(filter: RunFilter, all: number): Html {
         html`Start one: <code>${keystride} start JOB</code>; <code>${keystride} jobs</code> shows what there
           is.`,
       );
-}
-
-function pager({ filter, next, later }: RunsData): Html {
-  if (next === null && !later) return nothing;
-  return html`<p class="pager">
-    ${later ? html`<a href="${hrefWith(filter, {})}">First page</a>` : nothing}
-    ${next === null ? nothing : html`<a href="${hrefWith(filter, { after: next })}">Next ${perPage}</a>`}
-  </p>`;
 }

@@ -7,7 +7,7 @@ import type { DescribedSchedule } from '../../../operator/schedules/read.ts';
 import { jobNamed } from '../../../operator/start.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { jobHref, queryOf, runHref } from '../../hrefs.ts';
-import { dataTable, emptiness, moment, stateBadge } from '../../parts.ts';
+import { dataTable, emptiness, moment, stateBadge, pager } from '../../parts.ts';
 import { view } from '../../view.ts';
 import { schedulesTable } from '../schedules/tables.ts';
 
@@ -128,11 +128,9 @@ function instancesOf({ name, instances, ledgerAway, text }: JobData): Html {
     ],
     listed,
   )}
-  ${
+  ${pager(
     next === null
-      ? nothing
-      : html`<p class="pager">
-          <a href="${jobHref(name)}${queryOf({ text: text ?? undefined, after: next })}">Next ${perPage}</a>
-        </p>`
-  }`;
+      ? null
+      : [`${jobHref(name)}${queryOf({ text: text ?? undefined, after: next })}`, `Next ${perPage}`],
+  )}`;
 }

@@ -3,9 +3,9 @@ import { CommandError } from '../../../operator/command-error.ts';
 import { readExecution } from '../../../operator/execution.ts';
 import { endText } from '../../../operator/format.ts';
 import { listPartitions } from '../../../operator/partitions.ts';
-import { html, nothing } from '../../html.ts';
+import { html } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
-import { badge, dataTable, emptiness, figure, moment } from '../../parts.ts';
+import { badge, dataTable, emptiness, figure, moment, pager } from '../../parts.ts';
 import { view } from '../../view.ts';
 import type { PartitionState } from './data.ts';
 import { partitionLooks } from './strip.ts';
@@ -65,14 +65,14 @@ export const partitionsPage = view<PartitionsData>({
             ],
             partitions,
           ),
-    pager:
+    pager: pager(
       next === null
-        ? nothing
-        : html`<p class="pager">
-            <a href="${runHref(workflowId, `partitions/${encodeURIComponent(step)}`)}?after=${next}"
-              >Next ${perPage}</a
-            >
-          </p>`,
+        ? null
+        : [
+            `${runHref(workflowId, `partitions/${encodeURIComponent(step)}`)}?after=${next}`,
+            `Next ${perPage}`,
+          ],
+    ),
   }),
 });
 

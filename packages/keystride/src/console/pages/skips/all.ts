@@ -3,7 +3,7 @@ import { keystride } from '../../../operator/called-as.ts';
 import { withLedger } from '../../../operator/ledger.ts';
 import { type OpenSkips, readOpenSkips } from '../../../operator/skips/list.ts';
 import { html, nothing } from '../../html.ts';
-import { emptiness } from '../../parts.ts';
+import { emptiness, pager } from '../../parts.ts';
 import { view } from '../../view.ts';
 import { type AskedSkips, askedSkips, skipPager, skipSearch, skipsQuery } from './filter.ts';
 import { causesTable, instanceColumn, itemsTable, lettersTable } from './tables.ts';
@@ -55,7 +55,6 @@ export const allSkipsPage = view<AllSkips>({
     letters:
       deadLetters.letters.length === 0
         ? nothing
-        : html`${lettersTable(deadLetters.letters, 'all')}
-            <p class="pager"><a href="/dead-letters">All dead letters</a></p>`,
+        : html`${lettersTable(deadLetters.letters, 'all')} ${pager(['/dead-letters', 'All dead letters'])}`,
   }),
 });

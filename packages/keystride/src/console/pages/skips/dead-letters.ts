@@ -1,8 +1,8 @@
 import { type DeadLetterPage, pageOfDeadLetters } from '../../../ledger/dead-letter-list.ts';
 import { findInstance, withLedger } from '../../../operator/ledger.ts';
-import { html, nothing } from '../../html.ts';
+import { html } from '../../html.ts';
 import { queryOf } from '../../hrefs.ts';
-import { emptiness } from '../../parts.ts';
+import { emptiness, pager } from '../../parts.ts';
 import { view } from '../../view.ts';
 import { lettersTable } from './tables.ts';
 
@@ -29,11 +29,10 @@ export const deadLettersPage = view<DeadLetters>({
       letters.length === 0
         ? emptiness('There are no dead letters.', html`<a href="/skips">Skips that are open</a>`)
         : lettersTable(letters, instance === null ? 'all' : 'instance'),
-    pager:
+    pager: pager(
       next === null
-        ? nothing
-        : html`<p class="pager">
-            <a href="/dead-letters${queryOf({ instance: instance ?? undefined, after: next })}">Next page</a>
-          </p>`,
+        ? null
+        : [`/dead-letters${queryOf({ instance: instance ?? undefined, after: next })}`, 'Next page'],
+    ),
   }),
 });

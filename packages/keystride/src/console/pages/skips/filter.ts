@@ -1,6 +1,7 @@
 import { skipStatuses, type SkipFilter } from '../../../ledger/skip-filter.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { queryOf } from '../../hrefs.ts';
+import { pager } from '../../parts.ts';
 import type { Visit } from '../../visit.ts';
 
 /** What an address asks for of the skips. */
@@ -52,12 +53,11 @@ export function skipSearch(base: string, asked: AskedSkips, codes: readonly stri
   </form>`;
 }
 
-/** The address of the first page and of the next. */
+/** The links to the first page and to the next. */
 export function skipPager(base: string, asked: AskedSkips, next: string | null): Html {
-  if (next === null && asked.after === undefined) return nothing;
-  const first = { ...asked, after: undefined };
-  return html`<p class="pager">
-    ${asked.after === undefined ? nothing : html`<a href="${base}${skipsQuery(first)}">First page</a>`}
-    ${next === null ? nothing : html`<a href="${base}${skipsQuery({ ...asked, after: next })}">Next page</a>`}
-  </p>`;
+  const at = (after: string | undefined) => `${base}${skipsQuery({ ...asked, after })}`;
+  return pager(
+    asked.after === undefined ? null : [at(undefined), 'First page'],
+    next === null ? null : [at(next), 'Next page'],
+  );
 }

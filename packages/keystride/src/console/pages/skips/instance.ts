@@ -6,7 +6,7 @@ import { withLedger } from '../../../operator/ledger.ts';
 import { readSkips, skipCount, type SkipList } from '../../../operator/skips/list.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { queryOf, runHref, skipsHref } from '../../hrefs.ts';
-import { emptiness } from '../../parts.ts';
+import { emptiness, pager } from '../../parts.ts';
 import { view } from '../../view.ts';
 import { type AskedSkips, askedSkips, skipPager, skipSearch, skipsQuery } from './filter.ts';
 import { causesTable, itemsTable, lettersTable } from './tables.ts';
@@ -45,9 +45,7 @@ export const instanceSkipsPage = view<InstanceSkips>({
       data.deadLetters.letters.length === 0
         ? nothing
         : html`${lettersTable(data.deadLetters.letters, 'instance')}
-            <p class="pager">
-              <a href="/dead-letters${queryOf({ instance: data.instance })}">All dead letters of it</a>
-            </p>`,
+          ${pager([`/dead-letters${queryOf({ instance: data.instance })}`, 'All dead letters of it'])}`,
   }),
 });
 
@@ -106,9 +104,9 @@ function causes({ causes: listed, instance }: InstanceSkips, readOnly: boolean):
 function items({ instance, skips, asked, next, total }: InstanceSkips, readOnly: boolean): Html {
   if (skips.length === 0) return noItems(instance, asked, total);
   const caption = html`Items <span class="soft">as they were recorded</span>`;
-  const pager = skipPager(skipsHref(instance), asked, next);
+  const others = skipPager(skipsHref(instance), asked, next);
   const markable = !readOnly && skips.some(({ status }) => status === 'open');
-  if (!markable) return html`${itemsTable(caption, skips, {})}${pager}`;
+  if (!markable) return html`${itemsTable(caption, skips, {})}${others}`;
   const table = itemsTable(caption, skips, {
     before: [
       {
@@ -129,7 +127,7 @@ function items({ instance, skips, asked, next, total }: InstanceSkips, readOnly:
         </button>
       </p>
     </form>
-    ${pager}`;
+    ${others}`;
 }
 
 function noItems(instance: string, asked: AskedSkips, total: number): Html {
