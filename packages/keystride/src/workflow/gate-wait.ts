@@ -66,7 +66,7 @@ export class GateWait {
     for (;;) {
       try {
         // It cannot be brought to rest earlier.
-        return await this.#run.whileWorking(() => undefined, work);
+        return await this.#run.work.whileWorking(() => undefined, work);
       } catch (error) {
         const throttled = heldBackBy(error);
         if (!throttled) throw error;
@@ -84,7 +84,7 @@ export class GateWait {
     const held = this.#run.heldBack.begin(throttled.reason);
     this.#note({ from: null, to: this.#next(throttled), reason: throttled.reason });
     // A control that changes nothing of it (a tuning) only makes it look again at once.
-    await this.#run.whileWorking(
+    await this.#run.work.whileWorking(
       () => this.#sleeping.cancel(),
       () => this.#lookUntilOpen(throttled, held.tell),
     );
@@ -126,6 +126,6 @@ export class GateWait {
 
   #note(decision: Pick<Decision, 'from' | 'to' | 'reason'>): void {
     const at = new Date().toISOString();
-    this.#run.hear({ step: this.#request.step, decisions: [{ at, what: 'throttled', ...decision }] });
+    this.#run.reports.hear({ step: this.#request.step, decisions: [{ at, what: 'throttled', ...decision }] });
   }
 }

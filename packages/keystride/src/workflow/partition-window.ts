@@ -74,7 +74,7 @@ export class PartitionWindow {
 
   run(): Promise<void> {
     const inline = this.#partitions.count === 1;
-    return this.#run.whileWorking(
+    return this.#run.work.whileWorking(
       () => this.#scope.cancel(),
       () => this.#scope.run(() => (inline ? this.#runInline() : this.#runChildren())),
     );
@@ -177,7 +177,7 @@ export class PartitionWindow {
 
   #hear({ chunkSize, decisions = [] }: PartitionState): void {
     const { step } = this.#request;
-    this.#run.hear({ step, ...(chunkSize === undefined ? {} : { chunkSize }), decisions });
+    this.#run.reports.hear({ step, ...(chunkSize === undefined ? {} : { chunkSize }), decisions });
   }
 
   #note(partition: number, state: PartitionState | undefined): void {
