@@ -16,7 +16,7 @@ export default defineConfig({
           ...shared,
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/chaos/**', 'test/package/**'],
+          exclude: ['test/chaos/**', 'test/package/**', 'test/browser/**'],
           // Most of them wait for a database rather than for the processor.
           maxWorkers: 3,
           testTimeout: 120_000,
@@ -47,6 +47,18 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
           maxWorkers: 1,
           testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        // The console's pages in Chromium.
+        test: {
+          ...shared,
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          sequence: { groupOrder: 4 },
+          maxWorkers: 1,
+          testTimeout: 120_000,
           hookTimeout: 300_000,
         },
       },

@@ -91,8 +91,8 @@ test('never takes a file of a set for one of the ledger that has its name', asyn
   }
   expect(await migrateTables(database.url, own())).toEqual(ledgerFiles);
   expect(await migrateLedger(database.url)).toEqual(ledgerFiles);
-  await writeFile(path.join(folder, '0015_more.sql'), 'create table own_0015 ();');
-  expect(await migrateTables(database.url, own())).toEqual(['0015_more.sql']);
+  await writeFile(path.join(folder, '0099_more.sql'), 'create table own_0099 ();');
+  expect(await migrateTables(database.url, own())).toEqual(['0099_more.sql']);
   expect(await migrateLedger(database.url)).toEqual([]);
 });
 

@@ -29,6 +29,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   testing: ['contract', 'stores', 'ledger', 'settings', 'project', 'host', 'dev', 'prove'],
   scaffold: ['contract', 'stores', 'dev'],
   operator: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev'],
+  console: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev', 'operator'],
   doctor: ['contract', 'stores', 'ledger', 'job', 'settings', 'project', 'host', 'dev', 'operator'],
   cli: [
     'contract',
@@ -41,6 +42,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'prove',
     'scaffold',
     'operator',
+    'console',
     'doctor',
   ],
 };

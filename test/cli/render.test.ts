@@ -61,7 +61,7 @@ test('an unknown total shows no percentage, a count above the estimate says what
 });
 
 test('says why it is paused and why pages wait', () => {
-  const live = { inFlight: 3, chunkSize: 50, concurrency: 3, waiting: ['the API answers 429'] };
+  const live = { inFlight: 3, chunkSize: 50, concurrency: 3, waiting: ['the API answers 429'], pages: [] };
   const shown = text(runOf(stepAt({}), { status: 'paused', reason: 'upgrade', live }));
   expect(shown).toContain('paused: upgrade');
   expect(shown).toContain('waiting: the API answers 429');
@@ -104,5 +104,6 @@ test('a page that is tried again says why', () => {
     chunkSize: null,
     concurrency: null,
     waiting: ['attempt 2: connection refused'],
+    pages: [],
   });
 });

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { nothingPruned, usualRetention } from '../../packages/keystride/src/contract/retention.ts';
 import { claimInstance, completeInstance } from '../../packages/keystride/src/ledger/claim.ts';
-import { committedBy } from '../../packages/keystride/src/ledger/executions.ts';
+import { committedBy } from '../../packages/keystride/src/ledger/run-figures.ts';
 import { holdClaim } from '../../packages/keystride/src/ledger/hold-claim.ts';
 import { findInstance } from '../../packages/keystride/src/ledger/instance.ts';
 import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';

@@ -1,4 +1,5 @@
 import { adaptivity } from './adaptivity.ts';
+import { console } from './console.ts';
 import { cursors } from './cursors.ts';
 import { fences } from './fences.ts';
 import { gates } from './gates.ts';
@@ -22,4 +23,5 @@ export const mutations: readonly Mutation[] = [
   ...scaleOut,
   ...workerEnds,
   ...retention,
+  ...console,
 ];

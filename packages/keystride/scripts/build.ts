@@ -20,6 +20,7 @@ execFileSync(
   },
 );
 cpSync(path.join(root, 'src/sql'), path.join(dist, 'sql'), { recursive: true });
+cpSync(path.join(root, 'src/console/assets'), path.join(dist, 'console/assets'), { recursive: true });
 cpSync(path.join(root, 'tools'), path.join(dist, 'tools'), { recursive: true });
 cpSync(path.join(root, 'templates'), path.join(dist, 'templates'), { recursive: true });
 cpSync(path.join(root, 'README.md'), path.join(dist, 'README.md'));

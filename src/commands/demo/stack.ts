@@ -40,6 +40,7 @@ export interface DemoParts {
 /** All that a demo has to know. */
 export type DemoConfig = Config<'temporal' | 'databaseUrl' | 'sourceDatabaseUrl' | 'mongodbUrl'> & {
   readonly legacyApiUrl: string;
+  readonly consoleUrl?: string;
 };
 
 /** What to bring up. */
@@ -71,7 +72,7 @@ export async function bringUpDemo(options: DemoStackOptions): Promise<DemoParts>
   const described = { ...common, project: project.file };
   if (present !== undefined && isRunning(present)) return adopt(described, options);
   if (options.keep) return detached(described, false);
-  const stack = await startStack({ ...common, project, onProgress });
+  const stack = await startStack({ ...common, project, console: true, onProgress });
   return { ...partsOf(home, stack.info), adopted: false, stop: () => stack.stop() };
 }
 
@@ -126,7 +127,7 @@ export function configOf(addresses: KnownAddresses): DemoConfig {
           namespace: temporalNamespace ?? 'default',
           connectionOptions: { address: temporalAddress },
         };
-  const { temporalUiUrl } = addresses;
+  const { temporalUiUrl, consoleUrl } = addresses;
   return {
     ...given,
     temporal,
@@ -135,6 +136,7 @@ export function configOf(addresses: KnownAddresses): DemoConfig {
     mongodbUrl,
     legacyApiUrl,
     ...(temporalUiUrl !== undefined && { temporalUiUrl }),
+    ...(consoleUrl !== undefined && { consoleUrl }),
   };
 }
 

@@ -24,6 +24,7 @@ export function summaryJson(request: MigrationRequest, result: MigrationResult, 
     peakInFlight: calls.peakInFlight,
     keysCalledMoreThanOnce: calls.keysCalledMoreThanOnce,
     ...(config.temporalUiUrl !== undefined && { temporalUiUrl: config.temporalUiUrl }),
+    ...(config.consoleUrl !== undefined && { consoleUrl: config.consoleUrl }),
   };
 }
 
@@ -51,6 +52,7 @@ export function showSummary(request: MigrationRequest, result: MigrationResult, 
   line('API calls', count(calls.calls), callsOf(result));
   line('verified', verified ? pc.green('yes') : pc.red('no'));
   if (config.temporalUiUrl !== undefined) line('Temporal UI', config.temporalUiUrl);
+  if (config.consoleUrl !== undefined) line('console', config.consoleUrl);
 }
 
 /** What can be done next, while the stack stays up. */

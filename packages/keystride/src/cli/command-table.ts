@@ -9,6 +9,8 @@ export interface CommandEntry {
   /** One line. */
   readonly description: string;
   readonly arguments?: () => readonly Argument[];
+  /** Not shown in the help: programs call it. */
+  readonly hidden?: boolean;
   readonly load: () => Promise<Completion>;
 }
 
@@ -107,6 +109,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./controls.ts')).tuneCommand,
   },
   {
+    name: 'console',
+    description: 'show runs in a browser, and let people act there',
+    load: async () => (await import('./console.ts')).consoleCommand,
+  },
+  {
     name: 'schedule',
     description: 'run jobs at their times',
     load: async () => (await import('./schedule.ts')).scheduleCommand,
@@ -158,6 +165,18 @@ export const commandTable: readonly CommandEntry[] = [
     description: 'kill workers through runs of a job on a copy of its data, and check what they leave',
     arguments: jobName,
     load: async () => (await import('./prove.ts')).proveCommand,
+  },
+  {
+    name: 'completion',
+    description: 'print a script that completes keystride in bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completionCommand,
+  },
+  {
+    name: 'complete',
+    description: 'say which words may come next',
+    arguments: () => [new Argument('[words...]', 'what was typed, the last word being typed')],
+    hidden: true,
+    load: async () => (await import('./complete.ts')).completeCommand,
   },
 ];
 

@@ -188,6 +188,7 @@ function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }
     temporalAddress,
     temporalNamespace,
     temporalUiUrl,
+    consoleUrl,
     databaseUrl,
     sourceDatabaseUrl,
     mongodbUrl,
@@ -197,6 +198,7 @@ function addressesAndWorkers(addresses: KnownAddresses, workers: { pid: number }
     temporalAddress,
     temporalNamespace,
     temporalUiUrl,
+    consoleUrl,
     databaseUrl,
     sourceDatabaseUrl,
     mongodbUrl,
@@ -209,6 +211,7 @@ function showAddresses(addresses: KnownAddresses): void {
   const lines: [string, string | undefined][] = [
     ['TEMPORAL_ADDRESS', addresses.temporalAddress],
     ['TEMPORAL_UI_URL', addresses.temporalUiUrl],
+    ['KEYSTRIDE_CONSOLE_URL', addresses.consoleUrl],
     ['DATABASE_URL', addresses.databaseUrl],
     ['SOURCE_DATABASE_URL', addresses.sourceDatabaseUrl],
     ['MONGODB_URL', addresses.mongodbUrl],

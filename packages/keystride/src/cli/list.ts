@@ -2,12 +2,13 @@ import { type Command, Option } from 'commander';
 import { jobStatuses } from '../contract/states.ts';
 import { withSession } from '../operator/connection.ts';
 import { count, duration, plain, table, time, tookOf } from '../operator/format.ts';
-import { listedJobs, readRuns, type RunFilter } from '../operator/runs.ts';
+import { listedJobs } from '../operator/run-query.ts';
+import { readRuns, type ListRequest } from '../operator/runs.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { keystride } from '../operator/called-as.ts';
 
-type ListOptions = OutputOptions & RunFilter;
+type ListOptions = OutputOptions & ListRequest;
 
 const help = `
 Examples:

@@ -49,7 +49,9 @@ async function programFor(words: readonly string[]): Promise<Command> {
     name === words.find((word) => !word.startsWith('-') && word !== 'help');
   for (const entry of commandTable) {
     const head = headOf(entry);
-    program.addCommand(isCalled(entry) ? await (await entry.load())(head) : head);
+    program.addCommand(isCalled(entry) ? await (await entry.load())(head) : head, {
+      hidden: entry.hidden === true,
+    });
   }
   // The project's configuration is read for its commands' sake alone.
   const own = commandTable.some(isCalled) || asksForVersion(words) ? [] : await ownCommands();

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { addressesOfStack, loadSettings } from '../dev/settings.ts';
-import { loadProject } from '../project/project.ts';
 import { parametersFromText } from '../contract/parameters.ts';
-import { type JobForecast, planJob, type PlannedStep } from '../host/plan-job.ts';
+import type { JobForecast, PlannedStep } from '../host/plan-job.ts';
+import { sizeOf, spanOf } from '../operator/plan-words.ts';
+import { forecastOf } from '../operator/plan.ts';
 import { count, duration, plain } from '../operator/format.ts';
 import { collect, outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { exitCodes } from '../operator/command-error.ts';
@@ -38,16 +38,10 @@ export function planCommand(command: Command): Command {
 }
 
 async function plan(name: string, options: PlanCommandOptions): Promise<void> {
-  const project = await loadProject();
   const job = await jobNamed(name, 'Plan');
   const input = parametersFromText(job, options.param ?? []);
-  const config = loadSettings(process.env, ['temporal', 'databaseUrl']);
   progressLine(`trying the first chunks of ${name}; everything is rolled back …`);
-  const forecast = await planJob(project, config, job, input, {
-    samples: options.rows,
-    trySeconds: options.seconds,
-    env: { ...addressesOfStack(), ...process.env },
-  });
+  const forecast = await forecastOf(job, input, { samples: options.rows, trySeconds: options.seconds });
   if (forecast.steps.some(({ problems }) => problems.length > 0)) process.exitCode = exitCodes.failed;
   if (options.output === 'json') return printJson(forecast);
   show(forecast);
@@ -59,12 +53,6 @@ function show({ instance, steps }: JobForecast): void {
     printLine(`${step.step} (${step.kind})  ${sizeOf(step)}`.trimEnd());
     for (const line of detailsOf(step)) printLine(`  ${line}`);
   }
-}
-
-function sizeOf({ rows, partitions, kind }: PlannedStep): string {
-  if (kind !== 'chunk') return '';
-  const size = rows === null ? 'nobody knows how many rows' : `${count(rows)} rows`;
-  return `${size} in ${count(partitions)} ${partitions === 1 ? 'partition' : 'partitions'}`;
 }
 
 function detailsOf({ tried, seconds, events, problems, notTried }: PlannedStep): string[] {
@@ -83,10 +71,4 @@ function detailsOf({ tried, seconds, events, problems, notTried }: PlannedStep):
     ]),
     ...problems.map((problem) => `problem   ${plain(problem, 500)}`),
   ];
-}
-
-/** With all partitions at once, to one after another. */
-function spanOf({ least, most }: NonNullable<PlannedStep['seconds']>): string {
-  const [quickest, slowest] = [duration(least * 1000), duration(most * 1000)];
-  return quickest === slowest ? quickest : `${quickest} to ${slowest}`;
 }

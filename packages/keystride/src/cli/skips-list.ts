@@ -1,9 +1,9 @@
 import { shellWord } from '../contract/shell.ts';
 import type { SkippedItem } from '../ledger/skip-list.ts';
 import { keystride } from '../operator/called-as.ts';
-import { count, plain, table } from '../operator/format.ts';
+import { plain, table } from '../operator/format.ts';
 import { withLedger } from '../operator/ledger.ts';
-import { readSkips, type SkipList } from '../operator/skips/list.ts';
+import { readSkips, skipCount, type SkipList } from '../operator/skips/list.ts';
 import { printJson, printLine } from './output.ts';
 import type { SkipsOptions } from './skips.ts';
 
@@ -16,16 +16,16 @@ export async function listSkips(id: string, options: SkipsOptions): Promise<void
 
 function show({ instance, total, open, redriven, waived, causes, skips }: SkipList): void {
   const settled = [
-    ...(redriven > 0 ? [`${count(redriven)} redriven`] : []),
-    ...(waived > 0 ? [`${count(waived)} waived`] : []),
+    ...(redriven > 0 ? [`${skipCount(redriven)} redriven`] : []),
+    ...(waived > 0 ? [`${skipCount(waived)} waived`] : []),
   ];
-  const states = settled.length > 0 ? `: ${[`${count(open)} open`, ...settled].join(', ')}` : '';
-  printLine(`${instance}: ${count(total)} skipped${states}`);
+  const states = settled.length > 0 ? `: ${[`${skipCount(open)} open`, ...settled].join(', ')}` : '';
+  printLine(`${instance}: ${skipCount(total)} skipped${states}`);
   if (total === 0) return;
   printLine();
   const byCause = causes.map((cause) => [
-    count(cause.count),
-    count(cause.open),
+    skipCount(cause.count),
+    skipCount(cause.open),
     plain(cause.code),
     // Whole, as --fingerprint and --key take them.
     shellWord(cause.fingerprint),
@@ -46,5 +46,5 @@ function showItems(skips: readonly SkippedItem[], total: number): void {
     shellWord(skip.key),
   ]);
   for (const line of table(['step', 'phase', 'state', 'code', 'message', 'key'], items)) printLine(line);
-  if (skips.length < total) printLine(`… and ${count(total - skips.length)} more; --limit shows them`);
+  if (skips.length < total) printLine(`… and ${skipCount(total - skips.length)} more; --limit shows them`);
 }

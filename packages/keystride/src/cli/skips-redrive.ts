@@ -1,7 +1,7 @@
 import { commandAuthor } from '../operator/author.ts';
 import { keystride } from '../operator/called-as.ts';
 import { withSession } from '../operator/connection.ts';
-import { count } from '../operator/format.ts';
+import { skipCount } from '../operator/skips/list.ts';
 import { startRedrive } from '../operator/skips/redrive.ts';
 import { untilOpened } from '../operator/start.ts';
 import { printJson, printLine, progressLine } from './output.ts';
@@ -16,7 +16,7 @@ export async function redriveSkips(id: string, options: SkipsOptions): Promise<v
     const started = await startRedrive(session, id, options, commandAuthor(options));
     const opened = await untilOpened(session, started);
     const print = options.output === 'text' ? printLine : progressLine;
-    print(`redriving ${count(started.items)} of the skips of ${started.redrives}`);
+    print(`redriving ${skipCount(started.items)} of the skips of ${started.redrives}`);
     announce(started, print);
     if (!opened)
       progressLine(`no worker polls task queue ${started.taskQueue}; it waits for one: ${keystride} worker`);

@@ -5,7 +5,7 @@ import type { skipsActions } from './command-table.ts';
 import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { exportSkips } from './skips-export.ts';
-import { type SkipFilter, skipStatuses } from '../ledger/skip-list.ts';
+import { type SkipFilter, skipStatuses } from '../ledger/skip-filter.ts';
 import { listSkips } from './skips-list.ts';
 import { redriveSkips } from './skips-redrive.ts';
 import { waiveSkips } from './skips-waive.ts';

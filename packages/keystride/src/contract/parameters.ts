@@ -12,18 +12,50 @@ const longestKey = 400;
  * @throws JobParametersInvalid naming every parameter that is missing, unknown or wrong.
  */
 export function parseParameters<Job extends JobDefinition>(job: Job, input: unknown): ParametersOf<Job> {
-  const parsed = job.parameters.strict().safeParse(input ?? {});
-  const faults = parsed.success
-    ? Object.entries(parsed.data).flatMap(([name, value]) => unkeepable(value, name))
-    : parsed.error.issues.map((issue) =>
-        issue.path.length > 0 ? `${placeOf(issue, input)}: ${faultOf(issue, input)}` : issue.message,
-      );
-  if (parsed.success && faults.length === 0) return parsed.data as ParametersOf<Job>;
+  const { parsed, faults } = checked(job, input);
+  if (faults.length === 0) return parsed as ParametersOf<Job>;
   const known = Object.keys(job.parameters.shape).join(', ') || 'none';
   throw failure(
     'JobParametersInvalid',
-    `${job.name} cannot start with these parameters: ${faults.join('; ')}. It takes: ${known}. Nothing was written.`,
+    `${job.name} cannot start with these parameters: ${faults.map(({ told }) => told).join('; ')}. It takes: ${known}. Nothing was written.`,
   );
+}
+
+/** What is wrong with one of the parameters that somebody gave. */
+export interface ParameterFault {
+  /** Null where it is about all of them. */
+  readonly parameter: string | null;
+  /** Beside its name, in words. */
+  readonly fault: string;
+  /** The same with the place. */
+  readonly told: string;
+}
+
+/** What is wrong with parameters, in the order of the contract; empty when a job can start with them. */
+export function parameterFaults(job: JobDefinition, input: unknown): readonly ParameterFault[] {
+  return checked(job, input).faults;
+}
+
+function checked(
+  job: JobDefinition,
+  input: unknown,
+): { readonly parsed: unknown; readonly faults: readonly ParameterFault[] } {
+  const parsed = job.parameters.strict().safeParse(input ?? {});
+  const faults = parsed.success
+    ? Object.entries(parsed.data).flatMap(([name, value]) =>
+        unkeepable(value, name).map((told) => ({
+          parameter: name,
+          fault: told.slice(told.indexOf(': ') + 2),
+          told,
+        })),
+      )
+    : parsed.error.issues.map((issue): ParameterFault => {
+        const [name] = issue.path;
+        if (name === undefined) return { parameter: null, fault: issue.message, told: issue.message };
+        const fault = faultOf(issue, input);
+        return { parameter: String(name), fault, told: `${placeOf(issue, input)}: ${fault}` };
+      });
+  return { parsed: parsed.data, faults };
 }
 
 /** Which parameter is at fault; of a list, what was written there. */

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { loadConfig, type Addresses } from '../settings/config.ts';
 import { cacheOf, homeOf } from '../settings/places.ts';
 import { migrationsOf, type Project, stubsOf } from '../project/project.ts';
+import { startConsolePart } from './console.ts';
 import { composeParts, type AllParts, type StartedParts } from './compose.ts';
 import { Ownership } from './ownership.ts';
 import { PartError, type Part, type PartName } from './part.ts';
@@ -36,6 +37,8 @@ export interface StackOptions<P extends PartName = PartName> {
   project?: Project;
   /** Worker processes of the project. @default 0 */
   workers?: number;
+  /** The console too. @default false */
+  console?: boolean;
   /** Options of the stubs, by name. */
   stubArguments?: Readonly<Record<string, readonly string[]>>;
   /** Temporal keeps nothing on disk; its `restart` forgets everything. @default false */
@@ -107,6 +110,7 @@ class OwnedStack {
   readonly #given: Partial<Addresses>;
   readonly #options: StackOptions & { onProgress: OnProgress };
   #bundle: Promise<string> | undefined;
+  #console: Awaited<ReturnType<typeof startConsolePart>> | undefined;
   #workersEver = 0;
   #stopping: Promise<void> | undefined;
 
@@ -166,7 +170,7 @@ class OwnedStack {
       this.#started,
     );
     const report = reporterOf('workers', onProgress);
-    await Promise.all(Array.from({ length: workers }, () => this.addWorker()));
+    await Promise.all([this.#startConsole(), ...Array.from({ length: workers }, () => this.addWorker())]);
     if (workers > 0) report.up(`${workers} polling`);
     this.ownership.up(this.#addresses());
   }
@@ -190,6 +194,7 @@ class OwnedStack {
       (part) => part !== undefined,
     );
     for (const part of ours) if (part.origin !== 'given' && part.pid === undefined) await part.restart();
+    if (this.#console?.pid === undefined) await this.#console?.restart();
   }
 
   stop(): Promise<void> {
@@ -198,11 +203,22 @@ class OwnedStack {
 
   async #stop(): Promise<void> {
     const { temporal, mongodb } = this.parts;
-    await Promise.all(this.workers.map((worker) => worker.stop()));
+    await Promise.all([this.#console?.stop(), ...this.workers.map((worker) => worker.stop())]);
     const others = [mongodb, ...Object.values(this.stubs), temporal].filter((part) => part !== undefined);
     await Promise.all(others.map((part) => part.stop()));
     await this.#started.ourPostgres?.stop();
     this.ownership.release();
+  }
+
+  async #startConsole(): Promise<void> {
+    const { console: wanted = false, project, onProgress } = this.#options;
+    if (!wanted) return;
+    this.#console = await startConsolePart({
+      home: this.#home,
+      environment: { ...this.#partsEnvironment(), ...(project && { KEYSTRIDE_CONFIG: project.file }) },
+      owner: this.ownership,
+      report: reporterOf('console', onProgress),
+    });
   }
 
   #buildBundle(): Promise<string> {
@@ -241,12 +257,13 @@ class OwnedStack {
       ...(temporal?.uiUrl !== undefined && { temporalUiUrl: temporal.uiUrl }),
       ...(postgres && { databaseUrl: postgres.url, sourceDatabaseUrl: postgres.sourceUrl }),
       ...(mongodb && { mongodbUrl: mongodb.url }),
+      ...(this.#console && { consoleUrl: this.#console.url }),
       stubs: this.#stubAddresses(),
     };
   }
 
   /** A given Temporal keeps its TLS and its key; ours must not be reached with somebody else's. */
-  #workerEnvironment(bundle: string): NodeJS.ProcessEnv {
+  #partsEnvironment(): NodeJS.ProcessEnv {
     const { temporal, postgres, mongodb } = this.parts;
     const forTemporal =
       temporal === undefined || temporal.origin === 'given'
@@ -265,9 +282,15 @@ class OwnedStack {
       SOURCE_DATABASE_URL: postgres?.sourceUrl,
       MONGODB_URL: mongodb?.url,
       ...this.#stubAddresses(),
-      KEYSTRIDE_CONFIG: this.#project.file,
       KEYSTRIDE_HOME: this.#home,
       KEYSTRIDE_CACHE: this.#cache,
+    };
+  }
+
+  #workerEnvironment(bundle: string): NodeJS.ProcessEnv {
+    return {
+      ...this.#partsEnvironment(),
+      KEYSTRIDE_CONFIG: this.#project.file,
       KEYSTRIDE_WORKFLOW_BUNDLE: bundle,
     };
   }

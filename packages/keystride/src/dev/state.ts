@@ -16,6 +16,7 @@ const stateSchema = z.object({
       temporalAddress: z.string(),
       temporalNamespace: z.string(),
       temporalUiUrl: z.string(),
+      consoleUrl: z.string(),
       databaseUrl: z.string(),
       sourceDatabaseUrl: z.string(),
       mongodbUrl: z.string(),

@@ -33,7 +33,7 @@ export async function supervise(options: StackOptions): Promise<Supervised> {
   // While parts come up there is nothing to end in order: the watchdog ends what was started.
   const giveUp = (): never => process.exit(130);
   for (const signal of endingSignals) process.once(signal, giveUp);
-  const stack: Stack<PartName> = await startStack(options);
+  const stack: Stack<PartName> = await startStack({ ...options, console: true });
   const control = await startControl(stack);
   for (const signal of endingSignals) process.off(signal, giveUp);
   return { stack, ended: untilSignal(stack, control) };

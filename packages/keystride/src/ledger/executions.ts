@@ -14,14 +14,6 @@ export interface ClaimedInstance extends RunningExecution {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
-/** What has committed of an instance, by the workflow that ran it last. */
-export interface Committed {
-  /** The run that claimed it; one that continues it has another id. */
-  readonly runId: string;
-  readonly written: number;
-  readonly skipped: number;
-}
-
 /**
  * The key of the instance that is called so, or that the workflow of that id ran last. A redrive leads to the instance
  * whose skips it ran.
@@ -63,36 +55,6 @@ export async function findClaimed(
       parameters: row.params as Readonly<Record<string, unknown>>,
       workflowId: row.owner_workflow_id,
     }
-  );
-}
-
-/** What has committed of the instances that these workflows ran last, by workflow id. */
-export async function committedBy(
-  ledger: Asked,
-  workflowIds: readonly string[],
-): Promise<ReadonlyMap<string, Committed>> {
-  const rows = await ledger.run(
-    ledgerSql
-      .selectFrom('keystride.instance')
-      .leftJoin(
-        'keystride.checkpoint',
-        'keystride.checkpoint.instance_key',
-        'keystride.instance.instance_key',
-      )
-      .where(sql<boolean>`owner_workflow_id = any(${workflowIds}::text[])`)
-      .groupBy(['owner_workflow_id', 'owner_run_id', 'keystride.instance.instance_key'])
-      .select([
-        'owner_workflow_id',
-        'owner_run_id',
-        sql<string>`coalesce((pruned_counters ->> 'written')::bigint, sum(written), 0)`.as('written'),
-        sql<string>`coalesce((pruned_counters ->> 'skipped')::bigint, sum(skipped), 0)`.as('skipped'),
-      ]),
-  );
-  return new Map(
-    rows.map((row) => [
-      row.owner_workflow_id,
-      { runId: row.owner_run_id, written: Number(row.written), skipped: Number(row.skipped) },
-    ]),
   );
 }
 

@@ -1,5 +1,6 @@
+import { sql } from 'kysely';
 import type { FoundInstance } from '../contract/activities.ts';
-import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
+import { type Counters, noCounters } from '../contract/progress.ts';
 import { ledgerSql } from './schema.ts';
 import { countersOf } from './checkpoint.ts';
 import type { Ledger } from './ledger.ts';
@@ -13,19 +14,21 @@ export function findInstance(ledger: Ledger, instance: string): Promise<FoundIns
         .select(['status', 'owner_workflow_id', 'pruned_counters'])
         .where('instance_key', '=', instance),
     );
-    const checkpoints = await transaction.run(
+    const [sums] = await transaction.run(
       ledgerSql
         .selectFrom('keystride.checkpoint')
-        .select(['read', 'read_skipped', 'filtered', 'written', 'skipped'])
+        .select(
+          (['read', 'read_skipped', 'filtered', 'written', 'skipped'] as const).map((counter) =>
+            sql<string>`coalesce(sum(${sql.ref(counter)}), 0)`.as(counter),
+          ),
+        )
         .where('instance_key', '=', instance),
     );
     return {
       instance,
       status: statusOf(row?.status),
       workflowId: row?.owner_workflow_id ?? null,
-      counters:
-        (row?.pruned_counters as Counters | null) ??
-        checkpoints.map(countersOf).reduce<Counters>(addCounters, noCounters),
+      counters: (row?.pruned_counters as Counters | null) ?? (sums ? countersOf(sums) : noCounters),
     };
   });
 }

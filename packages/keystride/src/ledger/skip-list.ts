@@ -1,79 +1,50 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { Asked } from './ledger.ts';
+import { type PlaceInList, placeFrom, placeText } from './place-in-list.ts';
 import { ledgerSql } from './schema.ts';
-
-export const skipStatuses = ['open', 'redriven', 'waived'] as const;
-
-export type SkipStatus = (typeof skipStatuses)[number];
-
-/** Which skips of an instance are meant; what is not said does not narrow them. */
-export interface SkipFilter {
-  readonly fingerprint?: string;
-  readonly key?: readonly string[];
-  readonly step?: string;
-  readonly status?: SkipStatus;
-}
-
-/** A cause, and how many items were skipped for it. */
-export interface Cause {
-  readonly fingerprint: string;
-  readonly code: string;
-  readonly count: number;
-  /** Those that are neither redriven nor waived. */
-  readonly open: number;
-}
+import { countSkips, skipsOf, skipStatuses, type SkipFilter, type SkipStatus } from './skip-filter.ts';
 
 /** One item that was set aside. */
 export interface SkippedItem {
+  readonly instance: string;
   readonly step: string;
   readonly key: string;
   readonly phase: string;
   readonly code: string;
+  readonly fingerprint: string;
   readonly message: string;
   readonly partition: number;
   readonly attempts: number;
   readonly status: string;
   /** ISO time. */
   readonly at: string;
-}
-
-/** A skip with all that is known of it. */
-export interface ExportedSkip extends SkippedItem {
-  readonly instance: string;
-  readonly fingerprint: string;
   readonly settledAt: string | null;
   readonly settledBy: string | null;
   readonly reason: string | null;
 }
 
-/** The skips of an instance that a filter means. */
-export function skipsOf(instance: string, { fingerprint, key, step, status }: SkipFilter) {
-  let query = ledgerSql.selectFrom('keystride.skip').where('instance_key', '=', instance);
-  if (fingerprint !== undefined) query = query.where('fingerprint', '=', fingerprint);
-  if (key !== undefined) query = query.where(sql<boolean>`item_key = any(${key}::text[])`);
-  if (step !== undefined) query = query.where('step', '=', step);
-  if (status !== undefined) query = query.where('status', '=', status);
-  return query;
+/** Some of a list, and where the next ones begin. */
+export interface SkipPage {
+  readonly skips: readonly SkippedItem[];
+  /** What `after` takes; null when these are the last. */
+  readonly next: string | null;
 }
 
-/** How many of them are in each state. */
+/** How many of them are in each state: at most `countedSkips` + 1, which says that there are more. */
 export async function countByStatus(
   ledger: Asked,
-  instance: string,
+  instance: string | undefined,
   filter: SkipFilter,
 ): Promise<Record<SkipStatus, number>> {
-  const rows = await ledger.run(
-    skipsOf(instance, filter)
-      .select(['status', sql<string>`count(*)`.as('items')])
-      .groupBy('status'),
-  );
-  const found = new Map(rows.map(({ status, items }) => [status, Number(items)]));
-  return {
-    open: found.get('open') ?? 0,
-    redriven: found.get('redriven') ?? 0,
-    waived: found.get('waived') ?? 0,
-  };
+  const counts = { open: 0, redriven: 0, waived: 0 };
+  for (const status of statusesOf(filter))
+    counts[status] = await countSkips(ledger, instance, { ...filter, status });
+  return counts;
+}
+
+function statusesOf({ status }: SkipFilter): readonly SkipStatus[] {
+  return status === undefined ? skipStatuses : [status];
 }
 
 /** The keys of a filter that none of the skips it means has. */
@@ -88,75 +59,107 @@ export async function keysNeverSkipped(
   return filter.key.filter((key) => !keys.has(key));
 }
 
-/** The causes of skips, the most frequent first. */
-export async function causesOf(ledger: Asked, instance: string, filter: SkipFilter): Promise<Cause[]> {
-  const rows = await ledger.run(
-    skipsOf(instance, filter)
-      .select([
-        'fingerprint',
-        'code',
-        sql<string>`count(*)`.as('items'),
-        sql<string>`count(*) filter (where status = 'open')`.as('open'),
-      ])
-      .groupBy(['fingerprint', 'code'])
-      .orderBy('items', 'desc')
-      .orderBy('fingerprint'),
+const columns = [
+  'instance_key as instance',
+  'step',
+  'item_key as key',
+  'phase',
+  'code',
+  'fingerprint',
+  'message',
+  'partition',
+  'attempts',
+  'status',
+  'settled_by as settledBy',
+  'reason',
+] as const;
+
+/**
+ * Skips in the order in which they were recorded, those of all instances where none is named.
+ *
+ * Each state is read by itself, in the order of an index, so that a page costs what it holds however many skips there are.
+ *
+ * @param after where the page before it ended
+ */
+export async function pageOfSkips(
+  ledger: Asked,
+  instance: string | undefined,
+  filter: SkipFilter,
+  { after, limit }: { readonly after?: string | undefined; readonly limit: number },
+): Promise<SkipPage> {
+  const place = placeFrom(after, 5);
+  const [first, ...others] = statusesOf(filter).map((status) =>
+    ledgerSql.selectFrom(firstOf(instance, { ...filter, status }, place, limit + 1).as('some')).selectAll(),
   );
-  return rows.map(({ fingerprint, code, items, open }) => ({
-    fingerprint,
-    code,
-    count: Number(items),
-    open: Number(open),
-  }));
+  if (first === undefined) return { skips: [], next: null };
+  const found = others.reduce((all, one) => all.unionAll(one), first).as('found');
+  const rows = await ledger.run(
+    ledgerSql
+      .selectFrom(found)
+      .selectAll()
+      .orderBy('recorded')
+      .orderBy(sql`length(key)`)
+      .orderBy('key')
+      .orderBy('instance')
+      .orderBy('step')
+      .orderBy('phase')
+      .limit(limit + 1),
+  );
+  const last = rows.length > limit ? rows[limit - 1] : undefined;
+  return {
+    skips: rows.slice(0, limit).map(({ recorded: _, ...skip }) => skip),
+    next: last ? placeText([last.recorded, last.key, last.instance, last.step, last.phase]) : null,
+  };
 }
 
-/** The first of the skips, in the order in which they were recorded. */
-export async function firstSkips(
-  ledger: Asked,
-  instance: string,
+/** The first skips of one state after a place. */
+function firstOf(
+  instance: string | undefined,
   filter: SkipFilter,
+  place: PlaceInList | undefined,
   limit: number,
-): Promise<SkippedItem[]> {
-  return ledger.run(
-    skipsOf(instance, filter)
-      .select(['step', 'item_key as key', 'phase', 'code', 'message', 'partition', 'attempts', 'status'])
-      .select(isoTime<string>('created_at').as('at'))
-      // Those of one chunk were recorded at one time; numbers among their keys stand in their own order.
-      .orderBy('created_at')
-      .orderBy(sql`length(item_key)`)
-      .orderBy('item_key')
-      .limit(limit),
-  );
+) {
+  let query = skipsOf(instance, filter)
+    .select(columns)
+    .select([isoTime<string>('created_at').as('at'), isoTime('settled_at').as('settledAt')])
+    .select(sql<string>`created_at::text`.as('recorded'))
+    .orderBy('created_at')
+    // Those of one chunk were recorded at one time; numbers among their keys stand in their own order.
+    .orderBy(sql`length(item_key)`)
+    .orderBy('item_key')
+    .orderBy('instance_key')
+    .orderBy('step')
+    .orderBy('phase')
+    .limit(limit);
+  if (place) {
+    const [at, key, ...rest] = place;
+    query = query.where('created_at', '>=', at).where(
+      sql<boolean>`(created_at, length(item_key), item_key, instance_key, step, phase) >
+          (${at}::timestamptz, length(${key}), ${sql.join([key, ...rest])})`,
+    );
+  }
+  return query;
 }
 
 /** Rows fetched at a time: what is in memory, however many there are. */
 const atATime = 1_000;
 
-/** All of the skips, by step, key and phase. The transaction stays open while they are read. */
+/** All of the skips of an instance, by step, key and phase. The transaction stays open while they are read. */
 export async function* allSkips(
   transaction: Transaction,
   instance: string,
   filter: SkipFilter,
-): AsyncGenerator<ExportedSkip> {
+): AsyncGenerator<SkippedItem> {
   const { sql: text, parameters } = skipsOf(instance, filter)
-    .select([
-      'instance_key as instance',
-      'step',
-      'item_key as key',
-      'phase',
-      'code',
-      'fingerprint',
-      'message',
-    ])
-    .select(['partition', 'attempts', 'status', isoTime('created_at').as('at')])
-    .select([isoTime('settled_at').as('settledAt'), 'settled_by as settledBy', 'reason'])
+    .select(columns)
+    .select([isoTime('created_at').as('at'), isoTime('settled_at').as('settledAt')])
     .orderBy('step')
     .orderBy('item_key')
     .orderBy('phase')
     .compile();
   await transaction.query(`declare exported no scroll cursor for ${text}`, [...parameters]);
   for (;;) {
-    const { rows } = await transaction.query<Row<ExportedSkip>>(`fetch ${atATime} from exported`);
+    const { rows } = await transaction.query<Row<SkippedItem>>(`fetch ${atATime} from exported`);
     yield* rows;
     if (rows.length < atATime) return;
   }

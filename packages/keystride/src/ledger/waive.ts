@@ -6,7 +6,8 @@ import { enterChange } from './audit.ts';
 import { type RunningExecution, runningExecutions } from './executions.ts';
 import type { Asked, Ledger } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
-import { countByStatus, type SkipFilter, skipsOf, type SkipStatus } from './skip-list.ts';
+import { type SkipFilter, skipsOf, type SkipStatus } from './skip-filter.ts';
+import { countByStatus } from './skip-list.ts';
 
 /** Who waives skips, and why: there must be a reason. */
 export interface Waiver extends Authorship {

@@ -1,4 +1,5 @@
 import {
+  isGrpcDeadlineError,
   WorkflowFailedError,
   type Client,
   type WorkflowExecutionDescription,
@@ -46,7 +47,7 @@ export async function readExecution(client: Client, workflowId: string, run?: st
     return { progress: { ...(await withFigures(known)), live: null }, runId, closed };
   }
   const [progress, heartbeats] = await Promise.all([
-    query(client, workflowId, runId),
+    query(client, description),
     readHeartbeats(client, description),
   ]);
   if (progress !== undefined)
@@ -98,15 +99,27 @@ export async function describe(
   }
 }
 
+/** How long after nobody has answered on a task queue nobody is asked there again, in milliseconds. */
+const givenUpFor = 5_000;
+
+/** When somebody has waited in vain, by task queue: whoever looks again and again does not wait each time. */
+const unansweredAt = new WeakMap<Client, Map<string, number>>();
+
 /** What the workflow itself says; undefined when no worker answers in time. */
-async function query(client: Client, workflowId: string, runId: string): Promise<JobProgress | undefined> {
+async function query(
+  client: Client,
+  { workflowId, runId, taskQueue }: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'taskQueue'>,
+): Promise<JobProgress | undefined> {
+  const inVain = unansweredAt.get(client) ?? new Map<string, number>();
+  if (performance.now() - (inVain.get(taskQueue) ?? -Infinity) < givenUpFor) return undefined;
   try {
     const handle = client.workflow.getHandle(workflowId, runId);
     return await client.withDeadline(Date.now() + queryWithin, () =>
       handle.query<JobProgress>(messages.progress),
     );
-  } catch {
+  } catch (error) {
     // No worker, a worker that does not know the job, or a workflow that has not begun: the caller says what is known.
+    if (isGrpcDeadlineError(error)) unansweredAt.set(client, inVain.set(taskQueue, performance.now()));
     return undefined;
   }
 }
@@ -124,7 +137,7 @@ async function closedProgress(
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     const ending = endingOf(description, error);
-    const said = (await query(client, workflowId, runId)) ?? unanswered(description);
+    const said = (await query(client, description)) ?? unanswered(description);
     const finishedAt = said.finishedAt ?? description.closeTime?.toISOString() ?? null;
     const status = isFinal(said.status) ? said.status : ending.status;
     return { ...said, ...ending, status, finishedAt, steps: said.steps.map(ended) };

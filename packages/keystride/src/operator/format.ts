@@ -5,6 +5,11 @@ export function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
 
+/** A number that was counted so far and no further: `over 100,000`. */
+export function countUpTo(value: number, most: number): string {
+  return value > most ? `over ${count(most)}` : count(value);
+}
+
 /** A span as a person says it: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. */
 export function duration(milliseconds: number): string {
   const seconds = milliseconds / 1000;

@@ -23,6 +23,19 @@ interface Live {
   readonly concurrency: number | null;
   /** Why pages wait, each reason once. */
   readonly waiting: readonly string[];
+  /** The pages that run, as far as they have told. */
+  readonly pages: readonly LivePage[];
+}
+
+/** A page that runs. */
+export interface LivePage {
+  readonly step: string;
+  readonly partition: number;
+  /** Rows that its partition has reached, all its pages included. */
+  readonly done: number;
+  readonly inFlight: number;
+  /** Why it waits, or why its last attempt failed; null while it works. */
+  readonly waiting: string | null;
 }
 
 /** What a pending activity tells: its heartbeat, and why its last attempt failed. */
@@ -87,8 +100,16 @@ export function withHeartbeats(progress: JobProgress, pages: readonly PendingPag
     chunkSize: beats.length > 0 ? Math.max(...beats.map(({ chunkSize = 0 }) => chunkSize)) : null,
     concurrency: beats.length > 0 ? beats.reduce((sum, { concurrency = 0 }) => sum + concurrency, 0) : null,
     waiting: [...new Set(waiting)],
+    pages: pages.flatMap(livePage),
   };
   return { ...progress, steps: progress.steps.map((step) => freshened(step, beats)), live };
+}
+
+function livePage({ heartbeat, retrying }: PendingPage): LivePage[] {
+  if (heartbeat === undefined) return [];
+  const { step, partition, counters, inFlight, waiting } = heartbeat;
+  const done = counters.read + counters.readSkipped;
+  return [{ step, partition, done, inFlight, waiting: waiting ?? retrying ?? null }];
 }
 
 function freshened(step: StepProgress, beats: readonly PageHeartbeat[]): StepProgress {

@@ -7,8 +7,9 @@ import {
   noCounters,
   withLedger,
 } from '../contract/progress.ts';
-import { type Committed, committedBy as readCommitted, findClaimed } from '../ledger/executions.ts';
+import { findClaimed } from '../ledger/executions.ts';
 import type { Asked } from '../ledger/ledger.ts';
+import { type Committed, committedBy as readCommitted } from '../ledger/run-figures.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { reasonOf } from './explain.ts';
 import { withLedger as withLedgerConnection } from './ledger.ts';

@@ -1,12 +1,12 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
-import { redrive } from '../contract/redrive.ts';
+import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import type { JobStatus } from '../contract/states.ts';
-import type { Committed } from '../ledger/executions.ts';
-import { catalogue } from './catalogue.ts';
+import type { Committed, OpenStep } from '../ledger/run-figures.ts';
 import type { Session } from './connection.ts';
 import { continues, publishedStatus, readExecution, timesOf } from './execution.ts';
 import { committedBy } from './ledger-figures.ts';
+import { groupsOf, queryOf, type RunFilter, type RunGroup } from './run-query.ts';
 
 /** A run in a list. */
 export interface ListedRun {
@@ -20,43 +20,99 @@ export interface ListedRun {
   readonly written: number | null;
   /** The same; else as published at the last change of state, where the namespace has the search attribute. */
   readonly skipped: number | null;
+  /** The step that is open in the ledger; null for none, for a run that has ended, or where the ledger is not known. */
+  readonly open: OpenStep | null;
 }
 
-/** Which runs are listed. */
-export interface RunFilter {
+/** Some runs of a list, and where it goes on. */
+export interface RunPage {
+  readonly runs: readonly ListedRun[];
+  /** What `after` takes to go on behind them; null at the end. */
+  readonly next: string | null;
+}
+
+/** Which part of a list is read. */
+export interface PageChoice {
+  /** At most so many. */
+  readonly limit: number;
+  /** What a page before has said. @default from the beginning */
+  readonly after?: string | undefined;
+}
+
+/**
+ * A part of the runs of all jobs: those that go on first, then the others, the last that ended first. Temporal goes on
+ * from where a page has ended, however many there are.
+ */
+export async function listRuns(
+  session: Session,
+  filter: RunFilter,
+  { limit, after }: PageChoice,
+): Promise<RunPage> {
+  const { client } = session;
+  const { executions, nextPageToken } = await client.workflowService.listWorkflowExecutions({
+    namespace: client.options.namespace,
+    query: await queryOf(session, filter),
+    pageSize: limit,
+    ...(after !== undefined && { nextPageToken: Buffer.from(after, 'base64url') }),
+  });
+  const infos = await Promise.all(
+    executions.map((raw) =>
+      executionInfoFromRaw(raw, client.options.loadedDataConverter, raw, client.options.namespace),
+    ),
+  );
+  const found = await Promise.all(
+    infos.map(async (info) => ({ info, status: await statusOf(client, info) })),
+  );
+  const committed = await committedBy([...new Set(infos.map(({ workflowId }) => workflowId))]);
+  return {
+    runs: found.map(({ info, status }) => listed(info, status, committed.get(info.workflowId))),
+    next: nextPageToken?.length ? Buffer.from(nextPageToken).toString('base64url') : null,
+  };
+}
+
+/** How many runs there are, by group; those that Temporal can tell apart. */
+export async function countRuns(
+  session: Session,
+  filter: Omit<RunFilter, 'group'>,
+): Promise<{ readonly all: number; readonly groups: Readonly<Partial<Record<RunGroup, number>>> }> {
+  const count = async (group?: RunGroup) =>
+    (await session.client.workflow.count(await queryOf(session, { ...filter, group }))).count;
+  const told = await groupsOf(session);
+  const [all, ...groups] = await Promise.all([
+    count(),
+    ...told.map(async (group) => [group, await count(group)] as const),
+  ]);
+  return { all, groups: Object.fromEntries(groups) };
+}
+
+/** Which runs the command lists. */
+export interface ListRequest {
   readonly status?: JobStatus;
   readonly job?: string;
-  /** At most so many. */
   readonly limit: number;
 }
 
-/** A redrive runs the steps of another job, and fails and skips as any run. */
-export const listedJobs = async (): Promise<string[]> => [
-  ...(await catalogue()).map(({ name }) => name),
-  redrive.name,
-];
+/** Runs of a page that is asked of Temporal. */
+const mostAtATime = 200;
 
-/**
- * The runs of all jobs, newest first: by workflow type and not by our search attribute, since a run that was refused
- * before it opened has none.
- */
-export async function readRuns({ client }: Session, { status, job, limit }: RunFilter): Promise<ListedRun[]> {
-  const types = (await listedJobs()).filter((name) => job === undefined || name === job);
-  const query = `WorkflowType IN (${types.map((name) => `'${name}'`).join(', ')})`;
-  const runs: { readonly info: WorkflowExecutionInfo; readonly status: JobStatus }[] = [];
-  for await (const info of client.workflow.list({ query })) {
-    // Continued runs go on as the next one of the same id, which is listed too.
-    if (info.status.name === 'CONTINUED_AS_NEW') continue;
-    const found = await statusOf(client, info);
-    if (status === undefined || found === status) runs.push({ info, status: found });
-    if (runs.length >= limit) break;
-  }
-  const committed = await committedBy([...new Set(runs.map(({ info }) => info.workflowId))]);
-  return runs.map((run) => listed(run.info, run.status, committed.get(run.info.workflowId)));
+/** The runs of all jobs, up to a limit; in one state alone, whether the namespace knows states or not. */
+export async function readRuns(
+  session: Session,
+  { status, job, limit }: ListRequest,
+): Promise<readonly ListedRun[]> {
+  const runs: ListedRun[] = [];
+  let after: string | undefined;
+  do {
+    const choice = { limit: Math.min(limit, mostAtATime), after };
+    const page = await listRuns(session, { job }, choice);
+    runs.push(...page.runs.filter((run) => status === undefined || run.status === status));
+    after = page.next ?? undefined;
+  } while (after !== undefined && runs.length < limit);
+  return runs.slice(0, limit);
 }
 
 /** @param committed what the workflow id has committed, by whichever of its runs */
-function listed(info: WorkflowExecutionInfo, status: JobStatus, committed: Committed | undefined): ListedRun {
+function listed(info: WorkflowExecutionInfo, status: JobStatus, committed?: Committed): ListedRun {
   const published = info.typedSearchAttributes
     .getAll()
     .find(({ key }) => key.name === searchAttributes.skipped)?.value;
@@ -69,6 +125,7 @@ function listed(info: WorkflowExecutionInfo, status: JobStatus, committed: Commi
     ...timesOf(info),
     written: own?.written ?? null,
     skipped: own?.skipped ?? (typeof published === 'number' ? published : null),
+    open: info.status.name === 'RUNNING' ? (own?.open ?? null) : null,
   };
 }
 

@@ -3,7 +3,7 @@ import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { inMarkdown } from '../contract/inert.ts';
 import { comparesSides } from '../contract/policy.ts';
 import { shellWord } from '../contract/shell.ts';
-import type { VerificationInput } from '../contract/verification.ts';
+import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { keystride } from './called-as.ts';
 import { catalogue } from './catalogue.ts';
@@ -12,6 +12,7 @@ import type { Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { plain } from './format.ts';
 import { canBeVerified } from './next-commands.ts';
+import { quoted } from './run-query.ts';
 
 /**
  * Starts comparing what a run has left behind with what it was to do. The workflow's result is a
@@ -58,4 +59,37 @@ async function nothingToCompare(job: string, workflowId: string): Promise<Comman
     },
     { exitCode: exitCodes.usage, type: 'NothingToCompare' },
   );
+}
+
+/** A comparison that somebody has asked for. */
+export interface AskedVerification {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly startedAt: string;
+  /** Null while it goes on, and where it failed. */
+  readonly report: VerificationReport | null;
+  /** How it ended, where it has not completed. */
+  readonly ended: string | null;
+}
+
+/** Comparisons that are shown: the last ones. */
+const mostShown = 3;
+
+/** The last comparisons that were asked for, of a run's work; the newest first. */
+export async function verificationsOf(
+  { client }: Session,
+  workflowId: string,
+): Promise<readonly AskedVerification[]> {
+  const prefix = quoted(`verification/${workflowId}/`);
+  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH ${prefix}`;
+  const found: AskedVerification[] = [];
+  for await (const info of client.workflow.list({ query, pageSize: mostShown })) {
+    const { runId, startTime, status } = info;
+    const handle = client.workflow.getHandle(info.workflowId, runId);
+    const report = status.name === 'COMPLETED' ? ((await handle.result()) as VerificationReport) : null;
+    const ended = status.name === 'RUNNING' || report ? null : status.name.toLowerCase();
+    found.push({ workflowId: info.workflowId, runId, startedAt: startTime.toISOString(), report, ended });
+    if (found.length >= mostShown) break;
+  }
+  return found;
 }

@@ -1,6 +1,7 @@
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
+import { consoleOf, type ConsoleSettings } from './console-settings.ts';
 import {
   type ConfigProblem,
   type LogLevel,
@@ -78,6 +79,8 @@ export interface BaseConfig extends TaskQueues {
   build?: WorkerBuild;
   /** `ALERT_WEBHOOK_URL`, `DEAD_LETTER_WEBHOOK_URL` and `ALERT_FORMAT` @default nobody, json */
   alerts: AlertSettings;
+  /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
+  console: ConsoleSettings;
   /**
    * `KEYSTRIDE_ENCRYPTION_KEYS` or `KEYSTRIDE_ENCRYPTION_KEYS_FILE`: with them, what goes to Temporal is encrypted.
    * @default as it is
@@ -152,11 +155,13 @@ export function loadConfig<const N extends Need = never>(
   const build = buildOf(settings, problems);
   const encryption = encryptionOf(settings, problems);
   const queues = queuesOf(settings, problems, taskQueue);
+  const console = consoleOf(settings, problems);
   refuseProblems(problems, addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
     home,
     cache: cacheOf(env),
     ...queues,
+    console,
     logLevel: settings.LOG_LEVEL ?? 'info',
     connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
+import { consoleVariables } from './console-settings.ts';
 import { ToldError } from '../contract/told-error.ts';
 import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
 
@@ -203,6 +204,8 @@ const environmentSchema = z.object({
     .enum(['json', 'slack'], { error: ({ input }) => `is neither json nor slack: ${String(input)}` })
     .optional(),
   DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
+  KEYSTRIDE_CONSOLE_URL: httpUrl.optional(),
+  ...consoleVariables,
 });
 
 /** What the environment says, well formed. */

@@ -3,6 +3,7 @@ export interface StackAddresses {
   temporalAddress: string;
   temporalNamespace: string;
   temporalUiUrl: string;
+  consoleUrl: string;
   /** What the jobs write to, with the ledger. */
   databaseUrl: string;
   /** What syncs read. */

@@ -1,6 +1,6 @@
 import { shellWord } from '../../contract/shell.ts';
 import { keystride } from '../../operator/called-as.ts';
-import { count, duration, plain, table } from '../../operator/format.ts';
+import { countUpTo, duration, plain, table } from '../../operator/format.ts';
 import { countedUpTo, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
 import type { OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
@@ -17,11 +17,7 @@ function show({ streams, oldestTransaction: oldest }: SyncLag): void {
   const rows = streams.map(({ stream, cursor, movedAt, lag }) => [
     plain(stream),
     cursor ? plain(cursor.join(', ')) : 'none',
-    lag === null
-      ? 'unknown'
-      : lag.rowsAbove > countedUpTo
-        ? `over ${count(countedUpTo)}`
-        : count(lag.rowsAbove),
+    lag === null ? 'unknown' : countUpTo(lag.rowsAbove, countedUpTo),
     `${duration((lag?.secondsSinceMoved ?? secondsSince(movedAt)) * 1000)} ago`,
   ]);
   for (const line of table(['stream', 'offset', 'rows above', 'moved'], rows)) printLine(line);

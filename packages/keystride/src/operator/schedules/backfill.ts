@@ -1,12 +1,11 @@
 import { ScheduleOverlapPolicy } from '@temporalio/client';
-import { dayAfter, startOfDay } from '../../contract/date-expressions.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { keystride } from '../called-as.ts';
 import { CommandError, exitCodes } from '../command-error.ts';
 import type { Session } from '../connection.ts';
 import { count } from '../format.ts';
-import { matchingTimes } from './clocks.ts';
 import { enterScheduleChange, type ScheduleAuthor } from './enter.ts';
+import { timesInRange } from './range.ts';
 import { asFound, inputOf, type NextAction, nextActions } from './read.ts';
 
 /** Days whose actions are to be taken, both included, in the schedule's time zone. */
@@ -43,10 +42,7 @@ export async function backfillSchedule(
   const handle = session.client.schedule.getHandle(scheduleId);
   const found = await asFound(scheduleId, () => handle.describe());
   const timeZone = found.spec.timezone || 'UTC';
-  // Temporal takes the start as not included and the end as included.
-  const after = new Date(startOfDay(from, timeZone).getTime() - 1000);
-  const until = new Date(startOfDay(dayAfter(to), timeZone).getTime() - 1000);
-  const times = from > to ? [] : await matchingTimes(session, scheduleId, after, until);
+  const { after, until, times } = await timesInRange(session, scheduleId, timeZone, range);
   refuse(times.length, scheduleId, range);
   const overlap = parallel ? ScheduleOverlapPolicy.ALLOW_ALL : ScheduleOverlapPolicy.BUFFER_ALL;
   await handle.backfill({ start: after, end: until, overlap });

@@ -5,8 +5,11 @@ import { CommandError } from '../command-error.ts';
 import type { Session } from '../connection.ts';
 import { describeSchedule, type DescribedSchedule } from './read.ts';
 
-/** The schedules that run jobs, and the one that prunes. The list of Temporal is a little behind the truth, so each schedule is asked itself. */
-export async function readSchedules(session: Session): Promise<DescribedSchedule[]> {
+/**
+ * The schedules that run jobs, or one of them, and the one that prunes. The list of Temporal is a little behind the truth,
+ * so each schedule is asked itself.
+ */
+export async function readSchedules(session: Session, job?: string): Promise<DescribedSchedule[]> {
   const types: readonly string[] = [
     scheduledJobType,
     pruneType,
@@ -16,7 +19,9 @@ export async function readSchedules(session: Session): Promise<DescribedSchedule
   for await (const { scheduleId, action } of session.client.schedule.list())
     if (action !== undefined && types.includes(action.workflowType)) ids.push(scheduleId);
   const described = await Promise.all(ids.toSorted().map((id) => describedOrGone(session, id)));
-  return described.filter((schedule) => schedule !== undefined);
+  return described.filter(
+    (schedule) => schedule !== undefined && (job === undefined || schedule.job === job),
+  ) as DescribedSchedule[];
 }
 
 async function describedOrGone(session: Session, id: string): Promise<DescribedSchedule | undefined> {

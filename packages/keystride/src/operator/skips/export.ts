@@ -1,4 +1,5 @@
-import { allSkips, type ExportedSkip, type SkipFilter } from '../../ledger/skip-list.ts';
+import type { SkipFilter } from '../../ledger/skip-filter.ts';
+import { allSkips, type SkippedItem } from '../../ledger/skip-list.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { csvLine } from '../csv.ts';
 import { jsonText } from '../format.ts';
@@ -19,7 +20,7 @@ const columns = [
   'settledAt',
   'settledBy',
   'reason',
-] as const satisfies readonly (keyof ExportedSkip)[];
+] as const satisfies readonly (keyof SkippedItem)[];
 
 /**
  * Every skip of an instance, in lines: CSV with a head, or one JSON value a line.
@@ -35,11 +36,11 @@ export async function exportedSkips(
   return format === 'json' ? jsonLines(rows) : csvLines(rows);
 }
 
-async function* csvLines(rows: AsyncIterable<ExportedSkip>): AsyncGenerator<string> {
+async function* csvLines(rows: AsyncIterable<SkippedItem>): AsyncGenerator<string> {
   yield csvLine(columns);
   for await (const row of rows) yield csvLine(columns.map((column) => row[column]));
 }
 
-async function* jsonLines(rows: AsyncIterable<ExportedSkip>): AsyncGenerator<string> {
+async function* jsonLines(rows: AsyncIterable<SkippedItem>): AsyncGenerator<string> {
   for await (const row of rows) yield `${jsonText(row)}\n`;
 }

@@ -3,7 +3,8 @@ import { redrive, redriveKey, type RedriveInput } from '../../contract/redrive.t
 import { shellWord } from '../../contract/shell.ts';
 import { countRedrives, type RunningExecution, runningExecutions } from '../../ledger/executions.ts';
 import type { Asked } from '../../ledger/ledger.ts';
-import { countByStatus, type SkipFilter, type SkipStatus } from '../../ledger/skip-list.ts';
+import type { SkipFilter, SkipStatus } from '../../ledger/skip-filter.ts';
+import { countByStatus } from '../../ledger/skip-list.ts';
 import { keystride } from '../called-as.ts';
 import { CommandError } from '../command-error.ts';
 import type { Session } from '../connection.ts';

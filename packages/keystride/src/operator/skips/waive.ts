@@ -1,5 +1,5 @@
 import { shellWord } from '../../contract/shell.ts';
-import type { SkipFilter } from '../../ledger/skip-list.ts';
+import type { SkipFilter } from '../../ledger/skip-filter.ts';
 import { runningRedrives, waiveSkips as waive, type Waiver } from '../../ledger/waive.ts';
 import { keystride } from '../called-as.ts';
 import { CommandError } from '../command-error.ts';

@@ -1,0 +1,14 @@
+import type { HttpBindings } from '@hono/node-server';
+import type { Session } from './guards/session.ts';
+
+/** What handlers find in a request's context. */
+export interface ConsoleEnv {
+  Bindings: HttpBindings;
+  Variables: {
+    session: Session;
+    /** Who sends it, as the audit names them. */
+    who: string;
+    /** It has shown the token itself: no browser adds that to what another site asks for. */
+    bearer: boolean;
+  };
+}

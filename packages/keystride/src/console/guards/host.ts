@@ -1,0 +1,42 @@
+import { isIP } from 'node:net';
+import type { MiddlewareHandler } from 'hono';
+import type { ConsoleSettings } from '../../settings/console-settings.ts';
+import type { ConsoleEnv } from '../environment.ts';
+import { isLoopback } from './loopback.ts';
+import { Refusal } from './refusal.ts';
+
+/**
+ * Answers to its own names alone. A page elsewhere can let a name of its own lead to 127.0.0.1 (DNS rebinding), and is of
+ * the same origin then; the name is still in the header Host.
+ *
+ * @param port on which it listens
+ */
+export function expectHost(
+  settings: Pick<ConsoleSettings, 'listen' | 'url'>,
+  port: () => number,
+): MiddlewareHandler<ConsoleEnv> {
+  return async (context, next) => {
+    const host = context.req.header('host') ?? '';
+    if (!isOurs(host, settings, port()))
+      throw new Refusal(
+        421,
+        'the console does not go by this name',
+        'Open it at the address that it printed, or set KEYSTRIDE_CONSOLE_URL to how browsers reach it.',
+      );
+    await next();
+  };
+}
+
+function isOurs(
+  host: string,
+  { listen: { hostname }, url }: Pick<ConsoleSettings, 'listen' | 'url'>,
+  port: number,
+): boolean {
+  if (url !== undefined && host.toLowerCase() === new URL(url).host) return true;
+  const [, name = '', digits = '80'] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/u.exec(host.toLowerCase()) ?? [];
+  if (Number(digits) !== port) return false;
+  const bare = name.replaceAll(/[[\]]/gu, '');
+  if (isLoopback(hostname)) return isLoopback(bare);
+  // No name leads where a number stands: whatever address it is, it is the one that was reached.
+  return bare === hostname || isIP(bare) > 0;
+}

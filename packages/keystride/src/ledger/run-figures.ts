@@ -1,0 +1,92 @@
+import { sql } from 'kysely';
+import type { Asked } from './ledger.ts';
+import { ledgerSql } from './schema.ts';
+
+/** What has committed of an instance, by the workflow that ran it last. */
+export interface Committed {
+  /** The run that claimed it; one that continues it has another id. */
+  readonly runId: string;
+  readonly written: number;
+  readonly skipped: number;
+  /** The step that is open, the one that opened last; null for none. */
+  readonly open: OpenStep | null;
+}
+
+/** How far an open step has come. */
+export interface OpenStep {
+  readonly step: string;
+  /** Rows that were reached. */
+  readonly done: number;
+  readonly expected: number | null;
+}
+
+/** What has committed of the instances that these workflows ran last, by workflow id. */
+export async function committedBy(
+  ledger: Asked,
+  workflowIds: readonly string[],
+): Promise<ReadonlyMap<string, Committed>> {
+  const rows = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.instance as i')
+      .leftJoinLateral(
+        (from) =>
+          from
+            .selectFrom('keystride.checkpoint as c')
+            .whereRef('c.instance_key', '=', 'i.instance_key')
+            .select([sql<string>`sum(c.written)`.as('written'), sql<string>`sum(c.skipped)`.as('skipped')])
+            .as('all_steps'),
+        (join) => join.onTrue(),
+      )
+      .leftJoinLateral(
+        (from) =>
+          from
+            .selectFrom('keystride.step as s')
+            .whereRef('s.instance_key', '=', 'i.instance_key')
+            .where('s.status', '=', 'open')
+            .orderBy('s.opened_at', 'desc')
+            .limit(1)
+            .select(['s.step', 's.expected'])
+            .select((step) =>
+              step
+                .selectFrom('keystride.checkpoint as c')
+                .whereRef('c.instance_key', '=', 's.instance_key')
+                .whereRef('c.step', '=', 's.step')
+                .select(sql<string>`coalesce(sum(c.read + c.read_skipped), 0)`.as('done'))
+                .as('done'),
+            )
+            .as('open'),
+        (join) => join.onTrue(),
+      )
+      .where(sql<boolean>`i.owner_workflow_id = any(${workflowIds}::text[])`)
+      // An id may have run several instances: the last one that it opened counts.
+      .orderBy('i.opened_at')
+      .select([
+        'i.owner_workflow_id',
+        'i.owner_run_id',
+        // What is left of a pruned instance.
+        sql<string | null>`coalesce(pruned_counters ->> 'written', all_steps.written::text)`.as('written'),
+        sql<string | null>`coalesce(pruned_counters ->> 'skipped', all_steps.skipped::text)`.as('skipped'),
+        'open.step',
+        'open.expected',
+        'open.done',
+      ]),
+  );
+  return new Map(
+    rows.map((row) => [
+      row.owner_workflow_id,
+      {
+        runId: row.owner_run_id,
+        written: Number(row.written ?? 0),
+        skipped: Number(row.skipped ?? 0),
+        open:
+          row.step === null
+            ? null
+            : {
+                step: row.step,
+                done: Number(row.done),
+                expected: row.expected === null ? null : Number(row.expected),
+              },
+      },
+    ]),
+  );
+}

@@ -1,0 +1,187 @@
+import { readCallShares, type SharedCalls } from '../../ledger/call-shares.ts';
+import type { JobStatus } from '../../contract/states.ts';
+import { withoutCredentials } from '../../settings/environment.ts';
+import { keystride } from '../called-as.ts';
+import type { Session } from '../connection.ts';
+import { readExecution } from '../execution.ts';
+import { reasonOf } from '../explain.ts';
+import { withLedger } from '../ledger.ts';
+import { listRuns } from '../runs.ts';
+import { leftBehind, type PolledQueue, readBuilds, readQueues, type WorkerBuildState } from './workers.ts';
+
+/** Something that a person is to do. */
+export interface Finding {
+  /** `problem`: work stands still. `notice`: it will, or somebody waits. */
+  readonly kind: 'problem' | 'notice';
+  readonly about: 'temporal' | 'ledger' | 'workers' | 'builds' | 'runs';
+  readonly what: string;
+  readonly todo: string;
+}
+
+/** A part that keystride cannot do without. */
+export interface NeededPart {
+  /** Without credentials. */
+  readonly address: string;
+  /** Null where it answers. */
+  readonly away: string | null;
+}
+
+/** A run that does not go on at full speed, or not at all. */
+export interface RunHeldBack {
+  readonly workflowId: string;
+  readonly status: JobStatus;
+  readonly reason: string | null;
+}
+
+/** How everything is. */
+export interface Health {
+  readonly temporal: NeededPart;
+  readonly ledger: NeededPart;
+  readonly queues: readonly PolledQueue[];
+  readonly builds: readonly WorkerBuildState[];
+  /** The APIs whose calls workers share at present. */
+  readonly calls: readonly SharedCalls[];
+  /** Runs that are under way; at most so many are looked at. */
+  readonly active: number;
+  readonly heldBack: readonly RunHeldBack[];
+  /** What a person is to do, the worst first. */
+  readonly findings: readonly Finding[];
+}
+
+/** How long Temporal and the ledger may take to answer, in milliseconds. */
+const answersWithin = 1_000;
+
+/** Runs under way that are looked at, and those of which it is asked why. */
+const mostRuns = 50;
+const mostReasons = 10;
+
+/** Looks how everything is. It always answers. */
+export async function readHealth(session: Session): Promise<Health> {
+  const [temporal, ledger] = await Promise.all([temporalPart(session), ledgerPart(session)]);
+  const asked =
+    temporal.away === null
+      ? await Promise.all([
+          readQueues(session).catch(() => []),
+          readBuilds(session),
+          runsUnderWay(session).catch(() => ({ active: 0, heldBack: [] })),
+        ])
+      : undefined;
+  const [queues = [], builds = [], runs = { active: 0, heldBack: [] }] = asked ?? [];
+  const { calls, ...ledgerAnswer } = ledger;
+  const found = { temporal, ledger: ledgerAnswer, queues, builds, calls, ...runs };
+  return { ...found, findings: findingsOf(found) };
+}
+
+async function temporalPart({ client, config }: Session): Promise<NeededPart> {
+  const { address } = config.temporal;
+  try {
+    await connected(client, Date.now() + answersWithin);
+    return { address, away: null };
+  } catch (error) {
+    return { address, away: reasonOf(error) };
+  }
+}
+
+/** The channel below a connection, which Temporal's types keep to themselves. */
+interface Channel {
+  waitForReady(deadline: number, told: (error?: Error) => void): void;
+}
+
+/** A call would be tried again and again, beyond its deadline too. */
+function connected({ connection }: Session['client'], deadline: number): Promise<void> {
+  const { client: channel } = connection as unknown as { readonly client: Channel };
+  return new Promise((resolve, reject) => {
+    channel.waitForReady(deadline, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+async function ledgerPart({
+  config,
+}: Session): Promise<NeededPart & { readonly calls: readonly SharedCalls[] }> {
+  const { databaseUrl } = config;
+  if (databaseUrl === undefined) return { address: '', away: 'DATABASE_URL is not set', calls: [] };
+  const address = withoutCredentials(databaseUrl);
+  try {
+    return { address, away: null, calls: await withLedger(readCallShares, answersWithin) };
+  } catch (error) {
+    return { address, away: reasonOf(error), calls: [] };
+  }
+}
+
+const slowStates: readonly JobStatus[] = ['holding', 'paused', 'throttled'];
+
+async function runsUnderWay(session: Session): Promise<Pick<Health, 'active' | 'heldBack'>> {
+  const { runs } = await listRuns(session, { group: 'active' }, { limit: mostRuns });
+  const slow = runs.filter(({ status }) => slowStates.includes(status));
+  const heldBack = await Promise.all(
+    slow.map(async ({ workflowId, status }, index) => ({
+      workflowId,
+      status,
+      reason: index < mostReasons ? (await readExecution(session.client, workflowId)).progress.reason : null,
+    })),
+  );
+  return { active: runs.length, heldBack };
+}
+
+function findingsOf(health: Omit<Health, 'findings'>): readonly Finding[] {
+  const { temporal, ledger } = health;
+  return [
+    ...away('temporal', `Temporal at ${temporal.address}`, temporal.away),
+    ...away('ledger', ledger.address === '' ? 'the ledger' : `the ledger at ${ledger.address}`, ledger.away),
+    ...health.queues.flatMap((queue) => unpolled(queue, health.active)),
+    ...leftBehind(health.builds, health.queues).map(({ deployment, build }): Finding => ({
+      ...{ kind: 'problem', about: 'builds' },
+      what: `runs of build ${build} of ${deployment} wait, and no worker of that build polls`,
+      todo: `Start workers of it again: KEYSTRIDE_BUILD_ID=${build} ${keystride} worker`,
+    })),
+    ...held(health.heldBack),
+  ].toSorted((one, other) => Number(one.kind === 'notice') - Number(other.kind === 'notice'));
+}
+
+function away(about: 'temporal' | 'ledger', what: string, why: string | null): Finding[] {
+  if (why === null) return [];
+  const variable = about === 'temporal' ? 'TEMPORAL_ADDRESS' : 'DATABASE_URL';
+  return [
+    {
+      ...{ kind: 'problem', about },
+      what: `${what} does not answer: ${why}`,
+      todo: `Start it, correct ${variable}, or run ${keystride} dev --detach`,
+    },
+  ];
+}
+
+/** @param active runs that wait for a worker where there is none */
+function unpolled({ taskQueue, pollers }: PolledQueue, active: number): Finding[] {
+  if (pollers.length > 0) return [];
+  return [
+    {
+      ...{ kind: active > 0 ? 'problem' : 'notice', about: 'workers' },
+      what: `no worker polls task queue ${taskQueue}`,
+      todo: `Start one: ${keystride} worker`,
+    },
+  ];
+}
+
+function held(runs: readonly RunHeldBack[]): Finding[] {
+  const told = (
+    [
+      [
+        'holding',
+        'problem',
+        'wait for somebody, for a step has failed',
+        'Look why, then resume, skip or stop',
+      ],
+      ['paused', 'notice', 'are paused', 'Resume or stop'],
+    ] as const
+  ).map(([status, kind, words, todo]) => {
+    const ids = runs.filter((run) => run.status === status).map(({ workflowId }) => workflowId);
+    const some = ids.slice(0, 3).join(', ');
+    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
+    const [verb, them] =
+      ids.length === 1 ? [words.replace(/^wait/u, 'waits').replace(/^are/u, 'is'), 'it'] : [words, 'them'];
+    return ids.length === 0
+      ? []
+      : [{ kind, about: 'runs' as const, what: `${some}${more} ${verb}`, todo: `${todo} ${them}.` }];
+  });
+  return told.flat();
+}

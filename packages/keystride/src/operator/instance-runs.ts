@@ -1,0 +1,73 @@
+import type { WorkflowExecutionInfo } from '@temporalio/client';
+import { addCounters, noCounters, type Counters } from '../contract/progress.ts';
+import type { JobStatus } from '../contract/states.ts';
+import type { Session } from './connection.ts';
+import { readExecution, type Execution } from './execution.ts';
+import { quoted } from './run-query.ts';
+
+/** An execution of an instance, with what had committed when it ended. */
+export interface InstanceRun {
+  readonly runId: string;
+  readonly status: JobStatus;
+  readonly reason: string | null;
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  /** Over all steps that write, and all executions until then; null where nobody can tell any more. */
+  readonly total: Counters | null;
+  /** What this one has added; null where either of the two is not known. */
+  readonly added: Counters | null;
+}
+
+/** Executions that are looked at: the last ones. */
+const mostRuns = 10;
+
+/** What has ended does not change: it is asked for once, and forgotten when there are too many. */
+const ended = new Map<string, InstanceRun>();
+const mostRemembered = 500;
+
+/**
+ * The executions of a workflow id, the last one first, with what each has added.
+ * @param latest the last one, as it stands
+ */
+export async function instanceRuns({ client }: Session, latest: Execution): Promise<InstanceRun[]> {
+  const { workflowId } = latest.progress;
+  const query = `WorkflowId = ${quoted(workflowId)} AND ExecutionStatus != 'ContinuedAsNew'`;
+  const infos: WorkflowExecutionInfo[] = [];
+  for await (const info of client.workflow.list({ query, pageSize: mostRuns + 1 })) {
+    if (info.runId !== latest.runId) infos.push(info);
+    if (infos.length >= mostRuns) break;
+  }
+  // What the ledger says now is what had committed when the last one ended.
+  const runs = [runOf(latest, true)];
+  for (const { runId } of infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime()))
+    runs.push(ended.get(runId) ?? runOf(await readExecution(client, workflowId, runId), false));
+  for (const run of runs) if (run.finishedAt !== null && run.total !== null) remember(run);
+  return runs.map((run, index) => ({ ...run, added: addedBy(run, runs[index + 1]) })).slice(0, mostRuns);
+}
+
+function remember(run: InstanceRun): void {
+  const [oldest] = ended.keys();
+  if (ended.size >= mostRemembered && oldest !== undefined) ended.delete(oldest);
+  ended.set(run.runId, run);
+}
+
+function runOf({ progress, runId }: Execution, newest: boolean): InstanceRun {
+  const { status, reason, startedAt, finishedAt, steps, figures } = progress;
+  const worked = steps.filter(({ kind }) => kind === 'chunk' || kind === 'job');
+  const own = figures === undefined || (newest && figures.from === 'ledger');
+  const total = own ? worked.reduce<Counters>(addCounters, noCounters) : null;
+  return { runId, status, reason, startedAt, finishedAt, total, added: null };
+}
+
+function addedBy({ total }: InstanceRun, before: InstanceRun | undefined): Counters | null {
+  if (total === null || before === undefined) return total;
+  if (before.total === null) return null;
+  const { read, readSkipped, filtered, written, skipped } = before.total;
+  return addCounters(total, {
+    read: -read,
+    readSkipped: -readSkipped,
+    filtered: -filtered,
+    written: -written,
+    skipped: -skipped,
+  });
+}
