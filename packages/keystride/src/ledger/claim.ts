@@ -90,7 +90,7 @@ function holdsStill(carried: Claim, owner: Owner | undefined, identity: string):
   return false;
 }
 
-/** What may not be run again is not claimed again either; and a redrive is nothing without the skips it has in hand. */
+/** What may not be run again is not claimed again either; and a redrive is nothing without the skips that it has taken. */
 function refuseAgain({ preventRestart }: ClaimRequest, carried: Claim, owner: Owner | undefined): void {
   if (!preventRestart && !carried.redrives) return;
   const what = owner ? `it stands at epoch ${owner.epoch} there` : 'it knows nothing of it';

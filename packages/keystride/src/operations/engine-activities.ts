@@ -137,7 +137,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
   };
 }
 
-/** Answers whether a step may go on that is held back, and counts how long it has waited for that. */
+/** Answers whether a step may go on that is throttled, and counts how long it has waited for that. */
 async function checkGate(
   { gate, metrics }: EngineResources,
   { claim: { job }, step, quietHours, now, waited }: GateRequest,

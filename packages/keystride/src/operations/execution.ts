@@ -16,7 +16,7 @@ interface Asked {
 }
 
 /**
- * How an execution does the steps of a job: over their sources, or over the skips that it has in hand. The claim that
+ * How an execution does the steps of a job: over their sources, or over the skips that it has taken. The claim that
  * opened it decides. Its skips' books (`skipBooksOf`) are the ledger's part of the same.
  */
 interface Execution {

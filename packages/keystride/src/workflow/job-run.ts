@@ -8,13 +8,13 @@ import { isFinal, type JobStatus } from '../contract/states.ts';
 import type { Adapted } from './adaptation.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { detailsOf } from './details.ts';
-import { HeldBack } from './held-back.ts';
 import { Holding } from './holding.ts';
 import { JobStopped, JobYielded } from './interruption.ts';
 import { RunState } from './run-state.ts';
 import { SeenSteps } from './seen-steps.ts';
 import { publishStatus } from './search-attributes.ts';
 import { StepReports } from './step-reports.ts';
+import { Throttling } from './throttling.ts';
 import { WorkInHand } from './work-in-hand.ts';
 
 /** What a run that continues another must know of it. */
@@ -59,7 +59,7 @@ export class JobRun {
   /** Keys of items that operators have set aside, by step. */
   readonly #setAside: Record<string, readonly string[]>;
   /** Steps that wait for a gate to open: however many there are, the job is throttled once. */
-  readonly heldBack = new HeldBack(() => this.#settle());
+  readonly throttling = new Throttling(() => this.#settle());
   /** The entries of what operators have wanted. */
   readonly trail = new AuditTrail();
   /** What this run has seen completed. */
@@ -310,9 +310,9 @@ export class JobRun {
     };
   }
 
-  /** A job that nothing else holds is throttled while a step of it is held back. */
+  /** A job that nothing else holds is throttled while a step of it is. */
   #settle(): void {
-    const { reason } = this.heldBack;
+    const { reason } = this.throttling;
     if (reason === undefined) {
       if (this.#state.status !== 'throttled') return;
       const { held } = this.#holding;

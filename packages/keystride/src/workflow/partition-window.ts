@@ -41,7 +41,7 @@ const mostStarts = 21;
  */
 export class PartitionWindow {
   readonly failed: FailedPartition[] = [];
-  /** A page was held back, and the others have come to rest for it; undefined when none was. */
+  /** A page was throttled, and the others have come to rest for it; undefined when none was. */
   throttled: Throttled | undefined;
   /** The ledger has lost the claim or a partition, and the others have come to rest for it. */
   behind: ApplicationFailure | undefined;
@@ -183,7 +183,7 @@ export class PartitionWindow {
   #note(partition: number, state: PartitionState | undefined): void {
     if (state?.throttled) {
       this.throttled ??= state.throttled;
-      // The job is held back as a whole: what still runs comes to rest.
+      // The job is throttled as a whole: what still runs comes to rest.
       this.#scope.cancel();
     }
     if (!state?.done) return;
