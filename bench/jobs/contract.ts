@@ -11,5 +11,5 @@ export const noop = defineJob({
     partitions: z.int().min(1).max(64).default(1),
   }),
   steps: { pass: chunkStep({ durableEvery: 'page' }) },
-  tune: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions, window: partitions } }),
+  policies: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions, window: partitions } }),
 });

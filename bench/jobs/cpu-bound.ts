@@ -16,7 +16,7 @@ export const cpuBound = defineJob({
     chunkSize: z.int().min(1).default(100),
   }),
   steps: { compute: chunkStep() },
-  tune: ({ partitions, window, chunkSize }) => ({ compute: { partitions, window, chunkSize } }),
+  policies: ({ partitions, window, chunkSize }) => ({ compute: { partitions, window, chunkSize } }),
 });
 
 export function createCpuBound(): RegisteredJob {

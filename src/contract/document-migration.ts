@@ -26,7 +26,7 @@ export const documentMigration = defineJob({
     fetchAndStore: chunkStep({ chunkSize: 50, concurrency: 300, pageSeconds: 30, skipLimit: 1000 }),
     verify: verificationStep(),
   },
-  tune: ({ inFlight, partitions }) => ({
+  policies: ({ inFlight, partitions }) => ({
     fetchAndStore: { concurrency: inFlight, partitions, window: partitions },
   }),
 });

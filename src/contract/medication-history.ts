@@ -25,5 +25,5 @@ export const medicationHistory = defineJob({
     /** Not part of the night's run: `keystride verify` asks for it. */
     verify: verificationStep({ chunkSize: 20_000 }),
   },
-  tune: ({ partitions }) => ({ snapshot: { partitions, window: partitions } }),
+  policies: ({ partitions }) => ({ snapshot: { partitions, window: partitions } }),
 });

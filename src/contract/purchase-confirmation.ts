@@ -20,5 +20,5 @@ export const purchaseConfirmation = defineJob({
     // A hundred orders that cannot be right are a hundred tickets; more of them are a defect upstream.
     confirm: chunkStep({ chunkSize: 5000, skipLimit: 100, durableEvery: 'page' }),
   },
-  tune: ({ partitions }) => ({ confirm: { partitions, window: partitions } }),
+  policies: ({ partitions }) => ({ confirm: { partitions, window: partitions } }),
 });

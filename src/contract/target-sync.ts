@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineJob } from 'keystride';
-import { syncMode, syncParameters, syncPolicies, tuneSync } from 'keystride/table-sync/contract';
+import { syncMode, syncParameters, syncPolicies, policiesOfSync } from 'keystride/table-sync/contract';
 
 /** Copies the documents that still have to be migrated from the service's database to the migration's. */
 export const targetSync = defineJob({
@@ -8,5 +8,5 @@ export const targetSync = defineJob({
   description: 'Copy the documents without a preprocess document to migration_target',
   parameters: z.object({ mode: syncMode, ...syncParameters }),
   steps: syncPolicies,
-  tune: tuneSync,
+  policies: policiesOfSync,
 });

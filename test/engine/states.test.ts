@@ -1,10 +1,11 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   isFinal,
   jobStatuses,
   mayBecome,
   type JobStatus,
 } from '../../packages/keystride/src/contract/states.ts';
+import { RunState } from '../../packages/keystride/src/workflow/run-state.ts';
 
 const finals: readonly JobStatus[] = ['completed', 'completedWithSkips', 'stopped', 'failed'];
 
@@ -45,4 +46,37 @@ describe('the states of an execution', () => {
     expect(jobStatuses.filter((from) => mayBecome(from, 'starting'))).toEqual([]);
     expect(jobStatuses.filter((to) => mayBecome('stopping', to)).every(isFinal)).toBe(true);
   });
+});
+
+describe('the state of a run', () => {
+  const edges = jobStatuses.flatMap((from) => jobStatuses.map((to) => [from, to] as const));
+
+  /** The shortest way from the beginning to a state. */
+  function wayTo(wanted: JobStatus): readonly JobStatus[] {
+    const ways = new Map<JobStatus, readonly JobStatus[]>([['starting', []]]);
+    for (const [from, way] of ways)
+      for (const to of jobStatuses) if (mayBecome(from, to) && !ways.has(to)) ways.set(to, [...way, to]);
+    return ways.get(wanted) ?? [];
+  }
+
+  test.each(edges)(
+    'goes from %s to %s as the table says, and is told to be at fault otherwise',
+    (from, to) => {
+      const changed = vi.fn<() => void>();
+      const state = new RunState('noted', null, changed);
+      for (const status of wayTo(from)) state.become(status, 'before');
+      const before = { calls: changed.mock.calls.length, reason: state.reason };
+      if (from !== to && !mayBecome(from, to)) {
+        expect(() => state.become(to, 'after')).toThrow(`noted is ${from} and cannot become ${to}`);
+        expect(state.status).toBe(from);
+      } else {
+        state.become(to, 'after');
+        expect(state.status).toBe(to);
+      }
+      const moved = mayBecome(from, to);
+      expect(state.allows(to)).toBe(moved || from === to);
+      expect(changed).toHaveBeenCalledTimes(before.calls + (moved ? 1 : 0));
+      expect(state.reason).toBe(moved ? 'after' : before.reason);
+    },
+  );
 });

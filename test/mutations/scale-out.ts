@@ -97,8 +97,8 @@ export const scaleOut: readonly Mutation[] = [
     edits: [
       [
         'packages/keystride/src/workflow/job-run.ts',
-        `this.#become('pausing', reason);\n    this.#work.interrupt();`,
-        `this.#become('pausing', reason);`,
+        `this.#state.become('pausing', reason);\n    this.work.interrupt();`,
+        `this.#state.become('pausing', reason);`,
       ],
     ],
     test: 'test/workflows/controls.test.ts',

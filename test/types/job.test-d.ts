@@ -35,7 +35,7 @@ const invoices = defineJob({
     note: taskletStep(),
     check: verificationStep(),
   },
-  tune: ({ copies }) => ({ send: { concurrency: copies } }),
+  policies: ({ copies }) => ({ send: { concurrency: copies } }),
 });
 
 export async function flow(parameters: InputOf<typeof invoices>): Promise<JobProgress> {
@@ -224,5 +224,5 @@ defineJob({
   parameters: z.object({ size: z.int() }),
   steps: { only: chunkStep() },
   // @ts-expect-error a chunk step has no such policy
-  tune: ({ size }) => ({ only: { chunkSise: size } }),
+  policies: ({ size }) => ({ only: { chunkSise: size } }),
 });

@@ -3,4 +3,4 @@
  * contract does, this loads no client of a database: commands that only name jobs start at once.
  */
 export { tableSync } from './table-sync/contract.ts';
-export { syncMode, syncParameters, syncPolicies, tuneSync, type SyncMode } from './contract/sync.ts';
+export { syncMode, syncParameters, syncPolicies, policiesOfSync, type SyncMode } from './contract/sync.ts';

@@ -15,7 +15,7 @@ export const noopTargets = defineJob({
     pageSeconds: z.number().min(0.1).default(10).meta({ identifying: false }),
   }),
   steps: { read: chunkStep() },
-  tune: ({ chunkSize, partitions, pageSeconds }) => ({ read: { chunkSize, partitions, pageSeconds } }),
+  policies: ({ chunkSize, partitions, pageSeconds }) => ({ read: { chunkSize, partitions, pageSeconds } }),
 });
 
 /** Items from memory, written nowhere: the cost of the engine alone. */
@@ -29,7 +29,7 @@ export const noopItems = defineJob({
     partitions: size(64, 1),
   }),
   steps: { pass: chunkStep() },
-  tune: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions } }),
+  policies: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions } }),
 });
 
 const scripted = z.object({
@@ -58,7 +58,7 @@ export const scriptedItems = defineJob({
   description: 'Items from memory, some of them skipped, each taking its time',
   parameters: scripted,
   steps: { pass: chunkStep() },
-  tune: scriptedPolicies,
+  policies: scriptedPolicies,
 });
 
 /** The job above, run by this one: several times in a row, or once beside a step of its own. */
@@ -70,7 +70,7 @@ export const nestedItems = defineJob({
     inARow: z.int().min(0).default(0),
   }),
   steps: { pass: chunkStep() },
-  tune: scriptedPolicies,
+  policies: scriptedPolicies,
 });
 
 /** Adds one to the member of every second target, by statement: what is done twice shows. */
@@ -86,5 +86,7 @@ export const incrementTargets = defineJob({
     seconds: z.number().min(0).default(0).meta({ identifying: false }),
   }),
   steps: { increment: chunkStep() },
-  tune: ({ chunkSize, partitions, pageSeconds }) => ({ increment: { chunkSize, partitions, pageSeconds } }),
+  policies: ({ chunkSize, partitions, pageSeconds }) => ({
+    increment: { chunkSize, partitions, pageSeconds },
+  }),
 });

@@ -103,7 +103,7 @@ export const fixture = defineJob({
   description: 'Items that fail as told',
   parameters: scriptParameters,
   steps: { items: chunkStep() },
-  tune: (told) => ({ items: policyOf(told) }),
+  policies: (told) => ({ items: policyOf(told) }),
 });
 
 /** The same, and it must not be restarted. */
@@ -113,7 +113,7 @@ export const fixtureOnce = defineJob({
   parameters: scriptParameters,
   preventRestart: true,
   steps: { items: chunkStep() },
-  tune: (told) => ({ items: policyOf(told) }),
+  policies: (told) => ({ items: policyOf(told) }),
 });
 
 /** The same over a table whose keys are far from evenly spread. */
@@ -122,7 +122,7 @@ export const fixtureTable = defineJob({
   description: 'The rows of fixture_source',
   parameters: scriptParameters,
   steps: { items: chunkStep() },
-  tune: (told) => ({ items: policyOf(told) }),
+  policies: (told) => ({ items: policyOf(told) }),
 });
 
 /** The same, and it waits for an operator when it fails. */
@@ -132,7 +132,7 @@ export const fixtureHold = defineJob({
   parameters: scriptParameters,
   onFailure: 'hold',
   steps: { items: chunkStep() },
-  tune: (told) => ({ items: policyOf(told) }),
+  policies: (told) => ({ items: policyOf(told) }),
 });
 
 const flowParameters = z.object({
@@ -173,7 +173,7 @@ export const fixtureFlow = defineJob({
   description: 'Steps that fail as told, in several flows',
   parameters: flowParameters,
   steps: flowSteps,
-  tune: flowPolicies,
+  policies: flowPolicies,
 });
 
 /** The same, whose branches finish what they have begun when one of them fails. */
@@ -183,5 +183,5 @@ export const fixtureFinish = defineJob({
   parameters: flowParameters,
   onBranchFailure: 'finish',
   steps: flowSteps,
-  tune: flowPolicies,
+  policies: flowPolicies,
 });

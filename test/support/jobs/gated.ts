@@ -45,7 +45,7 @@ export const gated = defineJob({
   description: 'Numbers, written at a pace and at times as told',
   parameters,
   steps: { items: chunkStep(), once: taskletStep(), compare: verificationStep() },
-  tune: ({ chunkSize, adaptiveChunks, rowsPerSecond, quietHours, partitions, pageSeconds }) => ({
+  policies: ({ chunkSize, adaptiveChunks, rowsPerSecond, quietHours, partitions, pageSeconds }) => ({
     compare: { chunkSize, pageSeconds },
     items: {
       ...{ chunkSize, adaptiveChunks, quietHours, partitions, pageSeconds },

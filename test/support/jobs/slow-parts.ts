@@ -33,7 +33,7 @@ export const slowParts = defineJob({
   description: 'Items with a slow reader, processor or writer',
   parameters,
   steps: { items: chunkStep() },
-  tune: ({ chunkSize, concurrency, partitions, pageSeconds }) => ({
+  policies: ({ chunkSize, concurrency, partitions, pageSeconds }) => ({
     items: {
       ...{ chunkSize, concurrency, partitions, window: partitions },
       ...(pageSeconds === undefined ? {} : { pageSeconds }),

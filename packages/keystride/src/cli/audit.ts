@@ -58,10 +58,10 @@ async function audit(id: string | undefined, options: AuditOptions): Promise<voi
   if (entries.length === 0) return printLine('nothing is entered of that');
   for (const entry of entries) show(entry);
   const last = entries.at(-1);
-  if (entries.length === limit && last)
-    printLine(
-      `  older  ${keystride} audit ${id === undefined ? '' : `${shellWord(id)} `}--after ${last.key}`,
-    );
+  if (entries.length === limit && last) {
+    const about = id === undefined ? '' : ` ${shellWord(id)}`;
+    printLine(`  older  ${keystride} audit --after ${last.key}${about}`);
+  }
 }
 
 /** What a run was called, and the instance that it ran: a waiver and a repair are about that one. */

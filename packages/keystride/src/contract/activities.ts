@@ -147,7 +147,7 @@ export interface PartitionState {
   readonly chunkSize?: number;
   /** What the page has decided by itself; undefined for nothing. */
   readonly decisions?: readonly Decision[];
-  /** The page was held back, and what is left of the partition is not to run now. */
+  /** The page was throttled, and what is left of the partition is not to run now. */
   readonly throttled?: Throttled;
 }
 
@@ -172,7 +172,7 @@ export interface StepState {
   readonly unread?: number;
 }
 
-/** Asks whether a step that is held back may go on. */
+/** Asks whether a step that is throttled may go on. */
 export interface GateRequest extends Pick<StepRequest, 'claim' | 'step'> {
   readonly quietHours: readonly QuietHours[];
   /** Temporal's time, in milliseconds. */
@@ -198,7 +198,7 @@ export interface SplitPartitionRequest extends StepRequest {
 
 /** What is done as a whole, or page by page without a partition's state. */
 export interface HoldableRequest extends StepRequest {
-  /** Whoever asks waits when it fails with `HeldBack`; undefined from a build that does not, whose work is let in. */
+  /** Whoever asks waits when it is throttled, which is the failure `HeldBack`; undefined from a build that does not, whose work is let in. */
   readonly mayBeHeld?: true;
 }
 
@@ -339,7 +339,7 @@ export interface EngineActivities {
   verifyPage(request: VerificationRequest): Promise<VerificationState>;
   /** What has committed of a step by now. */
   readStep(request: Omit<StepRequest, 'parameters'>): Promise<StepState>;
-  /** Whether a step that is held back is to wait on, and why; null when it may go on. */
+  /** Whether a step that is throttled is to wait on, and why; null when it may go on. */
   checkGate(request: GateRequest): Promise<Throttled | null>;
   /** Which of these partitions have enough left to be cut in two, the one with most first. */
   findDivisible(request: DivisibleRequest): Promise<readonly number[]>;

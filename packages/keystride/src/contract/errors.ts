@@ -48,7 +48,7 @@ export const failureTypes = [
   'RedriveRefused',
   /** Differences were to be repaired while the instance runs, or by a job that cannot. */
   'RepairRefused',
-  /** Work that is held back and has not begun: its workflow waits, and tries it again. */
+  /** Work that is throttled and has not begun: its workflow waits, and tries it again. */
   'HeldBack',
   /** A control was sent that the state of the execution does not allow. */
   'ControlRefused',

@@ -30,8 +30,8 @@ export interface JobDefinition<
    * the job has failed then, and the next start goes on with what is left. @default 'stop'
    */
   readonly onBranchFailure?: BranchPolicy;
-  /** Policies that depend on the parameters. */
-  readonly tune?: (parameters: z.output<Parameters>) => {
+  /** What the parameters change of the policies, by step. */
+  readonly policies?: (parameters: z.output<Parameters>) => {
     readonly [Step in keyof Steps]?: Partial<Omit<Steps[Step], 'kind'>>;
   };
 }

@@ -12,10 +12,10 @@ export function policiesOf(
   job: JobDefinition,
   parameters: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, StepPolicy>> {
-  const tuned = job.tune?.(parameters) ?? {};
+  const changed = job.policies?.(parameters) ?? {};
   return Object.fromEntries(
     Object.entries(job.steps).map(([step, policy]): [string, StepPolicy] => {
-      const settled = { ...policy, ...tuned[step] };
+      const settled = { ...policy, ...changed[step] };
       refuseWrongHours(`${job.name} step ${step}`, settled);
       return [step, settled];
     }),

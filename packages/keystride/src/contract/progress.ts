@@ -42,7 +42,7 @@ export interface Decision {
   readonly partition?: number;
   /**
    * `chunkSize`: items that commit together. `concurrency`: items processed, or calls out, at a time. `throttled`: the
-   * job held back; `to` is then the seconds until it asks again, and, when it goes on, `from` those that it was held.
+   * job throttled; `to` is then the seconds until it asks again, and, when it goes on, `from` those that it waited.
    */
   readonly what: 'chunkSize' | 'concurrency' | 'throttled';
   readonly from: number | null;
@@ -165,7 +165,7 @@ export interface JobProgress {
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly workflowId: string;
   readonly status: JobStatus;
-  /** Why it is paused, throttled, held, stopping or failed. */
+  /** Why it is paused, throttled, holding, stopping or failed. */
   readonly reason: string | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;

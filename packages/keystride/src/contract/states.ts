@@ -29,7 +29,7 @@ const transitions: Record<JobStatus, readonly JobStatus[]> = {
   pausing: ['running', 'paused', 'stopping', 'completed', 'completedWithSkips', 'failed'],
   // Another branch of the flow may fail meanwhile: one that was just beginning or completing a step.
   paused: ['running', 'stopping', 'failed'],
-  // The gate opens → running. A branch that was not held back may fail meanwhile, and hold or end the job.
+  // The gate opens → running. A branch that was not throttled may fail meanwhile, and hold or end the job.
   throttled: ['running', 'pausing', 'holding', 'stopping', 'failed'],
   // The operator decides: resume, skip or stop. Another branch of the flow may fail meanwhile.
   holding: ['running', 'stopping', 'failed'],

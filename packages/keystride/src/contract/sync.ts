@@ -103,7 +103,7 @@ export type SyncJob = JobDefinition<
 >;
 
 /** What the parameters of a sync say of its steps. */
-export function tuneSync({
+export function policiesOfSync({
   partitions,
   skipLimit,
 }: {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
   existsSync,
-  globSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -12,50 +11,82 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { run } from './executables.ts';
-import { ourModule, packageRoot } from './own-files.ts';
+import { ourModule } from './own-files.ts';
 import { type Project, projectPath } from '../project/project.ts';
 import type { Reporter } from './progress.ts';
 
 /**
- * The bundle of all workflows, built once for all workers of a stack and kept as long as no source changes.
- * Built by a process of its own: bundling would block the event loop that watches the parts come up.
+ * The bundle of all workflows, built once for all workers of a stack and kept as long as nothing changes that went into
+ * it. Built by a process of its own: bundling would block the event loop that watches the parts come up.
  * @returns its path
  */
 export async function workflowBundle(project: Project, cache: string, report: Reporter): Promise<string> {
   const directory = path.join(cache, 'workflow-bundles');
   mkdirSync(directory, { recursive: true });
-  const bundle = path.join(directory, `${hashOfSources(project)}.js`);
-  if (existsSync(bundle)) {
+  const entry = projectPath(project, project.config.workflows);
+  const inputs = path.join(directory, `${hashOf([entry])}.json`);
+  const known = knownInputs(inputs);
+  const kept = known && path.join(directory, `${hashOfInputs(project, known)}.js`);
+  if (kept !== undefined && existsSync(kept)) {
     const now = new Date();
-    utimesSync(bundle, now, now);
-    return bundle;
+    for (const file of [kept, inputs]) utimesSync(file, now, now);
+    return kept;
   }
   report.step('bundling the workflows (once a change)');
-  const unfinished = `${bundle}.${process.pid}`;
-  await run(
-    process.execPath,
-    [ourModule('dev/write-workflow-bundle'), projectPath(project, project.config.workflows), unfinished],
-    { timeoutMs: 120_000 },
-  );
-  renameSync(unfinished, bundle);
+  const unfinished = `${inputs}.${process.pid}`;
+  const begun = Date.now();
+  const made = { bundle: `${unfinished}.js`, inputs: unfinished };
+  await run(process.execPath, [ourModule('dev/write-workflow-bundle'), entry, made.bundle, made.inputs], {
+    timeoutMs: 120_000,
+  });
+  const read = knownInputs(made.inputs) ?? [];
+  const bundle = path.join(directory, `${hashOfInputs(project, read)}.js`);
+  renameSync(made.bundle, bundle);
+  renameSync(made.inputs, inputs);
+  // What was written while it was read may be in the bundle or not: then the next start bundles again.
+  if (read.some((file) => changedSince(file, begun))) rmSync(inputs);
   forgetOthers(directory, bundle);
   return bundle;
 }
 
-/** Everything that a workflow may import, of the project and of ours, and the versions of what it is built with. */
-function hashOfSources({ root }: Project): string {
-  const hash = createHash('sha256').update(root);
-  // In a checkout of ours the one holds the other, which is not read twice.
-  const holdsOurs =
-    packageRoot.startsWith(`${root}${path.sep}`) && !/[\\/]node_modules[\\/]/u.test(packageRoot);
-  for (const directory of holdsOurs ? [root] : [root, packageRoot]) {
-    const files = globSync('**/*.{ts,mts,js,mjs,json}', {
-      cwd: directory,
-      exclude: (file) => /(^|[\\/])(node_modules|dist|\.[^\\/]+)([\\/]|$)/u.test(file),
-    });
-    for (const file of files.toSorted()) hash.update(file).update(readFileSync(path.join(directory, file)));
-  }
+/** What the bundler looked at when it made the last bundle of an entry; undefined for an entry without one. */
+function knownInputs(file: string): readonly string[] | undefined {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as readonly string[]) : undefined;
+}
+
+/** What says how a project is bundled, and with which versions. */
+const settingsOfBundler = [
+  'package.json',
+  'package-lock.json',
+  'pnpm-lock.yaml',
+  'yarn.lock',
+  'tsconfig.json',
+  '.swcrc',
+];
+
+/** All that the bundler looked at as it is now, and the versions of what it is built with. */
+function hashOfInputs({ root }: Project, inputs: readonly string[]): string {
+  const settings = settingsOfBundler.map((file) => path.join(root, file));
+  const bundler = [ourModule('host/workflow-bundle'), ourModule('settings/data-converter')];
+  return hashOf([...settings, ...bundler, ...inputs].flatMap((file) => [file, contentOf(file)]));
+}
+
+function hashOf(parts: readonly (string | Buffer)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length} `).update(part);
   return hash.digest('hex').slice(0, 20);
+}
+
+/** What a file holds; a word for what is no file. */
+function contentOf(file: string): string | Buffer {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (!found) return 'absent';
+  return found.isFile() ? readFileSync(file) : 'directory';
+}
+
+function changedSince(file: string, moment: number): boolean {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found?.isFile() === true && found.mtimeMs >= moment;
 }
 
 /** A stack that is up starts workers from its bundle for so long without asking for it again, in milliseconds. */

@@ -41,7 +41,7 @@ export async function ledgerGrants(pool: pg.Pool): Promise<Finding> {
   }
   const can = mayMigrate
     ? 'and may migrate it'
-    : `and may not migrate it: ${keystride} migrate is for its owner`;
+    : `and may not migrate it: its owner calls \`${keystride} migrate\``;
   return ok('grants', `${role} reads and writes the ledger, ${can}`);
 }
 

@@ -31,8 +31,19 @@ const patience = 15_000;
 
 /** Reads the settings of all resources. @throws ConfigError naming every one that is missing or malformed */
 export function resourceSettings(definition: WorkerDefinition, env: NodeJS.ProcessEnv): ResourceSettings {
-  const given = valuesOf(env);
   const problems: ConfigProblem[] = [];
+  const settings = readResourceSettings(definition, env, problems);
+  if (problems.length > 0) throw new ConfigError(problems, 'Correct it, or set it.');
+  return settings;
+}
+
+/** The same, for whoever reads other settings besides; what is wrong is added to the problems. */
+export function readResourceSettings(
+  definition: WorkerDefinition,
+  env: NodeJS.ProcessEnv,
+  problems: ConfigProblem[],
+): ResourceSettings {
+  const given = valuesOf(env);
   const settings = Object.entries(definition.resources).map(([name, { variables = {} }]) => {
     const values = Object.entries(variables).map(([variable, type]) => {
       const read = type.safeParse(given[variable]);
@@ -44,7 +55,6 @@ export function resourceSettings(definition: WorkerDefinition, env: NodeJS.Proce
     });
     return [name, Object.fromEntries(values)] as const;
   });
-  if (problems.length > 0) throw new ConfigError(problems, 'Correct it, or set it.');
   return Object.fromEntries(settings);
 }
 

@@ -4,12 +4,18 @@ import { Ledger } from '../ledger/ledger.ts';
 import { armFaultPoints } from '../page/fault-points.ts';
 import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
 import { loadWorkerDefinition, type Project, projectPath } from '../project/project.ts';
+import type { ConfigProblem } from '../settings/environment.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';
 import { problemsOf, serveHealth } from './health.ts';
 import { installRuntime } from './metrics.ts';
-import { openResources, resourceSettings, type ResourceSettings, type WorkerConfig } from './resources.ts';
+import {
+  openResources,
+  readResourceSettings,
+  type ResourceSettings,
+  type WorkerConfig,
+} from './resources.ts';
 import { serve } from './serve.ts';
 import { startTraces } from './traces.ts';
 import { refuseTwoCopies } from './package-copies.ts';
@@ -80,27 +86,13 @@ function readSettings(
   definition: WorkerDefinition,
   { config: project }: Project,
 ): { readonly config: WorkerConfig; readonly settings: ResourceSettings } {
-  const problems: ConfigError[] = [];
-  const attempt = <Result>(read: () => Result): Result | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      problems.push(error);
-      return undefined;
-    }
+  const problems: ConfigProblem[] = [];
+  const settings = readResourceSettings(definition, process.env, problems);
+  const taskQueue = project.taskQueue === undefined ? {} : { taskQueue: project.taskQueue };
+  return {
+    config: loadConfig(process.env, ['temporal', 'databaseUrl'], { problems, ...taskQueue }),
+    settings,
   };
-  const config = attempt(() =>
-    loadConfig(process.env, ['temporal', 'databaseUrl'], {
-      ...(project.taskQueue !== undefined && { taskQueue: project.taskQueue }),
-    }),
-  );
-  const settings = attempt(() => resourceSettings(definition, process.env));
-  if (config && settings) return { config, settings };
-  throw new ConfigError(
-    problems.flatMap((error) => error.problems),
-    [...new Set(problems.map(({ todo }) => todo))].join(' '),
-  );
 }
 
 /** The runs of a job whose name is misspelt would go to another queue than was meant. */

@@ -1,19 +1,38 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import {
-  bundleWorkflowCode,
-  type WorkflowBundleOption,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { type BundleOptions, bundleWorkflowCode, type WorkflowBundleOption } from '@temporalio/worker';
 import { encodeFailures, failureConverterPath } from '../settings/data-converter.ts';
 
-/** Everything that runs in Temporal's sandbox, as one script. @param entry the module whose exports are the workflows */
-export async function bundleWorkflows(entry: string): Promise<WorkflowBundleWithSourceMap> {
-  return bundleWorkflowCode({ workflowsPath: entry, failureConverterPath, logger: quiet });
+interface Bundle {
+  readonly code: string;
+  /** The paths that the bundler has looked at, whether there was something or not. */
+  readonly inputs: readonly string[];
 }
 
-/** Bundles the workflows into a file. */
-export async function writeWorkflowBundle(path: string, entry: string): Promise<void> {
-  await writeFile(path, (await bundleWorkflows(entry)).code);
+type WebpackConfiguration = Parameters<NonNullable<BundleOptions['webpackConfigHook']>>[0];
+
+/** Everything that runs in Temporal's sandbox, as one script. @param entry the module whose exports are the workflows */
+export async function bundleWorkflows(entry: string): Promise<Bundle> {
+  const inputs = new Set<string>();
+  const webpackConfigHook = (config: WebpackConfiguration): WebpackConfiguration => ({
+    ...config,
+    plugins: [
+      ...(config.plugins ?? []),
+      (compiler) =>
+        compiler.hooks.afterCompile.tap('keystride', ({ fileDependencies, missingDependencies }) => {
+          for (const input of [...fileDependencies, ...missingDependencies]) inputs.add(input);
+        }),
+    ],
+  });
+  const options = { workflowsPath: entry, failureConverterPath, logger: quiet, webpackConfigHook };
+  const { code } = await bundleWorkflowCode(options);
+  return { code, inputs: [...inputs].toSorted() };
+}
+
+/** Bundles the workflows into a file. @returns the paths that the bundler has looked at */
+export async function writeWorkflowBundle(path: string, entry: string): Promise<readonly string[]> {
+  const { code, inputs } = await bundleWorkflows(entry);
+  await writeFile(path, code);
+  return inputs;
 }
 
 /**

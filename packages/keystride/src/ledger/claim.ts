@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Claim, JobOutcome, OpenJobRequest, SeenStep } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
-import { redrive } from '../contract/redrive.ts';
 import { enterChange, type RunStart } from './audit.ts';
 import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
@@ -91,9 +90,9 @@ function holdsStill(carried: Claim, owner: Owner | undefined, identity: string):
   return false;
 }
 
-/** What may not be run again is not claimed again either; and a redrive is nothing without the skips it has in hand. */
-function refuseAgain({ job, preventRestart }: ClaimRequest, carried: Claim, owner: Owner | undefined): void {
-  if (!preventRestart && job !== redrive.name) return;
+/** What may not be run again is not claimed again either; and a redrive is nothing without the skips that it has taken. */
+function refuseAgain({ preventRestart }: ClaimRequest, carried: Claim, owner: Owner | undefined): void {
+  if (!preventRestart && !carried.redrives) return;
   const what = owner ? `it stands at epoch ${owner.epoch} there` : 'it knows nothing of it';
   const told = carried.redrives
     ? `Redrive again: ${keystride} skips ${shellWord(carried.redrives.instance)} redrive.`

@@ -8,12 +8,12 @@ import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { Ledger } from './ledger.ts';
 
 /**
- * The skips that a redrive has in hand. They are numbered when it begins, from 0 in each step: a place in that order is
+ * The skips that a redrive has taken. They are numbered when it begins, from 0 in each step: a place in that order is
  * what its checkpoints move along, so that it knows exactly which items it is to run, however the rows change.
  */
 
 /** A skipped item as a redrive finds it. */
-export interface HeldSkip {
+export interface TakenSkip {
   readonly key: string;
   /** In the order of the redrive. */
   readonly place: number;
@@ -37,9 +37,9 @@ interface FailedAgain {
   readonly attempts: number;
 }
 
-/** How many skips a redrive has in hand, by step. */
-export async function countHeld(ledger: Ledger, claim: Claim): Promise<ReadonlyMap<string, number>> {
-  const query = held(claim)
+/** How many skips a redrive has taken, by step. */
+export async function countTaken(ledger: Ledger, claim: Claim): Promise<ReadonlyMap<string, number>> {
+  const query = taken(claim)
     .select(['step', sql<string>`count(*)`.as('items')])
     .groupBy('step');
   const rows = await ledger.run(query);
@@ -47,12 +47,12 @@ export async function countHeld(ledger: Ledger, claim: Claim): Promise<ReadonlyM
 }
 
 /** The next skips of a range of places, in their order. */
-export async function readHeld(
+export async function readTaken(
   ledger: Ledger,
   { claim, step }: RedriveStep,
   { range, after, limit }: Pick<ReadRequest, 'range' | 'after' | 'limit'>,
-): Promise<HeldSkip[]> {
-  let query = held(claim)
+): Promise<TakenSkip[]> {
+  let query = taken(claim)
     .select(['item_key', 'cursor', 'place'])
     .where('step', '=', step)
     .where('place', '>', placeOf(after ?? range.lower) ?? -1);
@@ -69,7 +69,7 @@ export async function readHeld(
 /** How many items of a step a redrive has left open: those that failed again. */
 export async function countLeftOpen(transaction: Transaction, { claim, step }: RedriveStep): Promise<number> {
   const [row] = await transaction.run(
-    held(claim)
+    taken(claim)
       .select(sql<string>`count(*)`.as('items'))
       .where('step', '=', step)
       .where('status', '=', 'open'),
@@ -131,7 +131,7 @@ function refuseUnlessAll({ claim, step }: RedriveStep, found: number | null, wan
   );
 }
 
-function held({ instance, redrives }: Claim) {
+function taken({ instance, redrives }: Claim) {
   return ledgerSql
     .selectFrom('keystride.skip')
     .where('instance_key', '=', redrives?.instance ?? '')

@@ -25,7 +25,7 @@ export interface SettledChunk {
 }
 
 /**
- * How an execution keeps its skips. A job makes a row of each; a redrive has rows of an earlier execution in hand, which
+ * How an execution keeps its skips. A job makes a row of each; a redrive has taken rows of an earlier execution, which
  * it closes or leaves open.
  */
 export interface SkipBooks {

@@ -11,6 +11,7 @@ import type {
   OpenedStep,
   OpenJobRequest,
   OpenStepRequest,
+  StepRequest,
   StepState,
   TaskletRequest,
   Throttled,
@@ -25,6 +26,7 @@ import { unreadText } from '../contract/progress.ts';
 import { redrive } from '../contract/redrive.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
+import { executionOf, stepContext } from './execution.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
@@ -50,7 +52,6 @@ import { alertFailure, raiseAlert } from './raise-alert.ts';
 import type { AlertChannel } from '../page/dead-letter.ts';
 import { prune } from './prune.ts';
 import { openRedrive } from './redrive.ts';
-import { redrivenWork } from './redriven-work.ts';
 import { repairDifferences } from './repair.ts';
 import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
@@ -84,19 +85,6 @@ export interface EngineResources {
 /** The engine's activities over these resources. */
 export function createEngineActivities(resources: EngineResources): EngineActivities {
   const { registry, ledger } = resources;
-  const contextOf = ({
-    claim,
-    parameters,
-  }: {
-    claim: Claim;
-    parameters: StepContext['parameters'];
-  }): StepContext => ({
-    parameters: claim.redrives?.parameters ?? parameters,
-    // What a step derives from it (an idempotency key, say) is the same when a skipped item is run again.
-    instance: claim.redrives?.instance ?? claim.instance,
-    epoch: claim.epoch,
-    log: Context.current().log,
-  });
   return {
     openJob: (request) => guarded(request.job, () => openJob(resources, request)),
     describeInstance: (request) => guarded(request.job, async () => describeInstance(registry, request)),
@@ -106,32 +94,42 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
         taskQueue: resources.taskQueueOf(request.job),
       })),
     resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
-    openStep: (request) => inStep(request, () => openStep(resources, request, contextOf(request))),
+    openStep: (request) => inStep(request, () => openStep(resources, request, stepContext(request))),
     processPage: (request) => {
-      const work = chunkWork(resources, request, contextOf(request));
+      const work = chunkWork(resources, request, stepContext(request));
       return inSpanOfStep('page', request, () => processPage(resources, work, request));
     },
     runTasklet: (request) =>
       inSpanOfStep('tasklet', request, () =>
-        inStep(request, () => runTasklet(resources, request, contextOf(request))),
+        inStep(request, () => runTasklet(resources, request, stepContext(request))),
       ),
     verifyPage: (request) =>
       inSpanOfStep('page', request, () =>
-        inStep(request, () => compareAndRepair(resources, request, contextOf(request))),
+        inStep(request, () => compareAndRepair(resources, request, stepContext(request))),
       ),
     readStep: (request) => inStep(request, () => readStepState(ledger, request)),
     checkGate: (request) => checkGate(resources, request),
     findDivisible: (request) =>
       inStep(request, () =>
-        findDivisible(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
+        findDivisible(
+          ledger,
+          chunkWork(resources, request, stepContext(request)),
+          request,
+          Context.current(),
+        ),
       ),
     splitPartition: (request) =>
       inStep(request, () =>
-        splitPartition(ledger, chunkWork(resources, request, contextOf(request)), request, Context.current()),
+        splitPartition(
+          ledger,
+          chunkWork(resources, request, stepContext(request)),
+          request,
+          Context.current(),
+        ),
       ),
-    closeStep: (request) => inStep(request, () => closeStep(resources, request, contextOf(request))),
+    closeStep: (request) => inStep(request, () => closeStep(resources, request, stepContext(request))),
     closeJob: (request) =>
-      guarded(request.claim.instance, () => closeJob(resources, request, contextOf(request))),
+      guarded(request.claim.instance, () => closeJob(resources, request, stepContext(request))),
     enterControl: (entry) => guarded(entry.workflowId, () => enterControl(resources, entry)),
     pruneLedger: (request) => guarded(request.workflowId, () => prune(resources, request)),
     raiseAlert: (request) => guarded(request.instance, () => raiseAlert(resources, request)),
@@ -139,7 +137,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
   };
 }
 
-/** Answers whether a step may go on that is held back, and counts how long it has waited for that. */
+/** Answers whether a step may go on that is throttled, and counts how long it has waited for that. */
 async function checkGate(
   { gate, metrics }: EngineResources,
   { claim: { job }, step, quietHours, now, waited }: GateRequest,
@@ -158,15 +156,14 @@ function inStep<Result>(
   return guarded(`${claim.instance} step ${step}`, body, step);
 }
 
-/** The work of a chunk step: over its source, or over the skips that a redrive has in hand. */
+/** The work of a chunk step, as the execution that asks does it. */
 function chunkWork(
   { registry, ledger }: EngineResources,
-  { claim, step }: { readonly claim: Claim; readonly step: string },
+  request: StepRequest,
   context: StepContext,
 ): AnyChunkWork | AnySetWork {
-  const work = registry.work('chunk', claim.job, step, context);
-  // A set step skips nothing: there is nothing of it to redrive.
-  return claim.redrives && 'processor' in work ? redrivenWork(work, ledger, claim, step) : work;
+  const { claim, step } = request;
+  return executionOf(request).chunkWork(registry.work('chunk', claim.job, step, context), ledger, step);
 }
 
 async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {

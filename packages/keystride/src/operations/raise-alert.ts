@@ -1,10 +1,10 @@
 import { Context } from '@temporalio/activity';
 import type { AlertedStep, AlertRequest, JobAlert } from '../contract/alerts.ts';
-import type { Claim, CloseJobRequest } from '../contract/activities.ts';
-import { identifyingParameters, parameterToText } from '../contract/parameters.ts';
+import type { CloseJobRequest } from '../contract/activities.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
+import { executionOf } from './execution.ts';
 import { alertId, type AlertResources, placeOf } from '../page/dead-letter.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { JobRegistry } from '../job/registry.ts';
@@ -37,11 +37,12 @@ export async function raiseAlert(
 /** Raises the alert of an execution that has failed and is closed. Whatever goes wrong with it is only logged. */
 export async function alertFailure(
   resources: AlertResources & { readonly registry: JobRegistry; readonly metrics: Metrics },
-  { claim, parameters, reason = '', place }: CloseJobRequest,
+  request: CloseJobRequest,
 ): Promise<void> {
+  const { claim, reason = '', place } = request;
   const { job, instance } = claim;
   try {
-    const start = startCommand(resources.registry, claim, parameters);
+    const start = executionOf(request).startAgain(resources.registry);
     const where = place ? { step: place.step, partitions: place.partitions } : {};
     await raiseAlert(resources, { kind: 'failed', job, instance, reason, ...where }, start);
   } catch (error) {
@@ -76,19 +77,4 @@ function nextSteps(
       ? []
       : [`When the cause is gone, start it again; it goes on from what has committed: ${start}`]),
   ];
-}
-
-/** Only what identifies the instance: any of the others may be a secret, and may be given anew. */
-function startCommand(
-  registry: JobRegistry,
-  { job, redrives }: Claim,
-  parameters: CloseJobRequest['parameters'],
-) {
-  if (redrives) return `${keystride} skips ${shellWord(redrives.instance)} redrive`;
-  const words = identifyingParameters(registry.definition(job)).flatMap((name) => {
-    const value = parameters[name];
-    if (value === undefined) return [];
-    return [`--param ${shellWord(`${name}=${parameterToText(value)}`)}`];
-  });
-  return [`${keystride} start`, job, ...words].join(' ');
 }

@@ -15,7 +15,7 @@ import type { StepContext } from '../job/chunks.ts';
 import { claimInstance, type IsOpen } from '../ledger/claim.ts';
 import { claimRedrive, findOriginal, stepsWithSkips } from '../ledger/redrive-claim.ts';
 import { readLedger } from '../ledger/hold-claim.ts';
-import { countHeld } from '../ledger/redriven-skips.ts';
+import { countTaken } from '../ledger/redriven-skips.ts';
 import { type AskedBy, startOf } from './enter-control.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
@@ -33,7 +33,7 @@ interface RedriveResources {
 type Describe = (of: { readonly job: string; readonly parameters: unknown }) => DescribedInstance;
 
 /**
- * Opens a redrive: takes the open skips that are asked for in hand, and borrows the steps of the instance's job, with its
+ * Opens a redrive: takes the open skips that are asked for, and borrows the steps of the instance's job, with its
  * parameters and policies.
  *
  * @returns in its parameters, `steps`: those to run, in the order of the job's contract.
@@ -53,13 +53,13 @@ export async function openRedrive(
   const claim = request.carried
     ? await carriedClaim(resources, request, input, request.carried)
     : await newClaim(resources, request, input, { job: original.job, epoch: original.epoch, redrives });
-  const held = await countHeld(ledger, claim);
-  const steps = Object.entries(described.policies).filter(([step]) => held.has(step));
+  const taken = await countTaken(ledger, claim);
+  const steps = Object.entries(described.policies).filter(([step]) => taken.has(step));
   return {
     claim,
     parameters: { ...input, steps: steps.map(([step]) => step) },
     policies: Object.fromEntries(
-      steps.map(([step, policy]) => [step, redrivePolicy(policy, held.get(step) ?? 0)]),
+      steps.map(([step, policy]) => [step, redrivePolicy(policy, taken.get(step) ?? 0)]),
     ),
     onFailure,
     searchAttributes: await resources.hasSearchAttributes(),

@@ -6,13 +6,13 @@ import { failure, ToldError } from '../contract/errors.ts';
 import { listReader } from '../stores/list/list-reader.ts';
 import { type AnyChunkWork, SkipItem } from '../job/chunks.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { countHeld, type HeldSkip, readHeld } from '../ledger/redriven-skips.ts';
+import { countTaken, type TakenSkip, readTaken } from '../ledger/redriven-skips.ts';
 
 /** The code of an item that cannot be run again because its reader no longer finds it. */
 const gone = 'NO_LONGER_THERE';
 
 /**
- * The work of a step as a redrive does it: over the skips that it has in hand, each read again by its key; processed,
+ * The work of a step as a redrive does it: over the skips that it has taken, each read again by its key; processed,
  * written and skipped as ever. The hooks around the step are left out: they belong to a run over everything.
  */
 export function redrivenWork(work: AnyChunkWork, ledger: Ledger, claim: Claim, step: string): AnyChunkWork {
@@ -31,20 +31,20 @@ export function redrivenWork(work: AnyChunkWork, ledger: Ledger, claim: Claim, s
   };
 }
 
-/** Reads the skips in hand in their order: its cursors are places in that order. */
+/** Reads the skips that were taken in their order: its cursors are places in that order. */
 function redriveReader(reader: Reader<unknown>, ledger: Ledger, claim: Claim, step: string): Reader<unknown> {
   return {
     plan: async (request) => {
-      const items = (await countHeld(ledger, claim)).get(step) ?? 0;
+      const items = (await countTaken(ledger, claim)).get(step) ?? 0;
       return listReader(items, (place) => place).plan(request);
     },
     read: async (request) => {
       if (!reader.readKeys)
         throw failure('RedriveRefused', `${claim.instance} step ${step}: its reader has no readKeys.`);
-      const held = await readHeld(ledger, { claim, step }, request);
-      if (held.length === 0) return pageOfKeys([], []);
-      const keys = held.map(({ cursor }) => cursor);
-      return pageOfKeys(held, await readWithin(reader, keys, request));
+      const taken = await readTaken(ledger, { claim, step }, request);
+      if (taken.length === 0) return pageOfKeys([], []);
+      const keys = taken.map(({ cursor }) => cursor);
+      return pageOfKeys(taken, await readWithin(reader, keys, request));
     },
   };
 }
@@ -59,12 +59,12 @@ export async function readWithin(
   { bytes = Infinity, signal }: Pick<ReadRequest, 'bytes' | 'signal'>,
 ): Promise<(ItemRead<unknown> | undefined)[]> {
   const found: (ItemRead<unknown> | undefined)[] = [];
-  for (let held = 0; found.length < keys.length && held < bytes;) {
+  for (let size = 0; found.length < keys.length && size < bytes;) {
     const asked = keys.slice(found.length, found.length + readAtATime);
     const read = (await reader.readKeys?.({ keys: asked, signal })) ?? [];
     if (read.length < asked.length) throw new ToldError('readKeys must answer for each key');
     found.push(...read);
-    held += bytesOf(read);
+    size += bytesOf(read);
   }
   return found;
 }
@@ -74,15 +74,15 @@ export async function readWithin(
  * keys the page says how far it has come.
  */
 export function pageOfKeys(
-  held: readonly HeldSkip[],
+  taken: readonly TakenSkip[],
   found: readonly (ItemRead<unknown> | undefined)[],
 ): ReadPage<unknown> {
-  const cursorAt = (index: number) => cursorOf([String(held[index]?.place)]);
+  const cursorAt = (index: number) => cursorOf([String(taken[index]?.place)]);
   return {
     items: found.map((read) => (read && 'item' in read ? read.item : undefined)),
     cursorAt,
-    ...(found.length < held.length ? { passed: cursorAt(found.length - 1) } : {}),
-    keyAt: (index) => held[index]?.key ?? '',
+    ...(found.length < taken.length ? { passed: cursorAt(found.length - 1) } : {}),
+    keyAt: (index) => taken[index]?.key ?? '',
     errorAt: (index) => {
       const read = found[index];
       if (read === undefined) return new SkipItem(gone, 'what was skipped is no longer there to be read');

@@ -206,7 +206,7 @@ class Page {
     };
   }
 
-  /** Whether the page is held back; a health that could not be read is told once. */
+  /** Whether the page is throttled; a health that could not be read is told once. */
   #mustNotGoOn({ throttled, unreadable }: Verdict): boolean {
     if (unreadable !== null && !this.#toldUnreadable) {
       this.#toldUnreadable = true;

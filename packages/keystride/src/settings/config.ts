@@ -127,6 +127,7 @@ const noStack: KnownStack = { addresses: {} };
 export interface LoadOptions {
   readonly stack?: KnownStack;
   readonly taskQueue?: string;
+  readonly problems?: readonly ConfigProblem[];
 }
 
 /**
@@ -135,12 +136,13 @@ export interface LoadOptions {
  * @param needs settings that must be there
  * @param options.stack a development stack: a worker never has one
  * @param options.taskQueue where runs go when the environment does not say
+ * @param options.problems what is wrong with settings that somebody else has read: told with the others
  * @throws ConfigError naming every variable that is missing or malformed
  */
 export function loadConfig<const N extends Need = never>(
   env: NodeJS.ProcessEnv = process.env,
   needs: readonly N[] = [],
-  { stack = noStack, taskQueue }: LoadOptions = {},
+  { stack = noStack, taskQueue, problems: others = [] }: LoadOptions = {},
 ): Config<N> {
   const { settings, problems } = parseEnvironment(env);
   const home = homeOf(env);
@@ -159,7 +161,7 @@ export function loadConfig<const N extends Need = never>(
   const encryption = encryptionOf(settings, problems);
   const queues = queuesOf(settings, problems, taskQueue);
   const console = consoleOf(settings, problems);
-  refuseProblems(problems, addresses, needs, stack.leftOver);
+  refuseProblems([...problems, ...others], addresses, needs, stack.leftOver);
   const config: BaseConfig & Partial<Addresses> = {
     home,
     cache: cacheOf(env),
@@ -321,16 +323,21 @@ function refuseProblems(
     .map((need) => ({ variable: variables[need], problem: 'is not set' }));
   const problems = [...malformed, ...missing];
   if (problems.length === 0) return;
-  throw new ConfigError(problems, todoFor(malformed.length > 0, missing, leftOver));
+  throw new ConfigError(problems, todoFor(malformed, missing, leftOver));
 }
 
-function todoFor(malformed: boolean, missing: readonly ConfigProblem[], leftOver: boolean): string {
+function todoFor(
+  malformed: readonly ConfigProblem[],
+  missing: readonly ConfigProblem[],
+  leftOver: boolean,
+): string {
   const names = missing.map(({ variable }) => variable).join(', ');
   const start = leftOver
     ? 'run `npx keystride dev --detach`: the stack that ran here has died'
     : 'run `npx keystride dev --detach`';
-  if (malformed) return missing.length === 0 ? 'Correct it.' : `Correct it and set ${names}, or ${start}.`;
-  return `Set ${names}, or ${start}.`;
+  if (malformed.length === 0) return `Set ${names}, or ${start}.`;
+  if (missing.length > 0) return `Correct it and set ${names}, or ${start}.`;
+  return malformed.some(({ problem }) => problem === 'is not set') ? 'Correct it, or set it.' : 'Correct it.';
 }
 
 /** Without the entries that are undefined. */

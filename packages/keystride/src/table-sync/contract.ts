@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineJob } from '../contract/job.ts';
 import { unquoted } from '../contract/parameters.ts';
-import { syncMode, syncParameters, syncPolicies, tuneSync } from '../contract/sync.ts';
+import { syncMode, syncParameters, syncPolicies, policiesOfSync } from '../contract/sync.ts';
 
 const table = z
   .string()
@@ -53,5 +53,5 @@ export const tableSync = defineJob({
       error: 'the timestamp modes need a timestamp column',
     }),
   steps: syncPolicies,
-  tune: tuneSync,
+  policies: policiesOfSync,
 });

@@ -14,7 +14,7 @@ import type { StepReporter } from './step-reporter.ts';
  *
  * Pausing, stopping and continuing as new are one thing here: the window's scope is cancelled, every partition commits
  * the chunk it has in hand and comes back, and `ready` decides whether another window is opened over what is left. A step
- * that is held back comes to rest the same way, and waits for the gate to open.
+ * that is throttled comes to rest the same way, and waits for the gate to open.
  *
  * @throws PartitionsFailed after the other partitions have finished; LedgerBehind when they have come to rest; JobStopped,
  * JobYielded between windows.

@@ -24,7 +24,7 @@ export function setControls(run: JobRun): void {
   setHandler(defineQuery<JobProgress>(messages.progress), () => run.progress(), {
     description: 'State, steps and counters of this execution.',
   });
-  setHandler(defineSignal<[PartitionNews]>(messages.news), (news) => run.hear(news), {
+  setHandler(defineSignal<[PartitionNews]>(messages.news), (news) => run.reports.hear(news), {
     description: 'What a partition has decided by itself. Sent by partitions alone.',
   });
   setPause(run);

@@ -12,8 +12,8 @@ import type { Decision } from '../contract/progress.ts';
 import { checkGate } from './activities.ts';
 import type { JobRun } from './job-run.ts';
 
-/** Why work has not begun, where a gate held it back; undefined for any other failure. */
-export function heldBackBy(error: unknown): Throttled | undefined {
+/** Why work has not begun, where a gate throttled it; undefined for any other failure. */
+export function throttledBy(error: unknown): Throttled | undefined {
   if (failureTypeOf(error) !== 'HeldBack') return undefined;
   for (let at = error; at instanceof Error; at = at.cause)
     if (at instanceof ApplicationFailure && at.details?.[0]) return at.details[0] as Throttled;
@@ -29,7 +29,7 @@ const longestQuietSeconds = 3600;
 /** How much longer each wait is than the one before it. */
 const slower = 1.5;
 
-/** A step that could work for so long before it was held back again begins with short waits, in milliseconds. */
+/** A step that could work for so long before it was throttled again begins with short waits, in milliseconds. */
 const calmMs = 60_000;
 
 /** Seconds until the next look. @param waited those that were waited for the last one; 0 for none. */
@@ -39,7 +39,7 @@ export function secondsUntilNextLook({ retryAfterSeconds, certain }: Throttled, 
 }
 
 /**
- * Waits while a step is held back. The job shows as throttled meanwhile, its partitions are at rest, and a look at the
+ * Waits while a step is throttled. The job shows as throttled meanwhile, its partitions are at rest, and a look at the
  * gate costs a timer and a local activity, less and less often.
  */
 export class GateWait {
@@ -66,9 +66,9 @@ export class GateWait {
     for (;;) {
       try {
         // It cannot be brought to rest earlier.
-        return await this.#run.whileWorking(() => undefined, work);
+        return await this.#run.work.whileWorking(() => undefined, work);
       } catch (error) {
-        const throttled = heldBackBy(error);
+        const throttled = throttledBy(error);
         if (!throttled) throw error;
         await this.untilOpen(throttled);
       }
@@ -81,14 +81,14 @@ export class GateWait {
     if (this.#run.mustRest) return;
     if (Date.now() - this.#openedAt > calmMs) this.#wait = 0;
     const began = Date.now();
-    const held = this.#run.heldBack.begin(throttled.reason);
+    const wait = this.#run.throttling.begin(throttled.reason);
     this.#note({ from: null, to: this.#next(throttled), reason: throttled.reason });
     // A control that changes nothing of it (a tuning) only makes it look again at once.
-    await this.#run.whileWorking(
+    await this.#run.work.whileWorking(
       () => this.#sleeping.cancel(),
-      () => this.#lookUntilOpen(throttled, held.tell),
+      () => this.#lookUntilOpen(throttled, wait.tell),
     );
-    held.end();
+    wait.end();
     this.#openedAt = Date.now();
     const seconds = Math.round((this.#openedAt - began) / 1000);
     this.#note({ from: seconds, to: null, reason: this.#run.mustRest ? 'an operator decided' : 'went on' });
@@ -126,6 +126,6 @@ export class GateWait {
 
   #note(decision: Pick<Decision, 'from' | 'to' | 'reason'>): void {
     const at = new Date().toISOString();
-    this.#run.hear({ step: this.#request.step, decisions: [{ at, what: 'throttled', ...decision }] });
+    this.#run.reports.hear({ step: this.#request.step, decisions: [{ at, what: 'throttled', ...decision }] });
   }
 }

@@ -1,29 +1,21 @@
 import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
-import type { Claim, ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
+import type { Claim, OpenedJob } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
 import { comparesSides } from '../contract/policy.ts';
-import type { Counters, JobProgress, StepProgress } from '../contract/progress.ts';
-import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
+import type { JobProgress } from '../contract/progress.ts';
+import { isFinal, type JobStatus } from '../contract/states.ts';
 import type { Adapted } from './adaptation.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { detailsOf } from './details.ts';
-import { HeldBack } from './held-back.ts';
 import { Holding } from './holding.ts';
+import { JobStopped, JobYielded } from './interruption.ts';
+import { RunState } from './run-state.ts';
 import { SeenSteps } from './seen-steps.ts';
 import { publishStatus } from './search-attributes.ts';
 import { StepReports } from './step-reports.ts';
+import { Throttling } from './throttling.ts';
 import { WorkInHand } from './work-in-hand.ts';
-
-/** Thrown through a job's flow when an operator has stopped it; `runJob` turns it into a stopped execution. */
-export class JobStopped extends Error {
-  override readonly name = 'JobStopped';
-}
-
-/** Thrown through a job's flow when the history has grown long; `runJob` continues the run as new. */
-export class JobYielded extends Error {
-  override readonly name = 'JobYielded';
-}
 
 /** What a run that continues another must know of it. */
 export interface CarriedState {
@@ -50,11 +42,12 @@ const mostRewinds = 10;
 export class JobRun {
   readonly job: string;
   readonly #startedAt: string;
-  readonly #reports: StepReports;
-  readonly #work = new WorkInHand();
+  /** How far its steps have come. */
+  readonly reports: StepReports;
+  /** What it is doing, and is to bring to rest. */
+  readonly work = new WorkInHand(() => this.mustRest);
   readonly #holding = new Holding();
-  #status: JobStatus = 'starting';
-  #reason: string | null = null;
+  readonly #state: RunState;
   #finishedAt: string | null = null;
   #opened: OpenedJob | undefined;
   #pauseWanted = false;
@@ -66,7 +59,7 @@ export class JobRun {
   /** Keys of items that operators have set aside, by step. */
   readonly #setAside: Record<string, readonly string[]>;
   /** Steps that wait for a gate to open: however many there are, the job is throttled once. */
-  readonly heldBack = new HeldBack(() => this.#settle());
+  readonly throttling = new Throttling(() => this.#settle());
   /** The entries of what operators have wanted. */
   readonly trail = new AuditTrail();
   /** What this run has seen completed. */
@@ -79,10 +72,10 @@ export class JobRun {
     this.job = job;
     this.#startedAt = carried?.startedAt ?? workflowInfo().startTime.toISOString();
     this.#pauseWanted = carried !== null && carried.paused !== null;
-    this.#reason = carried?.paused ?? null;
+    this.#state = new RunState(job, carried?.paused ?? null, () => this.#stateChanged());
     this.#tuning = carried?.tuning ?? {};
     this.#setAside = { ...carried?.setAside };
-    this.#reports = new StepReports(carried?.adapted);
+    this.reports = new StepReports(() => this.#publish(), carried?.adapted);
     this.#rewinds = carried?.rewinds ?? 0;
   }
 
@@ -98,17 +91,17 @@ export class JobRun {
   }
 
   get status(): JobStatus {
-    return this.#status;
+    return this.#state.status;
   }
 
   /** What a run that continues this one must know. */
   get carried(): CarriedState {
     return {
       startedAt: this.#startedAt,
-      paused: this.#pauseWanted ? (this.#reason ?? '') : null,
+      paused: this.#pauseWanted ? (this.#state.reason ?? '') : null,
       tuning: this.#tuning,
       setAside: this.#setAside,
-      adapted: this.#reports.adapted,
+      adapted: this.reports.adapted,
       ...(this.#rewinds > 0 ? { rewinds: this.#rewinds } : {}),
     };
   }
@@ -122,19 +115,10 @@ export class JobRun {
     return this.#setAside[step] ?? [];
   }
 
-  /** What a step has learned and decided by itself. */
-  adapted(step: string): Adapted {
-    return this.#reports.adaptedOf(step);
-  }
-
-  hear(news: PartitionNews): void {
-    this.#reports.hear(news);
-    this.#publish();
-  }
-
   open(opened: OpenedJob): void {
     this.#opened = opened;
-    this.#become(this.#pauseWanted ? 'pausing' : 'running', this.#reason);
+    // Who has stopped it meanwhile goes before.
+    if (!this.#stopWanted) this.#state.become(this.#pauseWanted ? 'pausing' : 'running', this.#state.reason);
     this.#publish();
   }
 
@@ -163,15 +147,15 @@ export class JobRun {
    */
   async ready(): Promise<void> {
     while (this.#pauseWanted && !this.#mustEnd) {
-      if (this.#work.atRest) this.#become('paused', this.#reason);
       // Another branch may be what still works: whoever waits here says when the last of it has come to rest.
-      const atRest = () => this.#work.atRest && this.#status === 'pausing';
+      const atRest = () => this.work.atRest && this.#state.status === 'pausing';
+      if (atRest()) this.#state.become('paused', this.#state.reason);
       await condition(() => !this.#pauseWanted || this.#mustEnd || atRest());
     }
     if (!this.#mustEnd) return;
     this.#interruption =
       this.#stopWanted || this.#halted
-        ? new JobStopped(this.#reason ?? 'stopped')
+        ? new JobStopped(this.#state.reason ?? 'stopped')
         : new JobYielded('the history has grown long');
     throw this.#interruption;
   }
@@ -179,10 +163,16 @@ export class JobRun {
   /**
    * The end of a flow. One that goes on when a step has thrown must not take for done what was stopped.
    *
-   * @throws JobStopped, JobYielded when that was thrown to it before.
+   * @throws JobStopped, JobYielded when that was thrown to it before; Error when a step waits that the flow has not
+   * awaited, which is a fault of the flow and fails the workflow task.
    */
   endFlow(): void {
     if (this.#interruption) throw this.#interruption;
+    if (this.#state.allows('completed')) return;
+    const waiting = this.work.steps.join(', ');
+    throw new Error(
+      `The flow of ${this.job} has ended while the job is ${this.status}: it must await every step. In hand: ${waiting}.`,
+    );
   }
 
   /**
@@ -192,22 +182,7 @@ export class JobRun {
    */
   async mayBegin(): Promise<void> {
     await this.ready();
-    if (this.#halted) throw new JobStopped(this.#reason ?? 'stopped');
-  }
-
-  /** Does a step, from its opening to its end. */
-  whileInHand<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
-    return this.#work.whileInHand(step, work);
-  }
-
-  /** Runs work that `interrupt` brings to rest. Paused is only what has nothing running any more. */
-  whileWorking<Result>(interrupt: () => void, work: () => Promise<Result>): Promise<Result> {
-    return this.#work.whileWorking(interrupt, () => this.mustRest, work);
-  }
-
-  /** Waits until no step is in hand any more: those of the other branches of a flow, after one of them has thrown. */
-  rested(): Promise<void> {
-    return this.#work.ended();
+    if (this.#halted) throw new JobStopped(this.#state.reason ?? 'stopped');
   }
 
   /**
@@ -217,8 +192,8 @@ export class JobRun {
    */
   halt(): readonly string[] {
     this.#halted = true;
-    if (this.#mustEnd) this.#work.interrupt();
-    return this.#work.steps;
+    if (this.#mustEnd) this.work.interrupt();
+    return this.work.steps;
   }
 
   /**
@@ -231,7 +206,10 @@ export class JobRun {
     return this.#holding.wait(
       { step, items, reason },
       () => this.#mustEnd || this.#halted,
-      () => this.#become('holding', reason),
+      () => {
+        // What an operator has wanted first goes before: a pause, or the end.
+        if (this.#state.allows('holding')) this.#state.become('holding', reason);
+      },
     );
   }
 
@@ -256,36 +234,36 @@ export class JobRun {
   requestYield(): void {
     if (this.#halted) return;
     this.#yieldWanted = true;
-    this.#work.interrupt();
+    this.work.interrupt();
   }
 
   /** Lets the chunks in hand commit, and waits. */
   requestPause(reason: string | null): void {
     this.#pauseWanted = true;
-    this.#become('pausing', reason);
-    this.#work.interrupt();
+    this.#state.become('pausing', reason);
+    this.work.interrupt();
   }
 
   /** Goes on after a pause, or tries again what the job holds for. */
   resume(): void {
     this.#pauseWanted = false;
     this.#holding.release();
-    this.#become('running', null);
+    this.#state.become('running', null);
     this.#settle();
   }
 
   /** Lets the chunks in hand commit, and ends. */
   requestStop(reason: string): void {
-    if (this.#stopWanted || isFinal(this.#status)) return;
+    if (this.#stopWanted || isFinal(this.#state.status)) return;
     this.#stopWanted = true;
     this.#pauseWanted = false;
-    this.#become('stopping', reason);
-    this.#work.interrupt();
+    this.#state.become('stopping', reason);
+    this.work.interrupt();
   }
 
   /** The items that `skipHeld` would set aside. */
   get heldItems(): readonly string[] {
-    return this.#holding.held?.items ?? [];
+    return this.#state.allows('running') ? (this.#holding.held?.items ?? []) : [];
   }
 
   /** Sets the items aside that the job holds for, and goes on. */
@@ -293,7 +271,8 @@ export class JobRun {
     const { step, items } = this.#holding.held ?? { step: '', items: [] };
     this.#setAside[step] = [...this.setAside(step), ...items];
     this.#holding.release();
-    this.#become('running', reason);
+    // A run that is stopped in the same moment ends all the same.
+    if (!this.#stopWanted) this.#state.become('running', reason);
     this.#settle();
   }
 
@@ -301,29 +280,16 @@ export class JobRun {
   tune(tuning: Tuning): void {
     this.#tuning = { ...this.#tuning, ...tuning };
     this.#publish();
-    this.#work.interrupt();
-  }
-
-  report(step: StepProgress): void {
-    this.#reports.set(step);
-    this.#publish();
-  }
-
-  /** Takes over what the ledger has of each step: it is the truth, and what pages told of themselves may be old. */
-  settleFigures(closed: ClosedJob | undefined): void {
-    this.#reports.settle(closed, this.opened.policies);
-  }
-
-  /** The same for the counters of one step. */
-  recount(step: string, counters: Counters): void {
-    const recounted = this.#reports.recounted(step, counters);
-    if (recounted) this.report(recounted);
+    this.work.interrupt();
   }
 
   /** Ends the execution. @returns its report. */
   async finish(status: 'completed' | 'stopped' | 'failed', reason: string | null): Promise<JobProgress> {
     this.#finishedAt = new Date().toISOString();
-    this.#become(status === 'completed' && this.#reports.skipped ? 'completedWithSkips' : status, reason);
+    this.#state.become(
+      status === 'completed' && this.reports.skipped ? 'completedWithSkips' : status,
+      reason,
+    );
     await condition(allHandlersFinished);
     return this.progress();
   }
@@ -334,35 +300,32 @@ export class JobRun {
       instance: this.#opened?.claim.instance ?? null,
       parameters: this.#opened?.parameters ?? null,
       workflowId: workflowInfo().workflowId,
-      status: this.#status,
-      reason: this.#reason,
+      status: this.#state.status,
+      reason: this.#state.reason,
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
       tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
       verifiable: this.#opened && comparesSides(this.#opened.policies),
-      steps: this.#reports.all,
+      steps: this.reports.all,
     };
   }
 
-  /** A job that nothing else holds is throttled while a step of it is held back. */
+  /** A job that nothing else holds is throttled while a step of it is. */
   #settle(): void {
-    const { reason } = this.heldBack;
+    const { reason } = this.throttling;
     if (reason === undefined) {
-      if (this.#status !== 'throttled') return;
+      if (this.#state.status !== 'throttled') return;
       const { held } = this.#holding;
-      if (held) this.#become('holding', held.reason);
-      else this.#become('running', null);
-    } else if (this.#status === 'running') this.#become('throttled', reason);
-    else if (this.#status === 'throttled' && this.#reason !== reason) {
-      this.#reason = reason;
+      if (held) this.#state.become('holding', held.reason);
+      else this.#state.become('running', null);
+    } else if (this.#state.status === 'running') this.#state.become('throttled', reason);
+    else if (this.#state.status === 'throttled' && this.#state.reason !== reason) {
+      this.#state.explain(reason);
       this.#publish();
     }
   }
 
-  #become(status: JobStatus, reason: string | null): void {
-    if (this.#status === status || !mayBecome(this.#status, status)) return;
-    this.#status = status;
-    this.#reason = reason;
+  #stateChanged(): void {
     this.#publish();
     // Not with every page: each upsert is an event in the history.
     if (this.#opened?.searchAttributes) publishStatus(this.progress());

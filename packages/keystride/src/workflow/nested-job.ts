@@ -100,7 +100,7 @@ class NestedJob<Parameters> {
       if (this.#run.mustRest) scope.cancel();
     };
     try {
-      const report = await this.#run.whileWorking(interrupt, () =>
+      const report = await this.#run.work.whileWorking(interrupt, () =>
         this.#whileLooking(() => scope.run(() => this.#execute(found))),
       );
       if (report.status !== 'stopped') return report;

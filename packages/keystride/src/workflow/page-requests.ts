@@ -53,6 +53,6 @@ function commitInterval(
 ): Pick<PagePolicy, 'chunkSize' | 'chunkBounds'> {
   const bounds = run.tuning.chunkSize === undefined ? chunkBoundsOf(policy) : undefined;
   if (!bounds) return { chunkSize: policy.chunkSize };
-  const { chunkSize = policy.chunkSize } = run.adapted(step);
+  const { chunkSize = policy.chunkSize } = run.reports.adaptedOf(step);
   return { chunkSize, chunkBounds: bounds };
 }

@@ -41,7 +41,7 @@ const mostStarts = 21;
  */
 export class PartitionWindow {
   readonly failed: FailedPartition[] = [];
-  /** A page was held back, and the others have come to rest for it; undefined when none was. */
+  /** A page was throttled, and the others have come to rest for it; undefined when none was. */
   throttled: Throttled | undefined;
   /** The ledger has lost the claim or a partition, and the others have come to rest for it. */
   behind: ApplicationFailure | undefined;
@@ -74,7 +74,7 @@ export class PartitionWindow {
 
   run(): Promise<void> {
     const inline = this.#partitions.count === 1;
-    return this.#run.whileWorking(
+    return this.#run.work.whileWorking(
       () => this.#scope.cancel(),
       () => this.#scope.run(() => (inline ? this.#runInline() : this.#runChildren())),
     );
@@ -177,13 +177,13 @@ export class PartitionWindow {
 
   #hear({ chunkSize, decisions = [] }: PartitionState): void {
     const { step } = this.#request;
-    this.#run.hear({ step, ...(chunkSize === undefined ? {} : { chunkSize }), decisions });
+    this.#run.reports.hear({ step, ...(chunkSize === undefined ? {} : { chunkSize }), decisions });
   }
 
   #note(partition: number, state: PartitionState | undefined): void {
     if (state?.throttled) {
       this.throttled ??= state.throttled;
-      // The job is held back as a whole: what still runs comes to rest.
+      // The job is throttled as a whole: what still runs comes to rest.
       this.#scope.cancel();
     }
     if (!state?.done) return;

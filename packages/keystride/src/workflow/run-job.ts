@@ -17,7 +17,8 @@ import { ledgerWork, raiseAlert } from './activities.ts';
 import { obey } from './audit-trail.ts';
 import { wasAway } from './away.ts';
 import { setControls } from './controls.ts';
-import { type CarriedState, JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { interruptionIn, JobStopped, JobYielded } from './interruption.ts';
+import { type CarriedState, JobRun } from './job-run.ts';
 import type { JobFlow } from './job-flow.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
 import { placed } from './placed-failure.ts';
@@ -178,19 +179,19 @@ async function tellIfAway(job: string, error: unknown, underWay: boolean): Promi
 /** Ends an execution whose flow threw, when everything it had in hand has come to rest. */
 async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promise<JobProgress> {
   if (error instanceof JobYielded) {
-    await run.rested();
+    await run.work.ended();
     // Asked to stop while the other branches came to rest: the run that continues this one would not know of it.
     return run.stopWanted ? endStopped(run, 'stopped') : continueRun(run, parameters);
   }
   if (error instanceof JobStopped) {
-    await run.rested();
+    await run.work.ended();
     return endStopped(run, error.message);
   }
   // What a flow throws that is no failure of ours or Temporal's is a bug in it: Temporal retries the task until a fixed
   // worker is deployed.
   if (!(error instanceof ApplicationFailure) && failureTypeOf(error) === undefined) throw error;
   const inHand = run.halt();
-  await run.rested();
+  await run.work.ended();
   const { claim, parameters: validated } = run.opened;
   const place = failurePlaceOf(error);
   const reason = withOthers(describeError(error), place, inHand, run.progress().steps);
@@ -198,22 +199,16 @@ async function endEarly(run: JobRun, parameters: unknown, error: unknown): Promi
     ...{ claim, parameters: validated, outcome: 'failed', reason },
     ...(place ? { place } : {}),
   });
-  run.settleFigures(closed);
+  run.reports.settle(closed, run.opened.policies);
   await run.finish('failed', reason);
   throw placed(claim.instance, error, reason);
 }
 
-/** What a flow has caught and told in words of its own is a stop all the same, or a history that has grown long. */
-function interruptionIn(error: unknown): JobStopped | JobYielded | undefined {
-  for (let at = error; at instanceof Error; at = at.cause)
-    if (at instanceof JobStopped || at instanceof JobYielded) return at;
-  return undefined;
-}
-
 async function endStopped(run: JobRun, unexplained: string): Promise<JobProgress> {
-  const { claim, parameters } = run.opened;
+  const { claim, parameters, policies } = run.opened;
   const reason = run.progress().reason ?? unexplained;
-  run.settleFigures(await ledgerWork.closeJob({ claim, parameters, outcome: 'stopped', reason }));
+  const closed = await ledgerWork.closeJob({ claim, parameters, outcome: 'stopped', reason });
+  run.reports.settle(closed, policies);
   return run.finish('stopped', reason);
 }
 

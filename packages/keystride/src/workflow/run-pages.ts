@@ -3,7 +3,7 @@ import type { PageRequest, PartitionState } from '../contract/activities.ts';
 import { pageActivities } from './activities.ts';
 
 /**
- * Goes on with a partition page by page until it is done, until it is held back, until the scope is cancelled, or until
+ * Goes on with a partition page by page until it is done, until it is throttled, until the scope is cancelled, or until
  * Temporal suggests a new history.
  *
  * A cancelled page commits what it has in hand and answers like any other. Each page goes on with the commit interval

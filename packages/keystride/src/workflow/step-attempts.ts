@@ -3,7 +3,8 @@ import { describeError, failureTypeOf } from '../contract/errors.ts';
 import { failurePlaceOf } from '../contract/failure-place.ts';
 import type { StepProgress } from '../contract/progress.ts';
 import { raiseAlert, readStep } from './activities.ts';
-import { type JobRun, JobStopped, JobYielded } from './job-run.ts';
+import { JobStopped, JobYielded } from './interruption.ts';
+import type { JobRun } from './job-run.ts';
 import { stepFailure } from './placed-failure.ts';
 import type { StepReporter } from './step-reporter.ts';
 
@@ -30,7 +31,7 @@ export async function completeStep(
 ): Promise<StepProgress> {
   for (;;) {
     await run.mayBegin();
-    const { completed, error, begun } = await run.whileInHand(step, () => attempt(run, begin));
+    const { completed, error, begun } = await run.work.whileInHand(step, () => attempt(run, begin));
     if (completed) return completed;
     const failed = stepFailure(run.opened.claim.instance, step, error);
     if (run.opened.onFailure !== 'hold') throw failed;
@@ -41,6 +42,8 @@ export async function completeStep(
     const { items, partitions } = failurePlaceOf(failed) ?? { items: [], partitions: [] };
     tellOfHolding(run, failed.message, step, partitions);
     await lookAtFigures(run, step);
+    // Who has paused it meanwhile decides in the same way.
+    if (run.mustRest && patched('rest-when-holding')) continue;
     await run.hold(failed.message, step, items);
   }
 }
@@ -59,7 +62,7 @@ async function lookAtFigures(run: JobRun, step: string): Promise<void> {
   // A run that held before it looked has no such activity in its history.
   if (policies[step]?.kind !== 'chunk' || !patched('figures-when-holding')) return;
   const state = await readStep({ claim, step }).catch(() => undefined);
-  if (state) run.recount(step, state.counters);
+  if (state) run.reports.recount(step, state.counters);
 }
 
 interface Attempt {

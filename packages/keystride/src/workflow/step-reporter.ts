@@ -9,7 +9,7 @@ export class StepReporter {
   constructor(run: JobRun, progress: StepProgress) {
     this.#run = run;
     this.#progress = progress;
-    run.report(progress);
+    run.reports.set(progress);
   }
 
   counters(counters: Counters): void {
@@ -43,6 +43,6 @@ export class StepReporter {
 
   #report(changes: Partial<StepProgress>): void {
     this.#progress = { ...this.#progress, ...changes };
-    this.#run.report(this.#progress);
+    this.#run.reports.set(this.#progress);
   }
 }

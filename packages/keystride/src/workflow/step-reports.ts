@@ -6,8 +6,11 @@ import { Adaptation, type Adapted } from './adaptation.ts';
 export class StepReports {
   readonly #steps = new Map<string, StepProgress>();
   readonly #adaptation: Adaptation;
+  readonly #changed: () => void;
 
-  constructor(adapted?: Readonly<Record<string, Adapted>>) {
+  /** @param changed called when there is something new to show. */
+  constructor(changed: () => void, adapted?: Readonly<Record<string, Adapted>>) {
+    this.#changed = changed;
     this.#adaptation = new Adaptation(adapted);
   }
 
@@ -28,27 +31,30 @@ export class StepReports {
     return this.#adaptation.carried;
   }
 
+  /** What a step has learned and decided by itself. */
   adaptedOf(step: string): Adapted {
     return this.#adaptation.of(step);
   }
 
   hear(news: PartitionNews): void {
     this.#adaptation.hear(news);
+    this.#changed();
   }
 
   set(step: StepProgress): void {
     this.#steps.set(step.step, step);
+    this.#changed();
   }
 
-  /** A step with other counters; undefined where nothing is known of it. */
-  recounted(step: string, counters: Counters): StepProgress | undefined {
+  /** Takes over what the ledger has counted of a step, where the step is known. */
+  recount(step: string, counters: Counters): void {
     const known = this.#steps.get(step);
-    return known && { ...known, ...counters };
+    if (known) this.set({ ...known, ...counters });
   }
 
   /** Takes over what the ledger has of each step: it is the truth, and what pages told of themselves may be old. */
   settle(closed: ClosedJob | undefined, policies: OpenedJob['policies']): void {
     const known = [...this.#steps.values()];
-    for (const step of withLedger(known, closed?.steps ?? [], policies)) this.set(step);
+    for (const step of withLedger(known, closed?.steps ?? [], policies)) this.#steps.set(step.step, step);
   }
 }

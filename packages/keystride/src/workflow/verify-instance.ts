@@ -5,7 +5,7 @@ import type { VerificationPolicy } from '../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { ledgerWork, pageActivities } from './activities.ts';
 import { startedBy } from './started-by.ts';
-import { heldBackBy, secondsUntilNextLook } from './gate-wait.ts';
+import { throttledBy, secondsUntilNextLook } from './gate-wait.ts';
 
 /** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
 export async function comparePages(
@@ -30,7 +30,7 @@ async function whenLetIn(page: () => Promise<VerificationState>): Promise<Verifi
       setCurrentDetails('');
       return compared;
     } catch (error) {
-      const throttled = heldBackBy(error);
+      const throttled = throttledBy(error);
       if (!throttled) throw error;
       setCurrentDetails(`**throttled**: ${throttled.reason}`);
       waited = secondsUntilNextLook(throttled, waited);

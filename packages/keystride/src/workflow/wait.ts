@@ -14,7 +14,7 @@ export async function waitBetween(run: JobRun, seconds: number): Promise<void> {
     if (run.mustRest) scope.cancel();
   };
   try {
-    await run.whileWorking(interrupt, () => scope.run(() => sleep(seconds * 1000)));
+    await run.work.whileWorking(interrupt, () => scope.run(() => sleep(seconds * 1000)));
   } catch (error) {
     if (!isCancellation(error)) throw error;
   }

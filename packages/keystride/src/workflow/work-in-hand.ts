@@ -7,6 +7,12 @@ export class WorkInHand {
   readonly #interrupts = new Set<() => void>();
   /** Steps that have work running, or are about to. */
   #working = 0;
+  readonly #mustRest: () => boolean;
+
+  /** @param mustRest what begins to work is to come to rest at once. */
+  constructor(mustRest: () => boolean) {
+    this.#mustRest = mustRest;
+  }
 
   /** Nothing runs, whatever waits. */
   get atRest(): boolean {
@@ -28,16 +34,12 @@ export class WorkInHand {
     }
   }
 
-  /** Does what `interrupt` brings to rest. @param mustRest it is to come to rest at once. */
-  async whileWorking<Result>(
-    interrupt: () => void,
-    mustRest: () => boolean,
-    work: () => Promise<Result>,
-  ): Promise<Result> {
+  /** Does what `interrupt` brings to rest. Paused is only what has nothing running any more. */
+  async whileWorking<Result>(interrupt: () => void, work: () => Promise<Result>): Promise<Result> {
     this.#working++;
     this.#interrupts.add(interrupt);
     try {
-      if (mustRest()) interrupt();
+      if (this.#mustRest()) interrupt();
       return await work();
     } finally {
       this.#interrupts.delete(interrupt);
@@ -50,7 +52,7 @@ export class WorkInHand {
     for (const interrupt of this.#interrupts) interrupt();
   }
 
-  /** Waits until no step is in hand any more. */
+  /** Waits until no step is in hand any more: those of the other branches of a flow, after one of them has thrown. */
   async ended(): Promise<void> {
     await condition(() => this.#steps.size === 0);
   }

@@ -1,5 +1,5 @@
 /** The steps of a run that wait for a gate to open, and why. */
-export class HeldBack {
+export class Throttling {
   readonly #entries = new Set<{ reason: string }>();
   readonly #changed: () => void;
 
@@ -7,7 +7,7 @@ export class HeldBack {
     this.#changed = changed;
   }
 
-  /** Why the job is held back: what the first of them says; undefined when none waits. */
+  /** Why the job is throttled: what the first of them says; undefined when none waits. */
   get reason(): string | undefined {
     const [first] = this.#entries;
     return first?.reason;
