@@ -161,7 +161,7 @@ async function oneRound(parts: Soak, round: number): Promise<Fault> {
     runUnderFaults(bench, 'medicationHistory', { date, variant }, `soak medication ${round}`),
   ]);
   await refuseOther(database, 'orders WHERE purchase_confirmed_at IS NOT NULL', rows);
-  await refuseOther(database, 'keystride.checkpoint WHERE NOT done', 0);
+  await refuseUnbalanced(database);
   return fault;
 }
 
@@ -189,6 +189,18 @@ async function runUnderFaults(
 async function refuseOther(database: pg.Pool, from: string, wanted: number): Promise<void> {
   const { rows: found } = await database.query<{ rows: number }>(`SELECT count(*)::int AS rows FROM ${from}`);
   if (found[0]?.rows !== wanted) throw new Error(`${found[0]?.rows} rows of ${from}, not ${wanted}`);
+}
+
+/** @throws Error when the books of a run of orders do not have each row once */
+async function refuseUnbalanced(database: pg.Pool): Promise<void> {
+  const { rows: found } = await database.query<{ instance: string; written: number }>(
+    `SELECT instance_key AS instance, sum(written)::int AS written FROM keystride.checkpoint
+      WHERE instance_key LIKE 'purchaseConfirmation%' GROUP BY instance_key HAVING sum(written) <> $1`,
+    [rows],
+  );
+  const [wrong] = found;
+  if (wrong !== undefined)
+    throw new Error(`${wrong.instance} has written ${wrong.written} rows, not ${rows}`);
 }
 
 async function connectionsOf(database: pg.Pool): Promise<number> {
