@@ -5,7 +5,14 @@ import { unquoted } from '../contract/parameters.ts';
 import type { tableSync } from './contract.ts';
 import type { StepsOf } from '../job/registry.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
-import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
+import {
+  type ColumnType,
+  describeTypes,
+  exactIn,
+  isLoose,
+  maskedAs,
+  requireDistinct,
+} from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
@@ -59,7 +66,7 @@ async function describeSync(
     references,
     stream: `tableSync:${from}>${to}:${order.map(inList).join(',')}`,
     source: syncSource({ ...rows, key: order }),
-    sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
+    sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey, changesRows: sink.changesRows }),
     tables: {
       source: { pool: service, table: from },
       sink: { pool: migration, table: to },
@@ -147,7 +154,12 @@ function typedColumns(
     const isKey = key.includes(column.name);
     if (isKey) requireDistinct(sent, sink);
     const type = exactIn(sent, sink, { isKey, isCast: traveller.via !== undefined });
-    return { ...column, type: sink.base, ...(type === undefined ? {} : { exactIn: type }) };
+    return {
+      ...column,
+      type: sink.base,
+      loose: isLoose(sink),
+      ...(type === undefined ? {} : { exactIn: type }),
+    };
   });
 }
 
