@@ -23,7 +23,7 @@ export interface RunData {
   /** Rows a second now, and seconds until all that is expected is done; null where nobody can tell. */
   readonly perSecond: number | null;
   readonly remainingSeconds: number | null;
-  /** Rows a second since somebody has looked. */
+  /** Rows a second since it began, as closely as somebody has looked. */
   readonly rates: readonly { readonly at: number; readonly perSecond: number }[];
   readonly strips: readonly Strip[];
   /** Why the partitions could not be read; null when they could. */
@@ -98,7 +98,8 @@ function paceOf(
 ): Pick<RunData, 'perSecond' | 'remainingSeconds' | 'rates'> {
   const done = progress.steps.reduce((sum, step) => sum + doneOf(step), 0);
   const step = progress.steps.findLast(({ status }) => status === 'running');
-  if (closed) return { perSecond: null, remainingSeconds: null, rates: ratesOf(series.of(runId)) };
+  const ratesNow = () => ratesOf(series.of(runId, progress.course));
+  if (closed) return { perSecond: null, remainingSeconds: null, rates: ratesNow() };
   series.add(runId, { at: Date.now(), done });
   const rate = series.pace(`${runId} ${step?.step ?? ''}`, step ? doneOf(step) : done);
   return {
@@ -106,7 +107,7 @@ function paceOf(
     remainingSeconds: step
       ? remainingSeconds({ done: doneOf(step), expected: step.expected, status: progress.status, rate })
       : null,
-    rates: ratesOf(series.of(runId)),
+    rates: ratesNow(),
   };
 }
 
