@@ -201,3 +201,44 @@ test('keystride audit shows it, and nothing of it is obeyed by a terminal', asyn
   );
   expect((found.json() as EnteredChange[])[0]).toMatchObject({ action: 'stop', instance: instanceOf(run) });
 });
+
+test('what is done by means of Temporal alone is entered when somebody looks, once', async () => {
+  const { client } = fixture.world;
+  const run = 'terminated';
+  const handle = await heldRun(run);
+  await handle.terminate('it was in the way');
+  await fixture.release(run);
+  const create = ['schedule', 'create', 'evenNumbers', '--cron', '0 3 * * *', '--id', 'nightly'];
+  await command(...create, '--operator', 'anna');
+  const schedule = client.schedule.getHandle('nightly');
+  await schedule.pause('not this week');
+  await schedule.update((found) => ({ ...found, spec: { ...found.spec, timezone: 'Asia/Seoul' } }));
+  const look = async (): Promise<EnteredChange[]> => {
+    const { stdout } = await keystride(['audit', '-o', 'json'], fixture.world.environment);
+    const entries = JSON.parse(stdout) as EnteredChange[];
+    return entries.filter(
+      ({ workflowId, subject }) => workflowId === instanceOf(run) || subject === 'nightly',
+    );
+  };
+  // Temporal's lists come a moment after its histories.
+  const found = await waitFor(async () => {
+    const entries = await look();
+    return entries.length >= 5 && entries;
+  });
+  const by = (action: string) => found.filter((entry) => entry.action === action);
+  expect(by('terminate')).toMatchObject([
+    { from: 'temporal', operator: client.options.identity, reason: 'it was in the way', job: 'fixture' },
+  ]);
+  const unknown = { from: 'temporal', operator: 'unknown', subject: 'nightly', job: 'evenNumbers' };
+  expect(by('schedule pause')).toMatchObject([
+    { ...unknown, reason: 'not this week', after: { paused: true } },
+  ]);
+  expect(by('schedule update')).toMatchObject([{ ...unknown, after: { timeZone: 'Asia/Seoul' } }]);
+  expect(by('schedule create')).toMatchObject([{ from: 'command', operator: 'anna' }]);
+  await schedule.delete();
+  const gone = await look();
+  expect(gone.map(({ action }) => action).toSorted()).toEqual(
+    [...found.map(({ action }) => action), 'schedule delete'].toSorted(),
+  );
+  expect(await look()).toEqual(gone);
+});

@@ -1,6 +1,7 @@
 import { auditActions, type AuditFacts } from '../../contract/audit.ts';
 import { type EnteredChange, readAudit } from '../../ledger/audit.ts';
 import { withLedger } from '../../operator/ledger.ts';
+import { noticeChanges } from '../../operator/notice.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { queryOf, runHref } from '../hrefs.ts';
 import { dataTable, emptiness, moment, pager } from '../parts.ts';
@@ -21,8 +22,10 @@ export const auditPage = view<AuditData>({
   path: '/audit',
   section: 'audit',
   title: () => 'Who did what',
-  read: async ({ query }) => {
+  read: async ({ session, query, readOnly }) => {
     const asked = askedOf(query);
+    // Where Temporal is away, what was done there is entered when somebody looks again.
+    if (!readOnly) await noticeChanges(session).catch(() => undefined);
     const found = await withLedger((ledger) =>
       readAudit(ledger, asked, { limit: perPage + 1, after: query('after') }),
     );

@@ -1,7 +1,12 @@
 import type { SharedCalls } from '../../ledger/call-shares.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { type Health, type NeededPart, readHealth, type RunHeldBack } from '../../operator/health/health.ts';
-import { leftBehind, type PolledQueue, type WorkerBuildState } from '../../operator/health/workers.ts';
+import {
+  isPolling,
+  leftBehind,
+  type PolledQueue,
+  type WorkerBuildState,
+} from '../../operator/health/workers.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { runHref } from '../hrefs.ts';
 import { badge, dataTable, emptiness, figure, moment, stateBadge } from '../parts.ts';
@@ -17,7 +22,7 @@ export const healthPage = view<Health>({
   parts: (health) => ({
     verdict: verdict(health),
     needed: neededTable(health),
-    workers: health.temporal.away === null ? queuesTable(health.queues) : nothing,
+    workers: health.temporal.away === null ? queuesTable(health.queues.map(polledNow)) : nothing,
     builds: health.builds.length === 0 ? nothing : buildsTable(health),
     runs: runsTable(health.heldBack),
     calls: callsTable(health.calls),
@@ -30,9 +35,9 @@ function verdict({ findings }: Health): Html {
     ? html`<p>${badge('good', '✓', 'Nothing needs a person')}</p>`
     : html`<ul class="plain-list panel">
         ${findings.map(
-          ({ kind, what, todo }) =>
+          ({ mark, what, todo }) =>
             html`<li>
-              ${kind === 'problem' ? badge('bad', '✕', 'problem') : badge('warn', '!', 'notice')}
+              ${mark === 'bad' ? badge('bad', '✕', 'problem') : badge('warn', '!', 'notice')}
               <strong>${what}.</strong> ${todo}
             </li>`,
         )}
@@ -62,6 +67,10 @@ function neededTable({ temporal, ledger }: Health): Html {
     ],
     rows,
   );
+}
+
+function polledNow({ taskQueue, pollers }: PolledQueue): PolledQueue {
+  return { taskQueue, pollers: pollers.filter(isPolling) };
 }
 
 function queuesTable(queues: readonly PolledQueue[]): Html {
@@ -148,6 +157,7 @@ function callsTable(calls: readonly SharedCalls[]): Html {
     [
       { head: 'API', names: true, cell: ({ api }) => html`<span class="mono">${api}</span>` },
       { head: 'Calls at a time', number: true, cell: ({ calls: out }) => figure(out) },
+      { head: 'Limit', number: true, cell: ({ limit }) => figure(limit) },
       { head: 'Workers', number: true, cell: ({ workers }) => figure(workers) },
     ],
     calls,
