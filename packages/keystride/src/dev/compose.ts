@@ -40,6 +40,8 @@ export interface ComposeOptions {
   standardPorts: boolean;
   /** Whether Temporal forgets everything when its process ends. */
   temporalInMemory: boolean;
+  /** Where Temporal's UI has payloads decrypted; undefined for nowhere. */
+  codecEndpoint?: string | undefined;
   owner: ProcessOwner;
   onProgress: OnProgress;
 }

@@ -1,6 +1,7 @@
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
+import { codecServerOf, type CodecServerSettings } from './codec-server-settings.ts';
 import { consoleOf, type ConsoleSettings } from './console-settings.ts';
 import {
   type ConfigProblem,
@@ -81,6 +82,8 @@ export interface BaseConfig extends TaskQueues {
   alerts: AlertSettings;
   /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
   console: ConsoleSettings;
+  /** `KEYSTRIDE_CODEC_SERVER` and what else begins with it. */
+  codecServer: CodecServerSettings;
   /**
    * `KEYSTRIDE_ENCRYPTION_KEYS` or `KEYSTRIDE_ENCRYPTION_KEYS_FILE`: with them, what goes to Temporal is encrypted.
    * @default as it is
@@ -167,6 +170,7 @@ export function loadConfig<const N extends Need = never>(
     cache: cacheOf(env),
     ...queues,
     console,
+    codecServer: codecServerOf(settings, addresses.temporalUiUrl),
     logLevel: settings.LOG_LEVEL ?? 'info',
     connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,

@@ -49,13 +49,15 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return inBrackets !== undefined && isIP(inBrackets) !== 6 ? undefined : { hostname, port };
 }
 
+/** What whoever reaches a server has to show. */
+export const serverToken = z
+  .string()
+  .min(leastToken, { error: `is shorter than ${leastToken} characters; it is not shown` });
+
 /** The settings of the console in the environment. */
 export const consoleVariables = {
   KEYSTRIDE_CONSOLE: listenAddress.optional(),
-  KEYSTRIDE_CONSOLE_TOKEN: z
-    .string()
-    .min(leastToken, { error: `is shorter than ${leastToken} characters; it is not shown` })
-    .optional(),
+  KEYSTRIDE_CONSOLE_TOKEN: serverToken.optional(),
   KEYSTRIDE_CONSOLE_OPERATOR_HEADER: z
     .string()
     .regex(/^[A-Za-z\d-]{1,100}$/u, { error: ({ input }) => `is no name of a header: ${String(input)}` })

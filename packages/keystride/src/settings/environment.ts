@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
+import { codecServerVariables } from './codec-server-settings.ts';
 import { consoleVariables } from './console-settings.ts';
 import { ToldError } from '../contract/told-error.ts';
 import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
@@ -206,6 +207,8 @@ const environmentSchema = z.object({
   DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
   KEYSTRIDE_CONSOLE_URL: httpUrl.optional(),
   ...consoleVariables,
+  KEYSTRIDE_CODEC_SERVER_URL: httpUrl.optional(),
+  ...codecServerVariables,
 });
 
 /** What the environment says, well formed. */
