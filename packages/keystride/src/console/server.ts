@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { serve, type ServerType } from '@hono/node-server';
 import { Client, Connection } from '@temporalio/client';
 import type { Config } from '../settings/config.ts';
-import { ConfigError } from '../settings/config.ts';
+import { clientOptionsOf, ConfigError } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { consoleApp } from './app.ts';
 import { Banners, type Banner } from './banners.ts';
@@ -38,7 +38,7 @@ export async function startConsole(
 ): Promise<RunningConsole> {
   const { temporal, console: settings } = config;
   refuseOpenDoor(settings);
-  const connection = Connection.lazy(temporal.connectionOptions);
+  const connection = Connection.lazy(clientOptionsOf(temporal));
   const session = {
     client: new Client({
       connection,
