@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import pg from 'pg';
 import { run } from './executables.ts';
 import { PartError, type Part } from './part.ts';
 import { reachableDirectory, unprivilegedUser, type SystemUser } from './places.ts';
@@ -18,6 +17,7 @@ import { freePort } from './ports.ts';
 import { postgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 import type { Reporter } from './progress.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
+import { ServerClient } from '../stores/postgres/server-client.ts';
 
 /** The databases of a development server: the jobs' source, their target, and what FerretDB keeps its documents in. */
 export const databaseNames = ['service', 'migration', 'ferretdb'] as const;
@@ -103,7 +103,7 @@ const settings = [
 
 /** Resolves when the server answers; rejects when it does not within two seconds. */
 export async function probePostgres(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  const client = new ServerClient({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on('error', () => {});
   try {
     await client.connect();
@@ -114,7 +114,7 @@ export async function probePostgres(url: string): Promise<void> {
 }
 
 async function createDatabases(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new ServerClient({ connectionString: url });
   await client.connect();
   try {
     const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database');

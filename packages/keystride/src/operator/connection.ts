@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
-import type { Config } from '../settings/config.ts';
+import { clientOptionsOf, type Config } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
@@ -37,7 +37,7 @@ export async function withSession<Result>(
 /** @throws CommandError when nobody answers within five seconds */
 export async function connect({ temporal }: Config<'temporal'>): Promise<Connection> {
   try {
-    return await Connection.connect({ ...temporal.connectionOptions, connectTimeout });
+    return await Connection.connect({ ...clientOptionsOf(temporal), connectTimeout });
   } catch (error) {
     throw new CommandError(
       {
