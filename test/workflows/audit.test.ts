@@ -204,10 +204,9 @@ test('keystride audit shows it, and nothing of it is obeyed by a terminal', asyn
 
 test('what is done by means of Temporal alone is entered when somebody looks, once', async () => {
   const { client } = fixture.world;
-  const run = 'terminated';
-  const handle = await heldRun(run);
+  const id = 'evenNumbers:terminated';
+  const handle = await client.workflow.start('evenNumbers', { workflowId: id, taskQueue: 'nobody' });
   await handle.terminate('it was in the way');
-  await fixture.release(run);
   const create = ['schedule', 'create', 'evenNumbers', '--cron', '0 3 * * *', '--id', 'nightly'];
   await command(...create, '--operator', 'anna');
   const schedule = client.schedule.getHandle('nightly');
@@ -216,9 +215,7 @@ test('what is done by means of Temporal alone is entered when somebody looks, on
   const look = async (): Promise<EnteredChange[]> => {
     const { stdout } = await keystride(['audit', '-o', 'json'], fixture.world.environment);
     const entries = JSON.parse(stdout) as EnteredChange[];
-    return entries.filter(
-      ({ workflowId, subject }) => workflowId === instanceOf(run) || subject === 'nightly',
-    );
+    return entries.filter(({ workflowId, subject }) => workflowId === id || subject === 'nightly');
   };
   // Temporal's lists come a moment after its histories.
   const found = await waitFor(async () => {
@@ -227,7 +224,7 @@ test('what is done by means of Temporal alone is entered when somebody looks, on
   });
   const by = (action: string) => found.filter((entry) => entry.action === action);
   expect(by('terminate')).toMatchObject([
-    { from: 'temporal', operator: client.options.identity, reason: 'it was in the way', job: 'fixture' },
+    { from: 'temporal', operator: client.options.identity, reason: 'it was in the way', job: 'evenNumbers' },
   ]);
   const unknown = { from: 'temporal', operator: 'unknown', subject: 'nightly', job: 'evenNumbers' };
   expect(by('schedule pause')).toMatchObject([

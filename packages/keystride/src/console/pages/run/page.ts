@@ -47,7 +47,7 @@ function chartPanel({ rates, progress }: RunData): Html {
     shown.map(({ perSecond }) => Math.round(perSecond * 10) / 10),
   ];
   return html`<figure class="panel" data-chart="${JSON.stringify(data)}" data-unit="rows a second">
-    <figcaption>Rows a second, while somebody looks</figcaption>
+    <figcaption>Rows a second</figcaption>
     <div class="chart"><p class="soft">${chartWords(rates)}</p></div>
   </figure>`;
 }
