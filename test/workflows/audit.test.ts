@@ -3,6 +3,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EnteredChange, readAudit } from '../../packages/keystride/src/ledger/audit.ts';
 import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { noticeChanges } from '../../packages/keystride/src/operator/notice.ts';
+import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
 import { keystride } from '../cli/support.ts';
 import { endingOf, fails, Fixture, instanceOf } from '../conformance/fixture.ts';
 import { until } from '../support/runs.ts';
@@ -212,15 +214,16 @@ test('what is done by means of Temporal alone is entered when somebody looks, on
   const schedule = client.schedule.getHandle('nightly');
   await schedule.pause('not this week');
   await schedule.update((found) => ({ ...found, spec: { ...found.spec, timezone: 'Asia/Seoul' } }));
+  Object.assign(process.env, fixture.world.environment);
+  const session = { client, config: loadConfig(fixture.world.environment, ['temporal']) };
   const look = async (): Promise<EnteredChange[]> => {
-    const { stdout } = await keystride(['audit', '-o', 'json'], fixture.world.environment);
-    const entries = JSON.parse(stdout) as EnteredChange[];
-    return entries.filter(({ workflowId, subject }) => workflowId === id || subject === 'nightly');
+    await noticeChanges(session);
+    return readAudit(new Ledger(fixture.pool), { ids: [id, 'nightly'] }, { limit: 100 });
   };
   // Temporal's lists come a moment after its histories.
   const found = await waitFor(async () => {
     const entries = await look();
-    return entries.length >= 5 && entries;
+    return entries.length >= 4 && entries;
   });
   const by = (action: string) => found.filter((entry) => entry.action === action);
   expect(by('terminate')).toMatchObject([
