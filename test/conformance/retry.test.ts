@@ -172,5 +172,5 @@ test('what an attempt of a page has tried again counts, though it failed', async
     faults: [fails('process', 2, { error: 'reset', times: 4 })],
   };
   const { report } = await fixture.run('attempts', told);
-  expect(report?.steps).toMatchObject([{ status: 'completed', retries: { ECONNRESET: 3 } }]);
+  expect(report?.steps).toMatchObject([{ status: 'completed', retries: { CONNECTION_LOST: 3 } }]);
 });

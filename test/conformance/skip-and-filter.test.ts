@@ -277,7 +277,7 @@ test('21: a rate limit of 10 % after at least 50 items → 10 % of 100 passes, 1
 
 test.for([
   ['none', null],
-  ['some', { item: 2, 'odd\ufffdname': ['a zero\ufffd', null] }],
+  ['some', { item: 2, 'odd␀name': ['a zero␀', null] }],
   ['much', 'not kept: 100002 characters, more than 8192'],
   ['throws', 'not kept: keepItem has failed'],
 ] as const)(

@@ -3,6 +3,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EnteredChange, readAudit } from '../../packages/keystride/src/ledger/audit.ts';
 import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { noticeChanges } from '../../packages/keystride/src/operator/notice.ts';
+import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
 import { keystride } from '../cli/support.ts';
 import { endingOf, fails, Fixture, instanceOf } from '../conformance/fixture.ts';
 import { until } from '../support/runs.ts';
@@ -204,30 +206,28 @@ test('keystride audit shows it, and nothing of it is obeyed by a terminal', asyn
 
 test('what is done by means of Temporal alone is entered when somebody looks, once', async () => {
   const { client } = fixture.world;
-  const run = 'terminated';
-  const handle = await heldRun(run);
+  const id = 'evenNumbers:terminated';
+  const handle = await client.workflow.start('evenNumbers', { workflowId: id, taskQueue: 'nobody' });
   await handle.terminate('it was in the way');
-  await fixture.release(run);
   const create = ['schedule', 'create', 'evenNumbers', '--cron', '0 3 * * *', '--id', 'nightly'];
   await command(...create, '--operator', 'anna');
   const schedule = client.schedule.getHandle('nightly');
   await schedule.pause('not this week');
   await schedule.update((found) => ({ ...found, spec: { ...found.spec, timezone: 'Asia/Seoul' } }));
+  Object.assign(process.env, fixture.world.environment);
+  const session = { client, config: loadConfig(fixture.world.environment, ['temporal']) };
   const look = async (): Promise<EnteredChange[]> => {
-    const { stdout } = await keystride(['audit', '-o', 'json'], fixture.world.environment);
-    const entries = JSON.parse(stdout) as EnteredChange[];
-    return entries.filter(
-      ({ workflowId, subject }) => workflowId === instanceOf(run) || subject === 'nightly',
-    );
+    await noticeChanges(session);
+    return readAudit(new Ledger(fixture.pool), { ids: [id, 'nightly'] }, { limit: 100 });
   };
   // Temporal's lists come a moment after its histories.
   const found = await waitFor(async () => {
     const entries = await look();
-    return entries.length >= 5 && entries;
+    return entries.length >= 4 && entries;
   });
   const by = (action: string) => found.filter((entry) => entry.action === action);
   expect(by('terminate')).toMatchObject([
-    { from: 'temporal', operator: client.options.identity, reason: 'it was in the way', job: 'fixture' },
+    { from: 'temporal', operator: client.options.identity, reason: 'it was in the way', job: 'evenNumbers' },
   ]);
   const unknown = { from: 'temporal', operator: 'unknown', subject: 'nightly', job: 'evenNumbers' };
   expect(by('schedule pause')).toMatchObject([

@@ -128,9 +128,12 @@ async function databases(
   };
 }
 
+/** How long a database that somebody names may take to answer, in milliseconds: the machine may be busy. */
+const answersWithin = 30_000;
+
 async function checkGivenDatabase(variable: string, url: string): Promise<void> {
   try {
-    await probePostgres(url);
+    await probePostgres(url, answersWithin);
   } catch (error) {
     throw new PartError(
       {

@@ -101,9 +101,9 @@ const settings = [
   'log_timezone=UTC',
 ];
 
-/** Resolves when the server answers; rejects when it does not within two seconds. */
-export async function probePostgres(url: string): Promise<void> {
-  const client = new ServerClient({ connectionString: url, connectionTimeoutMillis: 2_000 });
+/** Resolves when the server answers; rejects when it does not in time. @param within milliseconds */
+export async function probePostgres(url: string, within = 2_000): Promise<void> {
+  const client = new ServerClient({ connectionString: url, connectionTimeoutMillis: within });
   client.on('error', () => {});
   try {
     await client.connect();

@@ -279,6 +279,10 @@ class Page {
     if (cancellationSignal.aborted) cancelled();
     try {
       return await moving.run();
+    } catch (error) {
+      // What this attempt has tried again the next one goes on counting from.
+      this.#heartbeat();
+      throw error;
     } finally {
       clearTimeout(pageOver);
       clearInterval(alive);

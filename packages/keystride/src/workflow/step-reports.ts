@@ -71,7 +71,9 @@ export class StepReports {
       (sum, { read, readSkipped }) => sum + read + readSkipped,
       0,
     );
-    if (done > 0) this.#course = addPoint(this.#course, { at: Date.now(), done }, courseBounds);
+    // What is read is a course; a step that reads nothing has none.
+    if (step.kind !== 'tasklet')
+      this.#course = addPoint(this.#course, { at: Date.now(), done }, courseBounds);
     this.#changed();
   }
 

@@ -7,6 +7,7 @@ import {
   type PolledQueue,
   type WorkerBuildState,
 } from '../../operator/health/workers.ts';
+import { plain } from '../../operator/format.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { runHref } from '../hrefs.ts';
 import { badge, dataTable, emptiness, figure, moment, stateBadge } from '../parts.ts';
@@ -77,7 +78,11 @@ function queuesTable(queues: readonly PolledQueue[]): Html {
   return dataTable(
     html`Task queues <span class="soft">and the workers that poll them</span>`,
     [
-      { head: 'Queue', names: true, cell: ({ taskQueue }) => html`<span class="mono">${taskQueue}</span>` },
+      {
+        head: 'Queue',
+        names: true,
+        cell: ({ taskQueue }) => html`<span class="mono nowrap">${plain(taskQueue, 60)}</span>`,
+      },
       {
         head: 'State',
         cell: ({ pollers }) =>
@@ -93,8 +98,9 @@ function queuesTable(queues: readonly PolledQueue[]): Html {
             : html`${pollers.map(
                 ({ identity, lastSeenAt, build }) =>
                   html`<span class="small"
-                      ><span class="mono">${identity}</span>${build === null ? '' : `, build ${build}`},
-                      polled ${moment(lastSeenAt)}</span
+                      ><span class="mono">${identity}</span
+                      >${build === null ? '' : `, build ${plain(build, 40)}`}, polled
+                      ${moment(lastSeenAt)}</span
                     ><br />`,
               )}`,
       },
@@ -111,7 +117,7 @@ function buildsTable({ builds, queues }: Health): Html {
       {
         head: 'Build',
         names: true,
-        cell: ({ build }: WorkerBuildState) => html`<span class="mono">${build}</span>`,
+        cell: ({ build }: WorkerBuildState) => html`<span class="mono">${plain(build, 60)}</span>`,
       },
       { head: 'Deployment', cell: ({ deployment }) => deployment },
       {
