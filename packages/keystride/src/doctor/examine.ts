@@ -20,6 +20,7 @@ import {
   horizonHolders,
   mayWatch,
   serverVersion,
+  takesWrites,
 } from './database.ts';
 import { freeDisk, remoteDisk } from './disk.ts';
 import { failed, type Finding, looked, ok, warn } from './finding.ts';
@@ -101,6 +102,7 @@ async function inLedger(part: Database, around: Around): Promise<readonly Findin
   const { config, temporal } = around;
   const { pool } = part;
   const ledger = [
+    looked('writes', () => takesWrites(part)),
     looked('migrations', () => ledgerMigrations(pool)),
     looked('grants', () => ledgerGrants(pool)),
     ...(temporal
