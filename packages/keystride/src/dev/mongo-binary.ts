@@ -114,6 +114,7 @@ function mongodDirectory(cache: string): string {
   return path.join(cache, 'mongod');
 }
 
+/** Named by how it is built, too: what a cache holds may be of an earlier release of ours. */
 function ferretdbFile(cache: string): string {
-  return path.join(cache, `ferretdb-${ferretdbVersion}`);
+  return path.join(cache, `ferretdb-${ferretdbVersion}-tls`);
 }
