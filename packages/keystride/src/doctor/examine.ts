@@ -21,6 +21,7 @@ import {
   horizonHolders,
   mayWatch,
   serverVersion,
+  takesWrites,
 } from './database.ts';
 import { freeDisk, remoteDisk } from './disk.ts';
 import { failed, type Finding, looked, ok, warn } from '../operator/finding.ts';
@@ -103,6 +104,7 @@ async function inLedger(part: Database, around: Around): Promise<readonly Findin
   const { config, temporal } = around;
   const { pool } = part;
   const ledger = [
+    looked('writes', () => takesWrites(part)),
     looked('migrations', () => ledgerMigrations(pool)),
     looked('grants', () => ledgerGrants(pool)),
     ...(temporal

@@ -11,6 +11,7 @@ import { isRefused } from '../stores/postgres/errors.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
+import { temporalProblemOf } from './temporal-problem.ts';
 import { UnreachablePart } from './unreachable-part.ts';
 import type { Resource, ResourceContext, WorkerDefinition } from '../project/worker-definition.ts';
 
@@ -184,7 +185,9 @@ async function reach<Answer>(place: Place, ask: () => Promise<Answer>): Promise<
 function unreachable({ title, variable, address = '' }: Place, cause: unknown): UnreachablePart {
   const known = address.startsWith('postgres')
     ? databaseProblemOf(cause, { url: address, variable })
-    : undefined;
+    : variable === 'TEMPORAL_ADDRESS'
+      ? temporalProblemOf(cause)
+      : undefined;
   const { what, todo } = known ?? {
     what: safeMessage(cause),
     todo: `Check that it is up${variable === '' ? '' : ` and that ${variable} is right`}.`,

@@ -55,6 +55,11 @@ export function classifyPostgres(error: unknown): ErrorClass | undefined {
     : undefined;
 }
 
+/** Whether a session could not write, since its server is a standby or was set to be read only. */
+export function isReadOnly(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && error.code === '25006';
+}
+
 /** Whether the server knows us and does not let us in: a wrong password, no such database. */
 export function isRefused(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return false;

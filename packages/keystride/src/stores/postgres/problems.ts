@@ -51,7 +51,11 @@ function refusalOf(error: pg.DatabaseError, { url, variable }: DatabasePlace): D
     },
     '53300': {
       what: 'the database has no connection left',
-      todo: 'Raise max_connections, put a pooler in front, or run fewer workers.',
+      todo: 'Raise max_connections, put a pooler in front, run fewer workers, or lower KEYSTRIDE_CONNECTIONS.',
+    },
+    '53100': {
+      what: 'the disk of the database is full',
+      todo: 'Free space there, or let its volume grow: whatever waits for it goes on by itself.',
     },
     '57P03': { what: 'the database is starting or recovering', todo: 'Try again in a moment.' },
     '25006': {
