@@ -131,14 +131,14 @@ const quietHours = z.string().transform((text, context) => {
 
 const encryptionKeys = z.string().transform((text, context) => {
   const keys = parseEncryptionKeys(text);
-  if (typeof keys !== 'string') return { keys };
+  if (typeof keys !== 'string') return keys;
   context.addIssue({ code: 'custom', message: keys });
   return z.NEVER;
 });
 
 const encryptionKeysFile = z.string().transform((file, context) => {
   try {
-    return { keys: readEncryptionKeys(file), file };
+    return { ...readEncryptionKeys(file), file };
   } catch (error) {
     if (!(error instanceof ToldError)) throw error;
     context.addIssue({ code: 'custom', message: error.message });
