@@ -24,6 +24,10 @@ let console: TestConsole;
 let collector: Collector;
 let metrics: string;
 let told: string[];
+let id: string;
+
+/** Some twenty commands, each a process. */
+const minutes = { timeout: 300_000 };
 
 beforeAll(async () => {
   collector = await startCollector();
@@ -74,9 +78,9 @@ async function page(address: string): Promise<string> {
 
 const given = ['--param', `memberId=${theMember}`];
 
-test('a run, its redrive, verification, schedule and pages work with the value, and nothing shows it', async () => {
+test('a run, its redrive, verification and schedule work with the value', minutes, async () => {
   const started = await command(['start', 'memberItems', ...given, '--watch', '-o', 'json'], 3);
-  const { workflowId: id } = JSON.parse(started.trimEnd().split('\n').at(-1) ?? '') as { workflowId: string };
+  ({ workflowId: id } = JSON.parse(started.trimEnd().split('\n').at(-1) ?? '') as { workflowId: string });
   expect(id).toMatch(/^memberItems:memberId=hash:[0-9a-f]{32},run=1$/u);
 
   // Each of them has the hash alone, and its steps the value.
@@ -98,21 +102,20 @@ test('a run, its redrive, verification, schedule and pages work with the value, 
       timeout: 60_000,
     })
     .toMatch(/memberId=hash:[0-9a-f]{32},run=2/u);
-  for (const more of [[], ['-o', 'json']]) {
-    for (const words of [
-      ['status', id],
-      ['list'],
-      ['jobs'],
-      ['audit'],
-      ['schedule', 'list'],
-      ['schedule', 'describe', 'nightly'],
-      ['plan', 'memberItems', ...given],
-    ])
-      await command([...words, ...more]);
-    const { stdout, stderr } = await keystride(['doctor', ...more], world.environment);
-    told.push(stdout, stderr);
-  }
+  for (const words of [
+    ['status', id],
+    ['status', id, '-o', 'json'],
+    ['jobs', '-o', 'json'],
+    ['audit', '-o', 'json'],
+    ['schedule', 'describe', 'nightly', '-o', 'json'],
+    ['plan', 'memberItems', ...given],
+  ])
+    await command(words);
+  const doctor = await keystride(['doctor'], world.environment);
+  told.push(doctor.stdout, doctor.stderr);
+});
 
+test('nothing that is left, shown or sent has a secret in it', minutes, async () => {
   const run = `/runs/${encodeURIComponent(id)}`;
   for (const address of ['/', run, `${run}/partitions/pass`, '/jobs', '/jobs/memberItems', '/schedules'])
     await page(address);

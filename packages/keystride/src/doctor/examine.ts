@@ -13,6 +13,7 @@ import {
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import type { Config } from '../settings/config.ts';
 import { allTaskQueues } from '../settings/task-queues.ts';
+import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import {
   connectionsLeft,
   type Database,
@@ -175,6 +176,7 @@ async function inWorkers(
   around: Around,
 ): Promise<readonly Finding[]> {
   const names = Object.keys(definition.resources);
+  allowPrivateHosts(around.config.privateHosts);
   const reached = await Promise.all(
     names.map((name) => reachResource(name, definition, database.pool, around.config)),
   );

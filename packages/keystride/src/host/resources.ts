@@ -6,6 +6,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { ConfigError, type Config } from '../settings/config.ts';
 import { type ConfigProblem, valuesOf, withoutCredentials } from '../settings/environment.ts';
+import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import { classifyPostgres } from '../stores/postgres/errors.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
@@ -68,6 +69,7 @@ export async function openResources(
   { resources }: WorkerDefinition,
   settings: ResourceSettings,
 ): Promise<OpenResources> {
+  allowPrivateHosts(config.privateHosts);
   const database = createPool(config.databaseUrl, 'keystride', config.connections);
   const opened: { readonly resource: Resource; readonly name: string; readonly value: unknown }[] = [];
   let connection: NativeConnection | undefined;

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
 import { codecServerVariables } from './codec-server-settings.ts';
-import { consoleVariables } from './console-settings.ts';
+import { consoleVariables, isNetwork } from './console-settings.ts';
 import { ToldError } from '../contract/told-error.ts';
 import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
 
@@ -151,6 +151,14 @@ const atLeastOne = z
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
   .transform(Number);
 
+/** Names of hosts, addresses and networks. */
+const privateHosts = z
+  .string()
+  .transform(namesIn)
+  .refine((list) => list.every((one) => isNetwork(one) || /^(?!\d+$)[\w-]+(\.[\w-]+)*$/u.test(one)), {
+    error: ({ input }) => `is not like legacy.internal,10.0.0.0/8: ${String(input)}`,
+  });
+
 const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
 /** Where a worker listens: an address by number, since a name may have several. */
@@ -197,6 +205,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_PRIVATE_HOSTS: privateHosts.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
