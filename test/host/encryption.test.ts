@@ -19,7 +19,7 @@ function codecOf(text?: string): EncryptionCodec {
   if (text === undefined) return new EncryptionCodec();
   const keys = parseEncryptionKeys(text);
   if (typeof keys === 'string') throw new Error(keys);
-  return new EncryptionCodec({ keys });
+  return new EncryptionCodec(keys);
 }
 
 const payloadOf = (text: string) => ({

@@ -2,7 +2,9 @@ import { randomInt } from 'node:crypto';
 import type { Command } from 'commander';
 import { loadConfig } from '../settings/config.ts';
 import { loadProject } from '../project/project.ts';
+import type { JobDefinition } from '../contract/job.ts';
 import { parametersFromText } from '../contract/parameters.ts';
+import { sensitiveParameters } from '../contract/sensitive.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
 import { shellWord } from '../contract/shell.ts';
@@ -61,17 +63,18 @@ const leastRows = 800;
 
 async function proveJob(name: string, options: ProveCommandOptions): Promise<void> {
   const job = await jobNamed(name, 'Prove');
-  const { databaseUrl, sourceDatabaseUrl } = loadConfig();
+  const { databaseUrl, sourceDatabaseUrl, encryption } = loadConfig();
   const seed = options.seed ?? randomInt(1, 1_000_000);
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));
   // What comes up here is never needed by another command.
   const { hasFailed, prove } = await import('../prove/prove.ts');
-  const again = (options.param ?? []).map((parameter) => ` --param ${shellWord(parameter)}`).join('');
+  const again = shownWords(job, options.param ?? []).map((parameter) => ` --param ${shellWord(parameter)}`).join('');
   const repeat = (of: number) => `${keystride} prove ${name}${again} --seed ${of} --runs 1`;
   const report = await prove({
     project: await loadProject(),
     job,
     input: parametersFromText(job, options.param ?? []),
+    ...(encryption && { encryption }),
     seeds: Array.from({ length: options.runs }, (_, run) => seed + run),
     parallel: options.parallel,
     data: {
@@ -100,6 +103,15 @@ function tell(run: ProvedRun, failed: boolean): void {
   if (!failed) return;
   if (run.problem !== undefined) progressLine(`  ${run.problem}`);
   for (const finding of run.findings) progressLine(`  ${finding}`);
+}
+
+/** What was given, to be given again: nobody needs to read what is sensitive. */
+function shownWords(job: JobDefinition, words: readonly string[]): string[] {
+  const hidden = sensitiveParameters(job);
+  return words.map((word) => {
+    const [name = ''] = word.split('=', 1);
+    return hidden.has(name) ? `${name}=VALUE` : word;
+  });
 }
 
 function summarise(report: ProveReport, repeat: (seed: number) => string): void {

@@ -7,6 +7,8 @@ import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
 import type { Project } from '../project/project.ts';
 import { safeMessage } from '../stores/safe-message.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
+import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import type { Books } from '../ledger/books.ts';
 import { bookProblems } from './books.ts';
 import { ignoredColumns, type IgnoredColumns } from './columns.ts';
@@ -34,6 +36,8 @@ export interface KeptRun {
 export interface ProveOptions {
   readonly project: Project;
   readonly job: JobDefinition;
+  /** The keys that its workers have, where the environment names some. */
+  readonly encryption?: EncryptionSettings;
   /** The job's parameters as a caller gives them. */
   readonly input: Readonly<Record<string, unknown>>;
   /** One run with faults for each; as many in a row as there are places meet them all. */
@@ -103,7 +107,7 @@ const timeLimitSeconds = 150;
  */
 export async function prove(options: ProveOptions): Promise<ProveReport> {
   const parameters = parseParameters(options.job, options.input);
-  const instance = instanceKey(options.job, parameters);
+  const instance = instanceKey(options.job, parameters, options.encryption?.hashKey);
   const settings = options.project.config.prove;
   const stack = await startStack({
     ephemeral: true,
@@ -126,7 +130,11 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
   const connection = await Connection.connect({ address: temporal.address });
   const bench: Bench = {
     stack,
-    client: new Client({ connection, namespace: temporal.namespace }),
+    client: new Client({
+      connection,
+      namespace: temporal.namespace,
+      dataConverter: dataConverterOf(options.encryption),
+    }),
     copies,
     job: options.job.name,
     verifiable: comparesSides(options.job.steps),

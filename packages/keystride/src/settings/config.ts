@@ -86,6 +86,8 @@ export interface BaseConfig extends TaskQueues {
   alerts: AlertSettings;
   /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
   console: ConsoleSettings;
+  /** `KEYSTRIDE_PRIVATE_HOSTS`: where in private networks APIs may be. @default nowhere but at numbers and localhost */
+  privateHosts: readonly string[];
   /** `KEYSTRIDE_CODEC_SERVER` and what else begins with it. */
   codecServer: CodecServerSettings;
   /**
@@ -177,6 +179,7 @@ export function loadConfig<const N extends Need = never>(
     codecServer: codecServerOf(settings, addresses.temporalUiUrl),
     logLevel: settings.LOG_LEVEL ?? 'info',
     connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
+    privateHosts: settings.KEYSTRIDE_PRIVATE_HOSTS ?? [],
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({

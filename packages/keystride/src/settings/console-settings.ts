@@ -76,7 +76,8 @@ export const consoleVariables = {
     .optional(),
 };
 
-function isNetwork(text: string): boolean {
+/** Whether a text is an address, or a network such as 10.0.0.0/8. */
+export function isNetwork(text: string): boolean {
   const [address = '', length, more] = text.split('/');
   const family = isIP(address);
   if (family === 0 || more !== undefined) return false;

@@ -4,7 +4,8 @@ import { oneLine } from '../../contract/inert.ts';
 import { ConfigError } from '../../settings/config.ts';
 import type { ConsoleSettings } from '../../settings/console-settings.ts';
 import type { ConsoleEnv } from '../environment.ts';
-import { inNetworks, isLoopback } from './loopback.ts';
+import { inNetworks } from '../../stores/networks.ts';
+import { isLoopback } from './loopback.ts';
 import { Refusal } from './refusal.ts';
 import { isSameSecret } from './sealed.ts';
 
