@@ -27,9 +27,9 @@ const insufficientPrivilege = '42501';
 
 /** The copies of the data that runs work on. */
 export class Copies {
-  /** The service database, which runs only read: one copy for all. */
+  /** The source database, which runs only read: one copy for all. */
   readonly sourceUrl: string;
-  /** The copy of the migration database that all others are made from; nobody else connects to it. */
+  /** The copy of the target database that all others are made from; nobody else connects to it. */
   readonly #templateUrl: string;
   readonly #made = new Set<string>();
 
