@@ -68,7 +68,9 @@ async function proveJob(name: string, options: ProveCommandOptions): Promise<voi
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));
   // What comes up here is never needed by another command.
   const { hasFailed, prove } = await import('../prove/prove.ts');
-  const again = shownWords(job, options.param ?? []).map((parameter) => ` --param ${shellWord(parameter)}`).join('');
+  const again = shownWords(job, options.param ?? [])
+    .map((parameter) => ` --param ${shellWord(parameter)}`)
+    .join('');
   const repeat = (of: number) => `${keystride} prove ${name}${again} --seed ${of} --runs 1`;
   const report = await prove({
     project: await loadProject(),

@@ -94,6 +94,10 @@ const settings = [
   // schema would be put among the ledger's.
   'search_path=public',
   'unix_socket_directories=',
+  // So that a sync can follow the log (mode=log).
+  'wal_level=logical',
+  'max_replication_slots=30',
+  'max_wal_senders=30',
   // So that the demo and the benchmark can tell when a run's last chunk committed.
   'track_commit_timestamp=on',
   'timezone=UTC',

@@ -24,7 +24,7 @@ export interface SinkColumn {
   readonly loose?: boolean;
 }
 
-interface SinkTable {
+export interface SinkTable {
   readonly table: string;
   readonly columns: readonly SinkColumn[];
   /** The unique key whose rows are updated instead of inserted. */
@@ -114,9 +114,79 @@ function upsertStatement({ table, columns, key }: SinkTable): string {
     }`;
 }
 
-function arrived(columns: readonly SinkColumn[]): string {
+/**
+ * Updates rows of which some columns are known, and the key, in one statement.
+ *
+ * @param names the columns that are known.
+ * @returns the indexes of rows that are not there.
+ */
+export async function updateKnown(
+  { table, columns, key }: SinkTable,
+  names: readonly string[],
+  rows: readonly SyncRow[],
+  transaction: Transaction,
+): Promise<readonly number[]> {
+  const given = columns.filter(({ name }) => names.includes(name) || key.includes(name));
+  const at = (name: string) => given.findIndex((column) => column.name === name);
+  const settable = given.filter(({ name, identityAlways }) => !identityAlways && !key.includes(name));
+  // Of a row whose other columns are all unknown, or cannot be set, only that it is there is to be found out.
+  const set = settable.length > 0 ? settable : given.filter(({ name }) => key.includes(name)).slice(0, 1);
+  const assigned = set.map((column) => {
+    const value = settable.length > 0 ? exactValue(column, at(column.name)) : `there.${quoted(column.name)}`;
+    return `${quoted(column.name)} = ${value}`;
+  });
+  const same = key.map((name) => {
+    const index = at(name);
+    return `there.${quoted(name)} = ${plainValue(given[index] as SinkColumn, index)}`;
+  });
+  const { rows: found } = await transaction.query<{ place: string }>(
+    `UPDATE ${quotedTable(table)} AS there SET ${assigned.join(', ')}
+       FROM ${arrived(given, 'place')} WHERE ${same.join(' AND ')} RETURNING place`,
+    given.map(({ name }) => rows.map((row) => row[name] ?? null)),
+  );
+  const there = new Set(found.map(({ place }) => Number(place) - 1));
+  return rows.flatMap((_, index) => (there.has(index) ? [] : [index]));
+}
+
+/**
+ * Writes a row under another key, with what the old one has in the columns that are not known. The old one stays.
+ *
+ * @param before the old key, in the order of the sink's key.
+ * @returns whether the old one was there.
+ */
+export async function copyUnderKey(
+  { table, columns, key }: SinkTable,
+  row: Readonly<Record<string, string | null | undefined>>,
+  before: readonly string[],
+  transaction: Transaction,
+): Promise<boolean> {
+  const values = columns.map((column, index) =>
+    row[column.name] === undefined ? `there.${quoted(column.name)}` : exactValue(column, index),
+  );
+  const old = key.map((name, index) => {
+    const column = columns.find((candidate) => candidate.name === name) as SinkColumn;
+    return `there.${quoted(name)} = ${plainValue(column, columns.length + index)}`;
+  });
+  const names = columns.map(({ name }) => quoted(name));
+  const set = columns.filter(({ identityAlways }) => !identityAlways).map(({ name }) => quoted(name));
+  const { rowCount } = await transaction.query(
+    `INSERT INTO ${quotedTable(table)} (${names.join(', ')})
+       ${columns.some(({ identityAlways }) => identityAlways) ? 'OVERRIDING SYSTEM VALUE' : ''}
+     SELECT ${values.join(', ')} FROM ${quotedTable(table)} AS there,
+            ${arrived([...columns, ...columns.filter(({ name }) => key.includes(name))])} WHERE ${old.join(' AND ')}
+         ON CONFLICT (${key.map(quoted).join(', ')})
+         DO UPDATE SET ${set.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+    [...columns.map(({ name }) => [row[name] ?? null]), ...before.map((text) => [text])],
+  );
+  return (rowCount ?? 0) > 0;
+}
+
+function arrived(columns: readonly SinkColumn[], place?: string): string {
   const arrays = columns.map((_, index) => `$${index + 1}::text[]`);
-  return `unnest(${arrays.join(', ')}) AS arrived (${columns.map((_, index) => `c${index}`).join(', ')})`;
+  const names = columns.map((_, index) => `c${index}`);
+  return place === undefined
+    ? `unnest(${arrays.join(', ')}) AS arrived (${names.join(', ')})`
+    : `unnest(${arrays.join(', ')}) WITH ORDINALITY AS arrived (${[...names, place].join(', ')})`;
 }
 
 /** The value of column `index`, before its column's length is applied. */

@@ -16,6 +16,10 @@ export interface TableColumn {
 /** A table as the catalogue has it. */
 export interface TableDescription {
   readonly table: string;
+  /** Another one when it was dropped and made anew. */
+  readonly oid: string;
+  /** Its schema and its name. */
+  readonly relation: readonly [schema: string, name: string];
   readonly columns: readonly TableColumn[];
   /** The columns of each unique index over whole columns of all rows, the primary key first. */
   readonly uniqueKeys: readonly (readonly string[])[];
@@ -37,21 +41,23 @@ export async function describeTable(
   where: 'source' | 'sink',
 ): Promise<TableDescription> {
   const name = quotedTable(table);
-  const { rows: columns } = await pool.query<TableColumn>(
-    `SELECT attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
+  const { rows: columns } = await pool.query<TableColumn & { oid: string; schema: string; relation: string }>(
+    `SELECT attrelid::text AS oid, nspname AS schema, relname AS relation, attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
             attgenerated <> '' AS generated,
             attidentity = 'a' AS "identityAlways"
-       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
       WHERE attrelid = to_regclass($1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
       ORDER BY attnum`,
     [name],
   );
-  if (columns.length === 0)
-    throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
+  const [first] = columns;
+  if (!first) throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
   const { rows: indexes } = await pool.query<UniqueIndex>(uniqueIndexes, [name]);
   const { rowCount: triggers } = await pool.query(triggersBefore, [name]);
   return {
     table,
+    oid: first.oid,
+    relation: [first.schema, first.relation],
     columns,
     changesRows: triggers !== 0,
     uniqueKeys: indexes.flatMap(({ columns: key, flaw }) => (flaw === null ? [key] : [])),
