@@ -150,7 +150,7 @@ test('what is away is told with what helps, and no driver speaks', async () => {
   });
   expect(exitCode).toBe(1);
   expect(stdout).toMatch(/^bad {3}connections\s+Temporal does not answer \(127\.0\.0\.1:1\)$/mu);
-  expect(stdout).toMatch(/^bad {3}connections\s+the service database: .*127\.0\.0\.1:1/mu);
+  expect(stdout).toMatch(/^bad {3}connections\s+the source database: .*127\.0\.0\.1:1/mu);
   expect(stdout).toMatch(/^\s+to do: .*SOURCE_DATABASE_URL/mu);
   expect(stdout).toMatch(/^ok {4}connections\s+DATABASE_URL answers/mu);
   expect(stdout).not.toMatch(/connect ECONNREFUSED|some-secret|\bat .*\.ts/u);

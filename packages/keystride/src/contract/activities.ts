@@ -58,6 +58,8 @@ export interface OpenedJob {
   readonly claim: Claim;
   /** Validated, with defaults. */
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** The same as they may be shown; undefined where none of them is sensitive. */
+  readonly shown?: Readonly<Record<string, unknown>>;
   readonly policies: Readonly<Record<string, StepPolicy>>;
   readonly onFailure: 'fail' | 'hold';
   /** The job must not be run again: not even what a ledger that went back has lost. */

@@ -14,6 +14,7 @@ import {
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import type { Config } from '../settings/config.ts';
 import { allTaskQueues } from '../settings/task-queues.ts';
+import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import {
   connectionsLeft,
   type Database,
@@ -21,6 +22,7 @@ import {
   horizonHolders,
   mayWatch,
   serverVersion,
+  takesWrites,
 } from './database.ts';
 import { freeDisk, remoteDisk } from './disk.ts';
 import { failed, type Finding, looked, ok, warn } from '../operator/finding.ts';
@@ -103,6 +105,7 @@ async function inLedger(part: Database, around: Around): Promise<readonly Findin
   const { config, temporal } = around;
   const { pool } = part;
   const ledger = [
+    looked('writes', () => takesWrites(part)),
     looked('migrations', () => ledgerMigrations(pool)),
     looked('grants', () => ledgerGrants(pool)),
     ...(temporal
@@ -177,6 +180,7 @@ async function inWorkers(
   around: Around,
 ): Promise<readonly Finding[]> {
   const names = Object.keys(definition.resources);
+  allowPrivateHosts(around.config.privateHosts);
   const reached = await Promise.all(
     names.map((name) => reachResource(name, definition, database.pool, around.config)),
   );
@@ -188,17 +192,22 @@ async function inWorkers(
     const readers =
       away.length > 0
         ? [warn('readers', `not looked at, since ${away.join(', ')} cannot be reached`, 'See above.')]
-        : await inReaders(definition.jobs({ ...opened, database: database.pool }), database);
+        : await inReaders(definition.jobs({ ...opened, database: database.pool }), database, around);
     return [...reached.map(({ finding }) => finding), ...own.flat(), ...readers];
   } finally {
     await Promise.allSettled(reached.map(({ close }) => close()));
   }
 }
 
-async function inReaders(jobs: readonly RegisteredJob[], { pool }: Database): Promise<readonly Finding[]> {
+async function inReaders(
+  jobs: readonly RegisteredJob[],
+  { pool }: Database,
+  { config: { encryption } }: Around,
+): Promise<readonly Finding[]> {
   const ledger = new Ledger(pool);
   const found: Finding[] = [];
-  for (const job of jobs) found.push(...(await looked('readers', () => readersOf(job, ledger))));
+  for (const job of jobs)
+    found.push(...(await looked('readers', () => readersOf(job, ledger, encryption?.hashKey))));
   return found.some(({ mark }) => mark !== 'ok')
     ? found
     : [...found, ok('readers', 'every key that readers page by has its index, and none may be null')];

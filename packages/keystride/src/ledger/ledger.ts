@@ -58,7 +58,7 @@ export interface LedgerVisit {
   readonly connectionString: string;
   /** Shows in `pg_stat_activity`. */
   readonly name: string;
-  /** How long each answer may take, in milliseconds. @default any time */
+  /** How long each answer may take, in milliseconds. @default any time; to connect, five seconds */
   readonly within?: number | undefined;
 }
 

@@ -137,6 +137,13 @@ export const ledgerTables = {
     partition: integer,
     number: generated(bigint),
   },
+  'keystride.unsettled_row': {
+    stream: text,
+    source: text,
+    key: text,
+    code: nullable(text),
+    tries: defaulted(integer),
+  },
   'keystride.audit': {
     id: generated(bigint),
     at: defaulted(timestamp),

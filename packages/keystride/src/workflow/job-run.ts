@@ -300,7 +300,7 @@ export class JobRun {
     return {
       job: this.job,
       instance: this.#opened?.claim.instance ?? null,
-      parameters: this.#opened?.parameters ?? null,
+      parameters: this.#opened?.shown ?? this.#opened?.parameters ?? null,
       workflowId: workflowInfo().workflowId,
       status: this.#state.status,
       reason: this.#state.reason,
