@@ -7,8 +7,10 @@ import { testConsole, type TestConsole } from '../test/console/support.ts';
 import { fillLedger, largeInstance } from '../test/support/large-ledger.ts';
 import { type Bench, withBench } from './bench.ts';
 import { inRounds, warmUp } from './contest.ts';
+import type { CpuSeconds } from './figures.ts';
 import { waitFor } from 'keystride/testing';
 import { median } from './median.ts';
+import { cpuSecondsOf } from './processes.ts';
 import { forgetOrders, makeOrders, ordersContest, workflowIdOf } from './rows/orders.ts';
 
 const million = 1_000_000;
@@ -19,12 +21,19 @@ interface Watched {
   readonly alone: number;
   readonly watched: number;
   readonly ratio: number;
+  /** The same in processor time of worker, database and Temporal: what other work beside it does not change. */
+  readonly processor: { readonly alone: number; readonly watched: number };
   /** How often the page told something new. */
   readonly told: number;
 }
 
-/** Milliseconds to the whole answer of each page, at the median. */
-type Pages = Readonly<Record<string, number>>;
+/** Milliseconds of a page: to its whole answer, at the median, and of the processors of all parts, at the mean. */
+interface PageCost {
+  readonly median: number;
+  readonly processor: number;
+}
+
+type Pages = Readonly<Record<string, PageCost>>;
 
 await new Command('console')
   .description(
@@ -49,13 +58,18 @@ await new Command('console')
     });
     if (output === 'json') return console.log(JSON.stringify(found));
     if (found.watched) {
-      const { alone, watched, ratio, told } = found.watched;
+      const { alone, watched, ratio, told, processor } = found.watched;
       console.log(
-        `a million rows: ${alone.toFixed(2)} s; watched ${watched.toFixed(2)} s (${told} looks): ${ratio}`,
+        `a million rows: ${alone.toFixed(2)} s; watched ${watched.toFixed(2)} s (${told} looks): ${ratio}; ` +
+          `processor ${processor.alone.toFixed(2)} s and ${processor.watched.toFixed(2)} s`,
       );
     }
-    const rows = Object.entries(found.pages ?? {}).map(([page, ms]) => [page, `${ms.toFixed(0)} ms`]);
-    if (rows.length > 0) for (const line of table(['page', 'median'], rows)) console.log(line);
+    const rows = Object.entries(found.pages ?? {}).map(([page, cost]) => [
+      page,
+      `${cost.median.toFixed(0)} ms`,
+      `${cost.processor.toFixed(0)} ms`,
+    ]);
+    if (rows.length > 0) for (const line of table(['page', 'median', 'processor'], rows)) console.log(line);
   })
   .parseAsync();
 
@@ -75,15 +89,23 @@ async function measureWatching(bench: Bench, shown: TestConsole, runs: number): 
       stop();
     };
     const seen = await inRounds(bench, runs, { ...contest, ways: { alone: ways.ours, watched } });
-    const [alone, looked] = [seen.alone, seen.watched].map((some) =>
-      median(some.map(({ seconds }) => seconds)),
-    );
-    if (told === 0 || alone === undefined || looked === undefined)
-      throw new Error('nobody has seen anything');
-    return { alone, watched: looked, ratio: Number((looked / alone).toFixed(3)), told };
+    if (told === 0) throw new Error('nobody has seen anything');
+    const [alone, looked] = [seen.alone, seen.watched].map((some) => ({
+      seconds: median(some.map(({ seconds }) => seconds)),
+      processor: median(some.map(({ cpuSeconds }) => sumOf(cpuSeconds))),
+    })) as [{ seconds: number; processor: number }, { seconds: number; processor: number }];
+    return {
+      ...{ alone: alone.seconds, watched: looked.seconds, told },
+      ratio: Number((looked.seconds / alone.seconds).toFixed(3)),
+      processor: { alone: alone.processor, watched: looked.processor },
+    };
   } finally {
     await forgetOrders(bench);
   }
+}
+
+function sumOf(cpu: CpuSeconds | null): number {
+  return cpu === null ? Number.NaN : cpu.worker + cpu.database + cpu.server;
 }
 
 /** A browser's connection for live updates, opened again until the run is there. @returns what ends it */
@@ -107,13 +129,14 @@ async function measurePages(bench: Bench, shown: TestConsole, requests: number):
   await fillLedger(bench.database, { instances: executions, skips: million, partitions: 5_000 });
   await startMany(bench);
   const instance = encodeURIComponent(largeInstance);
-  const found: [string, number][] = [];
+  const found: [string, PageCost][] = [];
   for (const page of [
     ...['/', '/?group=failed', '/?text=many-77', `/runs/${instance}`, `/runs/${instance}/partitions/work`],
     ...['/jobs', '/schedules', '/skips', `/skips/${instance}`, `/skips/${instance}?key=77`],
     ...['/dead-letters', '/syncs', '/health', '/audit'],
   ]) {
     const times: number[] = [];
+    let processor = 0;
     for (let request = -1; request < requests; request++) {
       const before = performance.now();
       const { status, text } = await shown.send(page);
@@ -121,11 +144,20 @@ async function measurePages(bench: Bench, shown: TestConsole, requests: number):
         throw new Error(`${page} answers ${status}: ${/role="alert">([^]*?)<\/p>/u.exec(text)?.[1] ?? ''}`);
       // The first answer of a page fills caches, as it does for whoever works with it.
       if (request >= 0) times.push(performance.now() - before);
+      else processor = processorMs(bench);
     }
-    found.push([page.replace(instance, 'INSTANCE'), median(times)]);
-    bench.note(`  ${page}  ${found.at(-1)?.[1].toFixed(0)} ms`);
+    const cost = { median: median(times), processor: (processorMs(bench) - processor) / requests };
+    found.push([page.replace(instance, 'INSTANCE'), cost]);
+    bench.note(`  ${page}  ${cost.median.toFixed(0)} ms`);
   }
   return Object.fromEntries(found);
+}
+
+/** What the console, which is this process, the database and Temporal have had of the processors, in milliseconds. */
+function processorMs({ pids: { database, server } }: Bench): number {
+  const { user, system } = process.cpuUsage();
+  const others = [database, server].reduce((sum, pid) => sum + (cpuSecondsOf(pid) ?? Number.NaN), 0);
+  return (user + system) / 1000 + others * 1000;
 }
 
 /** Executions that nobody works on; all but the last hundred have ended. */

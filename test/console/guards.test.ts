@@ -176,12 +176,15 @@ describe('a change', () => {
 
   test('with a session that the browser has made up is refused', async () => {
     const console = await consoleWith();
-    const shown = await console.browser().tokenAt('/change');
-    const forged = `${Buffer.from('{"id":"mine"}').toString('base64url')}.${'x'.repeat(43)}`;
+    const { headers, text } = await console.send('/change');
+    const [cookie = ''] = headers['set-cookie'] ?? [];
+    const shown = /name="token" value="([^"]+)"/u.exec(text)?.[1] ?? '';
+    // The token is right for that session; what proves that the console has made it is not.
+    const forged = cookie.replace(/\.[\w-]+;.*$/u, `.${'x'.repeat(43)}`);
     const answer = await console.send('/change', {
       method: 'POST',
       headers: {
-        cookie: `keystride-session-${console.port}=${forged}`,
+        cookie: forged,
         'content-type': 'application/x-www-form-urlencoded',
       },
       body: `token=${shown}`,

@@ -112,6 +112,9 @@ test('it is stopped with a reason alone, and started again its executions say wh
   // The console knows what one has added that it has seen closed: the ledger knows the newest one's figures alone.
   await waitFor(async () => (await executionsOf())[0]?.finishedAt);
   expect((await browser.fillIn(`${run}/pause`, {})).text).toContain('has ended');
+  expect((await browser.get(run)).text).toContain(
+    '/jobs/documentMigration/start?parameter.run=1&amp;parameter.inFlight=4&amp;parameter.partitions=3',
+  );
   await (await world.start('documentMigration', { inFlight: 100, partitions: 3 }, id)).result();
   const executions = await executionsOf();
   expect(executions.map(({ status }) => status)).toEqual(['completedWithSkips', 'stopped']);
@@ -127,6 +130,7 @@ test('there is no page of a run that there is not', async () => {
   const { status, text } = await browser.get('/runs/nobody');
   expect(status).toBe(404);
   expect(text).toContain('keystride list');
+  expect(text).toContain('<nav aria-label="Sections">');
 });
 
 test('script in an id, a parameter and a reason stands as text', async () => {

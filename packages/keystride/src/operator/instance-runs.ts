@@ -31,18 +31,38 @@ const mostRemembered = 500;
  */
 export async function instanceRuns({ client }: Session, latest: Execution): Promise<InstanceRun[]> {
   const { workflowId } = latest.progress;
-  const query = `WorkflowId = ${quoted(workflowId)} AND ExecutionStatus != 'ContinuedAsNew'`;
-  const infos: WorkflowExecutionInfo[] = [];
-  for await (const info of client.workflow.list({ query, pageSize: mostRuns + 1 })) {
-    if (info.runId !== latest.runId) infos.push(info);
-    if (infos.length >= mostRuns) break;
-  }
+  const infos = await earlierRuns(client, latest);
   // What the ledger says now is what had committed when the last one ended.
   const runs = [runOf(latest, true)];
   for (const { runId } of infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime()))
     runs.push(ended.get(runId) ?? runOf(await readExecution(client, workflowId, runId), false));
   for (const run of runs) if (run.finishedAt !== null && run.total !== null) remember(run);
   return runs.map((run, index) => ({ ...run, added: addedBy(run, runs[index + 1]) })).slice(0, mostRuns);
+}
+
+/** How long it is believed which runs there were before one, in milliseconds: whoever follows it looks every two seconds. */
+const believedFor = 20_000;
+
+const earlier = new Map<string, { readonly at: number; readonly infos: readonly WorkflowExecutionInfo[] }>();
+
+/** The executions of the id before the last one. */
+async function earlierRuns(
+  client: Session['client'],
+  { progress: { workflowId }, runId }: Execution,
+): Promise<readonly WorkflowExecutionInfo[]> {
+  const known = earlier.get(runId);
+  if (known && performance.now() - known.at < believedFor) return known.infos;
+  const query = `WorkflowId = ${quoted(workflowId)} AND ExecutionStatus != 'ContinuedAsNew'`;
+  const infos: WorkflowExecutionInfo[] = [];
+  for await (const info of client.workflow.list({ query, pageSize: mostRuns + 1 })) {
+    if (info.runId !== runId) infos.push(info);
+    if (infos.length >= mostRuns) break;
+  }
+  const [oldest] = earlier.keys();
+  if (earlier.size >= mostRemembered && oldest !== undefined) earlier.delete(oldest);
+  earlier.delete(runId);
+  earlier.set(runId, { at: performance.now(), infos });
+  return infos;
 }
 
 function remember(run: InstanceRun): void {

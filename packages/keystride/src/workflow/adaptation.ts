@@ -26,14 +26,15 @@ export class Adaptation {
   }
 
   /** Takes what a page or a partition has told. */
-  hear({ step, chunkSize, decisions, retries }: PartitionNews): void {
-    if (chunkSize === undefined && decisions.length === 0 && !retries) return;
+  hear({ step, chunkSize, decisions, retries = {} }: PartitionNews): void {
+    const tried = Object.keys(retries).length > 0;
+    if (chunkSize === undefined && decisions.length === 0 && !tried) return;
     const known = this.of(step);
     this.#steps[step] = {
       ...known,
       ...(chunkSize === undefined ? {} : { chunkSize }),
       decisions: addDecisions(known.decisions, decisions),
-      ...(retries ? { retries: addRetries(known.retries ?? {}, retries) } : {}),
+      ...(tried ? { retries: addRetries(known.retries ?? {}, retries) } : {}),
     };
   }
 }

@@ -18,7 +18,7 @@ export class PartitionReporter {
   }
 
   /** What the job has not been told. */
-  get untold(): Pick<PartitionNews, 'decisions' | 'retries'> {
+  get untold(): Required<Pick<PartitionNews, 'decisions' | 'retries'>> {
     return { decisions: this.#untold, retries: this.#untoldRetries };
   }
 

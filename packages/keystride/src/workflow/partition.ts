@@ -14,6 +14,6 @@ export async function partition(request: PageRequest): Promise<PartitionState | 
   if (!state.done && !state.throttled && !CancellationScope.current().consideredCancelled) {
     await continueAsNew<typeof partition>(withChunkSize(request, state));
   }
-  // What the last page has tried again is among the untold, or has been told.
+  // What the last page has decided and tried again is among the untold, or has been told.
   return { ...state, ...reporter.untold };
 }
