@@ -13,6 +13,7 @@ const cases = [
   'test/workflows/canaries-steps.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/host/traces.test.ts',
+  'test/conformance/limits.test.ts',
 ];
 
 export default defineConfig({
