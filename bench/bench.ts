@@ -20,7 +20,7 @@ export interface Bench {
   readonly stack: Stack;
   /** The database that jobs write to, with the ledger. */
   readonly database: pg.Client;
-  /** The service's database, the source of the syncs. */
+  /** The source database of the syncs. */
   readonly service: pg.Client;
   /** The processes that share the work. */
   readonly pids: { readonly worker: number; readonly database: number; readonly server: number };

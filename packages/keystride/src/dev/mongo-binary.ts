@@ -106,6 +106,7 @@ function existing(file: string): string | undefined {
   return existsSync(file) ? file : undefined;
 }
 
+/** Named by how it is built, too: what a cache holds may be of an earlier release of ours. */
 function ferretdbFile(cache: string): string {
-  return path.join(cache, `ferretdb-${ferretdbVersion}`);
+  return path.join(cache, `ferretdb-${ferretdbVersion}-tls`);
 }
