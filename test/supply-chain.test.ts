@@ -15,12 +15,12 @@ interface Manifest {
   readonly peerDependenciesMeta?: Readonly<Record<string, object>>;
 }
 
-function read(file: string): unknown {
+function json(file: string): unknown {
   return JSON.parse(readFileSync(path.join(root, file), 'utf8'));
 }
 
-const library = read('packages/keystride/package.json') as Manifest;
-const repository = read('package.json') as Manifest;
+const library = json('packages/keystride/package.json') as Manifest;
+const repository = json('package.json') as Manifest;
 const page = readFileSync(path.join(root, 'docs/dependencies.md'), 'utf8');
 
 /** The packages that the tables of a section name, each with what stands beside it. */
@@ -69,11 +69,9 @@ interface Locked {
   readonly integrity?: string;
 }
 
-const lockFile = read('package-lock.json') as { readonly packages: Readonly<Record<string, Locked>> };
-
-const locked = Object.entries(lockFile.packages).filter(
-  ([place, { link }]) => place.includes('node_modules/') && !link,
-);
+const locked = Object.entries(
+  (json('package-lock.json') as { packages: Record<string, Locked> }).packages,
+).filter(([place, { link }]) => place.includes('node_modules/') && !link);
 
 /** Packages that are not installed on every machine, or do not say it in their package.json. */
 const toldElsewhere: readonly (readonly [RegExp, string])[] = [
@@ -91,7 +89,9 @@ function nameOf(place: string): string {
 function licenceOf(place: string, { license }: Locked): string {
   if (license !== undefined) return license;
   const manifest = path.join(place, 'package.json');
-  const installed = existsSync(path.join(root, manifest)) ? (read(manifest) as Locked).license : undefined;
+  const installed = existsSync(path.join(root, manifest))
+    ? (json(manifest) as { license?: string }).license
+    : undefined;
   return installed ?? toldElsewhere.find(([name]) => name.test(nameOf(place)))?.[1] ?? 'none';
 }
 
