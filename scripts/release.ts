@@ -102,7 +102,17 @@ function pack(version: string): string {
   const tarball = path.join(library, `keystride-${version}.tgz`);
   rmSync(tarball, { force: true });
   run('npm', 'run', 'pack');
-  const sbom = said('npm', 'sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev', '--workspace', 'keystride');
+  const sbom = said(
+    'npm',
+    'sbom',
+    '--package-lock-only',
+    '--sbom-format',
+    'cyclonedx',
+    '--omit',
+    'dev',
+    '--workspace',
+    'keystride',
+  );
   writeFileSync(path.join(library, 'sbom.json'), `${sbom}\n`);
   const hash = createHash('sha256').update(readFileSync(tarball)).digest('hex');
   console.log(`${hash}  ${path.relative(root, tarball)}`);
