@@ -14,6 +14,7 @@ const cases = [
   'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/host/traces.test.ts',
+  'test/conformance/limits.test.ts',
   'test/host/encrypted-connections.test.ts',
   'test/stores/pgbouncer.test.ts',
   'test/stores/limits.test.ts',

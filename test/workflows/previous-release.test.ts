@@ -1,24 +1,18 @@
-import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { brotliDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { addTargets, expectMigrated, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
+import { releasedBuild, type ReleasedBuild } from '../support/released-build.ts';
 import { control, reportOf, stepOf, until } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
-
-/** The workflows as the last release has them, kept by `record.ts` there. The work behind them is the present one's. */
-const histories = path.join(import.meta.dirname, '../histories');
-const [released = ''] = globSync('*/workflows.js.br', { cwd: histories });
 
 const documents = 200;
 
 let world: World;
 let stores: Stores;
-let workflows: string;
+let released: ReleasedBuild;
 
 beforeAll(async () => {
-  workflows = path.join(inject('keystride').bundles, `released-${process.pid}.js`);
-  writeFileSync(workflows, brotliDecompressSync(readFileSync(path.join(histories, released))));
+  released = await releasedBuild(path.join(inject('keystride').bundles, `previous-${process.pid}`));
   world = await createWorld({ legacyApi: ['--latency=200'] });
   stores = openStores(world);
   await addTargets(stores, documents);
@@ -35,8 +29,8 @@ function hasRead(least: number): Promise<boolean> {
   });
 }
 
-test(`a run that the workflows of ${path.dirname(released)} have begun is ended by the present ones`, async () => {
-  const before = await world.startWorker({ environment: { KEYSTRIDE_WORKFLOW_BUNDLE: workflows } });
+test('a run that workers of the last release have begun is ended by the present ones', async () => {
+  const before = await world.startWorker(released.worker);
   const handle = await world.start('documentMigration', { inFlight: 10 });
   await hasRead(1);
   await control(handle, 'pause', 'to have it in the history');

@@ -1,0 +1,59 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { brotliDecompressSync } from 'node:zlib';
+
+const root = path.join(import.meta.dirname, '../..');
+const histories = path.join(root, 'test/histories');
+
+/** The build that the last release was, as `record.ts` has kept it: the sources, which Node takes as they are. */
+export interface ReleasedBuild {
+  readonly version: string;
+  /** Its worker, with its workflows, to be given to `startWorker`. */
+  readonly worker: { readonly program: string; readonly environment: NodeJS.ProcessEnv };
+  /** Runs its command to the end. @returns what it has printed */
+  keystride(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<string>;
+}
+
+/**
+ * Unpacks the last release into a directory. Its packages are those of this checkout, which have to be of releases that
+ * it can work with.
+ */
+export async function releasedBuild(directory: string): Promise<ReleasedBuild> {
+  const [archive] = globSync('*/build.tar.br', { cwd: histories });
+  if (archive === undefined) throw new Error('no release has kept its build: node test/histories/record.ts');
+  mkdirSync(directory, { recursive: true });
+  const input = brotliDecompressSync(readFileSync(path.join(histories, archive)));
+  execFileSync('tar', ['-x', '-C', directory], { input });
+  linkPackages(directory);
+  const run = async (words: readonly string[], env = process.env): Promise<string> =>
+    (await promisify(execFile)(process.execPath, [...words], { cwd: directory, env })).stdout;
+  // In 0.1.0 library and jobs were one package, and its command made no bundle.
+  const isFirst = existsSync(path.join(directory, 'src/cli.ts'));
+  const command = isFirst ? 'src/cli.ts' : 'packages/keystride/src/cli/main.ts';
+  const bundle = path.join(directory, 'workflows.js');
+  const makeBundle = `(await import('./src/workflow-bundle.ts')).writeWorkflowBundle(${JSON.stringify(bundle)})`;
+  await run(isFirst ? ['--input-type=module', '--eval', `await ${makeBundle}`] : [command, 'bundle', bundle]);
+  return {
+    version: path.dirname(archive),
+    worker: {
+      program: path.join(directory, 'src/worker.ts'),
+      environment: {
+        KEYSTRIDE_WORKFLOW_BUNDLE: bundle,
+        KEYSTRIDE_CONFIG: path.join(directory, 'keystride.config.ts'),
+      },
+    },
+    keystride: (words, environment) => run([command, ...words], environment),
+  };
+}
+
+/** The packages of this checkout, but for keystride itself, which is the build's own. */
+function linkPackages(directory: string): void {
+  const packages = path.join(directory, 'node_modules');
+  mkdirSync(packages);
+  for (const name of readdirSync(path.join(root, 'node_modules')))
+    if (name !== 'keystride') symlinkSync(path.join(root, 'node_modules', name), path.join(packages, name));
+  const own = path.join(directory, 'packages/keystride');
+  if (existsSync(own)) symlinkSync(own, path.join(packages, 'keystride'));
+}
