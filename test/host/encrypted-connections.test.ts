@@ -233,5 +233,5 @@ describe('Temporal', () => {
     } finally {
       byKey.close();
     }
-  });
+  }, 240_000);
 });

@@ -215,7 +215,7 @@ function unreachable({ title, variable, address = '' }: Place, cause: unknown): 
 
 /** Waiting does not help: a wrong password, no such database, no ledger, a certificate that nobody trusts. */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof UnusableSession) return true;
+  if (error instanceof UnusableSession || temporalProblemOf(error)) return true;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   // 18: MongoDB's authentication has failed.
   if (code === '18' || /CERT|^ERR_(SSL|TLS|INVALID_URL)/u.test(code)) return true;
