@@ -11,6 +11,7 @@ const shared: TestUserConfig = {
 const cases = [
   'test/workflows/canaries.test.ts',
   'test/workflows/canaries-steps.test.ts',
+  'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/host/traces.test.ts',
   'test/host/encrypted-connections.test.ts',

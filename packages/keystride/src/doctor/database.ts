@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { duration } from '../operator/format.ts';
-import { bad, type Finding, ok, warn } from './finding.ts';
+import { bad, type Finding, ok, warn } from '../operator/finding.ts';
 
 /** A database of PostgreSQL that jobs work with. */
 export interface Database {

@@ -8,6 +8,7 @@ import { type Config, ConfigError, type TemporalConfig } from '../settings/confi
 import { withoutCredentials } from '../settings/environment.ts';
 import { type ConfigProblem, valuesOf } from '../settings/secret-files.ts';
 import { isRefused } from '../stores/postgres/errors.ts';
+import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
@@ -71,6 +72,7 @@ export async function openResources(
   { resources }: WorkerDefinition,
   settings: ResourceSettings,
 ): Promise<OpenResources> {
+  allowPrivateHosts(config.privateHosts);
   const database = createPool(config.databaseUrl, 'keystride', config.connections);
   const opened: { readonly resource: Resource; readonly name: string; readonly value: unknown }[] = [];
   let connection: NativeConnection | undefined;

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
+import { codecServerOf, type CodecServerSettings } from './codec-server-settings.ts';
 import { consoleOf, type ConsoleSettings } from './console-settings.ts';
 import { type LogLevel, parseEnvironment, type Settings, withoutCredentials } from './environment.ts';
 import { type ConfigProblem, latestOf, valuesOf } from './secret-files.ts';
@@ -85,6 +86,10 @@ export interface BaseConfig extends TaskQueues {
   alerts: AlertSettings;
   /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
   console: ConsoleSettings;
+  /** `KEYSTRIDE_PRIVATE_HOSTS`: where in private networks APIs may be. @default nowhere but at numbers and localhost */
+  privateHosts: readonly string[];
+  /** `KEYSTRIDE_CODEC_SERVER` and what else begins with it. */
+  codecServer: CodecServerSettings;
   /**
    * `KEYSTRIDE_ENCRYPTION_KEYS` or `KEYSTRIDE_ENCRYPTION_KEYS_FILE`: with them, what goes to Temporal is encrypted.
    * @default as it is
@@ -171,8 +176,10 @@ export function loadConfig<const N extends Need = never>(
     cache: cacheOf(env),
     ...queues,
     console,
+    codecServer: codecServerOf(settings, addresses.temporalUiUrl),
     logLevel: settings.LOG_LEVEL ?? 'info',
     connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
+    privateHosts: settings.KEYSTRIDE_PRIVATE_HOSTS ?? [],
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({

@@ -2,7 +2,8 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { addressProblem } from '../stores/postgres/address.ts';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
-import { consoleVariables } from './console-settings.ts';
+import { codecServerVariables } from './codec-server-settings.ts';
+import { consoleVariables, isNetwork } from './console-settings.ts';
 import { ToldError } from '../contract/told-error.ts';
 import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
 import { type ConfigProblem, valuesOf } from './secret-files.ts';
@@ -112,14 +113,14 @@ const quietHours = z.string().transform((text, context) => {
 
 const encryptionKeys = z.string().transform((text, context) => {
   const keys = parseEncryptionKeys(text);
-  if (typeof keys !== 'string') return { keys };
+  if (typeof keys !== 'string') return keys;
   context.addIssue({ code: 'custom', message: keys });
   return z.NEVER;
 });
 
 const encryptionKeysFile = z.string().transform((file, context) => {
   try {
-    return { keys: readEncryptionKeys(file), file };
+    return { ...readEncryptionKeys(file), file };
   } catch (error) {
     if (!(error instanceof ToldError)) throw error;
     context.addIssue({ code: 'custom', message: error.message });
@@ -131,6 +132,14 @@ const atLeastOne = z
   .string()
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
   .transform(Number);
+
+/** Names of hosts, addresses and networks. */
+const privateHosts = z
+  .string()
+  .transform(namesIn)
+  .refine((list) => list.every((one) => isNetwork(one) || /^(?!\d+$)[\w-]+(\.[\w-]+)*$/u.test(one)), {
+    error: ({ input }) => `is not like legacy.internal,10.0.0.0/8: ${String(input)}`,
+  });
 
 const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
@@ -178,6 +187,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_PRIVATE_HOSTS: privateHosts.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
@@ -188,6 +198,8 @@ const environmentSchema = z.object({
   DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
   KEYSTRIDE_CONSOLE_URL: httpUrl.optional(),
   ...consoleVariables,
+  KEYSTRIDE_CODEC_SERVER_URL: httpUrl.optional(),
+  ...codecServerVariables,
 });
 
 /** What the environment says, well formed. */

@@ -18,7 +18,7 @@ export class UnusableSession extends ToldError {
  * on `lc_numeric`, `lc_time` or `xmlbinary`. Left alone because whoever set them meant it: `row_security`,
  * `statement_timeout`, `default_transaction_read_only`, `session_replication_role`.
  */
-const pinned: Readonly<Record<string, string>> = {
+export const pinned: Readonly<Record<string, string>> = {
   DateStyle: 'ISO, MDY',
   IntervalStyle: 'postgres',
   TimeZone: 'UTC',
