@@ -27,7 +27,7 @@ describe('PostgreSQL', () => {
     },
   );
 
-  test.each(['53100', '53300', '25006', '57P01', '57P03', '08006'])(
+  test.each(['28P01', '53100', '53300', '25006', '57P01', '57P03', '08006'])(
     '%s is tried again, and the server is away',
     (state) => {
       expect(classifyPostgres(databaseError(state))).toMatchObject({ decision: 'retry', unavailable: true });

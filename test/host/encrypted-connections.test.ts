@@ -177,14 +177,22 @@ describe('Temporal', () => {
       'another CA',
       /signed by nobody whom this machine was told to trust.*TEMPORAL_TLS_SERVER_CA_CERT_PATH/su,
     ],
+    ['a certificate of another CA', /asks for a certificate that it knows/u],
     ['no certificate', /asks for a certificate.*TEMPORAL_TLS_CLIENT_CERT_PATH/su],
     ['another name', /for another host name.*TEMPORAL_TLS_SERVER_NAME/su],
   ])('%s', async (what, message) => {
     const { cert, key } = authority.sign('jobs');
     const ours = { TEMPORAL_TLS_CLIENT_CERT_PATH: cert, TEMPORAL_TLS_CLIENT_KEY_PATH: key };
+    const other = certificates.authority('other');
+    const foreign = other.sign('jobs');
+    const strange = {
+      TEMPORAL_TLS_CLIENT_CERT_PATH: foreign.cert,
+      TEMPORAL_TLS_CLIENT_KEY_PATH: foreign.key,
+    };
     const trusted = { TEMPORAL_TLS_SERVER_CA_CERT_PATH: authority.cert };
     const settings = {
-      'another CA': { ...ours, TEMPORAL_TLS_SERVER_CA_CERT_PATH: certificates.authority('other').cert },
+      'another CA': { ...ours, TEMPORAL_TLS_SERVER_CA_CERT_PATH: other.cert },
+      'a certificate of another CA': { ...strange, ...trusted },
       'no certificate': trusted,
       'another name': { ...ours, ...trusted, TEMPORAL_TLS_SERVER_NAME: 'elsewhere.example' },
     };
@@ -225,5 +233,5 @@ describe('Temporal', () => {
     } finally {
       byKey.close();
     }
-  });
+  }, 240_000);
 });

@@ -11,7 +11,7 @@ import { addressProblem, withCredentialsOf } from '../../packages/keystride/src/
 import { boundedQuery } from '../../packages/keystride/src/stores/postgres/bounded-query.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { databaseProblemOf } from '../../packages/keystride/src/stores/postgres/problems.ts';
-import { ServerClient } from '../../packages/keystride/src/stores/postgres/server-client.ts';
+import { driverOptions, ServerClient } from '../../packages/keystride/src/stores/postgres/server-client.ts';
 import { type Authority, Certificates, encrypt } from '../support/certificates.ts';
 import { startReplica, type Replica } from '../support/replica.ts';
 import { waitFor } from '../support/stack.ts';
@@ -245,6 +245,16 @@ describe('several hosts', () => {
     await waitFor(async () => (await running()) === 0);
     await pool.end();
   });
+});
+
+test('a connection of another kind goes to the host that is found, encrypted', async () => {
+  const tls = { sslmode: 'verify-full', sslrootcert: authority.cert, target_session_attrs: 'primary' };
+  const host = `localhost:${port(replica.url)},localhost:${port()}`;
+  const client = new pg.Client(await driverOptions(address({ host, ...tls })));
+  await client.connect();
+  const { rows } = await client.query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()');
+  expect({ ...rows[0], port: client.port }).toEqual({ ssl: true, port: Number(port()) });
+  await client.end();
 });
 
 test('user and password are read anew from their file for each connection', async () => {

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import { ConfigError, type Config } from '../settings/config.ts';
+import { type Config, ConfigError, type TemporalConfig } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
 import { type ConfigProblem, valuesOf } from '../settings/secret-files.ts';
 import { isRefused } from '../stores/postgres/errors.ts';
@@ -12,7 +12,7 @@ import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
-import { temporalProblemOf } from './temporal-problem.ts';
+import { temporalProblemOf, tlsFailure } from './temporal-problem.ts';
 import { UnreachablePart } from './unreachable-part.ts';
 import type { Resource, ResourceContext, WorkerDefinition } from '../project/worker-definition.ts';
 
@@ -96,7 +96,7 @@ export async function openResources(
       });
     const [temporal] = await Promise.all([
       reach({ title: 'Temporal', variable: 'TEMPORAL_ADDRESS', address: config.temporal.address }, () =>
-        NativeConnection.connect(config.temporal.connectionOptions),
+        connectTemporal(config.temporal),
       ),
       reach({ title: 'the database', variable: 'DATABASE_URL', address: config.databaseUrl }, () =>
         new Ledger(database).check(),
@@ -112,6 +112,14 @@ export async function openResources(
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+async function connectTemporal(temporal: TemporalConfig): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect(temporal.connectionOptions);
+  } catch (error) {
+    throw (await tlsFailure(temporal)) ?? error;
   }
 }
 
@@ -209,7 +217,7 @@ function unreachable({ title, variable, address = '' }: Place, cause: unknown): 
 
 /** Waiting does not help: a wrong password, no such database, no ledger, a certificate that nobody trusts. */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof UnusableSession) return true;
+  if (error instanceof UnusableSession || temporalProblemOf(error)) return true;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   // 18: MongoDB's authentication has failed.
   if (code === '18' || /CERT|^ERR_(SSL|TLS|INVALID_URL)/u.test(code)) return true;

@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
-import { temporalProblemOf } from '../host/temporal-problem.ts';
+import { temporalProblemOf, tlsFailure } from '../host/temporal-problem.ts';
 import { clientOptionsOf, type Config } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { CommandError } from './command-error.ts';
@@ -40,7 +40,7 @@ export async function connect({ temporal }: Config<'temporal'>): Promise<Connect
   try {
     return await Connection.connect({ ...clientOptionsOf(temporal), connectTimeout });
   } catch (error) {
-    const { what, todo } = temporalProblemOf(error) ?? {
+    const { what, todo } = temporalProblemOf((await tlsFailure(temporal)) ?? error) ?? {
       what: 'Temporal does not answer',
       todo: `Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: ${keystride} dev --detach`,
     };

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { LogicalReplicationService, type Pgoutput, PgoutputPlugin } from 'pg-logical-replication';
 import { ToldError } from '../../contract/errors.ts';
 import { type LogPosition, positionOf, positionText } from './log-position.ts';
+import { driverOptions } from './server-client.ts';
 import { pinned } from './session.ts';
 
 /** A table as the log describes it before the first of its rows, and again when it was altered. */
@@ -72,9 +73,9 @@ export class LogStream {
   #drained: () => void = () => undefined;
   readonly #alive: NodeJS.Timeout;
 
-  private constructor({ pool, from }: LogSource) {
+  private constructor(connection: pg.ClientConfig, from: LogPosition) {
     this.#confirmed = from;
-    this.#service = new LogicalReplicationService(connectionOf(pool), {
+    this.#service = new LogicalReplicationService(connection, {
       acknowledge: { auto: false, timeoutSeconds: 0 },
       flowControl: { enabled: true },
     });
@@ -87,7 +88,7 @@ export class LogStream {
 
   /** @throws what the server answers: the slot is not there, or another connection reads it (55006). */
   static async open(source: LogSource): Promise<LogStream> {
-    const stream = new LogStream(source);
+    const stream = new LogStream(await connectionOf(source.pool), source.from);
     const plugin = new TextPlugin([source.publication], (event) => stream.#push(event));
     const started = new Promise<void>((resolve) => void stream.#service.once('start', () => resolve()));
     const ended = stream.#service.subscribe(plugin, source.slot, positionText(source.from)).then(
@@ -192,12 +193,13 @@ export class LogStream {
 }
 
 /** Where a pool connects to, for a connection of another kind. */
-function connectionOf(pool: pg.Pool): pg.ClientConfig {
-  // A pool keeps its password from being listed.
-  const { password } = pool.options;
+async function connectionOf(pool: pg.Pool): Promise<pg.ClientConfig> {
+  const { password, connectionString } = pool.options;
   return {
     ...pool.options,
+    // A pool keeps its password from being listed.
     ...(password === undefined ? {} : { password }),
+    ...(connectionString === undefined ? {} : await driverOptions(connectionString)),
     options: sessionOptions(),
     query_timeout: 0,
   };

@@ -160,8 +160,8 @@ function wrongSession({ message }: NoSuchSession, { variable }: DatabasePlace): 
   };
 }
 
-/** What OpenSSL says of certificates. */
-const untrusted = [
+/** What OpenSSL says of a certificate that nobody has signed whom it was told to trust. */
+export const untrusted = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',

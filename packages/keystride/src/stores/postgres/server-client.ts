@@ -83,6 +83,20 @@ function clientOptions(
   return { ...options, connectionString, ssl };
 }
 
+/**
+ * The driver's options for a connection of another kind than ours, to the server that an address leads to now.
+ *
+ * @throws whatever keeps it from being found
+ */
+export async function driverOptions(connectionString: string): Promise<pg.ClientConfig> {
+  const address = readAddress(connectionString);
+  const { host, port, ssl } = isChoice(address) ? await choose(address) : address.hosts[0][0];
+  const url = new URL(address.connectionString);
+  if (!host.startsWith('/'))
+    Object.assign(url, { hostname: host.includes(':') ? `[${host}]` : host, port: String(port) });
+  return { connectionString: url.href, ssl };
+}
+
 /** How long a connection may take to be made, in milliseconds: as long as each of its ways may. */
 export function connectingTakesMs(connectionString: string): number {
   try {
