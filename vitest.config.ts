@@ -14,6 +14,9 @@ const cases = [
   'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/host/traces.test.ts',
+  'test/host/encrypted-connections.test.ts',
+  'test/stores/pgbouncer.test.ts',
+  'test/stores/limits.test.ts',
 ];
 
 export default defineConfig({

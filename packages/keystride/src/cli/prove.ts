@@ -68,6 +68,10 @@ async function proveJob(name: string, options: ProveCommandOptions): Promise<voi
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));
   // What comes up here is never needed by another command.
   const { hasFailed, prove } = await import('../prove/prove.ts');
+  const again = shownWords(job, options.param ?? [])
+    .map((parameter) => ` --param ${shellWord(parameter)}`)
+    .join('');
+  const repeat = (of: number) => `${keystride} prove ${name}${again} --seed ${of} --runs 1`;
   const report = await prove({
     project: await loadProject(),
     job,
@@ -86,9 +90,10 @@ async function proveJob(name: string, options: ProveCommandOptions): Promise<voi
         `no faults   completed in ${seconds.toFixed(1)} s, ${count(commits)} transactions; seed ${seed}`,
       ),
     onRun: (run) => tell(run, hasFailed(run)),
+    repeat,
   });
   if (options.output === 'json') printJson(report);
-  else summarise(report, name, shownWords(job, options.param ?? []));
+  else summarise(report, repeat);
   process.exitCode = report.failedSeeds.length === 0 ? exitCodes.done : exitCodes.failed;
 }
 
@@ -111,14 +116,13 @@ function shownWords(job: JobDefinition, words: readonly string[]): string[] {
   });
 }
 
-function summarise(report: ProveReport, job: string, parameters: readonly string[]): void {
+function summarise(report: ProveReport, repeat: (seed: number) => string): void {
   const { runs, lost, doubled, balanced, verified, faultPoints, failedSeeds } = report;
   printLine(
     `${count(runs)} runs: ${count(lost)} lost, ${count(doubled)} doubled, books ${balanced ? 'balanced' : 'NOT balanced'}, ${verified ? 'verified' : 'NOT verified'}`,
   );
   for (const [place, hits] of Object.entries(faultPoints)) printLine(`  ${place.padEnd(20)} ${count(hits)}`);
   if (failedSeeds.length === 0) return;
-  const again = parameters.map((parameter) => ` --param ${shellWord(parameter)}`).join('');
   printLine('failed; to see them again:');
-  for (const seed of failedSeeds) printLine(`  ${keystride} prove ${job}${again} --seed ${seed} --runs 1`);
+  for (const seed of failedSeeds) printLine(`  ${repeat(seed)}`);
 }

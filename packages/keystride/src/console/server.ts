@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import type { Config } from '../settings/config.ts';
+import { clientOptionsOf, type Config } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { consoleApp } from './app.ts';
 import { Banners, type Banner } from './banners.ts';
@@ -41,7 +41,7 @@ export async function startConsole(
     'Set KEYSTRIDE_CONSOLE_TOKEN to a long secret, or KEYSTRIDE_CONSOLE_OPERATOR_HEADER and ' +
       'KEYSTRIDE_CONSOLE_PROXIES where a proxy says who it is',
   );
-  const connection = Connection.lazy(temporal.connectionOptions);
+  const connection = Connection.lazy(clientOptionsOf(temporal));
   const session = {
     client: new Client({
       connection,

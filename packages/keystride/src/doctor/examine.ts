@@ -1,3 +1,4 @@
+import { Client } from '@temporalio/client';
 import { refuseTwoCopies } from '../host/package-copies.ts';
 import type { RegisteredJob } from '../job/registry.ts';
 import { Ledger } from '../ledger/ledger.ts';
@@ -21,20 +22,21 @@ import {
   horizonHolders,
   mayWatch,
   serverVersion,
+  takesWrites,
 } from './database.ts';
 import { freeDisk, remoteDisk } from './disk.ts';
-import { failed, type Finding, looked, ok, warn } from './finding.ts';
+import { failed, type Finding, looked, ok, warn } from '../operator/finding.ts';
 import { ledgerGrants, ledgerMigrations, projectMigrations, retentionOf } from './ledger.ts';
 import { asDatabase, reachDatabase, reachResource, reachTemporal } from './parts.ts';
 import { partitionsFit } from './partitions.ts';
 import { readersOf } from './readers.ts';
 import {
   type Namespace,
-  type Pollers,
-  pollersOf,
   retentionSeconds,
   searchAttributesIn,
   temporalClock,
+  type ServedQueue,
+  servedQueue,
   temporalVersion,
   workersOf,
 } from './temporal.ts';
@@ -54,7 +56,7 @@ export async function examine({ config, version, fix }: Examination): Promise<re
   const [temporal, database] = await Promise.all([reachTemporal(config), reachDatabase(config)]);
   try {
     const known = await inTemporal(temporal.part, config, fix);
-    const workers = Math.max(...known.pollers.map((queue) => queue.workers.length), 0);
+    const workers = Math.max(...known.queues.map(({ pollers }) => pollers.length), 0);
     return [
       versions,
       temporal.finding,
@@ -71,25 +73,26 @@ async function inTemporal(
   part: Namespace | undefined,
   config: Config,
   fix: boolean,
-): Promise<{ readonly findings: readonly Finding[]; readonly pollers: readonly Pollers[] }> {
-  if (part === undefined) return { findings: [], pollers: [] };
-  const pollers: Pollers[] = [];
+): Promise<{ readonly findings: readonly Finding[]; readonly queues: readonly ServedQueue[] }> {
+  if (part === undefined) return { findings: [], queues: [] };
+  const client = new Client(part);
+  const queues: ServedQueue[] = [];
   const workers = await Promise.all(
     allTaskQueues(config).map((queue) =>
       looked('workers', async () => {
-        const found = await pollersOf(part, queue);
-        pollers.push(found);
+        const found = await servedQueue(client, queue);
+        queues.push(found);
         return workersOf(found);
       }),
     ),
   );
   const findings = [
     ...(await looked('versions', () => temporalVersion(part))),
-    ...(await looked('clock', () => Promise.resolve(temporalClock(pollers)))),
+    ...(await looked('clock', () => Promise.resolve(temporalClock(queues)))),
     ...(await looked('search attributes', () => searchAttributesIn(part, fix))),
     ...workers.flat(),
   ];
-  return { findings, pollers };
+  return { findings, queues };
 }
 
 interface Around {
@@ -102,6 +105,7 @@ async function inLedger(part: Database, around: Around): Promise<readonly Findin
   const { config, temporal } = around;
   const { pool } = part;
   const ledger = [
+    looked('writes', () => takesWrites(part)),
     looked('migrations', () => ledgerMigrations(pool)),
     looked('grants', () => ledgerGrants(pool)),
     ...(temporal

@@ -9,7 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { keystride } from '../operator/called-as.ts';
 import { plain } from '../operator/format.ts';
 import { reasonOf } from '../operator/explain.ts';
-import { bad, type Finding, ok, warn } from './finding.ts';
+import { bad, type Finding, ok, warn } from '../operator/finding.ts';
 import { sampleParameters } from './sample-parameters.ts';
 
 type Parameters = Readonly<Record<string, unknown>>;

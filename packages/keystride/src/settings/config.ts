@@ -1,16 +1,11 @@
+import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
 import { codecServerOf, type CodecServerSettings } from './codec-server-settings.ts';
 import { consoleOf, type ConsoleSettings } from './console-settings.ts';
-import {
-  type ConfigProblem,
-  type LogLevel,
-  parseEnvironment,
-  type Settings,
-  valuesOf,
-  withoutCredentials,
-} from './environment.ts';
+import { type LogLevel, parseEnvironment, type Settings, withoutCredentials } from './environment.ts';
+import { type ConfigProblem, latestOf, valuesOf } from './secret-files.ts';
 import type { EncryptionSettings } from './encryption-keys.ts';
 import { cacheOf, homeOf } from './places.ts';
 import type { HealthLimits } from '../stores/postgres/health.ts';
@@ -24,6 +19,15 @@ export interface TemporalConfig {
   address: string;
   namespace: string;
   connectionOptions: ClientConnectConfig['connectionOptions'] & { address: string };
+  /** `TEMPORAL_API_KEY_FILE`: the key that its file holds now. */
+  currentApiKey?: () => string;
+}
+
+/** The options of a client, which asks for its key with each call. */
+export function clientOptionsOf({ connectionOptions, currentApiKey }: TemporalConfig): ConnectionOptions & {
+  address: string;
+} {
+  return currentApiKey ? { ...connectionOptions, apiKey: currentApiKey } : connectionOptions;
 }
 
 /** The settings that not every command needs; a caller names those that it does. */
@@ -259,7 +263,13 @@ function readTemporal(
         problem: `is not like host:7233: ${withoutCredentials(address)}`,
       });
     const connectionOptions = { ...given.connectionOptions, address };
-    return { address, namespace: given.namespace ?? 'default', connectionOptions };
+    const { TEMPORAL_API_KEY_FILE: file } = env;
+    return {
+      address,
+      namespace: given.namespace ?? 'default',
+      connectionOptions,
+      ...(file && { currentApiKey: latestOf(file, connectionOptions.apiKey ?? '') }),
+    };
   }
   if (stack.temporalAddress === undefined) return undefined;
   return {
@@ -293,7 +303,7 @@ function refusePlaintext(
 }
 
 function givenTemporal(env: NodeJS.ProcessEnv, problems: ConfigProblem[]): ClientConnectConfig | undefined {
-  const overrideEnvVars = valuesOf(env);
+  const overrideEnvVars = valuesOf(env, ['TEMPORAL_API_KEY'], problems);
   try {
     return loadClientConnectConfig({ overrideEnvVars });
   } catch (error) {

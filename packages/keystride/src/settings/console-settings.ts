@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { ConfigProblem, Settings } from './environment.ts';
+import type { Settings } from './environment.ts';
+import type { ConfigProblem } from './secret-files.ts';
 
 /** Where the console listens, who reaches it, and what they may do. */
 export interface ConsoleSettings {
