@@ -118,13 +118,13 @@ export const threats: readonly Mutation[] = [
   },
   {
     rule: 'no path leads a reader out of its directory',
-    edits: [[files, 'if (real.startsWith(inside + path.sep))', 'if (real !== inside)']],
+    edits: [[files, 'if (real.startsWith(inside + sep))', 'if (real !== inside)']],
     test: 'test/readers/file-places.test.ts',
     named: 'reads nothing else',
   },
   {
     rule: 'a directory whose name begins alike is another one',
-    edits: [[files, 'inside + path.sep', 'inside']],
+    edits: [[files, 'inside + sep', 'inside']],
     test: 'test/readers/file-places.test.ts',
     named: 'reads nothing else',
   },
