@@ -98,6 +98,8 @@ export interface RowRange {
   readonly upper: Cursor;
   /** How many there are. */
   readonly rows: number;
+  /** The range goes on, however few they are: whoever follows a source that grows has what there is now. */
+  readonly open?: true;
 }
 
 /** Where a set step's rows are: it is told their keys' ranges and never reads the rows themselves. */
@@ -105,6 +107,9 @@ export interface RangeReader<Range extends RowRange> extends Pick<
   Reader<unknown>,
   'plan' | 'problems' | 'split'
 > {
-  /** The next `limit` rows; fewer in answer means that the range has ended, null that there is none left. */
+  /**
+   * The next `limit` rows; fewer in answer means that the range has ended, unless it is `open`, and null that there is none
+   * left. An open one without rows that ends where it begins is not committed.
+   */
   next(request: ReadRequest): Promise<Range | null>;
 }

@@ -53,7 +53,7 @@ const refusedRows: SkipPolicy = {
 
 /** What a sync's steps know of its parameters. */
 export interface SyncParameters {
-  readonly mode: SyncMode;
+  readonly mode: SyncMode | 'log';
   readonly sweepSeconds: number;
 }
 

@@ -40,6 +40,8 @@ export interface ComposeOptions {
   standardPorts: boolean;
   /** Whether Temporal forgets everything when its process ends. */
   temporalInMemory: boolean;
+  /** Where Temporal's UI has payloads decrypted; undefined for nowhere. */
+  codecEndpoint?: string | undefined;
   owner: ProcessOwner;
   onProgress: OnProgress;
 }
@@ -126,9 +128,12 @@ async function databases(
   };
 }
 
+/** How long a database that somebody names may take to answer, in milliseconds: the machine may be busy. */
+const answersWithin = 30_000;
+
 async function checkGivenDatabase(variable: string, url: string): Promise<void> {
   try {
-    await probePostgres(url);
+    await probePostgres(url, answersWithin);
   } catch (error) {
     throw new PartError(
       {

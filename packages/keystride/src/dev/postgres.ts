@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import pg from 'pg';
 import { run } from './executables.ts';
 import { PartError, type Part } from './part.ts';
 import { reachableDirectory, unprivilegedUser, type SystemUser } from './places.ts';
@@ -18,6 +17,7 @@ import { freePort } from './ports.ts';
 import { postgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 import type { Reporter } from './progress.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
+import { ServerClient } from '../stores/postgres/server-client.ts';
 
 /** The databases of a development server: the jobs' source, their target, and what FerretDB keeps its documents in. */
 type DatabaseKind = 'source' | 'target' | 'ferretdb';
@@ -94,15 +94,19 @@ const settings = [
   // schema would be put among the ledger's.
   'search_path=public',
   'unix_socket_directories=',
+  // So that a sync can follow the log (mode=log).
+  'wal_level=logical',
+  'max_replication_slots=30',
+  'max_wal_senders=30',
   // So that the demo and the benchmark can tell when a run's last chunk committed.
   'track_commit_timestamp=on',
   'timezone=UTC',
   'log_timezone=UTC',
 ];
 
-/** Resolves when the server answers; rejects when it does not within two seconds. */
-export async function probePostgres(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+/** Resolves when the server answers; rejects when it does not in time. @param within milliseconds */
+export async function probePostgres(url: string, within = 2_000): Promise<void> {
+  const client = new ServerClient({ connectionString: url, connectionTimeoutMillis: within });
   client.on('error', () => {});
   try {
     await client.connect();
@@ -118,7 +122,7 @@ export async function probePostgres(url: string): Promise<void> {
  * @returns the name of each
  */
 async function createDatabases(url: string): Promise<Record<DatabaseKind, string>> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new ServerClient({ connectionString: url });
   await client.connect();
   try {
     const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database');

@@ -111,6 +111,7 @@ export const ledgerTables = {
     api: text,
     worker: uuid,
     calls: integer,
+    budget: nullable(integer),
     expires_at: timestamp,
   },
   'keystride.stream_offset': {
@@ -135,6 +136,13 @@ export const ledgerTables = {
     cursor: text,
     partition: integer,
     number: generated(bigint),
+  },
+  'keystride.unsettled_row': {
+    stream: text,
+    source: text,
+    key: text,
+    code: nullable(text),
+    tries: defaulted(integer),
   },
   'keystride.audit': {
     id: generated(bigint),

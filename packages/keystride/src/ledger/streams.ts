@@ -17,6 +17,8 @@ export interface Stream {
   readonly movedAt: string;
   /** ISO time; null for never. */
   readonly sweptAt: string | null;
+  /** The replication slot in its source, of one that follows the log: then the cursor is a position of that. */
+  readonly slot: string | null;
   /** What the last run has told of what had changed without a row being written. */
   readonly told: readonly string[];
 }
@@ -38,8 +40,16 @@ export async function readStreams(ledger: Asked): Promise<Stream[]> {
     key: key as string[],
     movedAt,
     sweptAt,
-    told: (shape as { readonly told?: readonly string[] } | null)?.told ?? [],
+    ...toldIn(shape),
   }));
+}
+
+function toldIn(shape: unknown): Pick<Stream, 'slot' | 'told'> {
+  const { told = [], log } = (shape ?? {}) as {
+    readonly told?: readonly string[];
+    readonly log?: { readonly slot: string };
+  };
+  return { slot: log?.slot ?? null, told };
 }
 
 /** Sets a stream back: its next run copies what is above the cursor, or everything. A run in flight does not move it. */

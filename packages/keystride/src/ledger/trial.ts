@@ -16,6 +16,15 @@ export async function knowInstance(transaction: Transaction, job: string, instan
   );
 }
 
+/** Whether a tasklet is only tried: what it writes elsewhere would stay. */
+export async function isTried(transaction: Transaction, instance: string): Promise<boolean> {
+  const { rows } = await transaction.query<{ status: string }>(
+    'SELECT status FROM keystride.instance WHERE instance_key = $1',
+    [instance],
+  );
+  return rows[0]?.status !== 'running';
+}
+
 /** Leaves the result of a tasklet that is only tried where later steps look for it. */
 export async function keepResult(
   transaction: Transaction,

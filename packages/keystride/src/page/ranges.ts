@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PagePolicy } from '../contract/activities.ts';
-import { type Cursor, type KeyRange, nameOfKey } from '../contract/cursor.ts';
+import { type Cursor, encodeCursor, type KeyRange, nameOfKey } from '../contract/cursor.ts';
 import { failureTypeOf, ToldError } from '../contract/errors.ts';
 import { type Counters, noCounters } from '../contract/progress.ts';
 import type { RowRange } from '../contract/reader.ts';
@@ -65,9 +65,10 @@ export class Ranges {
       // Else a range that is too large for a page's time would be met by the next page, and the one after.
       if (this.#over && (!tooLarge || this.#cancel.signal.aborted)) return false;
       const { limit, found: next } = await ahead;
-      const ended = next === null || next.rows < limit;
+      const ended = next === null || (next.open !== true && next.rows < limit);
       // Where the next range ends is looked up while this one is written.
       ahead = ended ? ahead : this.#next(next.upper);
+      if (next && standsStill(next, after)) continue;
       const begun = performance.now();
       tooLarge = !(await this.#commit(next, ended));
       if (tooLarge) {
@@ -76,7 +77,7 @@ export class Ranges {
       }
       if (ended) return true;
       after = next.upper;
-      await this.#keepPace(limit, begun);
+      await this.#keepPace(next.rows, begun);
     }
   }
 
@@ -92,7 +93,7 @@ export class Ranges {
     } finally {
       this.#inFlight = 0;
     }
-    if (range) this.#request.chunkSize.took(range.rows, performance.now() - begun);
+    if (range && range.rows > 0) this.#request.chunkSize.took(range.rows, performance.now() - begun);
     return true;
   }
 
@@ -127,6 +128,11 @@ export class Ranges {
       await delay(Math.min(left, mostAfterPageMs / 4), undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** Whoever follows a source has waited, and nothing has come. */
+function standsStill({ open, rows, upper }: RowRange, after: Cursor | null): boolean {
+  return open === true && rows === 0 && after !== null && encodeCursor(upper) === encodeCursor(after);
 }
 
 /**

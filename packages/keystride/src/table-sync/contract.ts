@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { defineJob } from '../contract/job.ts';
 import { unquoted } from '../contract/parameters.ts';
-import { syncMode, syncParameters, syncPolicies, policiesOfSync } from '../contract/sync.ts';
+import { chunkStep } from '../contract/policy.ts';
+import { policiesOfSync, syncModes, syncParameters, syncPolicies } from '../contract/sync.ts';
 
 const table = z
   .string()
@@ -35,7 +36,12 @@ export const tableSync = defineJob({
     .object({
       source: table.describe('the table to read, in SOURCE_DATABASE_URL'),
       sink: table.optional().describe('the table to write, in DATABASE_URL; otherwise the same name'),
-      mode: syncMode,
+      mode: z
+        .enum([...syncModes, 'log'])
+        .default('bulk')
+        .describe(
+          'bulk reads the whole table; incrementing goes on above the last key, timestamp and timestamp+incrementing after the last change; log follows every change in the log of the source, deletes included',
+        ),
       ...syncParameters,
       key: columns('the unique key of the source to page and upsert by; otherwise its primary key'),
       timestamp: column
@@ -52,6 +58,10 @@ export const tableSync = defineJob({
       path: ['timestamp'],
       error: 'the timestamp modes need a timestamp column',
     }),
-  steps: syncPolicies,
+  steps: {
+    ...syncPolicies,
+    /** Only of mode=log. */
+    follow: chunkStep({ chunkSize: 5000, adaptiveChunks: { targetSeconds: 1 } }),
+  },
   policies: policiesOfSync,
 });

@@ -2,10 +2,20 @@ import type pg from 'pg';
 import type { SelectQueryBuilder } from 'kysely';
 import type { ParametersOf } from '../contract/job.ts';
 import { unquoted } from '../contract/parameters.ts';
-import type { tableSync } from './contract.ts';
+import { pairOf, type tableSync } from './contract.ts';
+import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
+import type { FollowedTable } from './log/followed-table.ts';
+import { logSteps } from './log/steps.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
-import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
+import {
+  type ColumnType,
+  describeTypes,
+  exactIn,
+  isLoose,
+  maskedAs,
+  requireDistinct,
+} from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
@@ -26,7 +36,29 @@ export interface SyncedDatabases {
 
 /** The work of tableSync, for `registerJob`: each run looks up in both databases the table that its parameters name. */
 export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof tableSync> {
-  return syncSteps<Parameters>(databases.database, (parameters) => describeSync(databases, parameters));
+  const describe = (parameters: Parameters) => describeSync(databases, parameters);
+  const polled = syncSteps<Parameters>(databases.database, describe);
+  const followed = logSteps<Parameters>(databases.database, async (parameters) => {
+    const { followed: table, stream, how } = await describe(parameters);
+    return { ...databases, stream, how, tables: [table] };
+  });
+  const stepsOf = ({ parameters }: StepContext<Parameters>) =>
+    parameters.mode === 'log' ? followed : polled;
+  return {
+    begin: (context) => stepsOf(context).begin(context),
+    copy: (context) => stepsOf(context).copy(context),
+    sweep: (context) => stepsOf(context).sweep(context),
+    remember: (context) => stepsOf(context).remember(context),
+    follow: (context) => followed.follow(context),
+    verify: (context) => polled.verify(context),
+  };
+}
+
+/** A sync, with what following it in the log takes besides. */
+interface DescribedSync extends Sync {
+  readonly followed: FollowedTable;
+  /** How it is copied: another text when it is done otherwise. */
+  readonly how: string;
 }
 
 /**
@@ -37,7 +69,7 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
 async function describeSync(
   { source: service, database: migration }: SyncedDatabases,
   given: Parameters,
-): Promise<Sync> {
+): Promise<DescribedSync> {
   const parameters = named(given);
   const { source: from, sink: to = from } = parameters;
   await refuseUnsyncable({ pool: service, table: from }, { pool: migration, table: to });
@@ -49,33 +81,65 @@ async function describeSync(
   const columns = travelling(source, order, parameters);
   const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
   requireUnique(sink, sinkKey);
+  if (parameters.mode === 'log') refuseInLog(parameters, key);
   const written = await sinkColumnsOf(migration, sink, columns, parameters);
   const types = { source: await describeTypes(service, from), sink: await describeTypes(migration, to) };
   const sinkColumns = typedColumns(written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
   const references = await referencesOf(migration, to, sinkColumns);
+  const copied = columns
+    .filter((column) => sinkColumns.some(({ name }) => name === column.to))
+    .map((column) => ({ from: column.from, to: column.to, how: column.how }));
+  const compared = compareTables(
+    { ...rows, key },
+    { pool: migration, table: to, key: sinkKey },
+    sinkColumns.map((column) => {
+      const { from: sent, text, masked } = travellerTo(column.name);
+      return { ...column, from: sent, text, masked };
+    }),
+  );
+  const sinkTable = { table: to, columns: sinkColumns, key: sinkKey, changesRows: sink.changesRows };
+  const sinkOf = upsertSink(sinkTable);
   return {
     references,
-    stream: `tableSync:${from}>${to}:${order.map(inList).join(',')}`,
+    stream: `tableSync:${from}>${to}:${parameters.mode === 'log' ? 'log' : order.map(inList).join(',')}`,
     source: syncSource({ ...rows, key: order }),
-    sink: upsertSink({ table: to, columns: sinkColumns, key: sinkKey }),
+    sink: sinkOf,
     tables: {
       source: { pool: service, table: from },
       sink: { pool: migration, table: to },
-      columns: columns
-        .filter((column) => sinkColumns.some(({ name }) => name === column.to))
-        .map((column) => ({ from: column.from, to: column.to, how: column.how })),
+      columns: copied,
     },
-    compared: compareTables(
-      { ...rows, key },
-      { pool: migration, table: to, key: sinkKey },
-      sinkColumns.map((column) => {
-        const { from: sent, text, masked } = travellerTo(column.name);
-        return { ...column, from: sent, text, masked };
-      }),
-    ),
+    compared,
+    how: JSON.stringify([source.oid, key, copied, sinkColumns]),
+    followed: {
+      source: from,
+      relation: source.relation,
+      sourceColumns: source.columns.map(({ name }) => name),
+      columns: copied,
+      key,
+      sink: sinkTable,
+      reader: compared.reader,
+      lacking: (keys, signal) => compared.comparison.lacking(keys, signal),
+      write: (those, transaction) => sinkOf.write(those, transaction),
+      remove: async (keys, transaction) => (await compared.remove?.(keys, transaction)) ?? 0,
+    },
   };
+}
+
+/**
+ * @throws JobParametersInvalid for a mask: the log has every value as it is, and what a mask hides would leave the source; and
+ * for a key that is converted.
+ */
+function refuseInLog({ mask, cast }: Parameters, key: readonly string[]): void {
+  if (mask.length > 0)
+    throw invalid(
+      'the log has values as they are, so mode=log cannot mask them in the source: drop these columns',
+    );
+  const converted = cast.map((pair) => pairOf(pair)[0]).find((name) => key.includes(name));
+  if (converted !== undefined)
+    throw invalid(`column ${converted} is of the key, which mode=log takes as it is: no cast`);
 }
 
 /** A name in a list: two lists of different names are two texts. */
@@ -147,7 +211,12 @@ function typedColumns(
     const isKey = key.includes(column.name);
     if (isKey) requireDistinct(sent, sink);
     const type = exactIn(sent, sink, { isKey, isCast: traveller.via !== undefined });
-    return { ...column, type: sink.base, ...(type === undefined ? {} : { exactIn: type }) };
+    return {
+      ...column,
+      type: sink.base,
+      loose: isLoose(sink),
+      ...(type === undefined ? {} : { exactIn: type }),
+    };
   });
 }
 

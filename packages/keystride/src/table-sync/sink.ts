@@ -20,13 +20,17 @@ export interface SinkColumn {
   readonly exactIn?: string;
   /** `GENERATED ALWAYS AS IDENTITY`: inserted by an override, and never updated. */
   readonly identityAlways?: boolean;
+  /** Its type takes values that are written differently for one: of a key, the writing is updated as any other column. */
+  readonly loose?: boolean;
 }
 
-interface SinkTable {
+export interface SinkTable {
   readonly table: string;
   readonly columns: readonly SinkColumn[];
   /** The unique key whose rows are updated instead of inserted. */
   readonly key: readonly string[];
+  /** Whether a trigger has rows in hand before they are there, and may change them. @default false */
+  readonly changesRows?: boolean;
 }
 
 export interface Sink {
@@ -44,11 +48,12 @@ export class RowNotKept extends ToldError {
  *
  * A value that the sink's type would change is refused as one that is too long (SQLSTATE 22001).
  *
- * @throws RowNotKept when a trigger of the sink has left out a row.
+ * @throws RowNotKept when a trigger of the sink has left out a row, or given it another key.
  */
 export function upsertSink(sink: SinkTable): Sink {
-  const { table, columns, key } = sink;
+  const { table, columns, key, changesRows } = sink;
   const upsert = upsertStatement(sink);
+  const lacking = lackingStatement(sink);
   // A table of one column that numbers itself is never updated, and nothing is counted.
   const counts = columns.some(({ identityAlways }) => !identityAlways);
   return {
@@ -57,8 +62,10 @@ export function upsertSink(sink: SinkTable): Sink {
       const texts = columns.map(({ name }) => last.map((row) => row[name] ?? null));
       const { rowCount } = await transaction.query(upsert, texts);
       const others = last.length - (rowCount ?? 0);
-      if (others === 0 || !counts || others === (await takeUnchanged(transaction))) return;
-      throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
+      if (others > 0 && counts && others !== (await takeUnchanged(transaction)))
+        throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
+      if (changesRows === true && ((await transaction.query(lacking, texts)).rowCount ?? 0) > 0)
+        throw new RowNotKept(`${table} took a row that it does not have: a trigger of it changes keys`);
     },
   };
 }
@@ -76,13 +83,25 @@ async function takeUnchanged(transaction: Transaction): Promise<number> {
   return Number(rows[0]?.unchanged ?? 0);
 }
 
+/** Looks for a row that was sent and is not there under its key. */
+function lackingStatement({ table, columns, key }: SinkTable): string {
+  const isThere = key.map((name) => {
+    const index = columns.findIndex((column) => column.name === name);
+    return `there.${quoted(name)} = ${plainValue(columns[index] as SinkColumn, index)}`;
+  });
+  return `SELECT FROM ${arrived(columns)}
+    WHERE NOT EXISTS (SELECT FROM ${quotedTable(table)} AS there WHERE ${isThere.join(' AND ')}) LIMIT 1`;
+}
+
 const quoted = (name: string) => pg.escapeIdentifier(name);
 
 function upsertStatement({ table, columns, key }: SinkTable): string {
   const settable = columns.filter(({ identityAlways }) => !identityAlways).map(({ name }) => name);
-  const names = settable.filter((name) => !key.includes(name));
+  const isLoose = (name: string) => columns.some((column) => column.name === name && column.loose === true);
+  const names = settable.filter((name) => !key.includes(name) || isLoose(name));
   const set = names.length > 0 ? names : settable;
-  const texts = (from: string) => names.map((name) => `${from}.${quoted(name)}::text`).join(', ');
+  // By its bytes: the collation of a column may take two texts for one.
+  const texts = (from: string) => names.map((name) => `${from}.${quoted(name)}::text COLLATE "C"`).join(', ');
   const changed = names.length > 0 ? `(${texts('there')}) IS DISTINCT FROM (${texts('excluded')})` : 'false';
   return `INSERT INTO ${quotedTable(table)} AS there (${columns.map(({ name }) => quoted(name)).join(', ')})
     ${columns.some(({ identityAlways }) => identityAlways) ? 'OVERRIDING SYSTEM VALUE' : ''}
@@ -95,9 +114,79 @@ function upsertStatement({ table, columns, key }: SinkTable): string {
     }`;
 }
 
-function arrived(columns: readonly SinkColumn[]): string {
+/**
+ * Updates rows of which some columns are known, and the key, in one statement.
+ *
+ * @param names the columns that are known.
+ * @returns the indexes of rows that are not there.
+ */
+export async function updateKnown(
+  { table, columns, key }: SinkTable,
+  names: readonly string[],
+  rows: readonly SyncRow[],
+  transaction: Transaction,
+): Promise<readonly number[]> {
+  const given = columns.filter(({ name }) => names.includes(name) || key.includes(name));
+  const at = (name: string) => given.findIndex((column) => column.name === name);
+  const settable = given.filter(({ name, identityAlways }) => !identityAlways && !key.includes(name));
+  // Of a row whose other columns are all unknown, or cannot be set, only that it is there is to be found out.
+  const set = settable.length > 0 ? settable : given.filter(({ name }) => key.includes(name)).slice(0, 1);
+  const assigned = set.map((column) => {
+    const value = settable.length > 0 ? exactValue(column, at(column.name)) : `there.${quoted(column.name)}`;
+    return `${quoted(column.name)} = ${value}`;
+  });
+  const same = key.map((name) => {
+    const index = at(name);
+    return `there.${quoted(name)} = ${plainValue(given[index] as SinkColumn, index)}`;
+  });
+  const { rows: found } = await transaction.query<{ place: string }>(
+    `UPDATE ${quotedTable(table)} AS there SET ${assigned.join(', ')}
+       FROM ${arrived(given, 'place')} WHERE ${same.join(' AND ')} RETURNING place`,
+    given.map(({ name }) => rows.map((row) => row[name] ?? null)),
+  );
+  const there = new Set(found.map(({ place }) => Number(place) - 1));
+  return rows.flatMap((_, index) => (there.has(index) ? [] : [index]));
+}
+
+/**
+ * Writes a row under another key, with what the old one has in the columns that are not known. The old one stays.
+ *
+ * @param before the old key, in the order of the sink's key.
+ * @returns whether the old one was there.
+ */
+export async function copyUnderKey(
+  { table, columns, key }: SinkTable,
+  row: Readonly<Record<string, string | null | undefined>>,
+  before: readonly string[],
+  transaction: Transaction,
+): Promise<boolean> {
+  const values = columns.map((column, index) =>
+    row[column.name] === undefined ? `there.${quoted(column.name)}` : exactValue(column, index),
+  );
+  const old = key.map((name, index) => {
+    const column = columns.find((candidate) => candidate.name === name) as SinkColumn;
+    return `there.${quoted(name)} = ${plainValue(column, columns.length + index)}`;
+  });
+  const names = columns.map(({ name }) => quoted(name));
+  const set = columns.filter(({ identityAlways }) => !identityAlways).map(({ name }) => quoted(name));
+  const { rowCount } = await transaction.query(
+    `INSERT INTO ${quotedTable(table)} (${names.join(', ')})
+       ${columns.some(({ identityAlways }) => identityAlways) ? 'OVERRIDING SYSTEM VALUE' : ''}
+     SELECT ${values.join(', ')} FROM ${quotedTable(table)} AS there,
+            ${arrived([...columns, ...columns.filter(({ name }) => key.includes(name))])} WHERE ${old.join(' AND ')}
+         ON CONFLICT (${key.map(quoted).join(', ')})
+         DO UPDATE SET ${set.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+    [...columns.map(({ name }) => [row[name] ?? null]), ...before.map((text) => [text])],
+  );
+  return (rowCount ?? 0) > 0;
+}
+
+function arrived(columns: readonly SinkColumn[], place?: string): string {
   const arrays = columns.map((_, index) => `$${index + 1}::text[]`);
-  return `unnest(${arrays.join(', ')}) AS arrived (${columns.map((_, index) => `c${index}`).join(', ')})`;
+  const names = columns.map((_, index) => `c${index}`);
+  return place === undefined
+    ? `unnest(${arrays.join(', ')}) AS arrived (${names.join(', ')})`
+    : `unnest(${arrays.join(', ')}) WITH ORDINALITY AS arrived (${[...names, place].join(', ')})`;
 }
 
 /** The value of column `index`, before its column's length is applied. */

@@ -16,11 +16,17 @@ export interface TableColumn {
 /** A table as the catalogue has it. */
 export interface TableDescription {
   readonly table: string;
+  /** Another one when it was dropped and made anew. */
+  readonly oid: string;
+  /** Its schema and its name. */
+  readonly relation: readonly [schema: string, name: string];
   readonly columns: readonly TableColumn[];
   /** The columns of each unique index over whole columns of all rows, the primary key first. */
   readonly uniqueKeys: readonly (readonly string[])[];
   /** The unique indexes that cannot serve as a key. */
   readonly flawedKeys: readonly UniqueIndex[];
+  /** Whether a trigger, of it or of a partition, has rows in hand before they are there. */
+  readonly changesRows: boolean;
 }
 
 /**
@@ -35,21 +41,25 @@ export async function describeTable(
   where: 'source' | 'sink',
 ): Promise<TableDescription> {
   const name = quotedTable(table);
-  const { rows: columns } = await pool.query<TableColumn>(
-    `SELECT attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
+  const { rows: columns } = await pool.query<TableColumn & { oid: string; schema: string; relation: string }>(
+    `SELECT attrelid::text AS oid, nspname AS schema, relname AS relation, attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
             attgenerated <> '' AS generated,
             attidentity = 'a' AS "identityAlways"
-       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
       WHERE attrelid = to_regclass($1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
       ORDER BY attnum`,
     [name],
   );
-  if (columns.length === 0)
-    throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
+  const [first] = columns;
+  if (!first) throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
   const { rows: indexes } = await pool.query<UniqueIndex>(uniqueIndexes, [name]);
+  const { rowCount: triggers } = await pool.query(triggersBefore, [name]);
   return {
     table,
+    oid: first.oid,
+    relation: [first.schema, first.relation],
     columns,
+    changesRows: triggers !== 0,
     uniqueKeys: indexes.flatMap(({ columns: key, flaw }) => (flaw === null ? [key] : [])),
     flawedKeys: indexes.filter(({ flaw }) => flaw !== null),
   };
@@ -74,12 +84,26 @@ const uniqueIndexes = `
               WHEN indexprs IS NOT NULL THEN 'is on an expression'
               WHEN NOT indimmediate THEN 'is deferrable: two rows may have one key until a transaction ends'
               WHEN indisexclusion THEN 'excludes overlaps instead of equal keys'
+              WHEN EXISTS (SELECT FROM unnest(indkey::int2[], indcollation::oid[]) AS part (attnum, coll)
+                             JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = part.attnum
+                             JOIN pg_collation ON pg_collation.oid = attcollation
+                            WHERE coll <> attcollation AND NOT collisdeterministic)
+              THEN 'is of another collation than its column, which takes different texts for one: make it of that'
               WHEN relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = indrelid)
               THEN 'does not hold over the tables that inherit from this one: make them partitions, or copy each by itself'
           END AS flaw
     FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
    WHERE indrelid = to_regclass($1) AND (indisunique OR indisexclusion)
    ORDER BY indisprimary DESC, indexrelid`;
+
+const triggersBefore = `
+  WITH RECURSIVE family (id) AS (
+    SELECT to_regclass($1)::oid
+    UNION
+    SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = id)
+  SELECT FROM pg_trigger JOIN family ON tgrelid = id
+   WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 3 = 3
+   LIMIT 1`;
 
 /** @throws JobParametersInvalid when the table has no such column. */
 export function columnOf({ table, columns }: TableDescription, name: string): TableColumn {

@@ -1,7 +1,7 @@
 import { shellWord } from '../../contract/shell.ts';
 import { keystride } from '../../operator/called-as.ts';
-import { countUpTo, duration, plain, table } from '../../operator/format.ts';
-import { countedUpTo, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
+import { duration, plain, table } from '../../operator/format.ts';
+import { behindText, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
 import type { OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
 
@@ -17,10 +17,10 @@ function show({ streams, oldestTransaction: oldest }: SyncLag): void {
   const rows = streams.map(({ stream, cursor, movedAt, lag }) => [
     plain(stream),
     cursor ? plain(cursor.join(', ')) : 'none',
-    lag === null ? 'unknown' : countUpTo(lag.rowsAbove, countedUpTo),
+    behindText(lag),
     `${duration((lag?.secondsSinceMoved ?? secondsSince(movedAt)) * 1000)} ago`,
   ]);
-  for (const line of table(['stream', 'offset', 'rows above', 'moved'], rows)) printLine(line);
+  for (const line of table(['stream', 'offset', 'behind', 'moved'], rows)) printLine(line);
   for (const { stream, problem, told } of streams) {
     for (const line of told) printLine(`${plain(stream)}, its last run: ${plain(line, 400)}`);
     if (problem === null) continue;

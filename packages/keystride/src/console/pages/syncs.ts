@@ -1,8 +1,8 @@
 import { ToldError } from '../../contract/told-error.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { withLedger } from '../../operator/ledger.ts';
-import { countUpTo, duration } from '../../operator/format.ts';
-import { countedUpTo, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
+import { duration } from '../../operator/format.ts';
+import { behindText, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
 import { rewindStream } from '../../operator/syncs/rewind.ts';
 import { readStream } from '../../operator/syncs/streams.ts';
 import type { Stream } from '../../ledger/streams.ts';
@@ -58,9 +58,9 @@ function streamsTable({ streams }: SyncLag, readOnly: boolean): Html {
           html`<span class="mono small">${cursor === null ? 'none' : cursor.join(', ')}</span>`,
       },
       {
-        head: 'Rows above',
+        head: 'Behind',
         number: true,
-        cell: ({ lag }) => (lag === null ? 'unknown' : countUpTo(lag.rowsAbove, countedUpTo)),
+        cell: ({ lag }) => behindText(lag),
       },
       { head: 'Moved', cell: ({ movedAt }) => `${duration(secondsSince(movedAt) * 1000)} ago` },
       { head: 'Swept', cell: ({ sweptAt }) => (sweptAt === null ? 'never' : moment(sweptAt)) },

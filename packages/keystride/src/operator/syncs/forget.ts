@@ -1,12 +1,14 @@
+import pg from 'pg';
 import type { Authorship } from '../../contract/audit.ts';
 import { forgetStream as forget, runningOnStream, type Stream } from '../../ledger/streams.ts';
 import { withSession } from '../connection.ts';
+import { dropSlot } from '../../stores/postgres/replication-slot.ts';
 import { firstAlive, stillRunning, withLedger } from '../ledger.ts';
-import { readStream } from './streams.ts';
+import { readStream, withSource } from './streams.ts';
 
 /**
- * Takes a stream's offset out of the ledger. Neither the source nor the sink is touched, and the source need not be
- * there. A run that is in flight all the same does not bring the offset back.
+ * Takes a stream's offset out of the ledger, and what one that follows the log has in its source: its slot, which keeps log
+ * there, and its publication. Nothing else is touched; the source of another one need not be there. A run that is in flight all the same does not bring the offset back.
  *
  * @returns the stream as it was
  * @throws CommandError while a run of it is going on, or a sync that polls it
@@ -20,6 +22,14 @@ export async function forgetStream(name: string, author: Authorship): Promise<St
     const alive = await withSession(({ client }) => firstAlive(client, running));
     if (alive) throw stillRunning(alive);
   }
+  const { slot } = stream;
+  if (slot !== null) await withSource((client) => dropReading(client, slot));
   await withLedger((ledger) => forget(ledger, name, author));
   return stream;
+}
+
+/** Drops a slot and the publication of its name. */
+async function dropReading(client: pg.Client, slot: string): Promise<void> {
+  await dropSlot(client, slot);
+  await client.query(`DROP PUBLICATION IF EXISTS ${pg.escapeIdentifier(slot)}`);
 }

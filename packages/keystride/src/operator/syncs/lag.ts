@@ -2,15 +2,18 @@ import pg from 'pg';
 import { type Stream, readStreams } from '../../ledger/streams.ts';
 import { CommandError } from '../command-error.ts';
 import { reasonOf } from '../explain.ts';
+import { count, countUpTo } from '../format.ts';
 import { withLedger } from '../ledger.ts';
 import { countSeconds, keySql, withSource } from './streams.ts';
 
 /** Rows above an offset are counted so far. */
-export const countedUpTo = 1_000_000;
+export const countedUpTo = 100_000;
 
 interface Lag {
-  /** Rows of the source above the offset; at most `countedUpTo` + 1, which says that there are more. */
-  readonly rowsAbove: number;
+  /** Rows of the source above the offset; at most `countedUpTo` + 1, which says that there are more. Null in a log. */
+  readonly rowsAbove: number | null;
+  /** Bytes of the source's log after the position, which it keeps, of one that follows it. */
+  readonly bytesBehind?: number;
   readonly secondsSinceMoved: number;
 }
 
@@ -71,7 +74,12 @@ function problemOf(error: unknown, { table: name }: Stream): string {
 }
 
 async function lagOf(client: pg.Client, stream: Stream): Promise<Lag> {
-  const { cursor, movedAt } = stream;
+  const { cursor, movedAt, slot } = stream;
+  if (slot !== null)
+    return {
+      ...{ rowsAbove: null, secondsSinceMoved: secondsSince(movedAt) },
+      bytesBehind: await bytesBehind(client, stream, slot),
+    };
   const key = await keySql(client, stream);
   const above = cursor ? `where (${key.columns.join(', ')}) > (${key.values(1)})` : '';
   const { rows } = await client.query<{ rows: number }>(
@@ -79,6 +87,31 @@ async function lagOf(client: pg.Client, stream: Stream): Promise<Lag> {
     cursor ? [...cursor] : [],
   );
   return { rowsAbove: rows[0]?.rows ?? 0, secondsSinceMoved: secondsSince(movedAt) };
+}
+
+/** @throws CommandError when the source does not have the slot any more, or not all that it would have to tell */
+async function bytesBehind(client: pg.Client, { cursor }: Stream, slot: string): Promise<number> {
+  const { rows } = await client.query<{ behind: string; lost: boolean }>(
+    `select pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce($2::text::pg_lsn, confirmed_flush_lsn))::bigint::text as behind,
+            coalesce(wal_status = 'lost', false) as lost
+       from pg_replication_slots where slot_name = $1`,
+    [slot, cursor?.[0] ?? null],
+  );
+  const [row] = rows;
+  if (row && !row.lost) return Math.max(0, Number(row.behind));
+  throw new CommandError({
+    what: row
+      ? `the source has removed log that its replication slot ${slot} needed`
+      : `the source has no replication slot ${slot}`,
+    todo: 'Start the next run: it copies everything again',
+  });
+}
+
+/** What a stream is behind by, in words: rows above its offset, or bytes of the log. */
+export function behindText(lag: Lag | null): string {
+  if (lag === null) return 'unknown';
+  if (lag.bytesBehind !== undefined) return `${count(Math.ceil(lag.bytesBehind / 1024))} kB of log`;
+  return lag.rowsAbove === null ? 'unknown' : countUpTo(lag.rowsAbove, countedUpTo);
 }
 
 /** Whole seconds since an ISO time. */

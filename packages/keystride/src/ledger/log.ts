@@ -1,0 +1,213 @@
+import { sql } from 'kysely';
+import { type Cursor, cursorOf, decodeCursor, encodeCursor } from '../contract/cursor.ts';
+import { failure } from '../contract/errors.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
+import type { Asked } from './ledger.ts';
+import { ledgerSql } from './schema.ts';
+
+/** What is remembered of a stream that follows the log of its source, beside the position. */
+export interface LogState {
+  readonly slot: string;
+  readonly publication: string;
+  /** How the tables are copied: another text when it is done otherwise. */
+  readonly how: string;
+  /** The tables are copied, and the log is followed from the position on. */
+  readonly copied: boolean;
+  /** Where the log was when rows were last copied: past it, the sink is as the source was at one moment. */
+  readonly settledAt: string | null;
+}
+
+/** Where a stream stands. */
+export interface LogPlace {
+  readonly stream: string;
+  /** The position; null when nothing is copied. */
+  readonly cursor: Cursor | null;
+  /** The server, time line and database that it is a position of. */
+  readonly place: string | null;
+  readonly moves: number;
+  readonly state: LogState | null;
+  /** Why everything was copied again, if it was. */
+  readonly told: readonly string[];
+  /** Rows that are to be read again. */
+  readonly unsettled: number;
+}
+
+/** Where a stream stands, or null when there is none of the name. */
+export async function readLogPlace(ledger: Asked, stream: string): Promise<LogPlace | null> {
+  const [row] = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.stream_offset')
+      .select(['cursor', 'moves', 'shape', 'place'])
+      .select(({ selectFrom }) =>
+        selectFrom('keystride.unsettled_row as row')
+          .select(sql<number>`count(*)::int`.as('count'))
+          .where('row.stream', '=', stream)
+          .as('unsettled'),
+      )
+      .where('stream', '=', stream),
+  );
+  if (!row) return null;
+  const { log: state = null, told = [] } = (row.shape ?? {}) as {
+    readonly log?: LogState;
+    readonly told?: readonly string[];
+  };
+  const { cursor, place, moves, unsettled } = row;
+  const at = { stream, cursor: decodeCursor(cursor), place, moves: Number(moves) };
+  return { ...at, state, told, unsettled: unsettled ?? 0 };
+}
+
+/** Notes what a stream follows, and from where on, unless somebody has moved it meanwhile. @returns whether it did */
+export async function noteLog(
+  transaction: Transaction,
+  { stream, moves }: { readonly stream: string; readonly moves: number },
+  cursor: Cursor | null,
+  log: LogState,
+  told: readonly string[],
+): Promise<boolean> {
+  const noted = await transaction.run(
+    ledgerSql
+      .updateTable('keystride.stream_offset')
+      .set({
+        cursor: encodeCursor(cursor),
+        shape: JSON.stringify({ log, told }),
+        moves: sql<string>`moves + 1`,
+        updated_at: sql<string>`now()`,
+      })
+      .where('stream', '=', stream)
+      .where('moves', '=', String(moves))
+      .returning('moves'),
+  );
+  return noted.length > 0;
+}
+
+/**
+ * Moves the position of a stream, in the transaction that applies what lies between: by compare-and-set, so that whatever
+ * was applied already is never applied again, whichever run or attempt does it.
+ *
+ * @returns whether rows are noted that are to be read again.
+ * @throws Superseded when it does not stand at `from`.
+ */
+export async function movePosition(
+  transaction: Transaction,
+  stream: string,
+  from: Cursor,
+  to: Cursor,
+): Promise<{ readonly unsettled: boolean }> {
+  const [moved] = await transaction.run(
+    ledgerSql
+      .updateTable('keystride.stream_offset')
+      .set({ cursor: encodeCursor(to), moves: sql<string>`moves + 1`, updated_at: sql<string>`now()` })
+      .where('stream', '=', stream)
+      .where('cursor', '=', encodeCursor(from))
+      .returning(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('keystride.unsettled_row as row').select('row.key').where('row.stream', '=', stream),
+        ).as('unsettled'),
+      ),
+  );
+  if (moved) return { unsettled: moved.unsettled === true };
+  throw failure(
+    'Superseded',
+    `${stream} does not stand at ${from.join()} any more: another run has moved it, or it was rewound or forgotten.`,
+    { retryable: true },
+  );
+}
+
+/** Notes that the sink has rows of later moments, up to this one: see `LogState.settledAt`. */
+export async function noteSettledAt(
+  transaction: Transaction,
+  stream: string,
+  settledAt: string,
+): Promise<void> {
+  await transaction.query(
+    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{log,settledAt}', to_jsonb($2::text)) WHERE stream = $1`,
+    [stream, settledAt],
+  );
+}
+
+/** A row that is read again when the stream has settled. */
+export interface UnsettledRow {
+  readonly source: string;
+  readonly key: Cursor;
+}
+
+/** Notes rows that are to be read again. */
+export async function noteUnsettled(
+  transaction: Transaction,
+  stream: string,
+  rows: readonly (UnsettledRow & { readonly code: string | null })[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await transaction.query(
+    `INSERT INTO keystride.unsettled_row (stream, source, key, code)
+     SELECT $1, source, key, min(code) FROM unnest($2::text[], $3::text[], $4::text[]) AS row (source, key, code)
+      GROUP BY source, key
+     ON CONFLICT (stream, source, key) DO UPDATE SET code = excluded.code`,
+    [
+      stream,
+      rows.map(({ source }) => source),
+      rows.map(({ key }) => encodeCursor(key)),
+      rows.map(({ code }) => code),
+    ],
+  );
+}
+
+/** The next rows to be read again: of one table, those that were tried least first. */
+export async function readUnsettled(
+  ledger: Asked,
+  stream: string,
+  limit: number,
+): Promise<readonly (UnsettledRow & { readonly tries: number; readonly code: string | null })[]> {
+  const rows = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.unsettled_row')
+      .select(['source', 'key', 'tries', 'code'])
+      .where('stream', '=', stream)
+      .orderBy('tries')
+      .orderBy('source')
+      .orderBy('key')
+      .limit(limit),
+  );
+  return rows.map(({ source, key, tries, code }) => ({
+    source,
+    key: cursorOf(decodeCursor(key) ?? []),
+    tries,
+    code,
+  }));
+}
+
+/** Takes rows off the list: they are as the source has them. */
+export async function settleRows(
+  transaction: Transaction,
+  stream: string,
+  rows: readonly UnsettledRow[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await transaction.query(
+    `DELETE FROM keystride.unsettled_row AS row USING unnest($2::text[], $3::text[]) AS settled (source, key)
+      WHERE row.stream = $1 AND row.source = settled.source AND row.key = settled.key`,
+    [stream, rows.map(({ source }) => source), rows.map(({ key }) => encodeCursor(key))],
+  );
+}
+
+/** Notes how often rows were read again and not taken. */
+export async function countTries(
+  transaction: Transaction,
+  stream: string,
+  rows: readonly UnsettledRow[],
+  tries: number,
+): Promise<void> {
+  if (rows.length === 0) return;
+  await transaction.query(
+    `UPDATE keystride.unsettled_row AS row SET tries = $4
+       FROM unnest($2::text[], $3::text[]) AS tried (source, key)
+      WHERE row.stream = $1 AND row.source = tried.source AND row.key = tried.key`,
+    [stream, rows.map(({ source }) => source), rows.map(({ key }) => encodeCursor(key)), tries],
+  );
+}
+
+/** An id of the ledger, for what is named after a stream elsewhere: two ledgers never share it. */
+export async function ledgerId(ledger: Asked): Promise<string> {
+  const [row] = await ledger.run(ledgerSql.selectFrom('keystride.ledger').select('id'));
+  return row?.id ?? '';
+}

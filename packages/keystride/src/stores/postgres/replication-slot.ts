@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
+import { type LogPosition, positionOf } from './log-position.ts';
+import { quotedTable } from './key-columns.ts';
+
+/** A logical replication slot, as its server has it. */
+export interface ReplicationSlot {
+  /** Everything up to here was confirmed, and is not told again. */
+  readonly confirmed: LogPosition;
+  /** The server has removed log that it needed: nothing can be read from it any more. */
+  readonly lost: boolean;
+  /** The process that reads it. */
+  readonly readBy: number | null;
+}
+
+/** Where a server is in its log, and which server that is. */
+export interface LogMoment {
+  /** The server, its time line and the database. */
+  readonly place: string;
+  /** How far the log is safe from a crash. */
+  readonly flushed: LogPosition;
+}
+
+/** @returns null when there is no slot of the name in this database. */
+export async function findSlot(pool: pg.Pool, slot: string): Promise<ReplicationSlot | null> {
+  const { rows } = await pool.query<{ confirmed: string | null; lost: boolean; readBy: number | null }>(
+    `SELECT confirmed_flush_lsn::text AS confirmed, coalesce(wal_status = 'lost', false) AS lost, active_pid AS "readBy"
+       FROM pg_replication_slots
+      WHERE slot_name = $1 AND database = current_database() AND plugin = 'pgoutput'`,
+    [slot],
+  );
+  const [row] = rows;
+  if (!row) return null;
+  return { confirmed: positionOf(row.confirmed ?? '0/0'), lost: row.lost, readBy: row.readBy };
+}
+
+/** The place that positions are of. The time line changes when a standby is promoted: see `takeMoment`. */
+export async function logMoment(pool: pg.Pool): Promise<LogMoment> {
+  const { rows } = await pool.query<{ place: string; flushed: string }>(
+    `SELECT concat_ws('/', system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
+                      pg_database.oid) AS place,
+            pg_current_wal_flush_lsn()::text AS flushed
+       FROM pg_control_system(), pg_database WHERE datname = current_database()`,
+  );
+  if (!rows[0]) throw new ToldError('the source does not tell where its log is');
+  return { place: rows[0].place, flushed: positionOf(rows[0].flushed) };
+}
+
+/** Writes a mark into the log, which everything that has committed by now lies before. It is of no table. */
+export async function markLog(pool: pg.Pool, text: string): Promise<LogPosition> {
+  const { rows } = await pool.query<{ at: string }>(
+    `SELECT pg_logical_emit_message(true, 'keystride', $1)::text AS at`,
+    [text],
+  );
+  return positionOf(rows[0]?.at ?? '0/0');
+}
+
+/**
+ * Makes a slot, which waits for the transactions that are writing.
+ *
+ * @returns where it begins: it tells everything that commits from there on.
+ */
+export async function createSlot(pool: pg.Pool, slot: string): Promise<LogPosition> {
+  const { rows: servers } = await pool.query<{ version: number }>(
+    `SELECT current_setting('server_version_num')::int AS version`,
+  );
+  // From 17 on a slot may be kept by standbys too, and outlives a failover.
+  const failover = (servers[0]?.version ?? 0) >= 170_000 ? ', failover => true' : '';
+  const client = new pg.Client({ ...pool.options, query_timeout: 0 });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ lsn: string }>(
+      `SELECT lsn::text AS lsn FROM pg_create_logical_replication_slot($1, 'pgoutput', false, false${failover})`,
+      [slot],
+    );
+    return positionOf(rows[0]?.lsn ?? '0/0');
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** How often somebody else is asked to leave a slot. */
+const mostAsked = 50;
+
+/** Ends whoever reads a slot: it is of one reader, and whoever calls this has the right to be it. */
+export async function freeSlot(pool: Pick<pg.Client, 'query'>, slot: string): Promise<void> {
+  for (let asked = 0; asked < mostAsked; asked++) {
+    const { rows } = await pool.query(
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL`,
+      [slot],
+    );
+    if (rows.length === 0) return;
+    await delay(100);
+  }
+}
+
+/** Drops a slot, if it is there. */
+export async function dropSlot(pool: Pick<pg.Client, 'query'>, slot: string): Promise<void> {
+  await freeSlot(pool, slot);
+  await pool.query(
+    `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1`,
+    [slot],
+  );
+}
+
+/** Makes a publication of tables, unless there is one of the name that publishes exactly these, with all changes. */
+export async function ensurePublication(
+  pool: pg.Pool,
+  publication: string,
+  tables: readonly string[],
+): Promise<void> {
+  const names = tables.map(quotedTable);
+  const { rows } = await pool.query<{ whole: boolean; tables: string[] | null }>(
+    `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT puballtables AS whole,
+            array(SELECT prrelid::oid::text FROM pg_publication_rel WHERE prpubid = pg_publication.oid ORDER BY 1) AS tables
+       FROM pg_publication WHERE pubname = $1`,
+    [publication],
+  );
+  const { rows: wanted } = await pool.query<{ oids: string[] }>(
+    `SELECT array(SELECT to_regclass(name)::oid::text FROM unnest($1::text[]) AS name ORDER BY 1) AS oids`,
+    [names],
+  );
+  const [found] = rows;
+  if (found?.whole && JSON.stringify(found.tables) === JSON.stringify(wanted[0]?.oids)) return;
+  const name = pg.escapeIdentifier(publication);
+  if (found) await pool.query(`DROP PUBLICATION ${name}`);
+  await pool.query(publicationStatement(publication, tables));
+}
+
+/** The statement that makes a publication, for whoever may. */
+export function publicationStatement(publication: string, tables: readonly string[]): string {
+  return `CREATE PUBLICATION ${pg.escapeIdentifier(publication)} FOR TABLE ${tables.map(quotedTable).join(', ')}`;
+}

@@ -1,0 +1,243 @@
+import pg from 'pg';
+import type { Cursor } from '../../contract/cursor.ts';
+import { noteUnsettled } from '../../ledger/log.ts';
+import { quotedTable } from '../../stores/postgres/key-columns.ts';
+import type { LogRow } from '../../stores/postgres/log-stream.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { copyUnderKey, updateKnown } from '../sink.ts';
+import type { SyncRow } from '../steps.ts';
+import type { Change } from './changes.ts';
+import type { FollowedTable } from './followed-table.ts';
+import { isWhole, type Pending, PendingChanges } from './pending.ts';
+
+/** Changes that are taken together at most. */
+const mostTogether = 5_000;
+
+/** Rows of one statement at most. */
+const mostRows = 2_500;
+
+export interface Applying {
+  readonly stream: string;
+  /** Those that are followed, parents before the tables that refer to them. */
+  readonly tables: readonly FollowedTable[];
+  /**
+   * What the sink has is of several moments: a constraint that a row violates need not be violated by what the source has.
+   * Such a row is noted, and read again later.
+   */
+  readonly unsettled: boolean;
+}
+
+/** Rows that are to be removed and wait for the end of their transaction at most. */
+const mostRemovals = 250_000;
+
+/**
+ * Applies changes to the sink, in the transaction that moves the position.
+ *
+ * Some thousand at a time are taken together: first the last state of every row that stays, parents first; what was removed
+ * comes when all is written, children first. So a foreign key of the sink holds at every statement, where the source's
+ * constraints have let it commit. Where one does not hold all the same, because a unique value moved from a row to another,
+ * the changes are done once more, in the order of the log, by as large parts as can be.
+ */
+export class Applier {
+  readonly #applying: Applying;
+  readonly #transaction: Transaction;
+  readonly #pending = new PendingChanges();
+  /** Those that are pending and not held. */
+  #inOrder: RowChange[] = [];
+  #begun = false;
+  #noted = 0;
+
+  constructor(applying: Applying, transaction: Transaction) {
+    this.#applying = applying;
+    this.#transaction = transaction;
+  }
+
+  /** Rows that were noted to be read again. */
+  get noted(): number {
+    return this.#noted;
+  }
+
+  async add(change: Change): Promise<void> {
+    if (change.kind === 'empty') {
+      await this.finish();
+      const names = change.tables.map(({ sink }) => quotedTable(sink.table));
+      await this.#transaction.query(`TRUNCATE ${names.join(', ')}`);
+      return;
+    }
+    if (!this.#pending.add(change)) {
+      await this.finish();
+      return this.#single(change);
+    }
+    this.#inOrder.push(change);
+    if (this.#inOrder.length >= mostTogether) await this.#flush(this.#pending.removals > mostRemovals);
+  }
+
+  /** Applies all that was added. */
+  finish(): Promise<void> {
+    return this.#flush(true);
+  }
+
+  async #flush(all: boolean): Promise<void> {
+    const changes = this.#inOrder;
+    this.#inOrder = [];
+    const pending = this.#pending;
+    if (changes.length === 0 && pending.removals === 0) return;
+    const refused = await this.#refusal(() => this.#applyPending(pending, all));
+    if (refused === undefined) return all ? pending.clear() : pending.hold();
+    pending.dropAdded();
+    await this.#removePending(pending);
+    pending.clear();
+    await this.#inParts(changes);
+  }
+
+  /** Applies changes by smaller and smaller parts, in the order of the log, until each is taken or is a single one. */
+  async #inParts(changes: readonly RowChange[]): Promise<void> {
+    const [only, ...others] = changes;
+    if (!only) return;
+    if (others.length === 0) return this.#single(only);
+    const middle = Math.ceil(changes.length / 2);
+    for (const part of [changes.slice(0, middle), changes.slice(middle)]) {
+      const pending = new PendingChanges();
+      const together = part.length > 1 && part.every((change) => pending.add(change));
+      if (together && (await this.#refusal(() => this.#applyPending(pending, true))) === undefined) continue;
+      await this.#inParts(part);
+    }
+  }
+
+  async #applyPending(pending: PendingChanges, all: boolean): Promise<void> {
+    for (const table of this.#applying.tables) {
+      const rows = [...pending.of(table).values()];
+      await this.#write(
+        table,
+        rows.filter((one) => one.kind === 'write'),
+      );
+    }
+    if (all) await this.#removePending(pending);
+  }
+
+  async #removePending(pending: PendingChanges): Promise<void> {
+    for (const table of this.#applying.tables.toReversed()) {
+      const rows = [...pending.of(table).values()];
+      await this.#remove(
+        table,
+        rows.flatMap((one) => (one.kind === 'remove' ? [one] : [])).map(({ key }) => key),
+      );
+    }
+  }
+
+  async #write(table: FollowedTable, pending: readonly Extract<Pending, { kind: 'write' }>[]): Promise<void> {
+    for (const [names, rows] of byKnownColumns(pending)) {
+      for (let from = 0; from < rows.length; from += mostRows) {
+        const batch = rows.slice(from, from + mostRows);
+        if (names === null)
+          await table.write(
+            batch.map(({ row }) => row as SyncRow),
+            this.#transaction,
+          );
+        else await this.#update(table, names, batch);
+      }
+    }
+  }
+
+  /** Rows that are not there are read again: the log alone does not say what is in all their columns. */
+  async #update(
+    table: FollowedTable,
+    names: readonly string[],
+    rows: readonly { readonly key: Cursor; readonly row: LogRow }[],
+  ): Promise<void> {
+    const texts = rows.map(({ row }) => row as SyncRow);
+    const missing = await updateKnown(table.sink, names, texts, this.#transaction);
+    await this.#readLater(
+      table,
+      rows.filter((_, index) => missing.includes(index)).map(({ key }) => key),
+      null,
+    );
+  }
+
+  async #remove(table: FollowedTable, keys: readonly Cursor[]): Promise<void> {
+    for (let from = 0; from < keys.length; from += mostRows)
+      await table.remove(keys.slice(from, from + mostRows), this.#transaction);
+  }
+
+  /** Applies one change as the log has it. */
+  async #single(change: RowChange): Promise<void> {
+    const { table, key } = change;
+    const apply = async () => {
+      if (change.kind === 'remove') return this.#remove(table, [key]);
+      const { row, before } = change;
+      if (before && !isWhole(row)) {
+        const there = await copyUnderKey(table.sink, row, before, this.#transaction);
+        if (!there) await this.#readLater(table, [key], null);
+      } else await this.#write(table, [{ kind: 'write', key, row }]);
+      if (before) await this.#remove(table, [before]);
+    };
+    if (!this.#applying.unsettled) return apply();
+    const refused = await this.#refusal(apply);
+    if (refused === undefined) return;
+    const keys = change.kind === 'write' && change.before ? [key, change.before] : [key];
+    await this.#readLater(table, keys, refused);
+  }
+
+  async #readLater({ source }: FollowedTable, keys: readonly Cursor[], code: string | null): Promise<void> {
+    const { stream } = this.#applying;
+    this.#noted += keys.length;
+    await noteUnsettled(
+      this.#transaction,
+      stream,
+      keys.map((key) => ({ source, key, code })),
+    );
+  }
+
+  /** Does something, or nothing of it where a constraint between rows forbids it. @returns the constraint's SQLSTATE */
+  async #refusal(body: () => Promise<void>): Promise<string | undefined> {
+    await this.#begin();
+    const transaction = this.#transaction;
+    const noted = this.#noted;
+    await transaction.query('SAVEPOINT changes');
+    try {
+      await body();
+      await transaction.query('RELEASE SAVEPOINT changes');
+      return undefined;
+    } catch (error) {
+      if (!isBetweenRows(error)) throw error;
+      this.#noted = noted;
+      await transaction.query('ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes');
+      return error.code;
+    }
+  }
+
+  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or each change is to tell. */
+  async #begin(): Promise<void> {
+    if (this.#begun) return;
+    this.#begun = true;
+    await this.#transaction.query(
+      `SET CONSTRAINTS ALL ${this.#applying.unsettled ? 'IMMEDIATE' : 'DEFERRED'}`,
+    );
+  }
+}
+
+type RowChange = Exclude<Change, { kind: 'empty' }>;
+
+/** A reference, a unique value, an exclusion: what other rows have decides whether they hold. */
+const betweenRows: readonly string[] = ['23503', '23505', '23P01', '23001'];
+
+/** Whether another row is the reason that one was not taken. */
+export function isBetweenRows(error: unknown): error is pg.DatabaseError & { readonly code: string } {
+  return error instanceof pg.DatabaseError && betweenRows.includes(error.code ?? '');
+}
+
+/** Rows by what the log has said of them: null for all columns. */
+function byKnownColumns<Row extends { readonly row: LogRow }>(
+  pending: readonly Row[],
+): ReadonlyMap<readonly string[] | null, readonly Row[]> {
+  const found = new Map<string, { readonly names: readonly string[] | null; readonly rows: Row[] }>();
+  for (const one of pending) {
+    const whole = isWhole(one.row);
+    const names = whole ? null : Object.keys(one.row).filter((name) => one.row[name] !== undefined);
+    const group = JSON.stringify(names);
+    const known = found.get(group);
+    if (known) known.rows.push(one);
+    else found.set(group, { names, rows: [one] });
+  }
+  return new Map(Array.from(found.values(), ({ names, rows }) => [names, rows]));
+}

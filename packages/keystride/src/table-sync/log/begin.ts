@@ -1,0 +1,189 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Cursor } from '../../contract/cursor.ts';
+import type { SyncStart } from '../../contract/sync.ts';
+import { ledgerId, type LogPlace, noteLog, readLogPlace } from '../../ledger/log.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { openOffset } from '../../ledger/offset.ts';
+import { runningOnStream } from '../../ledger/streams.ts';
+import { isTried } from '../../ledger/trial.ts';
+import { quotedTable } from '../../stores/postgres/key-columns.ts';
+import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
+import {
+  createSlot,
+  dropSlot,
+  ensurePublication,
+  findSlot,
+  logMoment,
+  publicationStatement,
+} from '../../stores/postgres/replication-slot.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { invalid } from '../tables.ts';
+import { cursorAt } from './batch.ts';
+import type { FollowedTable } from './followed-table.ts';
+import { nameInSource } from './names.ts';
+import { refuseActingSink, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
+
+/** What is followed, and where to. */
+export interface FollowedTables {
+  /** The name that the position is kept under. */
+  readonly stream: string;
+  readonly source: pg.Pool;
+  /** Of the sinks, with the ledger. */
+  readonly database: pg.Pool;
+  /** Parents before the tables that refer to them. */
+  readonly tables: readonly FollowedTable[];
+  /** How they are copied: another text when it is done otherwise. */
+  readonly how: string;
+}
+
+/** Where a run that follows the log begins. */
+export interface LogStart extends SyncStart {
+  /** It is only tried, by `keystride plan`. */
+  readonly tried?: true;
+}
+
+/**
+ * Finds the position that the run before has left, with a slot that still has what follows; or makes a slot, from which on
+ * all changes are told, and lets everything be copied.
+ *
+ * @throws JobParametersInvalid for what cannot be followed, with what would mend it.
+ */
+export async function beginLog(
+  transaction: Transaction,
+  followed: FollowedTables,
+  instance: string,
+): Promise<LogStart> {
+  const { stream, source, tables } = followed;
+  await refuse(followed);
+  const others = (await runningOnStream(transaction, stream)).filter((other) => other.instance !== instance);
+  if (others[0])
+    throw invalid(
+      `${others[0].instance} is following ${stream}: stop it first, or let it go on (${others[0].workflowId})`,
+    );
+  const before = await readLogPlace(transaction, stream);
+  const { place } = await logMoment(source);
+  const table = tables.map((one) => one.source).join(',');
+  const { cursor, moves } = await openOffset(transaction, stream, { place, table, key: [] });
+  const start = { stream, moves, since: null, behind: false, heldBackBy: null };
+  if (await isTried(transaction, instance))
+    return { ...start, from: null, horizon: '0', told: [], tried: true };
+  const slot = nameInSource(stream, await ledgerId(transaction));
+  const told = await whyAnew(followed, before, { place, cursor, slot });
+  if (told === null) return { ...start, from: cursor, horizon: '0', told: [] };
+  const log = { slot, publication: slot, how: followed.how, copied: false, settledAt: null };
+  if (!(await noteLog(transaction, { stream, moves }, null, log, told)))
+    throw invalid(`${stream} was moved while this run began; start it again`);
+  const since = (await anyRows(followed)) ? 'all' : null;
+  return { ...start, moves: moves + 1, from: null, since, horizon: '0', told };
+}
+
+/**
+ * Makes the slot of a stream of which everything is to be copied. Nothing may be read of the tables before it has answered,
+ * and no transaction of the caller may be open: a slot waits for all that write in its server.
+ */
+export async function openLog(ledger: Ledger, { stream, source, tables }: FollowedTables): Promise<void> {
+  const place = await readLogPlace(ledger, stream);
+  if (!place?.state || place.state.copied)
+    throw invalid(`${stream} was moved while this run began; start the next`);
+  const { state } = place;
+  const position = await makeSlot(source, state.slot, tables);
+  const noted = await ledger.transaction((transaction) =>
+    noteLog(transaction, place, cursorAt(position), state, place.told),
+  );
+  if (!noted) throw invalid(`${stream} was moved while this run began; start the next`);
+  await untilSeen(source);
+}
+
+/** How often it is looked whether transactions have ended, in milliseconds. */
+const lookMs = 200;
+
+/**
+ * Waits for the transactions that write now: one of them may have committed before the position of a slot, where nothing is
+ * told of it, and not be seen yet.
+ */
+async function untilSeen(source: pg.Pool): Promise<void> {
+  const moment = async () => {
+    const { rows } = await source.query<{ oldest: string; next: string }>(
+      `SELECT pg_snapshot_xmin(snapshot)::text AS oldest, pg_snapshot_xmax(snapshot)::text AS next
+         FROM pg_current_snapshot() AS snapshot`,
+    );
+    return { oldest: BigInt(rows[0]?.oldest ?? 0), next: BigInt(rows[0]?.next ?? 0) };
+  };
+  const { next } = await moment();
+  while ((await moment()).oldest < next) await delay(lookMs);
+}
+
+async function refuse({ source, database, tables }: FollowedTables): Promise<void> {
+  await refuseSilentSource(source);
+  for (const table of tables) {
+    await refuseUnfollowable(source, table);
+    await refuseActingSink(database, table.sink.table);
+  }
+}
+
+/** Why everything is copied anew, in words; null where the stream goes on. */
+async function whyAnew(
+  { source, how }: FollowedTables,
+  before: LogPlace | null,
+  now: { readonly place: string; readonly cursor: Cursor | null; readonly slot: string },
+): Promise<string[] | null> {
+  if (!before || before.cursor === null) return [];
+  if (before.place !== now.place || now.cursor === null)
+    return anew(
+      'the source is another server or database, or another time line of it, than that of the position',
+    );
+  if (!before.state?.copied) return anew('the copy before was not finished');
+  if (before.state.how !== how) return anew('tables are copied otherwise than before');
+  const why = await slotProblem(source, now.slot, positionOf(before.cursor[0] ?? ''));
+  return why === null ? null : anew(why);
+}
+
+function anew(reason: string): string[] {
+  return [`${reason}: everything is copied again`];
+}
+
+/** Why a slot does not tell all that follows a position; null when it does. */
+export async function slotProblem(
+  source: pg.Pool,
+  name: string,
+  position: LogPosition,
+): Promise<string | null> {
+  const slot = await findSlot(source, name);
+  if (!slot) return `the replication slot ${name} is gone`;
+  if (slot.lost)
+    return `the source has removed log that the replication slot ${name} needed (max_slot_wal_keep_size)`;
+  if (slot.confirmed > position + 1n)
+    return `the replication slot ${name} is beyond what the sink has: the sink was restored, or somebody has moved the slot`;
+  return null;
+}
+
+/** @returns the position that all that is told comes after. */
+async function makeSlot(
+  source: pg.Pool,
+  slot: string,
+  tables: readonly FollowedTable[],
+): Promise<LogPosition> {
+  const names = tables.map((table) => table.source);
+  try {
+    // The log is read with the publications that there were at each place of it.
+    await ensurePublication(source, slot, names);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== '42501') throw error;
+    throw invalid(
+      `the role may not publish the tables of the source. Their owner may: ${publicationStatement(slot, names)}`,
+    );
+  }
+  await dropSlot(source, slot);
+  return ((await createSlot(source, slot)) - 1n) as LogPosition;
+}
+
+async function anyRows({ database, tables }: FollowedTables): Promise<boolean> {
+  for (const { sink } of tables) {
+    const { rows } = await database.query<{ any: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${quotedTable(sink.table)}) AS any`,
+    );
+    if (rows[0]?.any) return true;
+  }
+  return false;
+}

@@ -1,0 +1,177 @@
+import pg from 'pg';
+import { answeredOnce } from '../../contract/answered-once.ts';
+import type { Cursor } from '../../contract/cursor.ts';
+import { ToldError } from '../../contract/errors.ts';
+import type { RangeReader, ReadPlan, ReadRequest } from '../../contract/reader.ts';
+import { type LogPlace, movePosition, noteSettledAt, readLogPlace } from '../../ledger/log.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import type { LogSource } from '../../stores/postgres/log-stream.ts';
+import { type LogPosition, positionOf, positionText } from '../../stores/postgres/log-position.ts';
+import { freeSlot, logMoment, markLog } from '../../stores/postgres/replication-slot.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { Applier } from './apply.ts';
+import { cursorAt, type LogBatch } from './batch.ts';
+import { type FollowedTables, slotProblem } from './begin.ts';
+import { ChangeReader } from './changes.ts';
+import { Follower, type Goals, interrupted } from './follower.ts';
+import { openTransactions, settle } from './settle.ts';
+
+/** The stream cannot go on from where it stands. */
+export class LogLost extends ToldError {
+  override readonly name = 'LogLost';
+}
+
+/** How often the ledger is asked how far the stream has committed, in milliseconds. */
+const lookMs = 1_000;
+
+/** How often a slot that another connection still reads is tried. */
+const mostOpenings = 20;
+
+const objectInUse = '55006';
+
+/** One a slot, whichever page asks. */
+const followers = new Map<string, Follower>();
+
+/**
+ * Follows the log for the time of a page.
+ *
+ * A batch is applied in the transaction that moves the position from where the batch begins; so a batch that was applied
+ * already, by an attempt that was thought dead or by another run, is not applied again. The source's slot is confirmed up to
+ * what the ledger says, never further.
+ */
+export class Following implements RangeReader<LogBatch> {
+  readonly #followed: () => Promise<FollowedTables>;
+  readonly #ledger: Ledger;
+  readonly #continuous: boolean;
+  #follower: Follower | undefined;
+  #place: Placed | undefined;
+  #lookedAt = 0;
+  #settledAt: LogPosition = 0n as LogPosition;
+  #signal: AbortSignal | undefined;
+
+  /** @param continuous whether it goes on when it has reached what was in the log when it was planned. */
+  constructor(ledger: Ledger, followed: () => Promise<FollowedTables>, continuous: boolean) {
+    this.#ledger = ledger;
+    this.#followed = answeredOnce(followed);
+    this.#continuous = continuous;
+  }
+
+  async plan(): Promise<ReadPlan> {
+    const { source, stream } = await this.#followed();
+    const upper = this.#continuous ? null : cursorAt(await markLog(source, stream));
+    return { ranges: [{ lower: null, upper }], expected: null };
+  }
+
+  async next({ range, after, limit, signal }: ReadRequest): Promise<LogBatch | null> {
+    this.#signal = signal;
+    const position = this.#follower && after ? at(after) : await this.#open();
+    const place = await this.#look();
+    const until = range.upper && at(range.upper);
+    if (until && position >= until && place.unsettled === 0) return null;
+    const goals: Goals = {
+      until,
+      settleFrom: place.unsettled > 0 ? this.#settledAt : null,
+      unsettled: place.unsettled,
+    };
+    return (this.#follower as Follower).next(position, limit, goals);
+  }
+
+  /** Applies a batch. @returns how many of its changes are in the sink. */
+  async write(batch: LogBatch, transaction: Transaction): Promise<number> {
+    const followed = await this.#followed();
+    const { stream, tables } = followed;
+    const moved = await movePosition(transaction, stream, batch.after, batch.upper);
+    if (batch.settles > 0) return this.#settle(followed, batch, transaction);
+    const unsettled = moved.unsettled || at(batch.after) < this.#settledAt;
+    const applier = new Applier({ stream, tables, unsettled }, transaction);
+    for await (const change of batch.changes()) {
+      if (batch.isUsed && this.#signal?.aborted)
+        throw interrupted('the page was ended within a transaction of the source');
+      await applier.add(change);
+    }
+    await applier.finish();
+    // What else was noted within the transaction shows at the next look.
+    if (applier.noted > 0) this.#lookedAt = 0;
+    return Math.max(0, batch.rows - applier.noted);
+  }
+
+  async #settle(followed: FollowedTables, batch: LogBatch, transaction: Transaction): Promise<number> {
+    const { source, stream } = followed;
+    this.#lookedAt = 0;
+    if (!(await (this.#follower as Follower).isSeen(() => openTransactions(source)))) {
+      batch.settled(0);
+      return 0;
+    }
+    const settled = await settle(followed, transaction);
+    batch.settled(settled);
+    // What was read is of a later moment than the rest. What was refused is tried past it.
+    const mark = await markLog(source, stream);
+    await noteSettledAt(transaction, stream, positionText(mark));
+    this.#settledAt = mark;
+    return settled;
+  }
+
+  /** Where the stream stands, by the ledger: asked now and then, and the source is told. */
+  async #look(): Promise<Placed> {
+    if (this.#place && performance.now() - this.#lookedAt < lookMs) return this.#place;
+    const { stream } = await this.#followed();
+    this.#place = placed(await readLogPlace(this.#ledger, stream), stream);
+    this.#lookedAt = performance.now();
+    this.#follower?.confirm(at(this.#place.cursor));
+    if (this.#place.unsettled === 0) this.#follower?.unwatch();
+    return this.#place;
+  }
+
+  /** Begins where the ledger says, with the connection of the page before where that is just there. */
+  async #open(): Promise<LogPosition> {
+    const { stream, source, tables, how } = await this.#followed();
+    const place = placed(await readLogPlace(this.#ledger, stream), stream);
+    const position = at(place.cursor);
+    this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
+    const { slot, publication } = place.state;
+    this.#follower = followers.get(slot);
+    if (this.#follower?.isAt(position, how)) return position;
+    await this.#follower?.close();
+    followers.delete(slot);
+    const now = await logMoment(source);
+    const problem =
+      now.place === place.place
+        ? await slotProblem(source, slot, position)
+        : 'the source is another server or database, or another time line of it, than that of the position';
+    if (problem !== null)
+      throw new LogLost(
+        `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
+      );
+    const from = { pool: source, slot, publication, from: position };
+    this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), how), from);
+    followers.set(slot, this.#follower);
+    return position;
+  }
+}
+
+/** Opens a follower. Whoever still reads the slot has lost the right to. */
+async function opened(open: () => Promise<Follower>, { pool, slot }: LogSource): Promise<Follower> {
+  for (let opening = 1; ; opening++) {
+    await freeSlot(pool, slot);
+    try {
+      return await open();
+    } catch (error) {
+      const isInUse = error instanceof pg.DatabaseError && error.code === objectInUse;
+      if (!isInUse || opening >= mostOpenings) throw error;
+    }
+  }
+}
+
+type Placed = LogPlace & { readonly cursor: Cursor; readonly state: NonNullable<LogPlace['state']> };
+
+function placed(place: LogPlace | null, stream: string): Placed {
+  if (place && place.cursor !== null && place.state?.copied)
+    return { ...place, cursor: place.cursor, state: place.state };
+  throw new LogLost(
+    `${stream} was rewound or forgotten while it was followed. Start its next run (run=…), which copies everything again`,
+  );
+}
+
+function at(cursor: Cursor): LogPosition {
+  return positionOf(cursor[0] ?? '0/0');
+}

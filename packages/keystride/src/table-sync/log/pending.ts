@@ -1,0 +1,101 @@
+import type { Cursor } from '../../contract/cursor.ts';
+import type { LogRow } from '../../stores/postgres/log-stream.ts';
+import type { Change } from './changes.ts';
+import type { FollowedTable } from './followed-table.ts';
+
+/** What is to become of a row after all changes that were taken together. */
+export type Pending =
+  | { readonly kind: 'write'; readonly key: Cursor; readonly row: LogRow }
+  | { readonly kind: 'remove'; readonly key: Cursor; readonly held?: true };
+
+type OfTable = ReadonlyMap<string, Pending>;
+
+/**
+ * Changes of rows, taken together: of several of one row the last holds. Nobody sees those between, since all of them
+ * commit at once.
+ */
+export class PendingChanges {
+  readonly #tables = new Map<string, Map<string, Pending>>();
+
+  of(table: Pick<FollowedTable, 'source'>): OfTable {
+    return this.#tables.get(table.source) ?? new Map<string, Pending>();
+  }
+
+  /**
+   * @returns false for a row that gets another key while what it has in some column is known to the sink alone: that has to
+   * be done by itself, after what is pending.
+   */
+  add(change: Exclude<Change, { kind: 'empty' }>): boolean {
+    const { table, key } = change;
+    const rows = this.#rowsOf(table);
+    const name = nameOf(key);
+    if (change.kind === 'remove') {
+      rows.set(name, { kind: 'remove', key });
+      return true;
+    }
+    const { before } = change;
+    let { row } = change;
+    if (before) {
+      const was = rows.get(nameOf(before));
+      if (was?.kind === 'write') row = merged(was.row, row);
+      if (!isWhole(row)) return false;
+      rows.set(nameOf(before), { kind: 'remove', key: before });
+    }
+    const was = rows.get(name);
+    rows.set(name, { kind: 'write', key, row: was?.kind === 'write' ? merged(was.row, row) : row });
+    return true;
+  }
+
+  /** How many rows are to be removed. */
+  get removals(): number {
+    let count = 0;
+    for (const rows of this.#tables.values())
+      for (const { kind } of rows.values()) if (kind === 'remove') count += 1;
+    return count;
+  }
+
+  /** All of it is applied. */
+  clear(): void {
+    this.#tables.clear();
+  }
+
+  /** What was to be written is; what is to be removed is held. */
+  hold(): void {
+    for (const rows of this.#tables.values())
+      for (const [name, { kind, key }] of rows)
+        if (kind === 'write') rows.delete(name);
+        else rows.set(name, { kind, key, held: true });
+  }
+
+  /** Forgets what was added since `hold`. */
+  dropAdded(): void {
+    for (const rows of this.#tables.values())
+      for (const [name, one] of rows) if (one.kind === 'write' || !one.held) rows.delete(name);
+  }
+
+  #rowsOf({ source }: FollowedTable): Map<string, Pending> {
+    const found = this.#tables.get(source);
+    if (found) return found;
+    const rows = new Map<string, Pending>();
+    this.#tables.set(source, rows);
+    return rows;
+  }
+}
+
+/** Whether the log has said what is in every column. */
+export function isWhole(row: LogRow): boolean {
+  return Object.values(row).every((value) => value !== undefined);
+}
+
+/** A row as it is after a change: what the log has left out is as it was. */
+function merged(was: LogRow, row: LogRow): LogRow {
+  return isWhole(row)
+    ? row
+    : Object.fromEntries(
+        Object.entries(row).map(([name, value]) => [name, value === undefined ? was[name] : value]),
+      );
+}
+
+function nameOf(key: Cursor): string {
+  return key.length === 1 ? (key[0] ?? '') : JSON.stringify(key);
+}

@@ -1,0 +1,92 @@
+import type pg from 'pg';
+import { quotedTable } from '../../stores/postgres/key-columns.ts';
+import { invalid } from '../tables.ts';
+import type { FollowedTable } from './followed-table.ts';
+
+/** Whether a database tells its log, and to this role. @throws JobParametersInvalid with what would mend it */
+export async function refuseSilentSource(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ level: string; role: string; may: boolean; standby: boolean }>(
+    `SELECT current_setting('wal_level') AS level, current_user AS role, rolreplication OR rolsuper
+              OR pg_has_role(current_user, (SELECT min(oid) FROM pg_roles WHERE rolname IN ('rds_replication')), 'MEMBER')
+              IS TRUE AS may,
+            pg_is_in_recovery() AS standby
+       FROM pg_roles WHERE rolname = current_user`,
+  );
+  const { level = '', role = '', may = false, standby = false } = rows[0] ?? {};
+  if (standby) throw invalid('the source is a standby: mode=log follows a primary');
+  if (level !== 'logical')
+    throw invalid(
+      `the log of the source does not tell rows (wal_level is ${level}): ALTER SYSTEM SET wal_level = logical, ` +
+        'and start the server again',
+    );
+  if (!may)
+    throw invalid(`the role ${role} may not read the log of the source: ALTER ROLE ${role} REPLICATION`);
+}
+
+interface Identity {
+  readonly kind: string;
+  readonly persistence: string;
+  readonly identity: string;
+  /** The columns by which the log says which row an update or a delete is of. */
+  readonly columns: readonly string[];
+  readonly generated: readonly string[];
+}
+
+const identityQuery = `
+  SELECT relkind::text AS kind, relpersistence::text AS persistence, relreplident::text AS identity,
+         array(SELECT attname::text FROM pg_index, unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+                 JOIN pg_attribute ON attrelid = pg_class.oid AND pg_attribute.attnum = part.attnum
+                WHERE indrelid = pg_class.oid AND place <= indnkeyatts
+                  AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END) AS columns,
+         array(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = pg_class.oid AND attgenerated <> '' AND NOT attisdropped) AS generated
+    FROM pg_class WHERE oid = to_regclass($1)`;
+
+/** @throws JobParametersInvalid for a source whose log does not say enough, with the statement that mends it */
+export async function refuseUnfollowable(pool: pg.Pool, table: FollowedTable): Promise<void> {
+  const name = quotedTable(table.source);
+  const { rows } = await pool.query<Identity>(identityQuery, [name]);
+  const [found] = rows;
+  if (!found) throw invalid(`the source has no table ${table.source}`);
+  const { kind, persistence, identity, columns, generated } = found;
+  if (kind === 'p')
+    throw invalid(
+      `${table.source} is partitioned: its log does not tell of partitions that are attached, detached or truncated. ` +
+        'Follow its partitions, or use another mode',
+    );
+  if (persistence !== 'p') throw invalid(`${table.source} is unlogged: ALTER TABLE ${name} SET LOGGED`);
+  if (identity !== 'f' && !table.key.every((column) => columns.includes(column)))
+    throw invalid(
+      `the log does not say which row of ${table.source} an update or a delete is of by (${table.key.join(', ')}): ` +
+        `ALTER TABLE ${name} REPLICA IDENTITY ${identity === 'n' ? 'DEFAULT' : 'FULL'}`,
+    );
+  const computed = table.columns.find(({ from }) => generated.includes(from));
+  if (computed)
+    throw invalid(
+      `column ${computed.from} of ${table.source} is computed there, and the log does not have it: ` +
+        `leave it out by drop=${computed.from}`,
+    );
+}
+
+const actionsQuery = `
+  SELECT format('its foreign key %I of %s changes rows by itself (ON DELETE or ON UPDATE): the log brings these changes too, '
+                'and what the source does not change must not be changed. ALTER TABLE %s DROP CONSTRAINT %I, and add it '
+                'without an action', conname, conrelid::regclass, conrelid::regclass, conname) AS why
+    FROM pg_constraint
+   WHERE contype = 'f' AND (conrelid = to_regclass($1) OR confrelid = to_regclass($1))
+     AND (confdeltype NOT IN ('a', 'r') OR confupdtype NOT IN ('a', 'r'))
+   UNION ALL
+  SELECT format('its trigger %I may keep rows that the source has deleted. ALTER TABLE %s DISABLE TRIGGER %I',
+                tgname, tgrelid::regclass, tgname)
+    FROM pg_trigger
+   WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 11 = 11
+   UNION ALL
+  SELECT format('its rule %I stands in for statements. DROP RULE %I ON %s', rulename, rulename, $1::text)
+    FROM pg_rules WHERE (quote_ident(schemaname) || '.' || quote_ident(tablename))::regclass = to_regclass($1)
+   LIMIT 1`;
+
+/** @throws JobParametersInvalid for a sink that changes, or keeps, rows by itself */
+export async function refuseActingSink(pool: pg.Pool, table: string): Promise<void> {
+  const { rows } = await pool.query<{ why: string }>(actionsQuery, [quotedTable(table)]);
+  if (rows[0]) throw invalid(`the sink ${table} cannot follow a log: ${rows[0].why}`);
+}

@@ -1,0 +1,83 @@
+import type pg from 'pg';
+import type { Cursor } from '../../contract/cursor.ts';
+import { countTries, readUnsettled, settleRows, type UnsettledRow } from '../../ledger/log.ts';
+import { ToldError } from '../../contract/errors.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { SyncRow } from '../steps.ts';
+import { Applier } from './apply.ts';
+import type { FollowedTables } from './begin.ts';
+
+/** Rows that are read again at a time. */
+const mostAtOnce = 500;
+
+/** After so many times, it is not the moment that keeps a row from being taken. */
+const mostTries = 5;
+
+/** A row of the source that the sink does not take, though the stream has settled. */
+export class RowNotTaken extends ToldError {
+  override readonly name = 'RowNotTaken';
+}
+
+/** Transactions that are open in the source, by 32 bits of their numbers. */
+export async function openTransactions(pool: pg.Pool): Promise<readonly number[]> {
+  const { rows } = await pool.query<{ open: string[] }>(
+    'SELECT array(SELECT (xid::text::numeric % 4294967296)::text FROM pg_snapshot_xip(pg_current_snapshot()) AS xid) AS open',
+  );
+  return (rows[0]?.open ?? []).map(Number);
+}
+
+/**
+ * Reads rows again, at the position where the stream stands, and writes them as the source has them, or removes those that it
+ * has not. What changes them later is told after the position, and is applied again.
+ *
+ * @returns how many were taken.
+ * @throws RowNotTaken when a row was not taken again and again.
+ */
+export async function settle(
+  { stream, tables }: Pick<FollowedTables, 'stream' | 'tables'>,
+  transaction: Transaction,
+): Promise<number> {
+  const rows = await readUnsettled(transaction, stream, mostAtOnce);
+  const hopeless = rows.find(({ tries }) => tries >= mostTries);
+  if (hopeless)
+    throw new RowNotTaken(
+      `the sink does not take the row of ${hopeless.source} with key ${hopeless.key.join(',')}` +
+        `${hopeless.code === null ? '' : ` (SQLSTATE_${hopeless.code})`}: a constraint of the sink forbids what the source has`,
+    );
+  const applier = new Applier({ stream, tables, unsettled: true }, transaction);
+  for (const table of tables) {
+    const keys = rows.filter((row) => row.source === table.source).map(({ key }) => key);
+    const items =
+      keys.length > 0 ? ((await table.reader.readKeys?.({ keys, signal: neverAborted })) ?? []) : [];
+    for (const [index, item] of items.entries()) {
+      const key = keys[index] as Cursor;
+      if (item && 'error' in item) throw item.error;
+      await applier.add(
+        item ? { kind: 'write', table, key, row: withoutKeys(item.item) } : { kind: 'remove', table, key },
+      );
+    }
+  }
+  await settleRows(transaction, stream, rows);
+  await applier.finish();
+  await keepTries(transaction, stream, rows);
+  return Math.max(0, rows.length - applier.noted);
+}
+
+const neverAborted = new AbortController().signal;
+
+/** Readers put the key that they page by beside the columns. */
+function withoutKeys(row: SyncRow): SyncRow {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith('keystride_key_')));
+}
+
+/** Rows that were noted once more are new on the list: they go on where they were. */
+async function keepTries(
+  transaction: Transaction,
+  stream: string,
+  rows: readonly (UnsettledRow & { readonly tries: number })[],
+): Promise<void> {
+  for (let tries = 0; tries <= mostTries; tries++) {
+    const those = rows.filter((row) => row.tries === tries);
+    await countTries(transaction, stream, those, tries + 1);
+  }
+}

@@ -1,0 +1,182 @@
+import type pg from 'pg';
+import { answeredOnce } from '../../contract/answered-once.ts';
+import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import type { Reader } from '../../contract/reader.ts';
+import { type AnyChunkWork, type AnySetWork, chunks, sets, type StepContext } from '../../job/chunks.ts';
+import type { TaskletWork } from '../../job/registry.ts';
+import { Ledger } from '../../ledger/ledger.ts';
+import { noteLog, readLogPlace } from '../../ledger/log.ts';
+import { readResult } from '../../ledger/offset.ts';
+import { keysetReader } from '../../stores/postgres/keyset-reader.ts';
+import { positionText } from '../../stores/postgres/log-position.ts';
+import { markLog } from '../../stores/postgres/replication-slot.ts';
+import { columnIn, namedTables, tableNamed } from '../../stores/postgres/sql.ts';
+import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { sql } from 'kysely';
+import type { SyncRow } from '../steps.ts';
+import { invalid } from '../tables.ts';
+import { Applier } from './apply.ts';
+import type { LogBatch } from './batch.ts';
+import { beginLog, openLog, type FollowedTables, type LogStart } from './begin.ts';
+import { Following } from './follow.ts';
+import type { FollowedTable } from './followed-table.ts';
+import { type OfTable, tablesReader } from './tables-reader.ts';
+
+/** What the steps know of the parameters. */
+interface LogParameters {
+  readonly poll?: 'once' | 'continuous' | undefined;
+}
+
+/** The steps of a sync that follows the log. */
+export interface LogSteps<Parameters> {
+  begin(context: StepContext<Parameters>): TaskletWork<LogStart>;
+  copy(context: StepContext<Parameters>): AnyChunkWork;
+  sweep(context: StepContext<Parameters>): AnyChunkWork;
+  remember(context: StepContext<Parameters>): TaskletWork;
+  follow(context: StepContext<Parameters>): AnySetWork;
+}
+
+/**
+ * Copies the tables, removes from their copies what they do not have, and applies what the log tells from a position on that
+ * was taken before.
+ *
+ * While the position stands, each row is copied at some moment after it. Whatever changes a row after the position is told
+ * and applied later, in its order, also what the copy has seen already: so from the end of the copy on, the sink becomes what
+ * the source was at each commit. Before that it is of several moments, and a row that a constraint forbids for that reason is
+ * read again when it is not.
+ *
+ * @param database of the ledger, which the sinks are in too.
+ * @param describe looks up what the parameters name.
+ */
+export function logSteps<Parameters extends LogParameters>(
+  database: pg.Pool,
+  describe: (parameters: Parameters) => Promise<FollowedTables>,
+): LogSteps<Parameters> {
+  const ledger = new Ledger(database);
+  return {
+    begin: ({ instance, parameters, log }) => ({
+      run: async (transaction) => {
+        const start = await beginLog(transaction, await describe(parameters), instance);
+        for (const told of start.told ?? []) log.warn(told, { stream: start.stream });
+        return start;
+      },
+    }),
+    copy: ({ instance, parameters }) => {
+      const followed = answeredOnce(() => describe(parameters));
+      const begun = answeredOnce(() => startOf(ledger, instance));
+      const reader = tablesReader(async () => {
+        if ((await begun()).from !== null) return [];
+        return (await followed()).tables.map((table) => ({
+          ...{ table, name: table.source, reader: table.reader },
+        }));
+      });
+      return chunks<OfTable<FollowedTable, SyncRow>, OfTable<FollowedTable, SyncRow>>({
+        reader: {
+          ...reader,
+          plan: async (request) => {
+            const { from, tried } = await begun();
+            if (from === null && !tried) await openLog(ledger, await followed());
+            return reader.plan(request);
+          },
+        },
+        processor: (row) => row,
+        writer: { write: async (rows, transaction) => copyRows(await followed(), rows, transaction) },
+      });
+    },
+    sweep: ({ instance, parameters }) => {
+      const followed = answeredOnce(() => describe(parameters));
+      const begun = answeredOnce(() => startOf(ledger, instance));
+      return chunks<OfTable<FollowedTable, SyncRow>, OfTable<FollowedTable, SyncRow>>({
+        reader: tablesReader(async () => {
+          const { tables } = await followed();
+          const { since } = await begun();
+          if (since === null) return [];
+          return tables.map((table) => ({ table, name: table.sink.table, reader: keysOf(database, table) }));
+        }),
+        processor: (row) => row,
+        writer: { write: (rows, transaction) => removeLacking(rows, transaction) },
+      });
+    },
+    remember: ({ instance, parameters }) => ({
+      run: async (transaction) => {
+        const { from, stream, tried, told = [] } = await startOf(ledger, instance);
+        if (from !== null || tried) return { copied: false };
+        const { source } = await describe(parameters);
+        const place = await readLogPlace(transaction, stream);
+        const settledAt = positionText(await markLog(source, stream));
+        const noted =
+          place?.state &&
+          (await noteLog(
+            transaction,
+            place,
+            place.cursor,
+            { ...place.state, copied: true, settledAt },
+            told,
+          ));
+        if (!noted)
+          throw invalid(`${stream} was rewound or forgotten while it was copied; start its next run`);
+        return { copied: true };
+      },
+    }),
+    follow: ({ instance, parameters }) => {
+      const following = new Following(ledger, () => describe(parameters), parameters.poll === 'continuous');
+      return sets<LogBatch>({
+        reader: {
+          plan: async () =>
+            (await startOf(ledger, instance)).tried ? { ranges: [], expected: null } : following.plan(),
+          next: (request) => following.next(request),
+        },
+        write: (batch, transaction) => following.write(batch, transaction),
+      });
+    },
+  };
+}
+
+async function startOf(ledger: Ledger, instance: string): Promise<LogStart> {
+  const start = await readResult(ledger, { instance, step: 'begin' });
+  if (start === null) throw invalid(`${instance} has not begun: its step begin has no result`);
+  return start as LogStart;
+}
+
+async function copyRows(
+  { stream, tables }: FollowedTables,
+  rows: readonly OfTable<FollowedTable, SyncRow>[],
+  transaction: Transaction,
+): Promise<number> {
+  const applier = new Applier({ stream, tables, unsettled: true }, transaction);
+  for (const { table, item } of rows) {
+    const row = Object.fromEntries(table.columns.map(({ to }) => [to, item[to] ?? null]));
+    await applier.add({
+      kind: 'write',
+      table,
+      key: cursorOf(table.sink.key.map((name) => row[name] ?? '')),
+      row,
+    });
+  }
+  await applier.finish();
+  return rows.length - applier.noted;
+}
+
+/** The keys of a sink, in its own order. */
+function keysOf(database: pg.Pool, { sink: { table, key } }: FollowedTable): Reader<SyncRow> {
+  const query = namedTables
+    .selectFrom(tableNamed(table))
+    .select(key.map((name) => sql<string | null>`${columnIn(table, name)}::text`.as(name)));
+  return keysetReader({ pool: database, query, table, key });
+}
+
+/** Removes rows that the source does not have. Those that come to it later are told. */
+async function removeLacking(
+  rows: readonly OfTable<FollowedTable, SyncRow>[],
+  transaction: Transaction,
+): Promise<number> {
+  let removed = 0;
+  for (const [table, those] of Map.groupBy(rows, (row) => row.table)) {
+    const keys: Cursor[] = those.map(({ item }) => cursorOf(table.sink.key.map((name) => item[name] ?? '')));
+    const gone = await table.lacking(keys, neverAborted);
+    if (gone.length > 0) removed += await table.remove(gone, transaction);
+  }
+  return removed;
+}
+
+const neverAborted = new AbortController().signal;

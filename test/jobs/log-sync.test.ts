@@ -1,0 +1,292 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { openStores, type Stores } from '../support/migration.ts';
+import { control, failureOf, reportOf, run, stepOf, until } from '../support/runs.ts';
+import { emptyShop } from '../support/shop.ts';
+import { createWorld, waitFor, type World } from '../support/stack.ts';
+
+/** A table that is followed in the log of its source. */
+
+let world: World;
+let stores: Stores;
+
+beforeAll(async () => {
+  // Servers of its own: a slot waits for every transaction of its server that writes.
+  world = await createWorld({ ownServers: true });
+  stores = openStores(world);
+  await world.startWorker();
+});
+
+afterAll(async () => {
+  await stores?.close();
+  await world?.dispose();
+});
+
+beforeEach(async () => {
+  await stores.service.query(`
+    SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL`);
+  await waitFor(
+    async () => {
+      const { rows } = await stores.service.query(
+        `SELECT FROM pg_replication_slots WHERE active_pid IS NOT NULL`,
+      );
+      return rows.length === 0;
+    },
+    { what: 'slots to be free' },
+  );
+  await stores.service.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots`);
+  await emptyShop(stores);
+});
+
+let runs = 0;
+const parametersOf = (parameters: object) => ({
+  source: 'shop.k',
+  mode: 'log',
+  run: (runs += 1),
+  ...parameters,
+});
+const sync = (parameters: object = {}) => run(world, 'tableSync', parametersOf(parameters));
+const refusal = async (parameters: object = {}) =>
+  (await failureOf(await world.start('tableSync', parametersOf(parameters)))).message;
+
+async function onBoth(statement: string): Promise<void> {
+  await stores.service.query(statement);
+  await stores.migration.query(statement);
+}
+
+/** The rows of a table as texts, in no order that a database knows. */
+async function rowsOf(pool: pg.Pool, table = 'shop.k'): Promise<string[]> {
+  const { rows } = await pool.query<{ row: string }>(
+    `SELECT to_jsonb(each)::text AS row FROM ${table} AS each`,
+  );
+  return rows.map(({ row }) => row).toSorted();
+}
+
+async function expectSame(table = 'shop.k'): Promise<void> {
+  expect(await rowsOf(stores.migration, table)).toEqual(await rowsOf(stores.service, table));
+}
+
+test('a copy is followed by every insert, update, delete, key change and truncate', async () => {
+  await onBoth(
+    'CREATE TABLE shop.k (id bigint PRIMARY KEY, note text, at timestamptz, exact numeric, bytes bytea)',
+  );
+  await stores.service.query(
+    `INSERT INTO shop.k SELECT n, 'note ' || n, timestamptz '2025-01-01 00:00:00.123456Z', 1.10, '\\x00ff' FROM generate_series(1, 1000) AS n`,
+  );
+  const first = await sync();
+  expect(stepOf(first, 'copy')).toMatchObject({ read: 1000, written: 1000 });
+  await expectSame();
+  await stores.service.query(
+    `UPDATE shop.k SET note = 'changed', exact = 9007199254740993.10 WHERE id <= 10`,
+  );
+  await stores.service.query('DELETE FROM shop.k WHERE id BETWEEN 20 AND 29');
+  await stores.service.query('UPDATE shop.k SET id = id + 10000 WHERE id BETWEEN 40 AND 49');
+  await stores.service.query(`INSERT INTO shop.k (id) VALUES (5000)`);
+  const second = await sync();
+  expect(stepOf(second, 'copy')).toMatchObject({ read: 0 });
+  expect(stepOf(second, 'follow')).toMatchObject({ read: 31, written: 31 });
+  await expectSame();
+  await stores.service.query('TRUNCATE shop.k');
+  await stores.service.query(`INSERT INTO shop.k (id) VALUES (1)`);
+  expect(stepOf(await sync(), 'follow')).toMatchObject({ read: 2, written: 2 });
+  await expectSame();
+});
+
+test('large values that did not change, keys that changed with them, and values that changed hands arrive', async () => {
+  await onBoth(
+    `CREATE TABLE shop.k (id bigint PRIMARY KEY, code text UNIQUE, large text, parent bigint REFERENCES shop.k)`,
+  );
+  // More than what is kept beside the row, and not to be compressed below that.
+  await stores.service.query(
+    `INSERT INTO shop.k SELECT n, 'c' || n, string_agg(md5(n * 1000 + part || ''), ''), nullif(n - 1, 0)
+       FROM generate_series(1, 20) AS n, generate_series(1, 200) AS part GROUP BY n`,
+  );
+  await sync();
+  await expectSame();
+  await stores.service.query(`UPDATE shop.k SET code = 'z' || id WHERE id <= 5`);
+  await stores.service.query(`UPDATE shop.k SET id = 100 WHERE id = 20`);
+  // One after another, each holds; both at once, neither does.
+  await stores.service.query(`BEGIN;
+    UPDATE shop.k SET code = 'free' WHERE id = 6; UPDATE shop.k SET code = 'c6' WHERE id = 7;
+    UPDATE shop.k SET code = 'c7' WHERE id = 6; COMMIT`);
+  await stores.service.query(`BEGIN;
+    UPDATE shop.k SET parent = NULL WHERE parent = 10; DELETE FROM shop.k WHERE id = 10;
+    INSERT INTO shop.k VALUES (10, 'c10', NULL, 1); UPDATE shop.k SET parent = 10 WHERE id = 11; COMMIT`);
+  await sync();
+  await expectSame();
+});
+
+test('what is written while the table is copied arrives, whatever a constraint says of the moment', async () => {
+  await onBoth(
+    `CREATE TABLE shop.k (id bigint PRIMARY KEY, code int UNIQUE, parent bigint REFERENCES shop.k)`,
+  );
+  await stores.service.query(
+    `INSERT INTO shop.k SELECT n, n, nullif(n / 2, 0) FROM generate_series(1, 20000) AS n`,
+  );
+  const stop = new AbortController();
+  const change = async () => {
+    for (let round = 0; !stop.signal.aborted; round++) {
+      const [a, b] = [1 + ((round * 7919) % 20_000), 1 + ((round * 104_729) % 20_000)];
+      await stores.service.query(`BEGIN;
+        UPDATE shop.k SET code = -1 WHERE id = ${a}; UPDATE shop.k SET code = -2 WHERE id = ${b};
+        UPDATE shop.k SET code = ${round + 50_000} WHERE id = ${a}; UPDATE shop.k SET code = ${round + 90_000} WHERE id = ${b};
+        INSERT INTO shop.k VALUES (${30_000 + round}, ${-3 - round}, ${a}); UPDATE shop.k SET parent = ${30_000 + round} WHERE id = ${b};
+        COMMIT`);
+    }
+  };
+  const changing = change();
+  await sync().finally(() => stop.abort());
+  await changing;
+  await sync();
+  await expectSame();
+  expect(await rowsOf(stores.migration, 'keystride.unsettled_row')).toEqual([]);
+});
+
+test('a sync that goes on follows until it is stopped, pauses and resumes, and another run goes on from there', async () => {
+  await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY)');
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  const arrived = (id: number) =>
+    waitFor(async () => (await rowsOf(stores.migration)).includes(`{"id": ${id}}`), { what: `row ${id}` });
+  await until(world, handle.workflowId, 'running');
+  await stores.service.query('INSERT INTO shop.k VALUES (1)');
+  await arrived(1);
+  await control(handle, 'pause', 'a look');
+  await until(world, handle.workflowId, 'paused');
+  await stores.service.query('INSERT INTO shop.k VALUES (2)');
+  expect(await refusal()).toMatch(/is following tableSync:shop.k>shop.k:log: stop it first/);
+  await control(handle, 'resume');
+  await arrived(2);
+  await control(handle, 'stop');
+  expect((await reportOf(handle)).status).toBe('stopped');
+  await stores.service.query('INSERT INTO shop.k VALUES (3)');
+  const next = await sync();
+  expect(stepOf(next, 'copy').read).toBe(0);
+  await expectSame();
+});
+
+test('a slot that is gone, and a sink that was restored, are copied again, and what has left the source leaves', async () => {
+  await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY)');
+  await stores.service.query('INSERT INTO shop.k SELECT generate_series(1, 100)');
+  const first = await sync();
+  expect(stepOf(first, 'begin').result).toMatchObject({ told: [] });
+  const lose = async () => {
+    await stores.service.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots`);
+    await waitFor(
+      async () =>
+        stores.service.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots').then(
+          () => true,
+          () => false,
+        ),
+      { what: 'the slot to be dropped' },
+    );
+  };
+  await lose();
+  await stores.service.query('DELETE FROM shop.k WHERE id <= 10');
+  const second = await sync();
+  expect(stepOf(second, 'begin').result).toMatchObject({
+    told: [expect.stringMatching(/slot keystride_\w+ is gone: everything is copied again/)],
+  });
+  expect(stepOf(second, 'sweep').written).toBe(10);
+  await expectSame();
+  const { rows } = await stores.migration.query<{ cursor: string }>(
+    'SELECT cursor FROM keystride.stream_offset',
+  );
+  await stores.service.query('INSERT INTO shop.k VALUES (1000)');
+  await sync();
+  await stores.migration.query('DELETE FROM shop.k WHERE id = 1000; ');
+  await stores.migration.query('UPDATE keystride.stream_offset SET cursor = $1', [rows[0]?.cursor]);
+  const third = await sync();
+  expect(stepOf(third, 'begin').result).toMatchObject({
+    told: [expect.stringMatching(/the sink was restored, or somebody has moved the slot/)],
+  });
+  await expectSame();
+});
+
+test('a transaction that is too large to be held is applied while it is read, and never seen in part', async () => {
+  await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY, note text)');
+  await sync();
+  await stores.service.query(
+    `INSERT INTO shop.k SELECT n, repeat('x', 200) FROM generate_series(1, 60000) AS n`,
+  );
+  const seen = new Set<string>();
+  const handle = await world.start('tableSync', parametersOf({}));
+  const stop = new AbortController();
+  const looking = (async () => {
+    while (!stop.signal.aborted)
+      for (const row of await rowsOf(stores.migration, '(SELECT count(*) FROM shop.k)')) seen.add(row);
+  })();
+  const report = await reportOf(handle).finally(() => stop.abort());
+  await looking;
+  expect(stepOf(report, 'follow')).toMatchObject({ read: 60_000, written: 60_000 });
+  expect(['{"count": 0}', '{"count": 60000}']).toEqual(expect.arrayContaining([...seen]));
+  await expectSame();
+});
+
+test.for<[string, { source?: string; sink?: string; parameters?: object; told: RegExp }]>([
+  [
+    'no replica identity',
+    {
+      source: 'ALTER TABLE shop.k REPLICA IDENTITY NOTHING',
+      told: /ALTER TABLE "shop"."k" REPLICA IDENTITY DEFAULT/,
+    },
+  ],
+  [
+    'another key than the log tells',
+    {
+      source: 'ALTER TABLE shop.k ADD UNIQUE (code)',
+      sink: 'ALTER TABLE shop.k ADD UNIQUE (code)',
+      parameters: { key: ['code'] },
+      told: /REPLICA IDENTITY FULL/,
+    },
+  ],
+  [
+    'an unlogged source',
+    { source: 'ALTER TABLE shop.k SET UNLOGGED', told: /ALTER TABLE "shop"."k" SET LOGGED/ },
+  ],
+  ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask them in the source/ }],
+  [
+    'a column that the source computes',
+    {
+      source:
+        'ALTER TABLE shop.k DROP COLUMN note; ALTER TABLE shop.k ADD COLUMN note text GENERATED ALWAYS AS (code::text) STORED',
+      told: /leave it out by drop=note/,
+    },
+  ],
+  [
+    'a sink that deletes by itself',
+    {
+      sink: 'ALTER TABLE shop.k ADD FOREIGN KEY (code) REFERENCES shop.k (id) ON DELETE CASCADE',
+      told: /DROP CONSTRAINT k_code_fkey/,
+    },
+  ],
+])('%s is refused by name', async ([, { source = '', sink = '', parameters, told }]) => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)');
+  await stores.service.query(source);
+  await stores.migration.query(sink);
+  expect(await refusal(parameters)).toMatch(told);
+  expect(await rowsOf(stores.service, 'pg_replication_slots')).toEqual([]);
+});
+
+test('a table that is altered while it is followed ends the run by name', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await stores.service.query('ALTER TABLE shop.k ADD COLUMN more int');
+  await stores.service.query('INSERT INTO shop.k VALUES (1, 2)');
+  await stores.migration.query('ALTER TABLE shop.k ADD COLUMN more int');
+  const again = await sync();
+  expect(stepOf(again, 'begin').result).toMatchObject({
+    told: ['tables are copied otherwise than before: everything is copied again'],
+  });
+  await expectSame();
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(world, handle.workflowId, 'running');
+  await waitFor(
+    async () => (await rowsOf(stores.service, `(SELECT FROM pg_replication_slots WHERE active)`)).length > 0,
+    { what: 'the log to be read' },
+  );
+  await stores.service.query('ALTER TABLE shop.k ADD COLUMN third int');
+  await stores.service.query('INSERT INTO shop.k VALUES (3, 4, 5)');
+  expect((await failureOf(handle)).message).toMatch(
+    /shop.k was altered while it was followed: column third was added/,
+  );
+});
