@@ -50,9 +50,10 @@ beforeAll(async () => {
     server_ca_cert_path = "${authority.cert}"
     client_cert_path = "${client.cert}"
     client_key_path = "${client.key}"`;
-  const { TEMPORAL_ADDRESS: _, TEMPORAL_NAMESPACE: __, ...others } = world.environment;
   environment = {
-    ...others,
+    ...world.environment,
+    TEMPORAL_ADDRESS: '',
+    TEMPORAL_NAMESPACE: '',
     TEMPORAL_CONFIG_FILE: file('temporal.toml', profile),
     TEMPORAL_PROFILE: 'nightly',
     DATABASE_URL: '',
@@ -68,7 +69,7 @@ afterAll(async () => {
   await superuser?.end();
   await world?.dispose();
   front?.close();
-  await guard.close();
+  guard.close();
   certificates.remove();
 });
 

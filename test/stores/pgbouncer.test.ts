@@ -24,7 +24,7 @@ describe.skipIf(pgbouncer === undefined)('behind PgBouncer in transaction mode',
   afterAll(async () => {
     await world?.dispose();
     await pooler?.stop();
-    await guard.close();
+    guard.close();
   });
 
   const environment = () => ({

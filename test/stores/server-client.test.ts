@@ -48,7 +48,7 @@ afterAll(async () => {
   await superuser?.end();
   await replica?.stop();
   await server?.stop();
-  await guard.close();
+  guard.close();
   certificates.remove();
   rmSync(home, { recursive: true, force: true });
 });

@@ -103,7 +103,7 @@ async function choose(address: PostgresAddress): Promise<Way> {
   const failures: unknown[] = [];
   for (const kind of kinds)
     for (const ways of address.hosts) {
-      const found = await firstOf(address, ways, kind as keyof typeof suits | 'any', failures);
+      const found = await firstOf(address, ways, kind, failures);
       if (found) return found;
     }
   // Somebody who answered says more than one who did not.
