@@ -2,7 +2,10 @@ import { defineConfig, type TestUserConfig } from 'vitest/config';
 
 const shared: TestUserConfig = {
   globalSetup: ['keystride/testing/global-setup'],
+  setupFiles: ['./test/support/as-command.ts'],
   pool: 'forks',
+  // A process runs many files, one after the other, and loads the library once.
+  isolate: false,
   // Tests run as the product does: by Node itself, which takes TypeScript as it is.
   experimental: { viteModuleRunner: false, nodeLoader: false },
 };

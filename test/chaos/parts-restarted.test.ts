@@ -128,7 +128,7 @@ test('Temporal is killed and comes back', () =>
 
 test('the legacy API is down for 20 seconds', () =>
   survives('legacy API down', async () => {
-    await world.legacyApi.kill('SIGKILL');
+    await world.stubs['legacyApi']?.kill('SIGKILL');
     await delay(20_000);
-    await world.legacyApi.restart();
+    await world.stubs['legacyApi']?.restart();
   }));

@@ -113,15 +113,16 @@ const shells: Readonly<Record<string, { readonly words: string[]; readonly ask: 
 describe.each(Object.entries(shells))('in %s', (shell, { words, ask }) => {
   const missing = spawnSync(shell, ['-c', 'true']).error !== undefined;
 
-  /** What is offered behind a line; the program is a function of the shell, as an alias would be. */
-  function offered(line: string): string[] {
-    const script = path.join(directory, `keystride.${shell}`);
-    writeFileSync(
-      script,
-      execFileSync(process.execPath, [program, 'completion', shell], { encoding: 'utf8' }),
-    );
+  beforeAll(async () => {
+    const { stdout } = await keystride(['completion', shell]);
+    writeFileSync(path.join(directory, `keystride.${shell}`), stdout);
     const own = path.join(directory, 'keystride');
     writeFileSync(own, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, { mode: 0o755 });
+  });
+
+  /** What is offered behind a line. */
+  function offered(line: string): string[] {
+    const script = path.join(directory, `keystride.${shell}`);
     const source = shell === 'fish' ? `source ${script}` : `. ${script}`;
     const found = execFileSync(shell, [...words, ask(source)], {
       encoding: 'utf8',

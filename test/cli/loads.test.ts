@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createWorld, type World } from '../support/stack.ts';
-import { keystride, type CommandResult } from './support.ts';
+import { type CommandResult, keystride, keystrideProcess } from './support.ts';
 
 const hook = pathToFileURL(path.join(import.meta.dirname, '../support/loaded-modules.ts')).href;
 let directory: string;
@@ -31,7 +31,7 @@ interface Loaded extends Pick<CommandResult, 'exitCode'> {
 /** The packages that a command loads, and the files of this repository. */
 async function loadedBy(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Loaded> {
   const LOADED_MODULES = path.join(directory, 'loaded');
-  const { exitCode } = await keystride(words, {
+  const { exitCode } = await keystrideProcess(words, {
     ...environment,
     NODE_OPTIONS: `--import=${hook}`,
     LOADED_MODULES,
@@ -83,7 +83,7 @@ test('compiled code is kept where there is a cache, and nowhere else', async () 
   // The tests' own processes keep theirs, and a command in them would too.
   const own = { NODE_COMPILE_CACHE: undefined };
   const jobs = async (KEYSTRIDE_CACHE: string) =>
-    (await keystride(['jobs'], { ...own, KEYSTRIDE_CACHE })).exitCode;
+    (await keystrideProcess(['jobs'], { ...own, KEYSTRIDE_CACHE })).exitCode;
   expect(await jobs(cache)).toBe(0);
   expect(existsSync(cache)).toBe(false);
   await mkdir(cache);

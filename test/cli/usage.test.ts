@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { freePort } from '../../packages/keystride/src/dev/ports.ts';
-import { keystride } from './support.ts';
+import { keystride, keystrideProcess } from './support.ts';
 
 const commands = [
   ['dev'],
@@ -194,7 +194,7 @@ test('the options of a worker go before the environment', async () => {
     KEYSTRIDE_TARGET_CPU: '0.5',
     KEYSTRIDE_WORKER_QUEUES: 'keystride',
   };
-  const { exitCode, stderr } = await keystride(words, fine);
+  const { exitCode, stderr } = await keystrideProcess(words, fine);
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(/KEYSTRIDE_ACTIVITIES [^;]*: 0;/u);
   expect(stderr).toMatch(/KEYSTRIDE_TARGET_CPU [^;]*: 80;/u);

@@ -1,20 +1,17 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createLegacyApi } from '../../src/stubs/legacy-api/application.ts';
 import { generatedBodies, type Bodies } from '../../src/stubs/legacy-api/bodies.ts';
 import { changeBehaviour, defaultBehaviour } from '../../src/stubs/legacy-api/settings.ts';
 import type { StatisticsReport } from '../../src/stubs/legacy-api/statistics.ts';
+import { listening, type Listening } from '../support/listening.ts';
 
 export const SEED = 'test';
 export const SIZES = [{ bytes: 2048, weight: 1 }];
 
 /** A stub that listens, and the calls that tests make. */
-export interface RunningStub {
-  url: string;
+export interface RunningStub extends Listening {
   get: (ticketKey: string, init?: RequestInit) => Promise<Response>;
   stats: () => Promise<StatisticsReport>;
   post: (path: string, body?: unknown) => Promise<Response>;
-  stop: () => Promise<void>;
 }
 
 export async function startStub(
@@ -22,19 +19,13 @@ export async function startStub(
   bodies: Bodies = generatedBodies(SEED, SIZES),
 ): Promise<RunningStub> {
   const server = createLegacyApi(SEED, bodies, changeBehaviour(defaultBehaviour, behaviour));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url, stop } = await listening(server);
   return {
     url,
     get: (ticketKey, init) => fetch(documentUrl(url, ticketKey), { redirect: 'manual', ...init }),
     stats: async () => (await fetch(`${url}/stats`)).json() as Promise<StatisticsReport>,
     post: (path, body) => fetch(`${url}${path}`, { method: 'POST', body: JSON.stringify(body ?? {}) }),
-    stop: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    stop,
   };
 }
 

@@ -4,9 +4,10 @@ import {
   classifyInProgress,
   IdempotentApi,
 } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
-import { Provider, startMessageProvider, type RunningProvider } from '../support/message-provider.ts';
+import type { Listening } from '../support/listening.ts';
+import { Provider, startMessageProvider } from '../support/message-provider.ts';
 
-let running: RunningProvider | undefined;
+let running: Listening | undefined;
 let api: IdempotentApi | undefined;
 
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keystride } from '../cli/support.ts';
+import { keystrideProcess } from '../cli/support.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const root = path.join(import.meta.dirname, '../..');
@@ -48,7 +48,7 @@ function expectPassed({ passed, output }: { readonly passed: boolean; readonly o
 /** A new project, whose packages are ours. */
 async function project(name: string): Promise<string> {
   const directory = path.join(place, name);
-  expect(await keystride(['init', directory])).toMatchObject({ exitCode: 0 });
+  expect(await keystrideProcess(['init', directory])).toMatchObject({ exitCode: 0 });
   symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
   return directory;
 }
@@ -58,7 +58,7 @@ function newJob(directory: string, ...words: string[]) {
     KEYSTRIDE_CONFIG: path.join(directory, 'keystride.config.ts'),
     DATABASE_URL: database.url,
   };
-  return keystride(['new', 'job', ...words], env);
+  return keystrideProcess(['new', 'job', ...words], env);
 }
 
 test(
@@ -134,12 +134,12 @@ test.each([
 
 test('init leaves alone what is there, and refuses a directory that cannot name a project', async () => {
   const directory = await project('twice');
-  const again = await keystride(['init', directory, '-o', 'json']);
+  const again = await keystrideProcess(['init', directory, '-o', 'json']);
   expect(again).toMatchObject({ exitCode: 2 });
   expect(again.json()).toMatchObject({
     error: { message: expect.stringContaining('package.json') as string },
   });
-  const strange = await keystride(['init', path.join(place, 'A shop!')]);
+  const strange = await keystrideProcess(['init', path.join(place, 'A shop!')]);
   expect(strange).toMatchObject({
     exitCode: 2,
     stderr: expect.stringContaining('no name for a project') as string,

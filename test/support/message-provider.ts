@@ -1,28 +1,11 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createMessageProvider } from '../../src/stubs/message-provider/application.ts';
 import type { KeyedMessage, StatisticsReport } from '../../src/stubs/message-provider/mailbox.ts';
 import { changeBehaviour, defaultBehaviour } from '../../src/stubs/message-provider/settings.ts';
+import { listening, type Listening } from './listening.ts';
 
-/** A stub of the message provider in this process. */
-export interface RunningProvider {
-  readonly url: string;
-  stop(): Promise<void>;
-}
-
-/** Starts one, on a port of its own. */
-export async function startMessageProvider(behaviour: object = {}): Promise<RunningProvider> {
-  const server = createMessageProvider('test', changeBehaviour(defaultBehaviour, behaviour));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stop: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+/** Starts a stub of the message provider in this process. */
+export function startMessageProvider(behaviour: object = {}): Promise<Listening> {
+  return listening(createMessageProvider('test', changeBehaviour(defaultBehaviour, behaviour)));
 }
 
 /** What tests ask of a provider, and tell it. */

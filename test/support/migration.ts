@@ -58,13 +58,13 @@ export async function emptyTarget(world: World, stores: Stores): Promise<void> {
   );
   for (const name of ['sentence_extract', 'sentences.files', 'sentences.chunks'])
     await stores.mongo.collection(name).deleteMany({});
-  await fetch(`${world.legacyApi.url}/reset`, { method: 'POST' });
+  await fetch(`${world.legacyApiUrl}/reset`, { method: 'POST' });
 }
 
 /** Changes the behaviour of the stub while it runs. */
 export async function configureLegacyApi(world: World, change: object): Promise<void> {
   const body = JSON.stringify(change);
-  const answer = await fetch(`${world.legacyApi.url}/configure`, { method: 'POST', body });
+  const answer = await fetch(`${world.legacyApiUrl}/configure`, { method: 'POST', body });
   expect(answer.status, await answer.text()).toBe(200);
 }
 

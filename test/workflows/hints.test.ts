@@ -43,13 +43,14 @@ afterAll(async () => {
 
 /** The commands that an output offers: behind `next`, and at the end of what is to do. */
 function hintsIn(text: string): string[] {
-  const hint = /^ {2}(?:next |to do: | {4}).*?((?:npx keystride|node \S+cli\.ts) .*)$/gmu;
+  const hint = /^ {2}(?:next |to do: | {4}).*?((?:npx )?keystride .*)$/gmu;
   return [...text.matchAll(hint)].flatMap(([, command]) => command ?? []);
 }
 
-/** Has bash run a command as it was read: `npx keystride` is the program under test. */
+/** Has bash run a command as it was read: `keystride`, by npx or not, is the program under test. */
 function pasted(command: string): Promise<{ exitCode: number; output: string }> {
-  const script = `set -u; npx() { shift; '${process.execPath}' '${program}' "$@"; }\n${command}`;
+  const functions = `keystride() { '${process.execPath}' '${program}' "$@"; }; npx() { "$@"; }`;
+  const script = `set -u; ${functions}\n${command}`;
   const env = { PATH: process.env['PATH'], NO_COLOR: '1', ...world.environment };
   const cwd = path.join(import.meta.dirname, '../..');
   return new Promise((resolve) => {

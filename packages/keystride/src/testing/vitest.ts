@@ -1,5 +1,5 @@
 /** What `keystride/testing` has, for tests that vitest runs: worlds share the servers of the run, see `globalSetup`. */
-import { afterEach, inject, TestRunner } from 'vitest';
+import { inject, type RunnerTask, TestRunner } from 'vitest';
 import type { DatabaseKind } from './databases.ts';
 import { cloneOf, type TestDatabase, type TestServers } from './servers.ts';
 import { createWorld as createAnyWorld, type World, type WorldOptions } from './world.ts';
@@ -12,11 +12,6 @@ declare module 'vitest' {
     keystride: TestServers;
   }
 }
-
-let hasFailed = false;
-afterEach(({ task }) => {
-  hasFailed ||= task.result?.state === 'fail';
-});
 
 /**
  * Makes a world on the servers of the run. What a test starts in it is ended when that test fails, so that it disturbs
@@ -42,9 +37,16 @@ export async function testDatabase(kind: DatabaseKind = 'target'): Promise<TestD
   return { url, drop: () => drop({ keep: failedSoFar() }) };
 }
 
-/** Whether the test that is ending, or one before it in this file, has failed. */
+/**
+ * Whether the test that is ending, or one before it in this file, has failed. It is asked of the file, not kept here: a
+ * process may run several files, one after the other.
+ */
 function failedSoFar(): boolean {
-  return hasFailed || TestRunner.getCurrentTest()?.result?.state === 'fail';
+  return hasFailed(TestRunner.getCurrentSuite().file);
+}
+
+function hasFailed(task: RunnerTask): boolean {
+  return task.result?.state === 'fail' || ('tasks' in task && task.tasks.some(hasFailed));
 }
 
 /** Has something ended when the present test fails. */
