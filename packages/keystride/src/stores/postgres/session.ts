@@ -1,6 +1,7 @@
 import { callbackify } from 'node:util';
 import pg from 'pg';
 import { classifyPostgres } from './errors.ts';
+import { failTooLarge } from './value-size.ts';
 import { ToldError } from '../../contract/errors.ts';
 
 // A Date that is a parameter is written in UTC: in the zone of the process, the seconds of its old offsets were lost.
@@ -55,6 +56,11 @@ const derived: Readonly<Record<string, string>> = {
  * a statement outside of any gets one.
  */
 export class SessionClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    failTooLarge(this);
+  }
+
   /** @throws UnusableSession when the server does not let a session say how values are written. */
   override connect(): Promise<pg.Client>;
   override connect(callback: ((err: Error) => void) | ((err: null, client: pg.Client) => void)): void;
