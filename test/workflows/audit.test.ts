@@ -38,12 +38,12 @@ async function command(...words: string[]): Promise<void> {
   expect(exitCode, stderr).toBe(0);
 }
 
-/** A run that has its first item in hand, and goes no further. */
+/** A run that has its first item in hand and goes no further; then it takes so long that a control comes in time. */
 async function heldRun(run: string): Promise<WorkflowHandle> {
   await fixture.hold(run, 1);
   const handle = await fixture.start(
     run,
-    { heldInProcessor: [1], items: 500 },
+    { heldInProcessor: [1], items: 500, itemMilliseconds: 40 },
     { workflowId: instanceOf(run) },
   );
   await fixture.reached(run, 'process', 1);
