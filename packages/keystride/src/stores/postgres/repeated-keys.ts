@@ -41,7 +41,7 @@ export async function refuseRepeatedFirst<Database, Table extends keyof Database
   const { source, columns } = rows;
   const keys = await firstKeys(source, columns, { lower, upper: range.upper }, 2, signal);
   refuseRepeated(
-    keys.map((key) => ({ ...key })),
+    keys.map((key) => Object.fromEntries(key.entries())),
     Object.keys(columns),
     source.table,
   );

@@ -55,7 +55,7 @@ export function tooLargeToRead(error: unknown): ValueTooLarge | undefined {
   // As text a bytea takes twice its bytes, which may be more than the server can allocate.
   const refused =
     error instanceof pg.DatabaseError &&
-    (error.code === '54000' || (error.code === 'XX000' && /^invalid memory alloc/u.test(error.message)));
+    (error.code === '54000' || (error.code === 'XX000' && error.message.startsWith('invalid memory alloc')));
   return refused ? tooLarge('read', error) : undefined;
 }
 
