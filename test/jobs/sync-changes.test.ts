@@ -468,16 +468,36 @@ test('what joined waits for the next sweep where sweeps are rare', async () => {
   await expectSame();
 });
 
-test('a source that was set back is read from its beginning', async () => {
+test.for([
+  [
+    'has less than it had',
+    `moment || '{"written": "999999999999999"}'`,
+    [100, 0],
+    /set back to an earlier state/u,
+  ],
+  [
+    'has written more since',
+    `jsonb_set(moment, '{committed,at}', '"2020-01-01 00:00:00+00"')`,
+    [100, 0],
+    /set back to an earlier state/u,
+  ],
+  [
+    'was started since, and cannot tell',
+    `moment || '{"committed": null, "started": "2020-01-01 00:00:00+00"}'`,
+    [0, 0],
+    /rewind the stream to its start/u,
+  ],
+] as const)('a source that was set back: it %s', async ([, remembered, reads, told]) => {
   await stores.service.query(`${plain}; ${filled}`);
   await stores.migration.query(plain);
   await sync();
   await stores.migration.query(
-    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{source,moment,written}', '"999999999999999"')`,
+    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{source,moment}',
+       (SELECT ${remembered} FROM (SELECT shape #> '{source,moment}') AS it (moment)))`,
   );
   const report = await sync();
-  expect(readBy(report)).toEqual([100, 0]);
-  expect(toldBy(report)).toEqual([expect.stringMatching(/set back to an earlier state/u)]);
+  expect(readBy(report)).toEqual(reads);
+  expect(toldBy(report)).toEqual([expect.stringMatching(told)]);
 });
 
 test('rows that a changed policy lets the role see are copied', async () => {

@@ -199,6 +199,23 @@ test('each row that the sink refuses is one skip, and can be run again', async (
   expect(rows).toEqual([{ words: 5998, open: 2 }]);
 });
 
+test('rows whose keys are as long as an index takes are skips, and can be run again', async () => {
+  const create = (word: string) => `CREATE TABLE shop.long (code text PRIMARY KEY, word ${word})`;
+  await stores.service.query(create('text'));
+  // Such as cannot be compressed. The ledger's index has the instance and the step beside it.
+  await stores.service.query(
+    `INSERT INTO shop.long SELECT left(string_agg(encode(sha512((n * 1000 + i)::text::bytea), 'base64'), ''), 2660), 'far too long'
+       FROM generate_series(1, 2) AS n, generate_series(1, 40) AS i GROUP BY n`,
+  );
+  await stores.migration.query(create('varchar(5)'));
+  const report = await sync({ source: 'shop.long', partitions: 1 });
+  expect(stepOf(report, 'copy')).toMatchObject({ read: 2, written: 0, skipped: 2 });
+  await stores.service.query(`UPDATE shop.long SET word = 'ok'`);
+  await run(world, 'redrive', { instance: report.instance });
+  const { rows } = await stores.migration.query('SELECT word FROM shop.long');
+  expect(rows).toEqual([{ word: 'ok' }, { word: 'ok' }]);
+});
+
 test('a composite key of several types is paged, partitioned and swept like any other', async () => {
   await onBoth(
     `CREATE TABLE shop.line ("order" uuid, "lineNo" int, amount int, PRIMARY KEY ("order", "lineNo"))`,

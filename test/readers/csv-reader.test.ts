@@ -60,6 +60,8 @@ test.for<[what: string, content: string, records: unknown[]]>([
     ],
   ],
   ['a field too many, or too few', 'a,b\n1,2,3\n1\n1,2\n', ['malformed', 'malformed', { a: '1', b: '2' }]],
+  ['the header once more', 'a,b\n1,2\na,b\n3,4\n', [{ a: '1', b: '2' }, 'malformed', { a: '3', b: '4' }]],
+  ['a value that is called as the only column', 'a\na\n', [{ a: 'a' }]],
   ['a quote inside', 'a,b\n1"x",2\n3,4\n', ['malformed', { a: '3', b: '4' }]],
   ['more behind a quote', 'a,b\n"1"x,2\n"3",4\n', ['malformed', { a: '3', b: '4' }]],
   [

@@ -1,4 +1,5 @@
 import type { Cursor, KeyRange } from './cursor.ts';
+import { ToldError } from './told-error.ts';
 
 /** How a chunk step's keys are divided, decided once when the step opens and remembered by the ledger. */
 export interface ReadPlan {
@@ -27,6 +28,14 @@ export interface ReadPage<Item> {
    * Also of a page that has ended because its items are large: then it is the key of its last one.
    */
   readonly passed?: Cursor;
+}
+
+/** A page in which nothing was found, up to a key that was looked at; without one the range has ended. */
+export function emptyPage(passed?: Cursor): ReadPage<never> {
+  const none = () => {
+    throw new ToldError('a page without items has no keys');
+  };
+  return { items: [], cursorAt: none, keyAt: none, ...(passed && { passed }) };
 }
 
 export interface ReadRequest {

@@ -45,10 +45,19 @@ export const syncParameters = {
 
 /**
  * A row that the sink refuses is skipped: it does not fit a type, violates a constraint, a trigger objects to it or leaves
- * it out without a word, or the sink takes its key for that of another one in the same statement.
+ * it out without a word, the sink takes its key for that of another one in the same statement, or a value is larger than
+ * can be read or written.
  */
 const refusedRows: SkipPolicy = {
-  codes: ['SQLSTATE_22', 'SQLSTATE_23', 'SQLSTATE_54', 'SQLSTATE_P0001', 'SQLSTATE_21000', 'RowNotKept'],
+  codes: [
+    'SQLSTATE_22',
+    'SQLSTATE_23',
+    'SQLSTATE_54',
+    'SQLSTATE_P0001',
+    'SQLSTATE_21000',
+    'RowNotKept',
+    'ValueTooLarge',
+  ],
 };
 
 /** What a sync's steps know of its parameters. */

@@ -94,10 +94,10 @@ function holdsStill(carried: Claim, owner: Owner | undefined, identity: string):
 function refuseAgain({ preventRestart }: ClaimRequest, carried: Claim, owner: Owner | undefined): void {
   if (!preventRestart && !carried.redrives) return;
   const what = owner ? `it stands at epoch ${owner.epoch} there` : 'it knows nothing of it';
-  const told = carried.redrives
-    ? `Redrive again: ${keystride} skips ${shellWord(carried.redrives.instance)} redrive.`
-    : 'Its job must not be restarted: look at what it has done.';
-  throw ledgerBehind(carried.instance, `${what}, though epoch ${carried.epoch} has claimed it. ${told}`);
+  const todo = carried.redrives
+    ? `Redrive again: ${keystride} skips ${shellWord(carried.redrives.instance)} redrive`
+    : 'Its job must not be restarted: look at what it has done';
+  throw ledgerBehind(carried.instance, `${what}, though epoch ${carried.epoch} has claimed it`, todo);
 }
 
 async function readOwner(

@@ -1,5 +1,6 @@
 import type { Claim } from '../contract/activities.ts';
 import type { DeadLetter } from '../contract/alerts.ts';
+import { itemKeyOf } from './item-key.ts';
 import { ledgerSql } from './schema.ts';
 import { storableText } from '../stores/postgres/storable-text.ts';
 import type { Ledger } from './ledger.ts';
@@ -19,7 +20,7 @@ export async function recordDeadLetter(ledger: Ledger, claim: Claim, letter: Dea
       workflow_id: letter.workflowId,
       run_id: letter.runId,
       ...{ step, partition, phase, attempts },
-      item_key: storableText(letter.key),
+      item_key: itemKeyOf(letter.key),
       code: storableText(letter.code),
       fingerprint: storableText(letter.fingerprint),
       message: storableText(letter.message),

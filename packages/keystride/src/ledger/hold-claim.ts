@@ -148,11 +148,14 @@ export function fenced(claim: Claim, by?: string) {
  *
  * @param what is missing there: steps, partitions, rows.
  */
-export function ledgerBehind(instance: string, what: string) {
+export function ledgerBehind(
+  instance: string,
+  what: string,
+  todo = 'Start it again with the same parameters: it goes on from what is there.',
+) {
   return failure(
     'LedgerBehind',
     `${instance}: the ledger is behind the history: ${what}. The database has lost commits that it had acknowledged, as ` +
-      'after a failover to a standby without them or a restore to an earlier moment. Start it again with the same parameters: ' +
-      'it goes on from what is there.',
+      `after a failover to a standby without them or a restore to an earlier moment. ${todo}`,
   );
 }

@@ -3,6 +3,7 @@ import type { Claim } from '../contract/activities.ts';
 import type { Cursor } from '../contract/cursor.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
+import { itemKeyOf } from './item-key.ts';
 import { closeRedriven, countLeftOpen, keepRedrivenOpen } from './redriven-skips.ts';
 import { ledgerSql } from './schema.ts';
 
@@ -59,7 +60,7 @@ const booksOfJob: SkipBooks = {
       await insertSkips(
         transaction,
         key,
-        again.map((skip) => ({ ...skip, item_key: `${skip.item_key} at ${skip.cursor}` })),
+        again.map((skip) => ({ ...skip, item_key: itemKeyOf(`${skip.item_key} at ${skip.cursor}`) })),
       );
   },
   settle: () => Promise.resolve(),

@@ -6,6 +6,7 @@ import { ledgerSql } from './schema.ts';
 import { storableText } from '../stores/postgres/storable-text.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
+import { itemKeyOf } from './item-key.ts';
 import { skipBooksOf } from './skip-books.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 
@@ -58,7 +59,7 @@ export async function recordSkips(
   if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
   if (rate) await refuseAbove(rate, transaction, key, Number(counted[0]?.skipped));
   const noted = skips.map((skip) => ({
-    item_key: storableText(skip.key),
+    item_key: itemKeyOf(skip.key),
     phase: skip.phase,
     code: storableText(skip.code),
     fingerprint: storableText(fingerprint(skip)),

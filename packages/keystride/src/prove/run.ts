@@ -6,6 +6,7 @@ import type { Db } from 'mongodb';
 import { describeError } from '../contract/errors.ts';
 import type { VerificationReport } from '../contract/verification.ts';
 import type { Stack } from '../dev/stack.ts';
+import type { WorkerProcess } from '../dev/workers.ts';
 import {
   faultPoints,
   passesFile,
@@ -128,7 +129,7 @@ async function perform(
     LOG_LEVEL: 'warn',
   };
   const started = await Promise.all(
-    Array.from({ length: workersPerRun }, () => bench.stack.addWorker(environment)),
+    Array.from({ length: workersPerRun }, () => startWorker(bench, environment, faults.length)),
   );
   const workers = new TendedWorkers(started, schedule.directory, freezesOf(schedule));
   const restarts = faults.filter(({ place }) => isRestart(place));
@@ -158,6 +159,23 @@ async function perform(
     ended.abort();
     await workers.kill();
     await proxy.stop();
+  }
+}
+
+/**
+ * A worker whose start fails is started again, as whoever runs it would: a fault may have met it, or a machine that is
+ * busy with the other runs.
+ */
+async function startWorker(
+  { stack }: Pick<Bench, 'stack'>,
+  environment: NodeJS.ProcessEnv,
+  faults: number,
+): Promise<WorkerProcess> {
+  try {
+    return await stack.addWorker(environment);
+  } catch (error) {
+    if (faults === 0) throw error;
+    return startWorker({ stack }, environment, faults - 1);
   }
 }
 

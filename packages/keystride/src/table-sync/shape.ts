@@ -31,6 +31,11 @@ export interface ShapeChanges {
   readonly noted: readonly string[];
 }
 
+const mayBeSetBack =
+  'the server of the source was started since the run before. If it came back in an earlier state (a snapshot of its ' +
+  'disk, a backup), rows that were written anew are not found: rewind the stream to its start. ' +
+  'With track_commit_timestamp = on the source would tell';
+
 /** With more than this many new partitions everything is copied again: they stand in Temporal's history by name. */
 const mostJoined = 100;
 
@@ -58,7 +63,7 @@ export async function takeShape(
   refuseUnlogged(sink.table, to);
   if (mode !== 'bulk') refuseUnsweepable(source.table, from);
   const { members, values, policies } = from;
-  const { next, written } = moment;
+  const { next, written, started, committed } = moment;
   return {
     columns: Object.fromEntries(
       columns.map((column) => [
@@ -66,7 +71,7 @@ export async function takeShape(
         [from.columns[column.from], column.how, to.columns[column.to]].join(' > '),
       ]),
     ),
-    source: { members, values, policies, moment: { next, written } },
+    source: { members, values, policies, moment: { next, written, started, committed } },
     sink: { members: to.members, since: await presentTransaction(sink.pool) },
     told: [],
   };
@@ -90,6 +95,7 @@ export async function changesSince(
   const joined = Object.keys(now.source.members).filter(
     (oid) => now.source.members[oid]?.joined !== before.source.members[oid]?.joined,
   );
+  const setBack = await isSetBack(tables.source.pool, before.source.moment, now.source.moment);
   const again = [
     ...changedColumns(before, now),
     ...(valuesDiffer(before.source.values, now.source.values)
@@ -98,13 +104,12 @@ export async function changesSince(
     ...(before.source.policies !== null && before.source.policies !== now.source.policies
       ? ['row security lets the role see other rows of the source']
       : []),
-    ...(isSetBack(before.source.moment, now.source.moment)
-      ? ['the source was set back to an earlier state']
-      : []),
+    ...(setBack === true ? ['the source was set back to an earlier state'] : []),
     ...(await lostRows(tables, before, now)),
     ...(joined.length > mostJoined ? [`${joined.length} partitions have joined the source`] : []),
   ];
   const noted = [
+    ...(setBack === undefined ? [mayBeSetBack] : []),
     ...joined.map(
       (oid) => `${nameOf(now.source.members[oid])} has joined the source: all its rows are copied`,
     ),

@@ -34,7 +34,7 @@ export interface CsvSource<Item> extends FilePlace {
  * Reads a CSV file (RFC 4180) in UTF-8, with line ends `\n` or `\r\n`, inside of quotes too. Empty lines are no
  * records; the last record needs no line end.
  *
- * A record with another number of fields than there are columns, with misplaced or unclosed quotes, or that is too long
+ * A record with another number of fields than there are columns, that is the header once more, with misplaced or unclosed quotes, or that is too long
  * is that record's read error, `MalformedRecord`, and the rest is read; where quotes are wrong the record ends at its
  * first line end. Quotes make it impossible to begin in the middle, so there is one range. The key of a record is the
  * byte at which it begins.
@@ -116,6 +116,9 @@ function parseAll<Item>(
 function byColumn(fields: readonly string[], columns: readonly string[]): Record<string, string> {
   if (fields.length !== columns.length)
     throw new Problem(`has ${fields.length} fields where there are ${columns.length} columns`);
+  // Files that were put together, or one whose columns were given too. A single value may be called as its column.
+  if (columns.length > 1 && fields.every((field, index) => field === columns[index]))
+    throw new Problem('is the header once more');
   return Object.fromEntries(columns.map((column, index) => [column, fields[index] ?? '']));
 }
 

@@ -34,16 +34,22 @@ export class PagesMoved extends ToldError {
  * An item's cursor is `[token of its page, index in it, key]`. Going on from it fetches the page once more and looks
  * whether the item is still at its place, or where it has moved to in the page.
  *
- * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, and when a
- * page names itself as the next one.
+ * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, and when the
+ * pages name each other in a circle.
  */
 export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
   // The last page, since its items may be asked for a few at a time.
   let last: Located<Item> | undefined;
+  /** The token of a page by that of the next one: two pages before the same one are a circle. */
+  const before = new Map<string, string>();
   const fetchPage = async (token: string, signal: AbortSignal): Promise<Located<Item>> => {
     if (last?.token === token) return last;
     const { items, next } = await source.page(token === '' ? null : token, { signal });
-    if (next && next === token) throw new PagesMoved(`a page names itself as the next one (token ${token}).`);
+    if (next && (next === token || (before.get(next) ?? token) !== token))
+      throw new PagesMoved(
+        `the pages go round in a circle: that of token ${token} names one that was before it.`,
+      );
+    if (next) before.set(next, token);
     last = { token, next: next ?? '', items: items.map((item, index) => locate(source, token, item, index)) };
     return last;
   };

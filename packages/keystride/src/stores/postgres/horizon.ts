@@ -21,6 +21,15 @@ export interface Moment {
   readonly place: string;
   /** How far the database has been written, in bytes, as text. It only goes back where the database was set back. */
   readonly written: string;
+  /** When its server was started. */
+  readonly started: string;
+  /** The last transaction that had committed, and when; null where the server does not note it (`track_commit_timestamp`). */
+  readonly committed: Commit | null;
+}
+
+interface Commit {
+  readonly transaction: string;
+  readonly at: string;
 }
 
 /** Row versions carry 32 bits of their transaction: farther back than this they cannot be told from new ones. */
@@ -37,7 +46,11 @@ export async function takeMoment(pool: pg.Pool, table: string): Promise<Moment> 
                            ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
                       pg_database.oid, to_regclass($1)::oid) AS place,
             pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
-                            '0/0')::text AS written
+                            '0/0')::text AS written,
+            pg_postmaster_start_time()::text AS started,
+            CASE WHEN current_setting('track_commit_timestamp') = 'on'
+                 THEN (SELECT jsonb_build_object('transaction', xid::text, 'at', timestamp::text)
+                         FROM pg_last_committed_xact() WHERE xid IS NOT NULL) END AS committed
        FROM pg_current_snapshot() AS snapshot, pg_control_system(), pg_control_checkpoint(), pg_database
       WHERE datname = current_database()`,
     [quotedTable(table)],
@@ -46,8 +59,8 @@ export async function takeMoment(pool: pg.Pool, table: string): Promise<Moment> 
   return rows[0];
 }
 
-/** What is remembered of a moment to see that the database has been set back since. */
-export type MomentMark = Pick<Moment, 'next' | 'written'>;
+/** What is remembered of a moment to see that the database has been set back since. An older release knew less. */
+export type MomentMark = Pick<Moment, 'next' | 'written'> & Partial<Pick<Moment, 'started' | 'committed'>>;
 
 /** Whether row versions of now can be compared with an earlier horizon. */
 export function isComparable(earlier: string, { next }: Pick<Moment, 'next'>): boolean {
@@ -55,9 +68,30 @@ export function isComparable(earlier: string, { next }: Pick<Moment, 'next'>): b
   return back >= 0n && back < farthestBack;
 }
 
-/** Whether a database has been set back to before a moment: a backup was restored, a disk's snapshot started again. */
-export function isSetBack(before: MomentMark, now: MomentMark): boolean {
-  return BigInt(now.next) < BigInt(before.next) || BigInt(now.written) < BigInt(before.written);
+/**
+ * Whether a database has been set back to before a moment: a backup was restored, a disk's snapshot started again. One that
+ * has since written more than it had tells by what it says of a transaction of that time.
+ *
+ * @returns undefined where nobody can know: its server was started since, and does not note when transactions commit.
+ */
+export async function isSetBack(
+  pool: pg.Pool,
+  before: MomentMark,
+  now: MomentMark,
+): Promise<boolean | undefined> {
+  if (BigInt(now.next) < BigInt(before.next) || BigInt(now.written) < BigInt(before.written)) return true;
+  const at = before.committed && now.committed && (await committedAt(pool, before.committed.transaction));
+  if (at) return at !== before.committed.at;
+  return before.started === undefined || before.started === now.started ? false : undefined;
+}
+
+/** Null for a transaction that is too old to be known. */
+async function committedAt(pool: pg.Pool, transaction: string): Promise<string | null> {
+  const { rows } = await pool.query<{ at: string | null }>(
+    'SELECT pg_xact_commit_timestamp($1::xid)::text AS at',
+    [transaction],
+  );
+  return rows[0]?.at ?? null;
 }
 
 /** The present moment of a database that rows are written to, as the text of an `xid8`. */

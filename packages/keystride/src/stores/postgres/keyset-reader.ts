@@ -8,9 +8,15 @@ import {
   type SelectQueryBuilder,
   sql,
 } from 'kysely';
-import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
+import { type Cursor, cursorOf, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
-import type { ReadPage, ReadPlan, ReadRequest, Reader } from '../../contract/reader.ts';
+import {
+  emptyPage,
+  type ReadPage,
+  type ReadPlan,
+  type ReadRequest,
+  type Reader,
+} from '../../contract/reader.ts';
 import { type KeyColumn, describeKey, inRange, keyAlias, keyOf, keyProblems } from './key-columns.ts';
 import {
   type ColumnsRow,
@@ -23,11 +29,12 @@ import { planRanges } from './key-ranges.ts';
 import { boundedQuery, boundedRows } from './bounded-query.ts';
 import { areLarge, RowSize } from './row-size.ts';
 import type { MostRows, SizedRows } from './rows-by-bytes.ts';
-import { refuseRepeated, refuseRepeatedFirst } from './repeated-keys.ts';
+import { firstKeys, refuseRepeated, refuseRepeatedFirst } from './repeated-keys.ts';
 import { fixedColumns, mayMultiply, refuseUnpageable, UnusableQuery } from './query-shape.ts';
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
 import { requireUniqueKey } from './unique-key.ts';
+import { tooLargeToRead } from './value-size.ts';
 
 /** The rows of a table that a step is about. */
 export interface KeyedRows<Database, Table extends keyof Database & string, Row> {
@@ -137,11 +144,12 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
     .limit(asked)
     .compile();
   const page = { text, values: [...parameters] };
-  const found = await rowsOfQuery(source.pool, page, readable, {
-    signal,
-    bytes: bytes ?? Infinity,
-    rows: asked,
+  const most = { signal, bytes: bytes ?? Infinity, rows: asked };
+  const found = await rowsOfQuery(source.pool, page, readable, most).catch((error: unknown) => {
+    if (!tooLargeToRead(error)) throw error;
+    return undefined;
   });
+  if (!found) return readAlone({ source, columns }, { lower, upper: range.upper }, signal);
   size.measured(found);
   const more = found.cut || (found.rows.length === asked && wanted < limit);
   if (!repeats) return pageOf(found, found.rows as Row[], places, more);
@@ -150,6 +158,31 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
     await refuseRepeatedFirst({ source, columns }, { lower, signal, range });
   const kept = found.rows.slice(0, Math.max(1, found.cut ? found.rows.length - 1 : wanted));
   return pageOf({ ...found, rows: kept }, kept as Row[], places, more);
+}
+
+/** The first row of a range, which may have a value that is too large: then it is an item that could not be read. */
+async function readAlone<Database, Table extends keyof Database & string, Row>(
+  { source, columns }: Pick<PageReading<Database, Table, Row>, 'source' | 'columns'>,
+  range: KeyRange,
+  signal: AbortSignal,
+): Promise<ReadPage<Row>> {
+  const keys = await firstKeys(source, columns, range, 1, signal);
+  const [read] = await readByKeys(source.pool, source.query, columns, keys, signal).catch(
+    (error: unknown) => {
+      const found = tooLargeToRead(error);
+      if (!found) throw error;
+      return [{ error: found }];
+    },
+  );
+  const [key] = keys;
+  if (!key || !read) return emptyPage(key);
+  return {
+    items: ['item' in read ? read.item : (undefined as Row)],
+    cursorAt: () => key,
+    keyAt: () => nameOfKey(key),
+    errorAt: () => ('error' in read ? read.error : undefined),
+    passed: key,
+  };
 }
 
 interface SelectedPage {

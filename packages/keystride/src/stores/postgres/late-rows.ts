@@ -1,6 +1,5 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
-import { ToldError } from '../../contract/errors.ts';
-import type { ReadPage, ReadPlan, Reader, ReadRequest } from '../../contract/reader.ts';
+import { emptyPage, type ReadPlan, type Reader, type ReadRequest } from '../../contract/reader.ts';
 import { arrivedSince, type Since } from './horizon.ts';
 import type { KeyColumn } from './key-columns.ts';
 import { KeyWindows, type Window } from './key-windows.ts';
@@ -49,7 +48,7 @@ export function lateRows<Database, Table extends keyof Database & string, Row>(
           ? { ...rest.window, start: from }
           : await nextWindow(from, request);
       const range: KeyRange = { lower: window.start, upper: window.end };
-      const page = window.arrived > 0 ? await late.read({ ...request, range, after: null }) : nothing<Row>();
+      const page = window.arrived > 0 ? await late.read({ ...request, range, after: null }) : emptyPage();
       // A page of large rows ends before it has as many as were asked for, and says how far it has come.
       const full = page.items.length === request.limit || page.passed !== undefined;
       rest = full ? { after: JSON.stringify(page.cursorAt(page.items.length - 1)), window } : undefined;
@@ -76,11 +75,4 @@ async function planLate<Database, Table extends keyof Database & string, Row>(
       return { ranges: [{ lower: range ? range.lower : window.end, upper: upTo }], expected: null };
     from = window.end;
   }
-}
-
-function nothing<Row>(): ReadPage<Row> {
-  const none = () => {
-    throw new ToldError('a page without items has no keys');
-  };
-  return { items: [], cursorAt: none, keyAt: none };
 }

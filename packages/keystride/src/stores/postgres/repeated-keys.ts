@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { type SelectQueryBuilder, sql } from 'kysely';
-import { type Cursor, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
+import { type Cursor, cursorOf, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { boundedQuery } from './bounded-query.ts';
-import { inRange, keyAlias, type KeyColumn, keyOf, UnusableKey } from './key-columns.ts';
+import { inRange, type KeyColumn, keyOf, UnusableKey } from './key-columns.ts';
 
 /**
  * Refuses rows of which two that follow one another have the same key: joins that multiply the rows of a table.
@@ -39,15 +39,29 @@ export async function refuseRepeatedFirst<Database, Table extends keyof Database
   { lower, range, signal }: { lower: Cursor | null; range: KeyRange; signal: AbortSignal },
 ): Promise<void> {
   const { source, columns } = rows;
-  const places = columns.map((_, index) => keyAlias(index));
-  const { sql: text, parameters } = inRange(source.query, columns, { lower, upper: range.upper })
+  const keys = await firstKeys(source, columns, { lower, upper: range.upper }, 2, signal);
+  refuseRepeated(
+    keys.map((key) => Object.fromEntries(key.entries())),
+    Object.keys(columns),
+    source.table,
+  );
+}
+
+/** The first keys of a range, without anything else of their rows. */
+export async function firstKeys<Database, Table extends keyof Database & string, Row>(
+  { pool, query }: { readonly pool: pg.Pool; readonly query: SelectQueryBuilder<Database, Table, Row> },
+  columns: readonly KeyColumn[],
+  range: KeyRange,
+  count: number,
+  signal: AbortSignal,
+): Promise<Cursor[]> {
+  const texts = sql.join(columns.map(({ reference }) => sql`${reference}::text`));
+  const { sql: text, parameters } = inRange(query, columns, range)
     .clearSelect()
-    .select(columns.map(({ reference }, index) => sql<string>`${reference}::text`.as(keyAlias(index))))
+    .select(sql<string[]>`ARRAY[${texts}]`.as('key'))
     .orderBy(keyOf(columns))
-    .limit(2)
+    .limit(count)
     .compile();
-  const { rows: found } = await boundedQuery<Record<string, string>>(source.pool, text, parameters, {
-    signal,
-  });
-  refuseRepeated(found, places, source.table);
+  const { rows } = await boundedQuery<{ key: string[] }>(pool, text, parameters, { signal });
+  return rows.map(({ key }) => cursorOf(key));
 }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { tooLargeToRead } from './value-size.ts';
 
 /** Rows of a query, in its order. */
 export interface SizedRows {
@@ -52,7 +53,10 @@ export function rowsByBytes(
   });
   return new Promise((resolve, reject) => {
     const answered = (error: Error | undefined) => {
-      if (error && !(cut && (error instanceof Enough || isCancelled(error)))) reject(error);
+      const ended = cut && (error instanceof Enough || isCancelled(error));
+      // The rows before one that cannot be read are there, and end before it.
+      if (error && rows.length > 0 && tooLargeToRead(error)) resolve({ rows, sizes, cut: true });
+      else if (error && !ended) reject(error);
       else resolve({ rows, sizes, cut });
     };
     const query = new pg.Query({ text, values, types: counting }, undefined, answered);
@@ -80,6 +84,6 @@ function countingTypes(types: pg.CustomTypesConfig, count: (bytes: number) => vo
   return { getTypeParser: parserOf as typeof types.getTypeParser };
 }
 
-function isCancelled(error: Error): boolean {
+function isCancelled(error: Error | undefined): boolean {
   return error instanceof pg.DatabaseError && error.code === '57014';
 }

@@ -2,6 +2,7 @@ import { callbackify } from 'node:util';
 import pg from 'pg';
 import { classifyPostgres } from './errors.ts';
 import { ServerClient } from './server-client.ts';
+import { failTooLarge } from './value-size.ts';
 import { ToldError } from '../../contract/errors.ts';
 
 // A Date that is a parameter is written in UTC: in the zone of the process, the seconds of its old offsets were lost.
@@ -56,6 +57,11 @@ const derived: Readonly<Record<string, string>> = {
  * a statement outside of any gets one.
  */
 export class SessionClient extends ServerClient {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    failTooLarge(this);
+  }
+
   /** @throws UnusableSession when the server does not let a session say how values are written. */
   protected override async establish(): Promise<pg.Client> {
     await super.establish();

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Compilable, InferResult } from 'kysely';
 import { ToldError } from '../../contract/errors.ts';
 import { isConnectionLost, isReadOnly } from './errors.ts';
+import { jsonOfArray, refuseTooLarge } from './value-size.ts';
 
 /** The statements of one transaction. It begins and ends outside of whoever holds it. */
 export interface Transaction {
@@ -114,13 +115,19 @@ async function rollback(client: pg.PoolClient): Promise<Error | undefined> {
 /** The statements of whatever transaction is open on a connection. */
 function transactionOn(client: pg.PoolClient): Transaction {
   return {
-    query: (text, values) => client.query(text, values?.map(asParameter)),
+    query: async (text, values) => client.query(text, values && asParameters(values)),
     run: async <Query extends Compilable<unknown>>(query: Query) => {
       const { sql, parameters } = query.compile();
-      const result = await client.query(sql, parameters.map(asParameter));
+      const result = await client.query(sql, asParameters(parameters));
       return result.rows as InferResult<Query>;
     },
   };
+}
+
+function asParameters(values: readonly unknown[]): unknown[] {
+  const parameters = values.map(asParameter);
+  refuseTooLarge(parameters);
+  return parameters;
 }
 
 /**
@@ -131,6 +138,6 @@ function transactionOn(client: pg.PoolClient): Transaction {
 function asParameter(value: unknown): unknown {
   if (!Array.isArray(value) || !value.every((element) => typeof element === 'string' || element === null))
     return value;
-  const json = JSON.stringify(value);
+  const json = jsonOfArray(value);
   return json.includes('\\') ? value : `{${json.slice(1, -1)}}`;
 }
