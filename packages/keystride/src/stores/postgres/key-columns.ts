@@ -47,7 +47,9 @@ export async function describeKey(
 ): Promise<readonly KeyColumn[]> {
   const { rows } = await pool.query<Attribute>(attributesQuery, [quotedTable(table)]);
   if (rows.length === 0)
-    throw new UnusableKey(`table ${table} does not exist in this database. Make it, or see whether the project has been migrated there.`);
+    throw new UnusableKey(
+      `table ${table} does not exist in this database. Make it, or see whether the project has been migrated there.`,
+    );
   if (rows[0]?.inherited)
     throw new UnusableKey(
       `other tables inherit from ${table}, and a unique key of it holds in each of them alone: a key that two of them ` +
