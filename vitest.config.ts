@@ -11,8 +11,12 @@ const shared: TestUserConfig = {
 const cases = [
   'test/workflows/canaries.test.ts',
   'test/workflows/canaries-steps.test.ts',
+  'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/host/traces.test.ts',
+  'test/host/encrypted-connections.test.ts',
+  'test/stores/pgbouncer.test.ts',
+  'test/stores/limits.test.ts',
 ];
 
 export default defineConfig({

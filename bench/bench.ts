@@ -20,7 +20,7 @@ export interface Bench {
   readonly stack: Stack;
   /** The database that jobs write to, with the ledger. */
   readonly database: pg.Client;
-  /** The service's database, the source of the syncs. */
+  /** The source database of the syncs. */
   readonly service: pg.Client;
   /** The processes that share the work. */
   readonly pids: { readonly worker: number; readonly database: number; readonly server: number };
@@ -128,6 +128,8 @@ async function withConnections<Result>(
   const config = configOf(stack.info);
   const database = new pg.Client({ connectionString: config.databaseUrl });
   const service = new pg.Client({ connectionString: config.sourceDatabaseUrl });
+  // The soak restarts the server; who asks on a connection that is gone is told then.
+  for (const connection of [database, service]) connection.on('error', () => undefined);
   try {
     await Promise.all([database.connect(), service.connect()]);
     return await withSession(({ client }) => work({ config, client, database, service }), config);

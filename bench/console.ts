@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { Client } from '@temporalio/client';
 import { outputOption, wholeNumber, type OutputOptions } from '../packages/keystride/src/cli/options.ts';
 import { table } from '../packages/keystride/src/operator/format.ts';
@@ -7,6 +7,7 @@ import { testConsole, type TestConsole } from '../test/console/support.ts';
 import { fillLedger, largeInstance } from '../test/support/large-ledger.ts';
 import { type Bench, withBench } from './bench.ts';
 import { inRounds, warmUp } from './contest.ts';
+import { waitFor } from 'keystride/testing';
 import { median } from './median.ts';
 import { forgetOrders, makeOrders, ordersContest, workflowIdOf } from './rows/orders.ts';
 
@@ -30,26 +31,31 @@ await new Command('console')
     'measure the pages of a large ledger, and what looking at a run costs it, on a stack of its own',
   )
   .option('--runs <n>', 'runs and requests of each; medians are told', wholeNumber(1, 50), 7)
+  .addOption(new Option('--only <what>', 'one of the two').choices(['pages', 'watching']))
   .addOption(outputOption())
-  .action(async ({ runs, output }: OutputOptions & { runs: number }) => {
+  .action(async ({ runs, only, output }: OutputOptions & { runs: number; only?: 'pages' | 'watching' }) => {
     const note = (text: string) => console.error(text);
     const found = await withBench({ note }, async (bench) => {
       Object.assign(process.env, bench.workerEnvironment);
       const shown = await testConsole(bench.workerEnvironment);
       try {
-        const watched = await measureWatching(bench, shown, runs);
-        return { watched, pages: await measurePages(bench, shown, runs) };
+        return {
+          ...(only !== 'pages' && { watched: await measureWatching(bench, shown, runs) }),
+          ...(only !== 'watching' && { pages: await measurePages(bench, shown, runs) }),
+        };
       } finally {
         await shown.stop();
       }
     });
     if (output === 'json') return console.log(JSON.stringify(found));
-    const { alone, watched, ratio, told } = found.watched;
-    console.log(
-      `a million rows: ${alone.toFixed(2)} s; watched ${watched.toFixed(2)} s (${told} looks): ${ratio}`,
-    );
-    const rows = Object.entries(found.pages).map(([page, ms]) => [page, `${ms.toFixed(0)} ms`]);
-    for (const line of table(['page', 'median'], rows)) console.log(line);
+    if (found.watched) {
+      const { alone, watched, ratio, told } = found.watched;
+      console.log(
+        `a million rows: ${alone.toFixed(2)} s; watched ${watched.toFixed(2)} s (${told} looks): ${ratio}`,
+      );
+    }
+    const rows = Object.entries(found.pages ?? {}).map(([page, ms]) => [page, `${ms.toFixed(0)} ms`]);
+    if (rows.length > 0) for (const line of table(['page', 'median'], rows)) console.log(line);
   })
   .parseAsync();
 
@@ -110,8 +116,9 @@ async function measurePages(bench: Bench, shown: TestConsole, requests: number):
     const times: number[] = [];
     for (let request = -1; request < requests; request++) {
       const before = performance.now();
-      const { status } = await shown.send(page);
-      if (status !== 200) throw new Error(`${page} answers ${status}`);
+      const { status, text } = await shown.send(page);
+      if (status !== 200)
+        throw new Error(`${page} answers ${status}: ${/role="alert">([^]*?)<\/p>/u.exec(text)?.[1] ?? ''}`);
       // The first answer of a page fills caches, as it does for whoever works with it.
       if (request >= 0) times.push(performance.now() - before);
     }
@@ -135,4 +142,11 @@ async function startMany({ client }: Bench): Promise<void> {
         if (number < executions - 100) await handle.terminate('measured');
       }),
     );
+  // Temporal's lists come after its histories.
+  await waitFor(
+    async () => (await workflow.count("ExecutionStatus = 'Terminated'")).count >= executions - 100,
+    {
+      timeoutMs: 300_000,
+    },
+  );
 }

@@ -7,8 +7,8 @@ import { MessageProvider } from './stores/message-provider.ts';
 
 /** What the jobs work with, beside the database that they write to. */
 export const resources = {
-  /** The service's database, the source: only read. */
-  service: postgres({ variable: 'SOURCE_DATABASE_URL', title: 'the service database' }),
+  /** The source database: only read. */
+  service: postgres({ variable: 'SOURCE_DATABASE_URL', title: 'the source database' }),
 
   mongo: mongo({ variable: 'MONGODB_URL' }),
 

@@ -121,6 +121,37 @@ test('the environment goes before temporal.toml, and that before the running sta
   });
 });
 
+test('a secret stands in its variable or in the file that is named beside it', () => {
+  const file = (text: string) => {
+    const named = path.join(home, `secret-${text.length}`);
+    writeFileSync(named, `${text}\n`);
+    return named;
+  };
+  const database = file('postgres://ann:secret@db/x?sslmode=require');
+  const env = { ...empty, DATABASE_URL_FILE: database, MONGODB_URL_FILE: file('mongodb://m/x') };
+  expect(loadConfig(env, ['databaseUrl', 'mongodbUrl'])).toMatchObject({
+    databaseUrl: `postgres://ann:secret@db/x?sslmode=require&credentials_file=${encodeURIComponent(database)}`,
+    mongodbUrl: 'mongodb://m/x',
+  });
+  const key = file('the key');
+  const temporal = { ...empty, TEMPORAL_ADDRESS: 't:7233', TEMPORAL_API_KEY_FILE: key };
+  const read = loadConfig(temporal, ['temporal']).temporal;
+  expect(read.connectionOptions).toMatchObject({ apiKey: 'the key', tls: true });
+  writeFileSync(key, 'the next key');
+  expect(read.currentApiKey?.()).toBe('the next key');
+  rmSync(key);
+  expect(read.currentApiKey?.()).toBe('the next key');
+
+  const told = (wrong: NodeJS.ProcessEnv) => () => loadConfig({ ...empty, ...wrong }, ['databaseUrl']);
+  expect(told({ DATABASE_URL: 'postgres://ann:secret@db/x', DATABASE_URL_FILE: database })).toThrow(
+    /^DATABASE_URL is set, and DATABASE_URL_FILE too: set one of them\. Correct it/u,
+  );
+  expect(told({ DATABASE_URL_FILE: '/not/here' })).toThrow(
+    /^DATABASE_URL is to be in the file of DATABASE_URL_FILE, \/not\/here: it cannot be read \(ENOENT\)\. Correct it/u,
+  );
+  expect(told({ DATABASE_URL_FILE: file('ann:secret') })).toThrow(/not shown: not a URL/u);
+});
+
 test.each([
   [{ TEMPORAL_ADDRESS: '127.0.0.1:7233' }, true],
   [{ TEMPORAL_ADDRESS: 'localhost:7233' }, true],

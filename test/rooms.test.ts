@@ -30,6 +30,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   scaffold: ['contract', 'stores', 'dev'],
   operator: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev'],
   console: ['contract', 'stores', 'ledger', 'workflow', 'settings', 'project', 'host', 'dev', 'operator'],
+  codec: ['contract', 'settings', 'console'],
   doctor: ['contract', 'stores', 'ledger', 'job', 'settings', 'project', 'host', 'dev', 'operator'],
   cli: [
     'contract',
@@ -43,6 +44,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'scaffold',
     'operator',
     'console',
+    'codec',
     'doctor',
   ],
 };

@@ -20,7 +20,7 @@ export interface DemoCoupons {
 }
 
 /**
- * Makes one coupon that has expired, and gives it to members in `member_coupon` of the migration database. One in ten
+ * Makes one coupon that has expired, and gives it to members in `member_coupon` of the target database. One in ten
  * is used already; many members hold several.
  *
  * Ids of `member_coupon` are 1 and on. Doing it again adds nothing that is there; a larger count adds the rest. Rows are
@@ -32,7 +32,7 @@ export interface DemoCoupons {
 export async function createDemoCoupons(options: DemoDataOptions): Promise<DemoCoupons> {
   const { databaseUrl, count, seed = defaultSeed, reset, onProgress } = options;
   refuseImpossibleCount(count, 'coupons');
-  return fillDatabase('the migration database', databaseUrl, async (client) => {
+  return fillDatabase('the target database', databaseUrl, async (client) => {
     if (reset) await empty(client);
     const couponId = await expiredCoupon(client);
     const insert = (first: number, last: number) =>

@@ -26,7 +26,7 @@ const undefinedTable = '42P01';
 
 /**
  * Opens a database for filling it.
- * @param name what the database is to people: `the service's database`
+ * @param name what the database is to people: `the source database`
  * @throws Error naming the database without credentials; when tables are missing, what to do
  */
 export async function fillDatabase<Made>(

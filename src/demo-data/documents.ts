@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { listTicketKeys } from '../stubs/legacy-api/directory.ts';
 import { defaultSeed, fillDatabase, inBatches, refuseImpossibleCount } from './database.ts';
 
-/** What to fill the service's database with. */
+/** What to fill the source database with. */
 export interface DemoDocumentsOptions {
   sourceDatabaseUrl: string;
   /** Documents to make; with `from` the most to take of the directory, all of them when left out. */
@@ -27,7 +27,7 @@ export interface DemoDocuments {
 }
 
 /**
- * Fills `legacy_document` of the service's database, and `preprocess_document` for a share of it.
+ * Fills `legacy_document` of the source database, and `preprocess_document` for a share of it.
  *
  * Ticket keys are `T-0000001` and on, or the paths of the files. Doing it again adds nothing that is there;
  * a larger count adds the rest. Rows are made by the database, a batch a statement, each its own transaction.
@@ -39,7 +39,7 @@ export async function createDemoDocuments(options: DemoDocumentsOptions): Promis
   refuseImpossible(options);
   const { count, from } = options;
   const keys = from === undefined ? undefined : (await listTicketKeys(from)).slice(0, count);
-  return fillDatabase("the service's database", options.sourceDatabaseUrl, (client) =>
+  return fillDatabase('the source database', options.sourceDatabaseUrl, (client) =>
     fill(client, options, keys),
   );
 }

@@ -14,7 +14,7 @@ export interface DemoMedication {
 }
 
 /**
- * Fills `management` of the migration database: members 1 to 100, fifty medications, each taken from the first to the
+ * Fills `management` of the target database: members 1 to 100, fifty medications, each taken from the first to the
  * fifth of October 2025, at random times of the day.
  *
  * Ids are 1 and on. Doing it again adds nothing that is there; a larger count adds the rest. Rows are made by the
@@ -25,7 +25,7 @@ export interface DemoMedication {
 export async function createDemoMedication(options: DemoDataOptions): Promise<DemoMedication> {
   const { databaseUrl, count, seed = defaultSeed, reset, onProgress } = options;
   refuseImpossibleCount(count, 'medications');
-  return fillDatabase('the migration database', databaseUrl, async (client) => {
+  return fillDatabase('the target database', databaseUrl, async (client) => {
     if (reset) await client.query('truncate public.management, public.history restart identity');
     const insert = (first: number, last: number) =>
       client.query(insertManagement, [first, last, String(seed)]);

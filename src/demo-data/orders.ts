@@ -23,7 +23,7 @@ export interface DemoOrders {
 }
 
 /**
- * Fills `orders` of the migration database: delivered at any microsecond of September 2025, or still on the way.
+ * Fills `orders` of the target database: delivered at any microsecond of September 2025, or still on the way.
  *
  * Ids are 1 and on. Doing it again adds nothing that is there; a larger count adds the rest. Rows are made by the
  * database, a batch a statement.
@@ -35,7 +35,7 @@ export async function createDemoOrders(options: DemoOrdersOptions): Promise<Demo
   const { databaseUrl, count, seed = defaultSeed, reset, onProgress } = options;
   const { negativeEvery = 0, deliveredShare = 0.95 } = options;
   refuseImpossibleCount(count, 'orders');
-  return fillDatabase('the migration database', databaseUrl, async (client) => {
+  return fillDatabase('the target database', databaseUrl, async (client) => {
     if (reset) await client.query('truncate public.orders restart identity');
     const insert = (first: number, last: number) =>
       client.query(insertOrders, [first, last, String(seed), negativeEvery, deliveredShare]);

@@ -20,7 +20,7 @@ export interface DemoPoints {
 }
 
 /**
- * Fills `point_event` of the migration database: seven accruals to two uses and one expiry, at any microsecond of the
+ * Fills `point_event` of the target database: seven accruals to two uses and one expiry, at any microsecond of the
  * first five days of October 2025.
  *
  * Ids are 1 and on. Doing it again adds nothing that is there; a larger count adds the rest. Rows are made by the
@@ -33,7 +33,7 @@ export async function createDemoPoints(options: DemoPointsOptions): Promise<Demo
   refuseImpossibleCount(count, 'events');
   const { members = Math.ceil(count / 10) } = options;
   refuseImpossibleCount(members, 'members');
-  return fillDatabase('the migration database', databaseUrl, async (client) => {
+  return fillDatabase('the target database', databaseUrl, async (client) => {
     if (reset) await client.query(emptyTables);
     const insert = (first: number, last: number) =>
       client.query(insertEvents, [first, last, String(seed), members]);

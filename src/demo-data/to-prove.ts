@@ -2,14 +2,14 @@ import type { FillRequest } from 'keystride/config';
 import { fillDatabase } from './database.ts';
 import { createDemoDocuments } from './documents.ts';
 
-/** Makes documents in the service's database; every other one is a target already. */
+/** Makes documents in the source database; every other one is a target already. */
 export async function fillWithDocuments({
   databaseUrl,
   sourceDatabaseUrl,
   rows,
 }: FillRequest): Promise<void> {
   await createDemoDocuments({ sourceDatabaseUrl, count: rows, preprocessedShare: 0.02 });
-  const documents = await fillDatabase("the service's database", sourceDatabaseUrl, async (source) => {
+  const documents = await fillDatabase('the source database', sourceDatabaseUrl, async (source) => {
     const found = await source.query<{ all: string }>(
       `SELECT json_agg(d ORDER BY id)::text AS all FROM public.legacy_document AS d WHERE id % 2 = 0`,
     );

@@ -31,7 +31,7 @@ export class LegacyApi {
   /** All calls go through it. */
   readonly calls = new CallLimiter('the legacy API');
   readonly #base: string;
-  readonly #agent = createAgent();
+  readonly #agent: ReturnType<typeof createAgent>;
   readonly #sharing: ReturnType<ShareCalls> | undefined;
 
   /**
@@ -40,6 +40,7 @@ export class LegacyApi {
    */
   constructor(base: string, share?: ShareCalls) {
     this.#base = baseOf(base);
+    this.#agent = createAgent(base);
     this.#sharing = share?.(this.calls);
   }
 

@@ -41,6 +41,7 @@ async function proveJob(job: JobDefinition, rows: number): Promise<ProveReport> 
         `seed ${run.seed} ${hasFailed(run) ? 'FAILED' : 'ok'} ${run.seconds.toFixed(1)} s: ${run.faults.join(', ')}`,
         ...(hasFailed(run) ? [run.problem, ...run.findings, JSON.stringify(run.plan)] : []),
       ),
+    repeat: (seed) => `KEYSTRIDE_SEED=${seed} npx vitest run --project prove`,
   });
 }
 

@@ -155,3 +155,22 @@ async function startApi(refuse: (item: number, attempt: number) => string | unde
       }),
   };
 }
+
+test.for([1, 2])('the report tells retries by code, over %i partitions', async (partitions) => {
+  const run = `told${partitions}`;
+  const retried = { retries: 3, retryCodes: ['ScriptedError'], items: 8, partitions };
+  const faults = [fails('process', 2, { times: 2 }), fails('write', 7, { times: 1 })];
+  const { report } = await fixture.run(run, { ...retried, faults });
+  expect(report?.steps).toMatchObject([{ status: 'completed', retries: { ScriptedError: 3 } }]);
+});
+
+test('what an attempt of a page has tried again counts, though it failed', async () => {
+  const told = {
+    retries: 2,
+    items: 2,
+    chunkSize: 2,
+    faults: [fails('process', 2, { error: 'reset', times: 4 })],
+  };
+  const { report } = await fixture.run('attempts', told);
+  expect(report?.steps).toMatchObject([{ status: 'completed', retries: { CONNECTION_LOST: 3 } }]);
+});

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { each, fails, Fixture, upTo } from './fixture.ts';
+import { each, fails, Fixture, instanceOf, upTo } from './fixture.ts';
 
 // Unless a test says otherwise: items 1 to 5, chunks of 2, at most 2 skips, and a ScriptedError may be skipped.
 let fixture: Fixture;
@@ -274,3 +274,22 @@ test('21: a rate limit of 10 % after at least 50 items → 10 % of 100 passes, 1
   expect(few.status).toBe('completedWithSkips');
   expect(await fixture.effects('rate5')).toMatchObject({ skipped: 5, written: [] });
 });
+
+test.for([
+  ['none', null],
+  ['some', { item: 2, 'odd␀name': ['a zero␀', null] }],
+  ['much', 'not kept: 100002 characters, more than 8192'],
+  ['throws', 'not kept: keepItem has failed'],
+] as const)(
+  'what is kept of an item, here %s, stands in its skip, and costs no chunk',
+  async ([keepItem, kept]) => {
+    const run = `keep${keepItem}`;
+    const { status } = await fixture.run(run, { faults: [fails('process', 2)], keepItem });
+    expect(status).toBe('completedWithSkips');
+    const { rows } = await fixture.pool.query<{ item: unknown }>(
+      'SELECT item FROM keystride.skip WHERE instance_key = $1',
+      [instanceOf(run)],
+    );
+    expect(rows).toEqual([{ item: kept }]);
+  },
+);

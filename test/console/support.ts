@@ -3,7 +3,7 @@ import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
 import { startConsole, type ConsoleOptions } from '../../packages/keystride/src/console/server.ts';
 
 /** A request as a browser, a program or somebody else may send it. */
-interface Sent {
+export interface Sent {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
@@ -42,7 +42,12 @@ export async function testConsole(
   return { url, port, send, stop, browser: () => new Browser(send, url) };
 }
 
-function sendTo(port: number, path: string, { method = 'GET', headers = {}, body }: Sent): Promise<Answer> {
+/** One request to a port of this machine, with exactly these headers. */
+export function sendTo(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, body }: Sent = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const all = { host: `127.0.0.1:${port}`, ...headers };
     const sent = request({ host: '127.0.0.1', port, path, method, headers: all }, (response) => {

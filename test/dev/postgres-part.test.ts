@@ -1,12 +1,14 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startStack, type Stack } from '../../packages/keystride/src/dev/stack.ts';
+import { databaseOn } from '../../packages/keystride/src/stores/postgres/database-url.ts';
 
 let root: string;
-let stack: Stack<'postgres'>;
+let stack: Stack<'postgres' | 'mongodb'>;
 
 beforeAll(async () => {
   root = mkdtempSync(path.join(tmpdir(), 'keystride-postgres-'));
@@ -23,7 +25,7 @@ test('both databases are there, and what was written survives a kill and a resta
   const { databaseUrl, sourceDatabaseUrl } = stack.info;
   await query(databaseUrl, 'CREATE TABLE survivor AS SELECT 42 AS answer');
   expect(await query(sourceDatabaseUrl, 'SELECT current_database()')).toEqual([
-    { current_database: 'service' },
+    { current_database: 'source' },
   ]);
 
   const before = stack.parts.postgres.pid;
@@ -34,6 +36,23 @@ test('both databases are there, and what was written survives a kill and a resta
   await stack.parts.postgres.restart();
   expect(stack.parts.postgres.pid).not.toBe(before);
   expect(await query(databaseUrl, 'SELECT answer FROM survivor')).toEqual([{ answer: 42 }]);
+});
+
+test('data of 0.1.0 is found by the names that it has', async () => {
+  const server = databaseOn(stack.info.databaseUrl, 'postgres');
+  const documents = await MongoClient.connect(databaseOn(stack.info.mongodbUrl, 'migration'));
+  await documents.db().collection('survivor').insertOne({ answer: 42 });
+  await documents.close();
+  await query(server, 'ALTER DATABASE target RENAME TO migration');
+  await query(server, 'ALTER DATABASE source RENAME TO service');
+  await stack.stop();
+  stack = await start();
+  const { databaseUrl, sourceDatabaseUrl, mongodbUrl } = stack.info;
+  expect([databaseUrl, sourceDatabaseUrl, mongodbUrl].map((url) => new URL(url).pathname)).toEqual([
+    '/migration',
+    '/service',
+    '/migration',
+  ]);
 });
 
 test('a start after a stop finds the data; data of another major version is refused with what to do', async () => {
@@ -47,8 +66,8 @@ test('a start after a stop finds the data; data of another major version is refu
   await expect(start()).rejects.toThrow(/data directory is of PostgreSQL 9.*Delete the directory/);
 });
 
-function start(): Promise<Stack<'postgres'>> {
-  return startStack({ home: path.join(root, 'home'), parts: ['postgres'], environment: {} });
+function start(): Promise<Stack<'postgres' | 'mongodb'>> {
+  return startStack({ home: path.join(root, 'home'), parts: ['postgres', 'mongodb'], environment: {} });
 }
 
 async function query(url: string, text: string): Promise<unknown[]> {

@@ -226,8 +226,8 @@ test('a key without an index, and one that may be null, are told with job and st
     });
   };
   const ledger = new Ledger(pool);
-  expect(await readersOf(jobOver(['id']), ledger)).toEqual([]);
-  expect(await readersOf(jobOver(['number', 'id']), ledger)).toMatchObject([
+  expect(await readersOf(jobOver(['id']), ledger, undefined)).toEqual([]);
+  expect(await readersOf(jobOver(['number', 'id']), ledger, undefined)).toMatchObject([
     {
       mark: 'warn',
       what: expect.stringContaining(
@@ -236,7 +236,7 @@ test('a key without an index, and one that may be null, are told with job and st
       todo: expect.stringContaining('CREATE INDEX CONCURRENTLY ON bill (number, id)') as string,
     },
   ]);
-  expect(await readersOf(jobOver(['note']), ledger)).toMatchObject([
+  expect(await readersOf(jobOver(['note']), ledger, undefined)).toMatchObject([
     {
       mark: 'bad',
       what: expect.stringContaining('billing step send: column bill.note may be null') as string,

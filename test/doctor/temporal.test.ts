@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { Connection } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { waitFor } from 'keystride/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type Namespace,
-  type Pollers,
-  pollersOf,
   retentionSeconds,
   searchAttributesIn,
+  type ServedQueue,
+  servedQueue,
   temporalClock,
   temporalVersion,
   workersOf,
@@ -19,11 +19,13 @@ import { keystride } from '../cli/support.ts';
 let world: World;
 let connection: Connection;
 let here: Namespace;
+let client: Client;
 
 beforeAll(async () => {
   world = await createWorld();
   connection = await Connection.connect({ address: world.temporalAddress });
   here = { connection, namespace: world.namespace };
+  client = new Client(here);
 });
 
 afterAll(async () => {
@@ -39,13 +41,13 @@ const doctor = (environment: NodeJS.ProcessEnv = {}) =>
   keystride(['doctor', '-o', 'json'], { ...world.environment, ...environment });
 
 test('nobody who polls is a warning as long as nothing waits, and bad when something does', async () => {
-  expect(workersOf(await pollersOf(here, world.taskQueue))).toMatchObject({
+  expect(workersOf(await servedQueue(client, world.taskQueue))).toMatchObject({
     mark: 'warn',
     todo: expect.stringContaining('keystride worker') as string,
   });
   await world.start('evenNumbers', { from: 1, to: 100 });
   const queue = await waitFor(async () => {
-    const found = await pollersOf(here, world.taskQueue);
+    const found = await servedQueue(client, world.taskQueue);
     return found.open > 0 && found;
   });
   expect(workersOf(queue)).toMatchObject({
@@ -62,11 +64,11 @@ test('nobody who polls is a warning as long as nothing waits, and bad when somet
 test('with a worker all is well, each thing on its line', async () => {
   await world.startWorker();
   const queue = await waitFor(async () => {
-    const found = await pollersOf(here, world.taskQueue);
-    return found.whole && found;
+    const found = await servedQueue(client, world.taskQueue);
+    return found.pollers.some(({ takes }) => takes.length === 2) && found;
   });
   expect(workersOf(queue)).toMatchObject({ mark: 'ok' });
-  expect(queue.builds).toHaveLength(1);
+  expect(queue.pollers).toMatchObject([{ build: expect.any(String) as string }]);
   expect(temporalClock([queue])).toMatchObject({ mark: 'ok' });
   expect(temporalClock([queue], Date.now() - 30_000)).toMatchObject({ mark: 'warn' });
   expect(temporalClock([queue], Date.now() + 600_000)).toMatchObject({ mark: 'bad' });
@@ -96,21 +98,19 @@ test('with a worker all is well, each thing on its line', async () => {
 });
 
 test('workers of two builds are told where runs are not kept with theirs', () => {
-  const two: Pollers = {
-    queue: 'q',
-    workers: ['a', 'b'],
-    builds: ['1', '2'],
-    whole: true,
-    versioned: false,
-    lastAsked: 0,
-    open: 0,
-  };
-  expect(workersOf(two)).toMatchObject({
+  const poller = (identity: string, build: string): ServedQueue['pollers'][number] => ({
+    ...{ identity, build, lastSeenAt: new Date().toISOString() },
+    ...{ versioned: false, takes: ['workflows', 'activities'] },
+  });
+  const pollers = [poller('a', '1'), poller('b', '2')];
+  const told = (change: Partial<ServedQueue['pollers'][number]>) =>
+    workersOf({ taskQueue: 'q', open: 0, pollers: pollers.map((one) => ({ ...one, ...change })) });
+  expect(told({})).toMatchObject({
     mark: 'warn',
     what: expect.stringContaining('build 1, 2') as string,
   });
-  expect(workersOf({ ...two, versioned: true })).toMatchObject({ mark: 'ok' });
-  expect(workersOf({ ...two, whole: false })).toMatchObject({
+  expect(told({ versioned: true })).toMatchObject({ mark: 'ok' });
+  expect(told({ takes: ['workflows'] })).toMatchObject({
     mark: 'warn',
     what: expect.stringContaining('a part of the work alone') as string,
   });
@@ -150,7 +150,7 @@ test('what is away is told with what helps, and no driver speaks', async () => {
   });
   expect(exitCode).toBe(1);
   expect(stdout).toMatch(/^bad {3}connections\s+Temporal does not answer \(127\.0\.0\.1:1\)$/mu);
-  expect(stdout).toMatch(/^bad {3}connections\s+the service database: .*127\.0\.0\.1:1/mu);
+  expect(stdout).toMatch(/^bad {3}connections\s+the source database: .*127\.0\.0\.1:1/mu);
   expect(stdout).toMatch(/^\s+to do: .*SOURCE_DATABASE_URL/mu);
   expect(stdout).toMatch(/^ok {4}connections\s+DATABASE_URL answers/mu);
   expect(stdout).not.toMatch(/connect ECONNREFUSED|some-secret|\bat .*\.ts/u);

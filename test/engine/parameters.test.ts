@@ -79,7 +79,7 @@ test('an element that is wrong is told as it was written', () => {
 describe('the key of an instance', () => {
   test('names the job and its identifying parameters, in the order of the contract', () => {
     const parameters = parseParameters(job, { shops: ['a'], day: '2025-10-01' });
-    expect(instanceKey(job, parameters)).toBe(
+    expect(instanceKey(job, parameters, undefined)).toBe(
       'settlement:day=2025-10-01,note=none,run=1,dryRun=false,shops=["a"]',
     );
     expect(identifyingParameters(job)).toEqual(['day', 'region', 'note', 'run', 'dryRun', 'shops']);
@@ -88,7 +88,7 @@ describe('the key of an instance', () => {
   test('does not depend on what is not identifying, nor on the order of writing', () => {
     const one = parseParameters(job, { day: '2025-10-01', run: 2, speed: 1, comment: 'x' });
     const two = parseParameters(job, { run: 2, day: '2025-10-01', speed: 9 });
-    expect(instanceKey(job, one)).toBe(instanceKey(job, two));
+    expect(instanceKey(job, one, undefined)).toBe(instanceKey(job, two, undefined));
   });
 
   test('minds where it is said that a parameter does not identify: before or after its default', () => {
@@ -102,7 +102,7 @@ describe('the key of an instance', () => {
   });
 
   test('is the name alone where nothing identifies', () => {
-    expect(instanceKey(twoTexts, {})).toBe('two');
+    expect(instanceKey(twoTexts, {}, undefined)).toBe('two');
   });
 
   test('differs where a parameter differs, whatever characters its values hold', () => {
@@ -115,7 +115,7 @@ describe('the key of an instance', () => {
     fc.assert(
       fc.property(parameters, parameters, (one, two) => {
         const same = one.a === two.a && one.b === two.b;
-        expect(instanceKey(twoTexts, one) === instanceKey(twoTexts, two)).toBe(same);
+        expect(instanceKey(twoTexts, one, undefined) === instanceKey(twoTexts, two, undefined)).toBe(same);
       }),
       { numRuns: 500 },
     );
@@ -125,7 +125,7 @@ describe('the key of an instance', () => {
     const text = fc.string({ unit: 'binary', maxLength: 2000 });
     fc.assert(
       fc.property(text, text, (a, b) => {
-        const key = instanceKey(twoTexts, { a, b });
+        const key = instanceKey(twoTexts, { a, b }, undefined);
         expect(Buffer.byteLength(key)).toBeLessThanOrEqual(900);
         expect(key).not.toMatch(/[\s/]/u);
       }),

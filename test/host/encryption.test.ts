@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dataConverterOf, EncryptionCodec } from '../../packages/keystride/src/settings/data-converter.ts';
 import { parseEncryptionKeys } from '../../packages/keystride/src/settings/encryption-keys.ts';
 import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
+import { loadedCodecServer, temporalCommand } from '../codec/support.ts';
 import { keystride } from '../cli/support.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
@@ -18,7 +19,7 @@ function codecOf(text?: string): EncryptionCodec {
   if (text === undefined) return new EncryptionCodec();
   const keys = parseEncryptionKeys(text);
   if (typeof keys === 'string') throw new Error(keys);
-  return new EncryptionCodec({ keys });
+  return new EncryptionCodec(keys);
 }
 
 const payloadOf = (text: string) => ({
@@ -116,6 +117,20 @@ describe('a run with encryption', () => {
 
   afterAll(() => world?.dispose());
 
+  /** With the codec server it reads what was encrypted, failures among it, and without it nothing. */
+  async function readByTemporalsCommand(workflowId: string): Promise<void> {
+    const server = await loadedCodecServer(world.environment);
+    try {
+      const show = ['workflow', 'show', '--output', 'json', '--workflow-id', workflowId];
+      expect(await temporalCommand(world, show)).not.toContain(canary);
+      const shown = await temporalCommand(world, [...show, '--codec-endpoint', server.url]);
+      for (const text of [canary, 'expiredCouponId', 'there is none with this id'])
+        expect(shown).toContain(text);
+    } finally {
+      await server.stop();
+    }
+  }
+
   test('leaves nothing readable with Temporal, and is read by whoever has the keys', async () => {
     const parameters = {
       ...{ name: canary, description: canary, amountType: 'RATE', amount: 10, expiredCouponId: 7 },
@@ -127,6 +142,7 @@ describe('a run with encryption', () => {
     const status = await keystride(['status', handle.workflowId, '-o', 'json'], world.environment);
     expect(status.stdout).toContain(canary);
     expect(status.stdout).toContain('there is none with this id');
+    await readByTemporalsCommand(handle.workflowId);
     // Written through to the file when the server has ended.
     await world.servers.temporal.stop();
     const servers = path.join(world.environment['KEYSTRIDE_HOME'] ?? '', 'servers');

@@ -215,6 +215,50 @@ test('rows that a trigger of the sink leaves out are skips, whether they are new
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 8, skipped: 2 });
 });
 
+test('a trigger of the sink that gives rows another key keeps none of them', async () => {
+  await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
+  await stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 4) AS n`);
+  await stores.migration.query(`
+    CREATE FUNCTION shop.move_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.id := new.id + 1000; RETURN new; END';
+    CREATE TRIGGER move_it BEFORE INSERT ON shop.item FOR EACH ROW WHEN (new.id % 2 = 0) EXECUTE FUNCTION shop.move_it()`);
+  const report = await sync({ source: 'shop.item' });
+  expect(stepOf(report, 'copy')).toMatchObject({ read: 4, written: 2, skipped: 2 });
+  const { rows } = await stores.migration.query<{ id: number }>('SELECT id FROM shop.item ORDER BY id');
+  expect(rows.map(({ id }) => id)).toEqual([1, 3]);
+});
+
+test.for([
+  [
+    'a value of a collation that ignores case',
+    'id int PRIMARY KEY, v text COLLATE shop.any_case',
+    `1, 'a'`,
+    `v = 'A'`,
+  ],
+  ['a key of such a collation', 'id text COLLATE shop.any_case PRIMARY KEY, v text', `'a', 'v'`, `id = 'A'`],
+  ['a key alone', 'id text COLLATE shop.any_case PRIMARY KEY', `'a'`, `id = 'A'`],
+  ['a numeric key', 'id numeric PRIMARY KEY, v text', `1.00, 'v'`, `id = 1.0`],
+  ['a key of an interval', 'id interval PRIMARY KEY, v text', `'1 mon', 'v'`, `id = '30 days'`],
+  ['a key of minus zero', 'id float8 PRIMARY KEY, v text', `'-0', 'v'`, `id = 0`],
+] as const)('what is written otherwise and equal arrives: %s', async ([, columns, row, change]) => {
+  await onBoth(`${collation}; CREATE TABLE shop.item (${columns})`);
+  await stores.service.query(`INSERT INTO shop.item VALUES (${row})`);
+  await sync({ source: 'shop.item' });
+  await stores.service.query(`UPDATE shop.item SET ${change}`);
+  expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 1, skipped: 0 });
+  const [source, sink] = await Promise.all(
+    [stores.service, stores.migration].map((pool) => pool.query('SELECT item::text FROM shop.item')),
+  );
+  expect(sink?.rows).toEqual(source?.rows);
+});
+
+test('a unique index that tells keys apart which their column takes for one is refused', async () => {
+  await onBoth(`${collation}; CREATE TABLE shop.item (code text COLLATE shop.any_case NOT NULL, note text);
+    CREATE UNIQUE INDEX by_bytes ON shop.item (code COLLATE "C")`);
+  expect((await refusal({ source: 'shop.item', key: ['code'] })).message).toMatch(
+    /its index shop\.by_bytes is of another collation than its column/u,
+  );
+});
+
 test('what a trigger of the sink makes of a row, or writes elsewhere, is written', async () => {
   await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
   await stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 10) AS n`);

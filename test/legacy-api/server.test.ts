@@ -88,7 +88,7 @@ test('counts a client that gives up in the middle of a large document', async ()
 });
 
 test('answers 429 above its cap, and takes another cap while it runs', async () => {
-  stub = await startStub({ latency: 150, maxConcurrent: 10 });
+  stub = await startStub({ latency: 1_500, maxConcurrent: 10 });
   const { get } = stub;
   const burst = async (keys: string[]) => {
     const responses = await Promise.all(keys.map((key) => get(key)));

@@ -50,7 +50,13 @@ export const console: readonly Mutation[] = [
   },
   {
     rule: 'a console does not listen where everybody would come in',
-    edits: [['packages/keystride/src/console/server.ts', '  refuseOpenDoor(settings);\n', '']],
+    edits: [
+      [
+        `${guards}/admission.ts`,
+        'isLoopback(hostname) || token !== undefined ||',
+        'hostname !== undefined || token !== undefined ||',
+      ],
+    ],
     test,
     named: 'while it would be everybody',
   },

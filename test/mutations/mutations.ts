@@ -8,6 +8,7 @@ import { ledger } from './ledger.ts';
 import type { Mutation } from './mutation.ts';
 import { retention } from './retention.ts';
 import { scaleOut } from './scale-out.ts';
+import { threats } from './threats.ts';
 import { transactions } from './transactions.ts';
 import { workerEnds } from './worker-ends.ts';
 
@@ -24,4 +25,5 @@ export const mutations: readonly Mutation[] = [
   ...workerEnds,
   ...retention,
   ...console,
+  ...threats,
 ];

@@ -125,6 +125,29 @@ describe('a key that does not tell rows apart is refused', () => {
   });
 });
 
+test('columns of one name are refused, and so is one that is called as ours', async () => {
+  for (const [query, name] of [
+    [items().innerJoin('tag', 'item_id', 'item.id').select(['tag.name as id']), 'id'],
+    [items().select('note as keystride_key_0'), 'keystride_key_0'],
+  ] as const) {
+    const read = reading(query, ['customer_id', 'id']).read({
+      ...{ range: { lower: null, upper: null }, after: null, limit: 10, signal },
+    });
+    await expect(read).rejects.toThrow(`two columns that are called ${name},`);
+  }
+});
+
+test('a function that makes several rows of one is found at the border of a page', async () => {
+  for (const several of [
+    sql<number>`unnest(ARRAY[1, 2])`,
+    sql<number>`1 + ${namedTables.fn<number>('generate_series', [sql.lit(1), sql.lit(2)])}`,
+  ]) {
+    const reader = reading(items().select(several.as('n')) as Query<'item'>);
+    await expect(pagesOf(reader, 10)).rejects.toThrow('the row of item with key 1 more than once');
+    await expect(pagesOf(reader, 1)).rejects.toThrow('more than once');
+  }
+});
+
 describe('a query that cannot be paged is refused when the reader is made', () => {
   const shapes: readonly (readonly [string, (query: Query<'item'>) => unknown])[] = [
     ['orderBy', (query) => query.orderBy('item.note')],
@@ -139,6 +162,7 @@ describe('a query that cannot be paged is refused when the reader is made', () =
     ['union', (query) => query.unionAll(items())],
     ['count', (query) => query.clearSelect().select(({ fn }) => fn.countAll().as('count'))],
     ['window', (query) => query.select(({ fn }) => fn.agg<number>('row_number').over().as('place'))],
+    ['raw window', (query) => query.select(sql<number>`row_number() over (order by item.id)`.as('place'))],
     ['right join', (query) => query.rightJoin('tag', 'tag.item_id', 'item.id')],
     ['full join', (query) => query.fullJoin('tag', 'tag.item_id', 'item.id')],
     [

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { findExecutable } from '../../packages/keystride/src/dev/executables.ts';
 import { cacheOf } from '../../packages/keystride/src/settings/places.ts';
@@ -37,21 +37,25 @@ function unpacked({ name, file }: { readonly name: string; readonly file: string
   const executablePath = path.join(root, file);
   if (!existsSync(executablePath)) {
     process.stderr.write(`${name.padEnd(15)} unpacking the Debian package into ${root} (once) …\n`);
-    mkdirSync(root, { recursive: true });
-    const missing = withDependencies(name).filter((one) => !isInstalled(one));
-    execFileSync('apt-get', ['download', ...missing], { cwd: root, stdio: 'ignore' });
-    for (const archive of execFileSync('find', [root, '-maxdepth', '1', '-name', '*.deb'], {
-      encoding: 'utf8',
-    })
-      .trim()
-      .split('\n'))
-      execFileSync('dpkg', ['-x', archive, root]);
+    // Aside first: what is unpacked in part is not to be taken for the whole the next time.
+    const aside = `${root}.${process.pid}`;
+    mkdirSync(aside, { recursive: true });
+    unpackInto(aside, name);
+    rmSync(root, { recursive: true, force: true });
+    renameSync(aside, root);
   }
   const libraries = execFileSync('find', [path.join(root, 'usr/lib'), '-name', '*.so*', '-printf', '%h\n'], {
     encoding: 'utf8',
   });
   const LD_LIBRARY_PATH = [...new Set(libraries.trim().split('\n'))].join(':');
   return { executablePath, env: { ...(process.env as Record<string, string>), LD_LIBRARY_PATH } };
+}
+
+function unpackInto(directory: string, name: string): void {
+  const missing = withDependencies(name).filter((one) => !isInstalled(one));
+  execFileSync('apt-get', ['download', ...missing], { cwd: directory, stdio: 'ignore' });
+  for (const archive of readdirSync(directory).filter((entry) => entry.endsWith('.deb')))
+    execFileSync('dpkg', ['-x', path.join(directory, archive), directory]);
 }
 
 function withDependencies(name: string): string[] {

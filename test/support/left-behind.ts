@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import type { World } from 'keystride/testing';
 import type { Stores } from './migration.ts';
-import type { World } from './stack.ts';
 
 /** Everything that runs have left where people may look: histories, ledger and the logs of the workers. */
-export async function leftBehind(world: World, stores: Stores): Promise<string> {
+export async function leftBehind(
+  world: Pick<World, 'client' | 'workers'>,
+  stores: Pick<Stores, 'migration'>,
+): Promise<string> {
   const parts: string[] = [];
   for await (const { workflowId: id, runId } of world.client.workflow.list()) {
     const handle = world.client.workflow.getHandle(id, runId);

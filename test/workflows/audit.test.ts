@@ -3,6 +3,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EnteredChange, readAudit } from '../../packages/keystride/src/ledger/audit.ts';
 import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { noticeChanges } from '../../packages/keystride/src/operator/notice.ts';
+import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
 import { keystride } from '../cli/support.ts';
 import { endingOf, fails, Fixture, instanceOf } from '../conformance/fixture.ts';
 import { until } from '../support/runs.ts';
@@ -38,12 +40,12 @@ async function command(...words: string[]): Promise<void> {
   expect(exitCode, stderr).toBe(0);
 }
 
-/** A run that has its first item in hand, and goes no further. */
+/** A run that has its first item in hand and goes no further; then it takes so long that a control comes in time. */
 async function heldRun(run: string): Promise<WorkflowHandle> {
   await fixture.hold(run, 1);
   const handle = await fixture.start(
     run,
-    { heldInProcessor: [1], items: 500 },
+    { heldInProcessor: [1], items: 500, itemMilliseconds: 40 },
     { workflowId: instanceOf(run) },
   );
   await fixture.reached(run, 'process', 1);
@@ -200,4 +202,43 @@ test('keystride audit shows it, and nothing of it is obeyed by a terminal', asyn
     fixture.world.environment,
   );
   expect((found.json() as EnteredChange[])[0]).toMatchObject({ action: 'stop', instance: instanceOf(run) });
+});
+
+test('what is done by means of Temporal alone is entered when somebody looks, once', async () => {
+  const { client } = fixture.world;
+  const id = 'evenNumbers:terminated';
+  const handle = await client.workflow.start('evenNumbers', { workflowId: id, taskQueue: 'nobody' });
+  await handle.terminate('it was in the way');
+  const create = ['schedule', 'create', 'evenNumbers', '--cron', '0 3 * * *', '--id', 'nightly'];
+  await command(...create, '--operator', 'anna');
+  const schedule = client.schedule.getHandle('nightly');
+  await schedule.pause('not this week');
+  await schedule.update((found) => ({ ...found, spec: { ...found.spec, timezone: 'Asia/Seoul' } }));
+  Object.assign(process.env, fixture.world.environment);
+  const session = { client, config: loadConfig(fixture.world.environment, ['temporal']) };
+  const look = async (): Promise<EnteredChange[]> => {
+    await noticeChanges(session);
+    return readAudit(new Ledger(fixture.pool), { ids: [id, 'nightly'] }, { limit: 100 });
+  };
+  // Temporal's lists come a moment after its histories.
+  const found = await waitFor(async () => {
+    const entries = await look();
+    return entries.length >= 4 && entries;
+  });
+  const by = (action: string) => found.filter((entry) => entry.action === action);
+  expect(by('terminate')).toMatchObject([
+    { from: 'temporal', operator: client.options.identity, reason: 'it was in the way', job: 'evenNumbers' },
+  ]);
+  const unknown = { from: 'temporal', operator: 'unknown', subject: 'nightly', job: 'evenNumbers' };
+  expect(by('schedule pause')).toMatchObject([
+    { ...unknown, reason: 'not this week', after: { paused: true } },
+  ]);
+  expect(by('schedule update')).toMatchObject([{ ...unknown, after: { timeZone: 'Asia/Seoul' } }]);
+  expect(by('schedule create')).toMatchObject([{ from: 'command', operator: 'anna' }]);
+  await schedule.delete();
+  const gone = await look();
+  expect(gone.map(({ action }) => action).toSorted()).toEqual(
+    [...found.map(({ action }) => action), 'schedule delete'].toSorted(),
+  );
+  expect(await look()).toEqual(gone);
 });

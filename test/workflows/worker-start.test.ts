@@ -61,7 +61,7 @@ test('a queue for a job that the worker does not have is a misspelt name', async
 // Port 1 is nobody's.
 const away = [
   ['the database', 'DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],
-  ['the service database', 'SOURCE_DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],
+  ['the source database', 'SOURCE_DATABASE_URL', 'postgres://user:hidden-word@127.0.0.1:1/away'],
   ['MongoDB', 'MONGODB_URL', 'mongodb://user:hidden-word@127.0.0.1:1/away'],
   ['Temporal', 'TEMPORAL_ADDRESS', '127.0.0.1:1'],
 ] as const;

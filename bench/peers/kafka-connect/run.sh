@@ -1,6 +1,6 @@
 #!/bin/bash
 # One Kafka broker (KRaft) and one Connect worker (distributed mode) that copy the targets
-# from the service database into migration_target.
+# from the source database into migration_target.
 #   ./run.sh build                     jars from Maven (needs Java 17+, Maven, psql, curl, node)
 #   ./run.sh sync SOURCE_DATABASE_URL=postgres://… DATABASE_URL=postgres://… [PIPELINE=debezium|jdbc] [TUNED=1] [KEEP=1]
 #   ./run.sh start | stop | status     broker and worker only (data/ is kept; start FRESH=1 wipes it)

@@ -9,6 +9,7 @@ export {
   type ParametersOf,
   type StepPolicies,
 } from './contract/job.ts';
+export { sensitive } from './contract/sensitive.ts';
 export {
   chunkStep,
   taskletStep,

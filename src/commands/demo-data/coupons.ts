@@ -4,7 +4,7 @@ import { createDemoCoupons } from '../../demo-data/coupons.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
-The rows go into tables coupon and member_coupon of the migration database (DATABASE_URL), where couponExchange finds
+The rows go into tables coupon and member_coupon of the target database (DATABASE_URL), where couponExchange finds
 them: one coupon that has expired, in the hands of members of whom many hold several. One in ten is used already.
 
 Examples:

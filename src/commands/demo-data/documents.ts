@@ -16,7 +16,7 @@ import {
 } from './kind.ts';
 
 const help = `
-The rows go into the service's database (SOURCE_DATABASE_URL), where targetSync finds them. With --from, --count is the
+The rows go into the source database (SOURCE_DATABASE_URL), where targetSync finds them. With --from, --count is the
 most to take, and the stub of the legacy API must serve the same directory: keystride dev --legacy-api "--from DIR".
 
 Examples:

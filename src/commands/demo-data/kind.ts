@@ -51,7 +51,7 @@ export function countOf({ count: wanted }: KindOptions, what: string, otherwise 
 }
 
 /**
- * Makes rows in the migration database and tells of them.
+ * Makes rows in the target database and tells of them.
  *
  * @param what they are called.
  * @param make makes them.

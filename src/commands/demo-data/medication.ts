@@ -4,7 +4,7 @@ import { createDemoMedication } from '../../demo-data/medication.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
-The rows go into table management of the migration database (DATABASE_URL), where medicationHistory finds them: members
+The rows go into table management of the target database (DATABASE_URL), where medicationHistory finds them: members
 1 to 100, fifty medications, to be taken from 2025-10-01 to 2025-10-05.
 
 Examples:

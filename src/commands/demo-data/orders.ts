@@ -4,7 +4,7 @@ import { createDemoOrders } from '../../demo-data/orders.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
-The rows go into table orders of the migration database (DATABASE_URL), where purchaseConfirmation finds them: 95 of 100
+The rows go into table orders of the target database (DATABASE_URL), where purchaseConfirmation finds them: 95 of 100
 were delivered in September 2025, the others are on their way.
 
 Examples:

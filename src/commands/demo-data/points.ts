@@ -4,7 +4,7 @@ import { createDemoPoints } from '../../demo-data/points.ts';
 import { kindCommand, makeKind, type KindOptions } from './kind.ts';
 
 const help = `
-The rows go into table point_event of the migration database (DATABASE_URL), where pointSettlement finds them: accruals,
+The rows go into table point_event of the target database (DATABASE_URL), where pointSettlement finds them: accruals,
 uses and expiries from 2025-10-01 to 2025-10-05. --reset empties the settlements too.
 
 Examples:

@@ -27,7 +27,7 @@ export interface Outcome {
 }
 
 /**
- * Empties the tables and fills the service's with documents.
+ * Empties the tables and fills the source with documents.
  * @returns how many of them have to be migrated
  * @throws CommandError when data would be lost that is not the stack's own
  */

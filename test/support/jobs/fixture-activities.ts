@@ -81,6 +81,11 @@ function tableReader(pool: pg.Pool): Reader<number> {
   };
 }
 
+function keptOf(item: number, how: 'some' | 'much' | 'throws'): unknown {
+  if (how === 'throws') throw new Error('nothing can be kept');
+  return how === 'some' ? { item, 'odd\0name': ['a zero\0', null] } : 'x'.repeat(100_000);
+}
+
 /** A chunk step that does to each item what its script says. */
 class ScriptedStep {
   readonly #pool: pg.Pool;
@@ -94,7 +99,7 @@ class ScriptedStep {
   }
 
   work(reader: Reader<number> = this.#reader()) {
-    const { skipPolicy } = this.#told;
+    const { skipPolicy, keepItem } = this.#told;
     return chunks<number, number>({
       reader,
       processor: (item, { signal }) => this.#process(item, signal),
@@ -106,6 +111,7 @@ class ScriptedStep {
           for (const fault of this.#faults('onSkip', item ?? Number(key) + 1)) raise(fault);
         return Promise.resolve();
       },
+      ...(keepItem === 'none' ? {} : { keepItem: (item: number) => keptOf(item, keepItem) }),
       ...(skipPolicy === 'none'
         ? {}
         : {

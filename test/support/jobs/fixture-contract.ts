@@ -58,6 +58,8 @@ const script = {
   /** The reader gives all items one key, as an API does that repeats itself. */
   oneKey: setting(z.boolean().default(false)),
   skipPolicy: setting(z.enum(['none', 'scripted', 'throws']).default('none')),
+  /** What is kept of an item that is skipped: some of it, more than fits, or an error. */
+  keepItem: setting(z.enum(['none', 'some', 'much', 'throws']).default('none')),
   chunkSize: setting(z.int().min(1).default(2)),
   concurrency: setting(z.int().min(1).default(1)),
   partitions: setting(z.int().min(1).default(1)),

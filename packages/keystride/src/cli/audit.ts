@@ -5,10 +5,13 @@ import { findOriginalKey } from '../ledger/executions.ts';
 import type { Asked } from '../ledger/ledger.ts';
 import { type EnteredChange, readAudit } from '../ledger/audit.ts';
 import { keystride } from '../operator/called-as.ts';
+import { withSession } from '../operator/connection.ts';
+import { reasonOf } from '../operator/explain.ts';
 import { plain, time } from '../operator/format.ts';
 import { withLedger } from '../operator/ledger.ts';
+import { noticeChanges } from '../operator/notice.ts';
 import { outputOption, timeSpan, type OutputOptions, wholeNumber } from './options.ts';
-import { printJson, printLine } from './output.ts';
+import { printJson, printLine, progressLine } from './output.ts';
 
 interface AuditOptions extends OutputOptions {
   since?: string;
@@ -50,6 +53,7 @@ function moment(text: string): string {
 
 async function audit(id: string | undefined, options: AuditOptions): Promise<void> {
   const { since, who, what, limit, after, output } = options;
+  await notice();
   const entries = await withLedger(async (ledger) => {
     const ids = id === undefined ? undefined : await namesOf(ledger, id);
     return readAudit(ledger, { ids, operator: who, action: what, since }, { limit, after });
@@ -61,6 +65,15 @@ async function audit(id: string | undefined, options: AuditOptions): Promise<voi
   if (entries.length === limit && last) {
     const about = id === undefined ? '' : ` ${shellWord(id)}`;
     printLine(`  older  ${keystride} audit --after ${last.key}${about}`);
+  }
+}
+
+/** Enters what was done by Temporal's own means. The audit is read all the same where Temporal is away. */
+async function notice(): Promise<void> {
+  try {
+    await withSession(noticeChanges);
+  } catch (error) {
+    progressLine(`what was done in Temporal itself is not looked for: ${reasonOf(error)}`);
   }
 }
 

@@ -114,6 +114,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./console.ts')).consoleCommand,
   },
   {
+    name: 'codec-server',
+    description: 'decrypt for the Temporal UI and CLI, where payloads are encrypted',
+    load: async () => (await import('./codec-server.ts')).codecServerCommand,
+  },
+  {
     name: 'schedule',
     description: 'run jobs at their times',
     load: async () => (await import('./schedule.ts')).scheduleCommand,

@@ -1,9 +1,10 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { loadSettings } from '../dev/settings.ts';
-import { type ListenAddress, parseListenAddress } from '../settings/console-settings.ts';
+import type { ListenAddress } from '../settings/console-settings.ts';
 import { exitCodes } from '../operator/command-error.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine, progressLine } from './output.ts';
+import { addressToListenOn, untilAskedToEnd } from './serving.ts';
 
 const help = `
 It listens on 127.0.0.1:9233, where only this machine reaches it. Elsewhere it wants to know who comes: a token that
@@ -37,12 +38,6 @@ export function consoleCommand(command: Command): Command {
     .action(run);
 }
 
-function addressToListenOn(text: string): ListenAddress {
-  const address = parseListenAddress(text);
-  if (address) return address;
-  throw new InvalidArgumentError('An address with a port is wanted, such as 127.0.0.1:9233.');
-}
-
 async function run({ listen, readOnly, output }: ConsoleOptions): Promise<void> {
   const { startConsole } = await import('../console/server.ts');
   const config = loadSettings(process.env, ['temporal']);
@@ -55,9 +50,7 @@ async function run({ listen, readOnly, output }: ConsoleOptions): Promise<void> 
   if (output === 'json') printJson({ url: console.url });
   else printLine(`KEYSTRIDE_CONSOLE_URL=${console.url}`);
   if (output === 'text') progressLine('Ctrl-C ends it.');
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
-  });
+  await untilAskedToEnd();
   await console.stop();
   // A call to a Temporal that is away may wait for its next try, which a closed connection would throw at.
   process.exit(exitCodes.done);

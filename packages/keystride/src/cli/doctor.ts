@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadSettings } from '../dev/settings.ts';
 import { examine } from '../doctor/examine.ts';
-import type { Finding, Mark } from '../doctor/finding.ts';
+import type { Finding, Mark } from '../operator/finding.ts';
 import { exitCodes } from '../operator/command-error.ts';
 import { plain } from '../operator/format.ts';
 import { outputOption, type OutputOptions } from './options.ts';

@@ -2,7 +2,9 @@ import { randomInt } from 'node:crypto';
 import type { Command } from 'commander';
 import { loadConfig } from '../settings/config.ts';
 import { loadProject } from '../project/project.ts';
+import type { JobDefinition } from '../contract/job.ts';
 import { parametersFromText } from '../contract/parameters.ts';
+import { sensitiveParameters } from '../contract/sensitive.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
 import { shellWord } from '../contract/shell.ts';
@@ -61,15 +63,20 @@ const leastRows = 800;
 
 async function proveJob(name: string, options: ProveCommandOptions): Promise<void> {
   const job = await jobNamed(name, 'Prove');
-  const { databaseUrl, sourceDatabaseUrl } = loadConfig();
+  const { databaseUrl, sourceDatabaseUrl, encryption } = loadConfig();
   const seed = options.seed ?? randomInt(1, 1_000_000);
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));
   // What comes up here is never needed by another command.
   const { hasFailed, prove } = await import('../prove/prove.ts');
+  const again = shownWords(job, options.param ?? [])
+    .map((parameter) => ` --param ${shellWord(parameter)}`)
+    .join('');
+  const repeat = (of: number) => `${keystride} prove ${name}${again} --seed ${of} --runs 1`;
   const report = await prove({
     project: await loadProject(),
     job,
     input: parametersFromText(job, options.param ?? []),
+    ...(encryption && { encryption }),
     seeds: Array.from({ length: options.runs }, (_, run) => seed + run),
     parallel: options.parallel,
     data: {
@@ -83,9 +90,10 @@ async function proveJob(name: string, options: ProveCommandOptions): Promise<voi
         `no faults   completed in ${seconds.toFixed(1)} s, ${count(commits)} transactions; seed ${seed}`,
       ),
     onRun: (run) => tell(run, hasFailed(run)),
+    repeat,
   });
   if (options.output === 'json') printJson(report);
-  else summarise(report, name, options.param ?? []);
+  else summarise(report, repeat);
   process.exitCode = report.failedSeeds.length === 0 ? exitCodes.done : exitCodes.failed;
 }
 
@@ -99,14 +107,22 @@ function tell(run: ProvedRun, failed: boolean): void {
   for (const finding of run.findings) progressLine(`  ${finding}`);
 }
 
-function summarise(report: ProveReport, job: string, parameters: readonly string[]): void {
+/** What was given, to be given again: nobody needs to read what is sensitive. */
+function shownWords(job: JobDefinition, words: readonly string[]): string[] {
+  const hidden = sensitiveParameters(job);
+  return words.map((word) => {
+    const [name = ''] = word.split('=', 1);
+    return hidden.has(name) ? `${name}=VALUE` : word;
+  });
+}
+
+function summarise(report: ProveReport, repeat: (seed: number) => string): void {
   const { runs, lost, doubled, balanced, verified, faultPoints, failedSeeds } = report;
   printLine(
     `${count(runs)} runs: ${count(lost)} lost, ${count(doubled)} doubled, books ${balanced ? 'balanced' : 'NOT balanced'}, ${verified ? 'verified' : 'NOT verified'}`,
   );
   for (const [place, hits] of Object.entries(faultPoints)) printLine(`  ${place.padEnd(20)} ${count(hits)}`);
   if (failedSeeds.length === 0) return;
-  const again = parameters.map((parameter) => ` --param ${shellWord(parameter)}`).join('');
   printLine('failed; to see them again:');
-  for (const seed of failedSeeds) printLine(`  ${keystride} prove ${job}${again} --seed ${seed} --runs 1`);
+  for (const seed of failedSeeds) printLine(`  ${repeat(seed)}`);
 }

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { unreadText } from '../contract/progress.ts';
+import { retriesText, unreadText } from '../contract/progress.ts';
 import { withSession } from '../operator/connection.ts';
 import { readExecution } from '../operator/execution.ts';
 import { count, duration, endText, plain, table, time, tookOf } from '../operator/format.ts';
@@ -19,7 +19,7 @@ interface StatusOptions extends OutputOptions {
 
 const help = `
 With -o json: the answer of the query \`progress\` (job, instance, parameters, status, reason, times, steps with read,
-filtered, written, skipped, and the last decisions), and \`live\`: items in flight, chunk size and concurrency now, and
+filtered, written, skipped, retries by code, and the last decisions), and \`live\`: items in flight, chunk size and concurrency now, and
 why pages wait. With --partitions also \`partitions\`: of each step that has several, how far they have committed, as the
 ledger has it; of more than 120 those that are under way.
 
@@ -110,6 +110,7 @@ async function showProgress(progress: LiveProgress): Promise<void> {
   for (const step of progress.steps) {
     const told = unreadText(step);
     if (told) printLine(`  ${plain(told, 500)}`);
+    if (step.retries) printLine(`  ${step.step} has tried again: ${plain(retriesText(step.retries), 500)}`);
   }
   for (const line of figuresLine(progress)) printLine(`  ${line}`);
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);

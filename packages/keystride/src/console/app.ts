@@ -28,7 +28,7 @@ export function consoleApp(
   const seal = new Seal();
   const secure = settings.url?.startsWith('https:') ?? false;
   const sessions = new Sessions(seal, { secure, port });
-  app.onError(answerProblem);
+  app.onError((error, context) => answerProblem(error, context, { services, readOnly: settings.readOnly }));
   app.notFound(() => {
     throw new Refusal(404, 'there is no such page', 'Look at the list of runs.');
   });

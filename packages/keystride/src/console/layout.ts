@@ -18,7 +18,8 @@ export type SectionName = keyof typeof sections;
 /** A page as it is laid out. */
 export interface Page {
   readonly title: string;
-  readonly section: SectionName;
+  /** Undefined for a page that belongs to none. */
+  readonly section?: SectionName;
   readonly parts: Readonly<Record<string, Html>>;
   readonly visit: Pick<Visit, 'who' | 'readOnly' | 'url'>;
   /** Its parts change while it is looked at. */

@@ -1,13 +1,11 @@
-import type { AddressInfo } from 'node:net';
-import { serve, type ServerType } from '@hono/node-server';
 import { Client, Connection } from '@temporalio/client';
-import type { Config } from '../settings/config.ts';
-import { ConfigError } from '../settings/config.ts';
+import { clientOptionsOf, type Config } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { consoleApp } from './app.ts';
 import { Banners, type Banner } from './banners.ts';
 import { contents } from './contents.ts';
 import { refuseOpenDoor } from './guards/admission.ts';
+import { listenOn } from './listening.ts';
 import { Hub } from './live/hub.ts';
 import { Series } from './live/series.ts';
 import { needsAPerson } from './needs-a-person.ts';
@@ -37,8 +35,13 @@ export async function startConsole(
   options: ConsoleOptions = {},
 ): Promise<RunningConsole> {
   const { temporal, console: settings } = config;
-  refuseOpenDoor(settings);
-  const connection = Connection.lazy(temporal.connectionOptions);
+  refuseOpenDoor(
+    settings,
+    'KEYSTRIDE_CONSOLE',
+    'Set KEYSTRIDE_CONSOLE_TOKEN to a long secret, or KEYSTRIDE_CONSOLE_OPERATOR_HEADER and ' +
+      'KEYSTRIDE_CONSOLE_PROXIES where a proxy says who it is',
+  );
+  const connection = Connection.lazy(clientOptionsOf(temporal));
   const session = {
     client: new Client({
       connection,
@@ -51,50 +54,13 @@ export async function startConsole(
   const parts = { settings, session, banners: new Banners(() => look({ session })), series: new Series() };
   let port = 0;
   const app = consoleApp(parts, options.contents ?? contents, { hub: new Hub(), port: () => port });
-  const server = await listen(app.fetch, settings.listen);
-  ({ port } = server.address() as AddressInfo);
-  const { hostname } = settings.listen;
+  const server = await listenOn(app.fetch, settings.listen, 'KEYSTRIDE_CONSOLE');
+  ({ port } = server);
   return {
-    url: `http://${nameOf(hostname)}:${port}`,
+    url: server.url,
     async stop() {
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        if ('closeAllConnections' in server) server.closeAllConnections();
-      });
+      await server.stop();
       await connection.close();
     },
   };
-}
-
-/** A host as it stands in a URL; where all addresses are listened on, the one that only this machine has. */
-function nameOf(hostname: string): string {
-  const shown = { '0.0.0.0': '127.0.0.1', '::': '::1' }[hostname] ?? hostname;
-  return shown.includes(':') ? `[${shown}]` : shown;
-}
-
-function listen(
-  fetch: Parameters<typeof serve>[0]['fetch'],
-  { hostname, port }: { readonly hostname: string; readonly port: number },
-): Promise<ServerType> {
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname, port }, () => resolve(server));
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(cannotListen(error, `${hostname}:${port}`)),
-    );
-  });
-}
-
-function cannotListen({ code, message }: NodeJS.ErrnoException, address: string): ConfigError {
-  const taken = code === 'EADDRINUSE';
-  return new ConfigError(
-    [
-      {
-        variable: 'KEYSTRIDE_CONSOLE',
-        problem: taken ? `is taken: ${address}` : `${address}: ${code ?? message}`,
-      },
-    ],
-    taken
-      ? 'Something listens there already, perhaps another console. Name another address: --listen 127.0.0.1:0'
-      : 'Name an address of this machine.',
-  );
 }

@@ -10,7 +10,7 @@ import type {
   StepPolicy,
 } from './policy.ts';
 import type { FailurePlace } from './failure-place.ts';
-import type { Counters, Decision, StepProgress } from './progress.ts';
+import type { Counters, Decision, Retries, StepProgress } from './progress.ts';
 import type { Pruned, Retention } from './retention.ts';
 import type { NotStarted, ResolvedRun, ScheduledJobInput } from './scheduled-job.ts';
 
@@ -58,6 +58,8 @@ export interface OpenedJob {
   readonly claim: Claim;
   /** Validated, with defaults. */
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** The same as they may be shown; undefined where none of them is sensitive. */
+  readonly shown?: Readonly<Record<string, unknown>>;
   readonly policies: Readonly<Record<string, StepPolicy>>;
   readonly onFailure: 'fail' | 'hold';
   /** The job must not be run again: not even what a ledger that went back has lost. */
@@ -147,6 +149,8 @@ export interface PartitionState {
   readonly chunkSize?: number;
   /** What the page has decided by itself; undefined for nothing. */
   readonly decisions?: readonly Decision[];
+  /** What the page has tried again: that alone, not what pages before it have. Undefined for nothing. */
+  readonly retries?: Retries;
   /** The page was throttled, and what is left of the partition is not to run now. */
   readonly throttled?: Throttled;
 }
@@ -156,6 +160,7 @@ export interface PartitionNews {
   readonly step: string;
   readonly chunkSize?: number;
   readonly decisions: readonly Decision[];
+  readonly retries?: Retries;
 }
 
 /** In the details of a failure of 0.1.0: the item that failed. Now it is part of a `FailurePlace`. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { JobDefinition, ParametersOf } from './job.ts';
 import { failure } from './errors.ts';
+import { type HashKey, isHash, sensitiveParameters, shownParameters } from './sensitive.ts';
 
 /** Beyond so many bytes a key is hashed: Temporal allows 1,000 bytes for a workflow id, and child ids append to it. */
 const longestKey = 400;
@@ -42,20 +43,29 @@ function checked(
 ): { readonly parsed: unknown; readonly faults: readonly ParameterFault[] } {
   const parsed = job.parameters.strict().safeParse(input ?? {});
   const faults = parsed.success
-    ? Object.entries(parsed.data).flatMap(([name, value]) =>
-        unkeepable(value, name).map((told) => ({
-          parameter: name,
-          fault: told.slice(told.indexOf(': ') + 2),
-          told,
-        })),
-      )
+    ? Object.entries(parsed.data).flatMap(([name, value]) => faultsOfValue(job, name, value))
     : parsed.error.issues.map((issue): ParameterFault => {
         const [name] = issue.path;
         if (name === undefined) return { parameter: null, fault: issue.message, told: issue.message };
         const fault = faultOf(issue, input);
+        if (sensitiveParameters(job).has(String(name)))
+          return unsaid(String(name), fault === missing ? missing : undefined);
         return { parameter: String(name), fault, told: `${placeOf(issue, input)}: ${fault}` };
       });
   return { parsed: parsed.data, faults };
+}
+
+function faultsOfValue(job: JobDefinition, name: string, value: unknown): ParameterFault[] {
+  const faults = unkeepable(value, name);
+  if (!sensitiveParameters(job).has(name))
+    return faults.map((told) => ({ parameter: name, fault: told.slice(told.indexOf(': ') + 2), told }));
+  if (isHash(value)) return [unsaid(name, 'stands for a value: give the value itself')];
+  return faults.slice(0, 1).map(() => unsaid(name));
+}
+
+/** What is wrong with a sensitive parameter may quote it: of all that can be wrong, little is told. */
+function unsaid(name: string, fault = 'is not what the contract wants'): ParameterFault {
+  return { parameter: name, fault, told: `${name}: ${fault}` };
 }
 
 /** Which parameter is at fault; of a list, what was written there. */
@@ -86,12 +96,14 @@ function textFaults(text: string): string[] {
   ];
 }
 
+const missing = 'is missing';
+
 /** A parameter that nobody gave is missing; the schema's words for it are about the type of nothing. */
 function faultOf({ code, path, message }: z.core.$ZodIssue, input: unknown): string {
   const [name] = path;
   const given = typeof input === 'object' && input !== null ? Object.keys(input) : [];
-  const missing = path.length === 1 && !given.includes(String(name));
-  return missing && (code === 'invalid_type' || code === 'invalid_value') ? 'is missing' : message;
+  const isMissing = path.length === 1 && !given.includes(String(name));
+  return isMissing && (code === 'invalid_type' || code === 'invalid_value') ? missing : message;
 }
 
 /**
@@ -188,9 +200,20 @@ function isIdentifying(schema: z.ZodType): boolean {
 
 /**
  * The key of the instance that these validated parameters name, a job with its identifying parameters as text:
- * `purchaseConfirmation:deliveredBefore=2025-10-01`. Equal parameters give equal keys.
+ * `purchaseConfirmation:deliveredBefore=2025-10-01`. Equal parameters give equal keys; sensitive ones stand in it hashed.
+ *
+ * @throws JobParametersInvalid when the job has sensitive parameters and there is no key to hash them with.
  */
-export function instanceKey(job: JobDefinition, parameters: Readonly<Record<string, unknown>>): string {
+export function instanceKey(
+  job: JobDefinition,
+  parameters: Readonly<Record<string, unknown>>,
+  key: HashKey,
+): string {
+  return keyOfShown(job, shownParameters(job, parameters, key));
+}
+
+/** The same of parameters as they are shown. */
+export function keyOfShown(job: JobDefinition, parameters: Readonly<Record<string, unknown>>): string {
   const parts = identifyingParameters(job)
     .filter((name) => parameters[name] !== undefined)
     .map((name) => `${name}=${keyText(parameters[name])}`);

@@ -69,6 +69,52 @@ export function decisionText({ at, partition, what, from, to, reason }: Decision
   return `${at.slice(0, 19)}Z ${what}${change && ` ${change}`}${where}: ${reason}`;
 }
 
+/** How often something was tried again, by its code: `HTTP_503`, `SQLSTATE_40001`. */
+export type Retries = Readonly<Record<string, number>>;
+
+/** Codes that are told apart. A classifier may make up as many as it likes. */
+const mostCodes = 20;
+
+/** The sums of retries by code; codes beyond the twentieth are counted as `others`. */
+export function addRetries(known: Retries, added: Retries): Retries {
+  const sum: Record<string, number> = { ...known };
+  for (const [code, times] of Object.entries(added)) {
+    const name = code in sum || Object.keys(sum).length < mostCodes ? code : 'others';
+    sum[name] = (sum[name] ?? 0) + times;
+  }
+  return sum;
+}
+
+/** How many retries there were, and of what: `12 HTTP_503, 3 SQLSTATE_40001`; the most frequent first. */
+export function retriesText(retries: Retries): string {
+  const codes = Object.entries(retries).toSorted(([, a], [, b]) => b - a);
+  return codes.map(([code, times]) => `${times.toLocaleString('en')} ${code}`).join(', ');
+}
+
+/** How many rows a run had reached at a moment. */
+export interface CoursePoint {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly done: number;
+}
+
+/**
+ * The points of a run with one more, unless it says nothing new. When there are too many every second one goes, so that
+ * the whole time stays in view.
+ *
+ * @param apart the least time between two, in milliseconds
+ */
+export function addPoint(
+  points: readonly CoursePoint[],
+  point: CoursePoint,
+  { apart, most }: { readonly apart: number; readonly most: number },
+): readonly CoursePoint[] {
+  const last = points.at(-1);
+  if (last && point.at - last.at < apart) return points;
+  const all = [...points, point];
+  return all.length > most ? all.filter((_, index) => index % 2 === 0) : all;
+}
+
 export type StepStatus = 'running' | 'completed' | 'failed' | 'stopped';
 
 /** A step in the `progress` query. */
@@ -89,6 +135,8 @@ export interface StepProgress extends Counters {
   readonly finishedAt: string | null;
   /** What it has decided by itself, the last ten; undefined for nothing. */
   readonly decisions?: readonly Decision[];
+  /** What its items and chunks were tried again for, since the execution began; undefined for nothing. */
+  readonly retries?: Retries;
   /** What a tasklet or a verification returned; where the run of a nested job is found, a `NestedRun`. */
   readonly result?: unknown;
 }
@@ -173,6 +221,8 @@ export interface JobProgress {
   readonly tuning: Tuning | null;
   /** Whether the job can be verified. Undefined until the parameters are validated, and of runs of older workers. */
   readonly verifiable?: boolean | undefined;
+  /** How it has come on since it began. Undefined of a run that has read nothing, and of runs of older workers. */
+  readonly course?: readonly CoursePoint[];
   readonly steps: readonly StepProgress[];
 }
 
@@ -189,4 +239,6 @@ export interface PageHeartbeat {
   readonly concurrency?: number;
   /** Why the page waits, if it does. */
   readonly waiting: string | null;
+  /** What it has tried again, earlier attempts of the page included. */
+  readonly retries?: Retries;
 }

@@ -2,6 +2,7 @@ import { failure } from './errors.ts';
 import { holdsExpression, resolveExpressions, type ScheduledMoment } from './date-expressions.ts';
 import type { JobDefinition } from './job.ts';
 import { instanceKey, parameterFromText, parseParameters } from './parameters.ts';
+import { type HashKey, sensitiveParameters } from './sensitive.ts';
 import type { JobStatus } from './states.ts';
 
 /** The workflow type that a schedule starts. */
@@ -41,17 +42,19 @@ export interface ResolvedRun {
 /**
  * What a schedule starts at a moment: the parameters with their dates, and the instance that they name.
  *
+ * @param key hashes sensitive parameters
  * @throws JobParametersInvalid
  */
 export function resolveRun(
   job: JobDefinition,
   { parameters = {} }: Pick<ScheduledJobInput, 'parameters'>,
   moment: ScheduledMoment | undefined,
+  key: HashKey,
 ): ResolvedRun {
   const resolved = Object.fromEntries(
     Object.entries(parameters).map(([name, value]) => [name, resolveValue(job, name, value, moment)]),
   );
-  return { instance: instanceKey(job, parseParameters(job, resolved)), parameters: resolved };
+  return { instance: instanceKey(job, parseParameters(job, resolved), key), parameters: resolved };
 }
 
 function resolveValue(
@@ -60,7 +63,8 @@ function resolveValue(
   value: unknown,
   moment: ScheduledMoment | undefined,
 ): unknown {
-  if (!holdsExpression(value)) return value;
+  // A sensitive value means what it is: what is wrong with an expression would be told.
+  if (!holdsExpression(value) || sensitiveParameters(job).has(name)) return value;
   if (moment === undefined)
     throw failure(
       'JobParametersInvalid',

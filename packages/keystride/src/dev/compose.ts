@@ -11,7 +11,7 @@ import { startTemporal, useTemporal, type TemporalPart } from './temporal.ts';
 
 /** Both databases, on a server of ours or as given. */
 export interface DatabasesPart extends Part {
-  /** The service database. */
+  /** The source database. */
   sourceUrl: string;
 }
 
@@ -40,6 +40,8 @@ export interface ComposeOptions {
   standardPorts: boolean;
   /** Whether Temporal forgets everything when its process ends. */
   temporalInMemory: boolean;
+  /** Where Temporal's UI has payloads decrypted; undefined for nowhere. */
+  codecEndpoint?: string | undefined;
   owner: ProcessOwner;
   onProgress: OnProgress;
 }
@@ -108,14 +110,14 @@ async function databases(
     return { ...givenPart(databaseUrl, withoutCredentials(databaseUrl)), sourceUrl: sourceDatabaseUrl };
   const server = await ourPostgres();
   const { migrateLedger, migrateTables } = await import('../ledger/migrate.ts');
-  if (databaseUrl === undefined) await migrateLedger(server.urlOf('migration'));
+  if (databaseUrl === undefined) await migrateLedger(server.urlOf('target'));
   for (const { database = 'DATABASE_URL', ...set } of migrations) {
     const ours = database === 'DATABASE_URL' ? databaseUrl === undefined : sourceDatabaseUrl === undefined;
-    if (ours) await migrateTables(server.urlOf(database === 'DATABASE_URL' ? 'migration' : 'service'), set);
+    if (ours) await migrateTables(server.urlOf(database === 'DATABASE_URL' ? 'target' : 'source'), set);
   }
   return {
-    url: databaseUrl ?? server.urlOf('migration'),
-    sourceUrl: sourceDatabaseUrl ?? server.urlOf('service'),
+    url: databaseUrl ?? server.urlOf('target'),
+    sourceUrl: sourceDatabaseUrl ?? server.urlOf('source'),
     origin: server.origin,
     get pid() {
       return server.pid;
@@ -126,9 +128,12 @@ async function databases(
   };
 }
 
+/** How long a database that somebody names may take to answer, in milliseconds: the machine may be busy. */
+const answersWithin = 30_000;
+
 async function checkGivenDatabase(variable: string, url: string): Promise<void> {
   try {
-    await probePostgres(url);
+    await probePostgres(url, answersWithin);
   } catch (error) {
     throw new PartError(
       {

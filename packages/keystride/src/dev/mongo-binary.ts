@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { mongod, placeInCache } from '../settings/fetched-programs.ts';
 import { cachedBinary } from './fetch-binary.ts';
 import { findExecutable, goDirectories, goEnvironment, run } from './executables.ts';
+import { fromArchive } from './fetch-program.ts';
 import { packageRoot } from './own-files.ts';
 import { PartError } from './part.ts';
 
@@ -58,30 +60,19 @@ const mongodOnPath: Way = {
 const cachedMongod: Way = {
   engine: 'mongod',
   origin: 'mongod, fetched',
-  find: async (cache) => {
-    const directory = mongodDirectory(cache);
-    if (!existsSync(directory)) return undefined;
-    const name = readdirSync(directory).find((entry) => /^mongod[^.]*-[\d.]+$/.test(entry));
-    return name === undefined ? undefined : path.join(directory, name);
-  },
+  find: async (cache) => existing(placeInCache(cache, mongod)),
 };
 
 const cachedFerretdb: Way = {
   engine: 'ferretdb',
   origin: `FerretDB ${ferretdbVersion}`,
-  find: async (cache) => (existsSync(ferretdbFile(cache)) ? ferretdbFile(cache) : undefined),
+  find: async (cache) => existing(ferretdbFile(cache)),
 };
 
 const downloadedMongod: Way = {
   engine: 'mongod',
   origin: 'mongod, fetched',
-  find: async (cache, onStep) => {
-    // Asked first, and for seconds only: the download itself waits and retries long where there is no way out.
-    await fetch('https://fastdl.mongodb.org/', { method: 'HEAD', signal: AbortSignal.timeout(3_000) });
-    onStep('fetching mongod (about 100 MB, once)');
-    const { MongoBinary: download } = await import('mongodb-memory-server-core/lib/util/MongoBinary.js');
-    return await download.getPath({ downloadDir: mongodDirectory(cache), version: '8.2.6' });
-  },
+  find: (cache, onStep) => cachedBinary(placeInCache(cache, mongod), [fromArchive(mongod, '100 MB')], onStep),
 };
 
 const builtFerretdb: Way = {
@@ -97,7 +88,8 @@ const builtFerretdb: Way = {
             const go = findExecutable('go', goDirectories());
             if (go === undefined) throw new Error('there is no Go');
             const file = path.join(directory, 'ferretdb');
-            await run(go, ['build', '-trimpath', '-buildvcs=false', '-o', file, '.'], {
+            // go.sum has the hash of every module, and is not written here.
+            await run(go, ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-o', file, '.'], {
               timeoutMs: 900_000,
               workingDirectory: path.join(packageRoot, 'tools', 'ferretdb'),
               environment: goEnvironment(cache),
@@ -110,10 +102,11 @@ const builtFerretdb: Way = {
     ),
 };
 
-function mongodDirectory(cache: string): string {
-  return path.join(cache, 'mongod');
+function existing(file: string): string | undefined {
+  return existsSync(file) ? file : undefined;
 }
 
+/** Named by how it is built, too: what a cache holds may be of an earlier release of ours. */
 function ferretdbFile(cache: string): string {
-  return path.join(cache, `ferretdb-${ferretdbVersion}`);
+  return path.join(cache, `ferretdb-${ferretdbVersion}-tls`);
 }

@@ -18,8 +18,9 @@ export interface MongoOptions {
   report: Reporter;
 }
 
-/** The database that the connection string names. */
-const databaseName = 'migration';
+/** The database that the connection string names, and its name in 0.1.0: data that has that one keeps it. */
+const databaseName = 'target';
+const formerDatabaseName = 'migration';
 
 /**
  * Starts a MongoDB: `mongod` as a replica set of one, else FerretDB over PostgreSQL.
@@ -36,9 +37,10 @@ export async function startMongo(options: MongoOptions): Promise<Part> {
   const running = new ServerProcess({ ...server, ...common(home) }, options.owner);
   await running.start();
   report.up(`${binary.origin} at 127.0.0.1:${port}`);
+  const name = await withClient(directUrl(port), 10_000, presentName);
   const suffix = binary.engine === 'mongod' ? `?replicaSet=${replicaSet}` : '';
   return {
-    url: `mongodb://127.0.0.1:${port}/${databaseName}${suffix}`,
+    url: `mongodb://127.0.0.1:${port}/${name}${suffix}`,
     origin: binary.origin,
     get pid() {
       return running.pid;
@@ -139,6 +141,11 @@ async function moveTo(member: { _id: number; host: string }, admin: Db): Promise
   const { config } = (await admin.command({ replSetGetConfig: 1 })) as { config: { version: number } };
   const moved = { ...config, version: config.version + 1, members: [member] };
   await admin.command({ replSetReconfig: moved, force: true });
+}
+
+async function presentName(client: MongoClient): Promise<string> {
+  const { databases } = await client.db().admin().listDatabases({ nameOnly: true });
+  return databases.some(({ name }) => name === formerDatabaseName) ? formerDatabaseName : databaseName;
 }
 
 async function withClient<T>(

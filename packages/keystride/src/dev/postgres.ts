@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import pg from 'pg';
 import { run } from './executables.ts';
 import { PartError, type Part } from './part.ts';
 import { reachableDirectory, unprivilegedUser, type SystemUser } from './places.ts';
@@ -18,14 +17,15 @@ import { freePort } from './ports.ts';
 import { postgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 import type { Reporter } from './progress.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
+import { ServerClient } from '../stores/postgres/server-client.ts';
 
 /** The databases of a development server: the jobs' source, their target, and what FerretDB keeps its documents in. */
-export const databaseNames = ['service', 'migration', 'ferretdb'] as const;
+type DatabaseKind = 'source' | 'target' | 'ferretdb';
 
 /** A PostgreSQL server of ours. */
 export interface PostgresServer extends Part {
   /** The connection string of one database on it. */
-  urlOf(database: string): string;
+  urlOf(database: DatabaseKind): string;
 }
 
 /** Where a server lives and what it may cost. */
@@ -50,8 +50,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const data = await dataDirectory(place, binaries, user, report);
   const port = await freePort(options.preferredPort);
   const password = readFileSync(path.join(place, 'password'), 'utf8').trim();
-  const urlOf = (database: string): string =>
-    `postgres://keystride:${password}@127.0.0.1:${port}/${database}`;
+  const at = (name: string): string => `postgres://keystride:${password}@127.0.0.1:${port}/${name}`;
   const server = new ServerProcess(
     {
       name: 'postgres',
@@ -61,7 +60,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       workingDirectory: data,
       ...ownerOf(data, user),
       logFile: path.join(home, 'logs', 'postgres.log'),
-      probe: () => probePostgres(urlOf('postgres')),
+      probe: () => probePostgres(at('postgres')),
       readyWithinMs: 60_000,
       // Fast shutdown: the smart one waits for every client.
       stopSignal: 'SIGINT',
@@ -72,11 +71,11 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     owner,
   );
   await server.start();
-  await createDatabases(urlOf('postgres'));
+  const names = await createDatabases(at('postgres'));
   report.up(`PostgreSQL ${binaries.majorVersion} at 127.0.0.1:${port}`);
   return {
-    url: urlOf('migration'),
-    urlOf,
+    url: at(names.target),
+    urlOf: (database) => at(names[database]),
     origin: 'embedded-postgres',
     get pid() {
       return server.pid;
@@ -105,9 +104,9 @@ const settings = [
   'log_timezone=UTC',
 ];
 
-/** Resolves when the server answers; rejects when it does not within two seconds. */
-export async function probePostgres(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+/** Resolves when the server answers; rejects when it does not in time. @param within milliseconds */
+export async function probePostgres(url: string, within = 2_000): Promise<void> {
+  const client = new ServerClient({ connectionString: url, connectionTimeoutMillis: within });
   client.on('error', () => {});
   try {
     await client.connect();
@@ -117,14 +116,27 @@ export async function probePostgres(url: string): Promise<void> {
   }
 }
 
-async function createDatabases(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+/**
+ * Makes the databases that are not there. A data directory that has one by its name in 0.1.0 keeps it.
+ *
+ * @returns the name of each
+ */
+async function createDatabases(url: string): Promise<Record<DatabaseKind, string>> {
+  const client = new ServerClient({ connectionString: url });
   await client.connect();
   try {
     const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database');
     const present = new Set(rows.map((row) => row.datname));
-    for (const name of databaseNames)
-      if (!present.has(name)) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+    const named = async (kind: DatabaseKind, formerly: string = kind): Promise<string> => {
+      if (present.has(formerly)) return formerly;
+      if (!present.has(kind)) await client.query(`CREATE DATABASE ${client.escapeIdentifier(kind)}`);
+      return kind;
+    };
+    return {
+      source: await named('source', 'service'),
+      target: await named('target', 'migration'),
+      ferretdb: await named('ferretdb'),
+    };
   } finally {
     await client.end();
   }

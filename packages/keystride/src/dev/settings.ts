@@ -24,7 +24,9 @@ export function addressesOfStack(env: NodeJS.ProcessEnv = process.env): Readonly
     ...stubs,
   };
   return Object.fromEntries(
-    Object.entries(known).flatMap(([variable, url]) => (url === undefined ? [] : [[variable, url]])),
+    Object.entries(known).flatMap(([variable, url]) =>
+      url === undefined || env[`${variable}_FILE`] ? [] : [[variable, url]],
+    ),
   );
 }
 

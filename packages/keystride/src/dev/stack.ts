@@ -1,13 +1,15 @@
 import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { codecServerPort } from '../settings/codec-server-settings.ts';
 import { loadConfig, type Addresses } from '../settings/config.ts';
 import { cacheOf, homeOf } from '../settings/places.ts';
 import { migrationsOf, type Project, stubsOf } from '../project/project.ts';
-import { startConsolePart } from './console.ts';
 import { composeParts, type AllParts, type StartedParts } from './compose.ts';
+import { type OwnServer, type OwnServerOptions, startOwnServer } from './own-server.ts';
 import { Ownership } from './ownership.ts';
 import { PartError, type Part, type PartName } from './part.ts';
+import { freePort } from './ports.ts';
 import { reporterOf, type OnProgress, type Reporter } from './progress.ts';
 import type { StackAddresses } from '../settings/stack-addresses.ts';
 import type { StubKind } from './stub.ts';
@@ -37,7 +39,7 @@ export interface StackOptions<P extends PartName = PartName> {
   project?: Project;
   /** Worker processes of the project. @default 0 */
   workers?: number;
-  /** The console too. @default false */
+  /** The console too, and the codec server where the environment has keys. @default false */
   console?: boolean;
   /** Options of the stubs, by name. */
   stubArguments?: Readonly<Record<string, readonly string[]>>;
@@ -101,6 +103,9 @@ export async function startStack<const P extends PartName = PartName>(
   return stack as unknown as Stack<P>;
 }
 
+/** Where the console listens when nobody else does. */
+const consolePort = 9233;
+
 class OwnedStack {
   readonly ownership: Ownership;
   readonly workers: WorkerProcess[] = [];
@@ -110,7 +115,8 @@ class OwnedStack {
   readonly #given: Partial<Addresses>;
   readonly #options: StackOptions & { onProgress: OnProgress };
   #bundle: Promise<string> | undefined;
-  #console: Awaited<ReturnType<typeof startConsolePart>> | undefined;
+  #console: OwnServer | undefined;
+  #codecServer: OwnServer | undefined;
   #workersEver = 0;
   #stopping: Promise<void> | undefined;
 
@@ -152,6 +158,8 @@ class OwnedStack {
     } = this.#options;
     if (workers > 0) this.#bundle = this.#buildBundle();
     this.#bundle?.catch(() => {});
+    // Temporal's UI is told of it before it runs.
+    const codecPort = this.#encrypts ? await freePort(codecServerPort) : undefined;
     await composeParts(
       {
         home: this.#home,
@@ -164,13 +172,18 @@ class OwnedStack {
         environment: ephemeral ? {} : (this.#options.environment ?? process.env),
         standardPorts: !ephemeral,
         temporalInMemory,
+        codecEndpoint: codecPort === undefined ? undefined : `http://127.0.0.1:${codecPort}`,
         owner: this.ownership,
         onProgress,
       },
       this.#started,
     );
     const report = reporterOf('workers', onProgress);
-    await Promise.all([this.#startConsole(), ...Array.from({ length: workers }, () => this.addWorker())]);
+    await Promise.all([
+      this.#startConsole(),
+      this.#startCodecServer(codecPort),
+      ...Array.from({ length: workers }, () => this.addWorker()),
+    ]);
     if (workers > 0) report.up(`${workers} polling`);
     this.ownership.up(this.#addresses());
   }
@@ -194,7 +207,8 @@ class OwnedStack {
       (part) => part !== undefined,
     );
     for (const part of ours) if (part.origin !== 'given' && part.pid === undefined) await part.restart();
-    if (this.#console?.pid === undefined) await this.#console?.restart();
+    for (const server of [this.#console, this.#codecServer])
+      if (server?.pid === undefined) await server?.restart();
   }
 
   stop(): Promise<void> {
@@ -203,7 +217,11 @@ class OwnedStack {
 
   async #stop(): Promise<void> {
     const { temporal, mongodb } = this.parts;
-    await Promise.all([this.#console?.stop(), ...this.workers.map((worker) => worker.stop())]);
+    await Promise.all([
+      this.#console?.stop(),
+      this.#codecServer?.stop(),
+      ...this.workers.map((worker) => worker.stop()),
+    ]);
     const others = [mongodb, ...Object.values(this.stubs), temporal].filter((part) => part !== undefined);
     await Promise.all(others.map((part) => part.stop()));
     await this.#started.ourPostgres?.stop();
@@ -211,13 +229,29 @@ class OwnedStack {
   }
 
   async #startConsole(): Promise<void> {
-    const { console: wanted = false, project, onProgress } = this.#options;
-    if (!wanted) return;
-    this.#console = await startConsolePart({
+    if (!this.#options.console) return;
+    this.#console = await this.#startOwnServer('console', await freePort(consolePort));
+  }
+
+  /** Payloads are encrypted here, and the Temporal that has them is ours. */
+  get #encrypts(): boolean {
+    const { console: wanted = false, environment = process.env } = this.#options;
+    return wanted && this.#given.temporal === undefined && loadConfig(environment).encryption !== undefined;
+  }
+
+  async #startCodecServer(port: number | undefined): Promise<void> {
+    if (port !== undefined) this.#codecServer = await this.#startOwnServer('codec-server', port);
+  }
+
+  #startOwnServer(name: OwnServerOptions['name'], port: number): Promise<OwnServer> {
+    const { project, onProgress } = this.#options;
+    return startOwnServer({
+      name,
+      port,
       home: this.#home,
       environment: { ...this.#partsEnvironment(), ...(project && { KEYSTRIDE_CONFIG: project.file }) },
       owner: this.ownership,
-      report: reporterOf('console', onProgress),
+      report: reporterOf(name, onProgress),
     });
   }
 
@@ -258,6 +292,7 @@ class OwnedStack {
       ...(postgres && { databaseUrl: postgres.url, sourceDatabaseUrl: postgres.sourceUrl }),
       ...(mongodb && { mongodbUrl: mongodb.url }),
       ...(this.#console && { consoleUrl: this.#console.url }),
+      ...(this.#codecServer && { codecServerUrl: this.#codecServer.url }),
       stubs: this.#stubAddresses(),
     };
   }

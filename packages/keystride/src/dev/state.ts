@@ -17,6 +17,7 @@ const stateSchema = z.object({
       temporalNamespace: z.string(),
       temporalUiUrl: z.string(),
       consoleUrl: z.string(),
+      codecServerUrl: z.string(),
       databaseUrl: z.string(),
       sourceDatabaseUrl: z.string(),
       mongodbUrl: z.string(),

@@ -21,6 +21,8 @@ export interface TemporalOptions {
   /** Keeps nothing on disk: somewhat faster, and a restart forgets everything. */
   inMemory: boolean;
   preferredPorts?: { server: number; ui: number };
+  /** Where the UI has payloads decrypted. @default nowhere */
+  codecEndpoint?: string | undefined;
   owner: ProcessOwner;
   report: Reporter;
 }
@@ -60,6 +62,7 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalP
       arguments: [
         ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port)],
         ...['--headless=false', '--ui-port', String(uiPort), '--log-level', 'warn'],
+        ...(options.codecEndpoint === undefined ? [] : ['--ui-codec-endpoint', options.codecEndpoint]),
         ...(options.inMemory ? [] : ['--db-filename', path.join(home, 'temporal.db')]),
         ...pragmas.flatMap((pragma) => ['--sqlite-pragma', pragma]),
         ...dynamicConfig.flatMap((setting) => ['--dynamic-config-value', setting]),

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { duration } from '../operator/format.ts';
-import { bad, type Finding, ok, warn } from './finding.ts';
+import { bad, type Finding, ok, warn } from '../operator/finding.ts';
 
 /** A database of PostgreSQL that jobs work with. */
 export interface Database {
@@ -21,6 +21,20 @@ export async function serverVersion({ title, pool }: Database): Promise<Finding>
   const { version = '', number = 0, standby = false } = rows[0] ?? {};
   const told = `${title} is PostgreSQL ${version}${standby ? ', a standby' : ''}`;
   return number < oldestServer ? bad('versions', told, 'Use PostgreSQL 14 or later.') : ok('versions', told);
+}
+
+/** Whether the database that jobs write to takes writes. */
+export async function takesWrites({ title, pool }: Database): Promise<Finding> {
+  const { rows } = await pool.query<{ refuses: boolean }>(
+    `SELECT current_setting('transaction_read_only') = 'on' AS refuses`,
+  );
+  return rows[0]?.refuses === true
+    ? bad(
+        'writes',
+        `${title} takes no writes: it is a standby, or read-only (default_transaction_read_only)`,
+        `Let ${title} lead to the primary; with several hosts in it, target_session_attrs=read-write finds it.`,
+      )
+    : ok('writes', `${title} takes writes`);
 }
 
 /** Clocks that are farther apart than this are told, in milliseconds. */

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
-import { bad, type Finding, ok, warn } from './finding.ts';
+import { bad, type Finding, ok, warn } from '../operator/finding.ts';
 
 const gibibyte = 1024 ** 3;
 

@@ -1,3 +1,4 @@
+import { Client } from '@temporalio/client';
 import { refuseTwoCopies } from '../host/package-copies.ts';
 import type { RegisteredJob } from '../job/registry.ts';
 import { Ledger } from '../ledger/ledger.ts';
@@ -13,6 +14,7 @@ import {
 import type { WorkerDefinition } from '../project/worker-definition.ts';
 import type { Config } from '../settings/config.ts';
 import { allTaskQueues } from '../settings/task-queues.ts';
+import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import {
   connectionsLeft,
   type Database,
@@ -20,20 +22,21 @@ import {
   horizonHolders,
   mayWatch,
   serverVersion,
+  takesWrites,
 } from './database.ts';
 import { freeDisk, remoteDisk } from './disk.ts';
-import { failed, type Finding, looked, ok, warn } from './finding.ts';
+import { failed, type Finding, looked, ok, warn } from '../operator/finding.ts';
 import { ledgerGrants, ledgerMigrations, projectMigrations, retentionOf } from './ledger.ts';
 import { asDatabase, reachDatabase, reachResource, reachTemporal } from './parts.ts';
 import { partitionsFit } from './partitions.ts';
 import { readersOf } from './readers.ts';
 import {
   type Namespace,
-  type Pollers,
-  pollersOf,
   retentionSeconds,
   searchAttributesIn,
   temporalClock,
+  type ServedQueue,
+  servedQueue,
   temporalVersion,
   workersOf,
 } from './temporal.ts';
@@ -53,7 +56,7 @@ export async function examine({ config, version, fix }: Examination): Promise<re
   const [temporal, database] = await Promise.all([reachTemporal(config), reachDatabase(config)]);
   try {
     const known = await inTemporal(temporal.part, config, fix);
-    const workers = Math.max(...known.pollers.map((queue) => queue.workers.length), 0);
+    const workers = Math.max(...known.queues.map(({ pollers }) => pollers.length), 0);
     return [
       versions,
       temporal.finding,
@@ -70,25 +73,26 @@ async function inTemporal(
   part: Namespace | undefined,
   config: Config,
   fix: boolean,
-): Promise<{ readonly findings: readonly Finding[]; readonly pollers: readonly Pollers[] }> {
-  if (part === undefined) return { findings: [], pollers: [] };
-  const pollers: Pollers[] = [];
+): Promise<{ readonly findings: readonly Finding[]; readonly queues: readonly ServedQueue[] }> {
+  if (part === undefined) return { findings: [], queues: [] };
+  const client = new Client(part);
+  const queues: ServedQueue[] = [];
   const workers = await Promise.all(
     allTaskQueues(config).map((queue) =>
       looked('workers', async () => {
-        const found = await pollersOf(part, queue);
-        pollers.push(found);
+        const found = await servedQueue(client, queue);
+        queues.push(found);
         return workersOf(found);
       }),
     ),
   );
   const findings = [
     ...(await looked('versions', () => temporalVersion(part))),
-    ...(await looked('clock', () => Promise.resolve(temporalClock(pollers)))),
+    ...(await looked('clock', () => Promise.resolve(temporalClock(queues)))),
     ...(await looked('search attributes', () => searchAttributesIn(part, fix))),
     ...workers.flat(),
   ];
-  return { findings, pollers };
+  return { findings, queues };
 }
 
 interface Around {
@@ -101,6 +105,7 @@ async function inLedger(part: Database, around: Around): Promise<readonly Findin
   const { config, temporal } = around;
   const { pool } = part;
   const ledger = [
+    looked('writes', () => takesWrites(part)),
     looked('migrations', () => ledgerMigrations(pool)),
     looked('grants', () => ledgerGrants(pool)),
     ...(temporal
@@ -175,6 +180,7 @@ async function inWorkers(
   around: Around,
 ): Promise<readonly Finding[]> {
   const names = Object.keys(definition.resources);
+  allowPrivateHosts(around.config.privateHosts);
   const reached = await Promise.all(
     names.map((name) => reachResource(name, definition, database.pool, around.config)),
   );
@@ -186,17 +192,22 @@ async function inWorkers(
     const readers =
       away.length > 0
         ? [warn('readers', `not looked at, since ${away.join(', ')} cannot be reached`, 'See above.')]
-        : await inReaders(definition.jobs({ ...opened, database: database.pool }), database);
+        : await inReaders(definition.jobs({ ...opened, database: database.pool }), database, around);
     return [...reached.map(({ finding }) => finding), ...own.flat(), ...readers];
   } finally {
     await Promise.allSettled(reached.map(({ close }) => close()));
   }
 }
 
-async function inReaders(jobs: readonly RegisteredJob[], { pool }: Database): Promise<readonly Finding[]> {
+async function inReaders(
+  jobs: readonly RegisteredJob[],
+  { pool }: Database,
+  { config: { encryption } }: Around,
+): Promise<readonly Finding[]> {
   const ledger = new Ledger(pool);
   const found: Finding[] = [];
-  for (const job of jobs) found.push(...(await looked('readers', () => readersOf(job, ledger))));
+  for (const job of jobs)
+    found.push(...(await looked('readers', () => readersOf(job, ledger, encryption?.hashKey))));
   return found.some(({ mark }) => mark !== 'ok')
     ? found
     : [...found, ok('readers', 'every key that readers page by has its index, and none may be null')];

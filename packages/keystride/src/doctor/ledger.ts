@@ -4,7 +4,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import { type MigrationSet, pendingMigrations } from '../ledger/migrate.ts';
 import { keystride } from '../operator/called-as.ts';
 import { duration } from '../operator/format.ts';
-import { bad, type Finding, ok, warn } from './finding.ts';
+import { bad, type Finding, ok, warn } from '../operator/finding.ts';
 
 /** Whether the ledger is there and of this release. */
 export async function ledgerMigrations(pool: pg.Pool): Promise<Finding> {

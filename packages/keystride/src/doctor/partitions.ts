@@ -1,6 +1,6 @@
 import type { JobDefinition } from '../contract/job.ts';
 import type { WorkerConnections } from './database.ts';
-import { type Finding, ok, warn } from './finding.ts';
+import { type Finding, ok, warn } from '../operator/finding.ts';
 
 /** Partitions hold a connection each while they commit: those that find none wait for one another. */
 export function partitionsFit(

@@ -10,7 +10,7 @@ import type { BaseConfig, Config } from '../settings/config.ts';
 import { withoutCredentials } from '../settings/environment.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import type { Database } from './database.ts';
-import { bad, failed, type Finding, ok } from './finding.ts';
+import { bad, failed, type Finding, ok } from '../operator/finding.ts';
 import type { Namespace } from './temporal.ts';
 
 /** How long a part may take to answer, in milliseconds. */

@@ -2,13 +2,14 @@ import { DefaultLogger } from '@temporalio/worker';
 import { ToldError } from '../contract/told-error.ts';
 import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { policiesOf } from '../contract/policies.ts';
+import { type HashKey, sensitiveParameters } from '../contract/sensitive.ts';
 import type { RegisteredJob } from '../job/registry.ts';
 import { lastParameters } from '../ledger/inspect.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { keystride } from '../operator/called-as.ts';
 import { plain } from '../operator/format.ts';
 import { reasonOf } from '../operator/explain.ts';
-import { bad, type Finding, ok, warn } from './finding.ts';
+import { bad, type Finding, ok, warn } from '../operator/finding.ts';
 import { sampleParameters } from './sample-parameters.ts';
 
 type Parameters = Readonly<Record<string, unknown>>;
@@ -17,7 +18,11 @@ type Parameters = Readonly<Record<string, unknown>>;
  * What the readers of a job say of their tables and keys. They are made with the parameters of the instance that was
  * opened last, else with some that the contract would take; nothing is read but the catalogue.
  */
-export async function readersOf(job: RegisteredJob, ledger: Ledger): Promise<readonly Finding[]> {
+export async function readersOf(
+  job: RegisteredJob,
+  ledger: Ledger,
+  key: HashKey,
+): Promise<readonly Finding[]> {
   const { definition } = job;
   const parameters = await parametersFor(job, ledger);
   if (parameters === undefined)
@@ -27,7 +32,8 @@ export async function readersOf(job: RegisteredJob, ledger: Ledger): Promise<rea
         `${definition.name}: not looked at, since no parameters are known for it; \`${keystride} plan ${definition.name}\` looks with yours`,
       ),
     ];
-  const instance = instanceKey(definition, parameters);
+  if (sensitiveParameters(definition).size > 0 && !key) return [noHashKey(definition.name)];
+  const instance = instanceKey(definition, parameters, key);
   const context = { parameters, instance, epoch: 1, log: new DefaultLogger('ERROR') };
   const chunkSteps = Object.entries(policiesOf(definition, parameters)).filter(
     ([, { kind }]) => kind === 'chunk',
@@ -38,6 +44,14 @@ export async function readersOf(job: RegisteredJob, ledger: Ledger): Promise<rea
     ),
   );
   return found.flat();
+}
+
+function noHashKey(job: string): Finding {
+  return bad(
+    'readers',
+    `${job} has sensitive parameters, and there is no key to hash them with: it cannot start`,
+    'Give KEYSTRIDE_ENCRYPTION_KEYS, or its file, an entry hash=KEY, here and for the workers.',
+  );
 }
 
 async function parametersFor({ definition }: RegisteredJob, ledger: Ledger): Promise<Parameters | undefined> {

@@ -1,10 +1,11 @@
-import type { Connection } from '@temporalio/client';
+import type { Client, Connection } from '@temporalio/client';
 import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import { searchAttributeTypes } from '../contract/search-attributes.ts';
 import { keystride } from '../operator/called-as.ts';
+import { type PolledQueue, readQueue } from '../operator/health/workers.ts';
 import { quoted } from '../operator/run-query.ts';
 import { clockFinding } from './database.ts';
-import { bad, failed, type Finding, ok, warn } from './finding.ts';
+import { bad, failed, type Finding, ok, warn } from '../operator/finding.ts';
 
 /** A namespace of a server of Temporal. */
 export interface Namespace {
@@ -58,62 +59,22 @@ export async function searchAttributesIn(
   }
 }
 
-/** Workers that poll one task queue. */
-export interface Pollers {
-  readonly queue: string;
-  /** Who they are, each once. */
-  readonly workers: readonly string[];
-  /** Builds that they are of. */
-  readonly builds: readonly string[];
-  /** They take workflows as well as activities. */
-  readonly whole: boolean;
-  /** Whether runs are kept with the build that began them. */
-  readonly versioned: boolean;
-  /** When the last of them asked, by Temporal's clock, in milliseconds; undefined where none does. */
-  readonly lastAsked: number | undefined;
-  /** Runs on this queue that are open. */
+/** A task queue, who has polled it, and the runs that are open on it. */
+export interface ServedQueue extends PolledQueue {
   readonly open: number;
 }
 
-/** Temporal's numbers: what a poller asks for, and whether runs are kept with their build. */
-const taskQueueTypes = [1, 2];
-const versionedMode = 2;
-
-/** Asks Temporal who polls a queue: whoever has in the last five minutes. */
-export async function pollersOf({ connection, namespace }: Namespace, queue: string): Promise<Pollers> {
-  const { workflowService } = connection;
-  const kinds = await Promise.all(
-    taskQueueTypes.map((taskQueueType) =>
-      workflowService.describeTaskQueue({ namespace, taskQueue: { name: queue }, taskQueueType }),
-    ),
-  );
-  const { count } = await workflowService.countWorkflowExecutions({
-    namespace,
-    query: `TaskQueue = ${quoted(queue)} AND ExecutionStatus = 'Running'`,
-  });
-  const pollers = kinds.map(({ pollers: found }) => found ?? []);
-  const all = pollers.flat();
-  const asked = all.flatMap(({ lastAccessTime }) => optionalTsToMs(lastAccessTime) ?? []);
-  const builds = all.map(
-    ({ deploymentOptions, workerVersionCapabilities: old }) => deploymentOptions?.buildId ?? old?.buildId,
-  );
-  return {
-    queue,
-    workers: eachOnce(all.map(({ identity }) => identity)),
-    builds: eachOnce(builds),
-    whole: pollers.every((found) => found.length > 0),
-    versioned: all.some(({ deploymentOptions }) => deploymentOptions?.workerVersioningMode === versionedMode),
-    lastAsked: asked.length === 0 ? undefined : Math.max(...asked),
-    open: Number(count),
-  };
-}
-
-function eachOnce(texts: readonly (string | null | undefined)[]): string[] {
-  return [...new Set(texts.flatMap((text) => text || []))].toSorted();
+/** Asks Temporal who polls a queue, and for how many runs. */
+export async function servedQueue(client: Client, taskQueue: string): Promise<ServedQueue> {
+  const query = `TaskQueue = ${quoted(taskQueue)} AND ExecutionStatus = 'Running'`;
+  const [polled, { count }] = await Promise.all([readQueue(client, taskQueue), client.workflow.count(query)]);
+  return { ...polled, open: count };
 }
 
 /** Who does the work of a queue, and of which builds they are. */
-export function workersOf({ queue, workers, builds, whole, versioned, open }: Pollers): Finding {
+export function workersOf({ taskQueue: queue, pollers, open }: ServedQueue): Finding {
+  const workers = pollers.map(({ identity }) => identity).toSorted();
+  const builds = [...new Set(pollers.flatMap(({ build }) => build ?? []))].toSorted();
   const runs = open === 1 ? '1 run is' : `${open} runs are`;
   const start = `Start one: ${keystride} worker`;
   if (workers.length === 0)
@@ -123,13 +84,14 @@ export function workersOf({ queue, workers, builds, whole, versioned, open }: Po
   const shown = workers.length > 5 ? [...workers.slice(0, 5), `${workers.length - 5} more`] : workers;
   const of = builds.length > 0 ? `; build ${builds.map((build) => build.slice(0, 40)).join(', ')}` : '';
   const told = `task queue ${queue}: ${workers.length} (${shown.join(', ')})${of}`;
-  if (!whole)
+  const taken = new Set(pollers.flatMap(({ takes }) => takes));
+  if (taken.size < 2)
     return warn(
       'workers',
       `${told}: they have asked for a part of the work alone, for five minutes`,
       `Look whether all that they can have in hand is long at work; else start whole workers: ${keystride} worker`,
     );
-  return builds.length > 1 && !versioned
+  return builds.length > 1 && !pollers.some(({ versioned }) => versioned)
     ? warn(
         'workers',
         `${told}: a run may go from one build to the other`,
@@ -142,8 +104,8 @@ export function workersOf({ queue, workers, builds, whole, versioned, open }: Po
  * Temporal's clock against that of this machine, by the latest moment that it tells: when a worker asked last. A clock
  * that is behind by less than the minute that a worker waits for work cannot be told from a quiet queue.
  */
-export function temporalClock(pollers: readonly Pollers[], now = Date.now()): Finding {
-  const asked = pollers.flatMap(({ lastAsked }) => lastAsked ?? []);
+export function temporalClock(queues: readonly PolledQueue[], now = Date.now()): Finding {
+  const asked = queues.flatMap(({ pollers }) => pollers.map(({ lastSeenAt }) => Date.parse(lastSeenAt)));
   if (asked.length === 0) return ok('clock', 'Temporal: its clock shows when a worker polls, and none does');
   const off = Math.max(...asked) - now;
   const longestPoll = 70_000;

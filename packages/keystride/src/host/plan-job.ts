@@ -46,7 +46,7 @@ export async function planJob(
   { env = process.env, ...options }: PlanOptions,
 ): Promise<JobForecast> {
   const parameters = parseParameters(job, input);
-  const instance = instanceKey(job, parameters);
+  const instance = instanceKey(job, parameters, config.encryption?.hashKey);
   const definition = await loadWorkerDefinition(project);
   const resources = await openResources(config, definition, resourceSettings(definition, env));
   const rolledBack = await rolledBackPool(config.databaseUrl, 'keystride plan');

@@ -1,15 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection } from '@temporalio/worker';
-import pg from 'pg';
+import type pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { ConfigError, type Config } from '../settings/config.ts';
-import { type ConfigProblem, valuesOf, withoutCredentials } from '../settings/environment.ts';
-import { classifyPostgres } from '../stores/postgres/errors.ts';
+import { withoutCredentials } from '../settings/environment.ts';
+import { type ConfigProblem, valuesOf } from '../settings/secret-files.ts';
+import { isRefused } from '../stores/postgres/errors.ts';
+import { allowPrivateHosts } from '../stores/http/private-hosts.ts';
 import { createPool } from '../stores/postgres/pool.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { UnusableSession } from '../stores/postgres/session.ts';
+import { temporalProblemOf } from './temporal-problem.ts';
 import { UnreachablePart } from './unreachable-part.ts';
 import type { Resource, ResourceContext, WorkerDefinition } from '../project/worker-definition.ts';
 
@@ -43,14 +46,15 @@ export function readResourceSettings(
   env: NodeJS.ProcessEnv,
   problems: ConfigProblem[],
 ): ResourceSettings {
-  const given = valuesOf(env);
+  const names = Object.values(definition.resources).flatMap(({ variables = {} }) => Object.keys(variables));
+  const given = valuesOf(env, names, problems);
   const settings = Object.entries(definition.resources).map(([name, { variables = {} }]) => {
     const values = Object.entries(variables).map(([variable, type]) => {
       const read = type.safeParse(given[variable]);
       if (read.success) return [variable, read.data] as const;
       const problem =
         given[variable] === undefined ? 'is not set' : (read.error.issues[0]?.message ?? 'is wrong');
-      problems.push({ variable, problem });
+      if (!problems.some((told) => told.variable === variable)) problems.push({ variable, problem });
       return [variable, undefined] as const;
     });
     return [name, Object.fromEntries(values)] as const;
@@ -68,10 +72,13 @@ export async function openResources(
   { resources }: WorkerDefinition,
   settings: ResourceSettings,
 ): Promise<OpenResources> {
+  allowPrivateHosts(config.privateHosts);
   const database = createPool(config.databaseUrl, 'keystride', config.connections);
   const opened: { readonly resource: Resource; readonly name: string; readonly value: unknown }[] = [];
   let connection: NativeConnection | undefined;
+  let renewal: NodeJS.Timeout | undefined;
   const close = async () => {
+    clearInterval(renewal);
     // One that cannot be closed keeps none of the others open, whether it throws or rejects.
     for (const { resource, value } of opened.toReversed())
       await Promise.allSettled([(async () => resource.close?.(value))()]);
@@ -99,12 +106,27 @@ export async function openResources(
       ),
     ]);
     connection = temporal;
+    renewal = renewApiKey(connection, config);
     const own = Object.fromEntries(opened.map(({ name, value }) => [name, value]));
     return { connection, database, own, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** How long a key that has been replaced is still shown, in milliseconds. */
+const keyAgeMs = 10_000;
+
+function renewApiKey(
+  connection: NativeConnection,
+  { temporal: { currentApiKey } }: WorkerConfig,
+): NodeJS.Timeout | undefined {
+  if (!currentApiKey) return undefined;
+  return setInterval(
+    () => void connection.setApiKey(currentApiKey()).catch(() => undefined),
+    keyAgeMs,
+  ).unref();
 }
 
 /** Opens a resource. @throws UnreachablePart that says which it is, and nothing that it was given */
@@ -165,7 +187,9 @@ async function reach<Answer>(place: Place, ask: () => Promise<Answer>): Promise<
 function unreachable({ title, variable, address = '' }: Place, cause: unknown): UnreachablePart {
   const known = address.startsWith('postgres')
     ? databaseProblemOf(cause, { url: address, variable })
-    : undefined;
+    : variable === 'TEMPORAL_ADDRESS'
+      ? temporalProblemOf(cause)
+      : undefined;
   const { what, todo } = known ?? {
     what: safeMessage(cause),
     todo: `Check that it is up${variable === '' ? '' : ` and that ${variable} is right`}.`,
@@ -189,5 +213,5 @@ function isRefusal(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   // 18: MongoDB's authentication has failed.
   if (code === '18' || /CERT|^ERR_(SSL|TLS|INVALID_URL)/u.test(code)) return true;
-  return error instanceof pg.DatabaseError && classifyPostgres(error)?.decision === 'fail';
+  return isRefused(error);
 }

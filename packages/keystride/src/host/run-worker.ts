@@ -4,7 +4,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import { armFaultPoints } from '../page/fault-points.ts';
 import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
 import { loadWorkerDefinition, type Project, projectPath } from '../project/project.ts';
-import type { ConfigProblem } from '../settings/environment.ts';
+import type { ConfigProblem } from '../settings/secret-files.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { framesOf, safeMessage } from '../stores/safe-message.ts';
 import { createLogger, temporalLogger } from './logging.ts';

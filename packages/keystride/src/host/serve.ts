@@ -19,6 +19,7 @@ import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { sampleGauges } from './metrics.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
+import { inputOf } from './input-of.ts';
 import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
 
@@ -89,6 +90,8 @@ function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOp
       metrics: options.metrics,
       isOpen: (workflowId) => isOpen(client, workflowId),
       askedBy: askedBy(client),
+      inputOf: inputOf(client),
+      hashKey: options.encryption?.hashKey,
       taskQueueOf: options.taskQueueOf,
       alerts: alertChannel({ ...options, client, taskQueue }),
       hasSearchAttributes: answeredOnce(() => hasSearchAttributes(connection, namespace)),

@@ -89,6 +89,13 @@ export interface ChunkWork<Item, Output> extends StepWork {
    * the same. What it throws itself ends the step.
    */
   skipPolicy?(error: unknown): boolean;
+  /**
+   * What is kept of an item that is set aside, for whoever looks at its skip: a value that JSON can hold, up to 8 KiB. It
+   * stands in the ledger, in the console, in lists and exports: leave out what people on call are not to see.
+   *
+   * @default nothing of it
+   */
+  keepItem?(item: Item): unknown;
   /** Called in the chunk's transaction with the items that it sets aside. */
   readonly onSkip?: (skips: readonly Skip<Item>[], transaction: Transaction) => Promise<void>;
 }

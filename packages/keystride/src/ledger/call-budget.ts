@@ -116,10 +116,11 @@ export class CallBudget {
       const others = await this.#others(transaction);
       const part = this.#fairPart(others);
       await transaction.query(
-        `INSERT INTO keystride.call_share (api, worker, calls, expires_at)
-         VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
-         ON CONFLICT (api, worker) DO UPDATE SET calls = excluded.calls, expires_at = excluded.expires_at`,
-        [api, this.#worker, Math.max(part.calls, this.#calls.inFlight), leaseMs],
+        `INSERT INTO keystride.call_share (api, worker, calls, budget, expires_at)
+         VALUES ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 millisecond')
+         ON CONFLICT (api, worker) DO UPDATE
+            SET calls = excluded.calls, budget = excluded.budget, expires_at = excluded.expires_at`,
+        [api, this.#worker, Math.max(part.calls, this.#calls.inFlight), this.#total, leaseMs],
       );
       return part;
     });

@@ -58,28 +58,53 @@ export interface LedgerVisit {
   readonly connectionString: string;
   /** Shows in `pg_stat_activity`. */
   readonly name: string;
-  /** How long each answer may take, in milliseconds. @default any time */
+  /** How long each answer may take, in milliseconds. @default any time; to connect, five seconds */
   readonly within?: number | undefined;
 }
 
 /** Works with a ledger on one connection, and closes it. */
 export async function visitLedger<Result>(
-  { connectionString, name, within }: LedgerVisit,
+  visit: LedgerVisit,
   work: (ledger: Ledger) => Promise<Result>,
 ): Promise<Result> {
-  const pool = new pg.Pool({
-    Client: SessionClient,
-    connectionString,
-    application_name: name,
-    max: 1,
-    types,
-    connectionTimeoutMillis: within ?? 5_000,
-    ...(within !== undefined && { query_timeout: within }),
-  });
-  pool.on('error', () => undefined);
+  const pool = openPool(visit, { max: 1 });
   try {
     return await work(new Ledger(pool, patient));
   } finally {
     await pool.end().catch(() => undefined);
   }
+}
+
+/** Connections to one ledger at a time, for all who look at once. */
+const mostConnections = 8;
+
+/** How long a connection is kept that nobody uses, in milliseconds: longer than a page that is looked at takes to come again. */
+const keptFor = 10_000;
+
+const kept = new Map<string, Ledger>();
+
+/**
+ * A ledger whose connections are kept for whoever asks next: a page that is looked at asks every few seconds. Idle ones
+ * close by themselves, and keep no process alive.
+ */
+export function keptLedger(visit: LedgerVisit): Ledger {
+  const key = JSON.stringify([visit.connectionString, visit.name, visit.within]);
+  const bounds = { max: mostConnections, idleTimeoutMillis: keptFor, allowExitOnIdle: true };
+  const ledger = kept.get(key) ?? new Ledger(openPool(visit, bounds), patient);
+  kept.set(key, ledger);
+  return ledger;
+}
+
+function openPool({ connectionString, name, within }: LedgerVisit, bounds: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({
+    Client: SessionClient,
+    connectionString,
+    application_name: name,
+    types,
+    connectionTimeoutMillis: within ?? 5_000,
+    ...(within !== undefined && { query_timeout: within }),
+    ...bounds,
+  });
+  pool.on('error', () => undefined);
+  return pool;
 }

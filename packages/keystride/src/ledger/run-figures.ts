@@ -31,30 +31,28 @@ export async function committedBy(
       .leftJoinLateral(
         (from) =>
           from
-            .selectFrom('keystride.checkpoint as c')
-            .whereRef('c.instance_key', '=', 'i.instance_key')
-            .select([sql<string>`sum(c.written)`.as('written'), sql<string>`sum(c.skipped)`.as('skipped')])
-            .as('all_steps'),
-        (join) => join.onTrue(),
-      )
-      .leftJoinLateral(
-        (from) =>
-          from
             .selectFrom('keystride.step as s')
             .whereRef('s.instance_key', '=', 'i.instance_key')
             .where('s.status', '=', 'open')
             .orderBy('s.opened_at', 'desc')
             .limit(1)
             .select(['s.step', 's.expected'])
-            .select((step) =>
-              step
-                .selectFrom('keystride.checkpoint as c')
-                .whereRef('c.instance_key', '=', 's.instance_key')
-                .whereRef('c.step', '=', 's.step')
-                .select(sql<string>`coalesce(sum(c.read + c.read_skipped), 0)`.as('done'))
-                .as('done'),
-            )
             .as('open'),
+        (join) => join.onTrue(),
+      )
+      // An instance may have thousands of partitions: they are gone through once, for all figures.
+      .leftJoinLateral(
+        (from) =>
+          from
+            .selectFrom('keystride.checkpoint as c')
+            .whereRef('c.instance_key', '=', 'i.instance_key')
+            .select([sql<string>`sum(c.written)`.as('written'), sql<string>`sum(c.skipped)`.as('skipped')])
+            .select(
+              sql<string>`coalesce(sum(c.read + c.read_skipped) filter (where c.step = "open".step), 0)`.as(
+                'done',
+              ),
+            )
+            .as('committed'),
         (join) => join.onTrue(),
       )
       .where(sql<boolean>`i.owner_workflow_id = any(${workflowIds}::text[])`)
@@ -64,11 +62,11 @@ export async function committedBy(
         'i.owner_workflow_id',
         'i.owner_run_id',
         // What is left of a pruned instance.
-        sql<string | null>`coalesce(pruned_counters ->> 'written', all_steps.written::text)`.as('written'),
-        sql<string | null>`coalesce(pruned_counters ->> 'skipped', all_steps.skipped::text)`.as('skipped'),
+        sql<string | null>`coalesce(pruned_counters ->> 'written', committed.written::text)`.as('written'),
+        sql<string | null>`coalesce(pruned_counters ->> 'skipped', committed.skipped::text)`.as('skipped'),
         'open.step',
         'open.expected',
-        'open.done',
+        'committed.done',
       ]),
   );
   return new Map(

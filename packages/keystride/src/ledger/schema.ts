@@ -111,6 +111,7 @@ export const ledgerTables = {
     api: text,
     worker: uuid,
     calls: integer,
+    budget: nullable(integer),
     expires_at: timestamp,
   },
   'keystride.stream_offset': {

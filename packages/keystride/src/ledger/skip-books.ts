@@ -15,6 +15,8 @@ export interface NotedSkip {
   readonly message: string;
   readonly attempts: number;
   readonly cursor: string | null;
+  /** What is kept of it, as JSON. */
+  readonly item: unknown;
 }
 
 /** A chunk's items by their places, and those of them that it sets aside. */
@@ -90,10 +92,10 @@ async function insertSkips(
 ): Promise<Set<string>> {
   const inserted = await transaction.query<{ item_key: string; phase: string }>(
     `INSERT INTO keystride.skip
-            (instance_key, step, partition, item_key, phase, code, fingerprint, message, attempts, cursor)
-     SELECT $1, $2, $3, item_key, phase, code, fingerprint, message, attempts, cursor
+            (instance_key, step, partition, item_key, phase, code, fingerprint, message, attempts, cursor, item)
+     SELECT $1, $2, $3, item_key, phase, code, fingerprint, message, attempts, cursor, item
        FROM jsonb_to_recordset($4::jsonb)
-            AS set_aside (item_key text, phase text, code text, fingerprint text, message text, attempts int, cursor text)
+            AS set_aside (item_key text, phase text, code text, fingerprint text, message text, attempts int, cursor text, item jsonb)
          ON CONFLICT DO NOTHING
      RETURNING item_key, phase`,
     [claim.instance, step, partition, JSON.stringify(skips)],

@@ -23,6 +23,8 @@ export interface SkippedItem {
   readonly settledAt: string | null;
   readonly settledBy: string | null;
   readonly reason: string | null;
+  /** What the job keeps of it, as JSON; null for nothing. */
+  readonly item: unknown;
 }
 
 /** Some of a list, and where the next ones begin. */
@@ -69,6 +71,7 @@ const columns = [
   'status',
   'settled_by as settledBy',
   'reason',
+  'item',
 ] as const;
 
 /**

@@ -25,6 +25,13 @@ export interface Skip<Item = unknown> {
 /** Skip messages are for people; a hostile or huge one must not fill the ledger. */
 const longestMessage = 1000;
 
+/** What a step says about its skips. */
+export interface SkipTerms {
+  readonly rate?: SkipPolicy['rate'] | undefined;
+  /** What is kept of an item. @default nothing */
+  readonly keepItem?: ((item: unknown) => unknown) | undefined;
+}
+
 /**
  * Records the skips of a chunk in its transaction, and counts them against the step's limit.
  *
@@ -36,7 +43,7 @@ export async function recordSkips(
   transaction: Transaction,
   key: PartitionKey,
   skips: readonly Skip[],
-  rate?: SkipPolicy['rate'],
+  { rate, keepItem }: SkipTerms = {},
 ): Promise<void> {
   const { instance } = key.claim;
   const counted = await transaction.run(
@@ -58,8 +65,30 @@ export async function recordSkips(
     message: storableText(cutText(skip.message, longestMessage)),
     attempts: skip.attempts,
     cursor: encodeCursor(skip.cursor),
+    item: keepItem ? keptOf(skip.item, keepItem) : null,
   }));
   await skipBooksOf(key.claim).note(transaction, key, noted);
+}
+
+/** What is kept of an item, in characters of JSON: a skip is a note, and there may be a million of them. */
+const largestItem = 8 * 1024;
+
+/** What is kept is not worth a failure: where it cannot be, that stands in its place. */
+function keptOf(item: unknown, keep: (item: unknown) => unknown): unknown {
+  try {
+    const json = JSON.stringify(keep(item) ?? null, storable);
+    if (json.length <= largestItem) return JSON.parse(json);
+    return `not kept: ${json.length} characters, more than ${largestItem}`;
+  } catch {
+    return 'not kept: keepItem has failed';
+  }
+}
+
+/** A value as `jsonb` takes it, which holds no zero characters. */
+function storable(_name: string, value: unknown): unknown {
+  if (typeof value === 'string') return storableText(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [storableText(name), one]));
 }
 
 /** The row of the step is locked by the count above, so no other partition's skips come in between. */

@@ -24,6 +24,7 @@ import { policiesOf } from '../contract/policies.ts';
 import type { StepPolicy } from '../contract/policy.ts';
 import { unreadText } from '../contract/progress.ts';
 import { redrive } from '../contract/redrive.ts';
+import { type HashKey, sensitiveParameters, shownParameters } from '../contract/sensitive.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import { executionOf, stepContext } from './execution.ts';
@@ -56,6 +57,7 @@ import { repairDifferences } from './repair.ts';
 import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
+import { type InputOf, withSensitiveValues } from './sensitive-values.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
 import { tellRun } from './tell-run.ts';
 import { verifyPage } from './verify-page.ts';
@@ -73,6 +75,10 @@ export interface EngineResources {
   readonly metrics: Metrics;
   /** Asks Temporal whether a workflow id has an open run. */
   readonly isOpen: IsOpen;
+  /** Asks Temporal what a run was started with. */
+  readonly inputOf: InputOf;
+  /** Hashes sensitive parameters. */
+  readonly hashKey: HashKey;
   /** Asks Temporal who has sent a request that nobody has signed. */
   readonly askedBy: AskedBy;
   /** Whether the namespace has our search attributes. */
@@ -84,13 +90,13 @@ export interface EngineResources {
 
 /** The engine's activities over these resources. */
 export function createEngineActivities(resources: EngineResources): EngineActivities {
-  const { registry, ledger } = resources;
+  const { ledger } = resources;
   return {
     openJob: (request) => guarded(request.job, () => openJob(resources, request)),
-    describeInstance: (request) => guarded(request.job, async () => describeInstance(registry, request)),
+    describeInstance: (request) => guarded(request.job, () => describeKnown(resources, request)),
     findInstance: (request) =>
       guarded(request.job, async () => ({
-        ...(await findInstance(ledger, describeInstance(registry, request).instance)),
+        ...(await findInstance(ledger, describeInstance(resources, request).instance)),
         taskQueue: resources.taskQueueOf(request.job),
       })),
     resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
@@ -168,17 +174,18 @@ function chunkWork(
 
 async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {
   if (request.job === redrive.name)
-    return openRedrive(resources, request, (of) => describeInstance(resources.registry, of));
-  const { instance, parameters, policies } = describeInstance(resources.registry, request);
+    return openRedrive(resources, request, (of) => describeKnown(resources, of));
+  const { instance, parameters, policies } = describeInstance(resources, request);
   const definition = resources.registry.definition(request.job);
   const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
   const context = { parameters, instance, epoch: 0, log: Context.current().log };
   const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
   const start = await startOf(resources, request);
+  const shown = shownParameters(definition, parameters, resources.hashKey);
   const claiming = {
     ...request,
     instance,
-    parameters,
+    parameters: shown,
     preventRestart,
     seenElsewhere,
     ...(start && { start }),
@@ -186,17 +193,29 @@ async function openJob(resources: EngineResources, request: OpenJobRequest): Pro
   const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
   const searchAttributes = await resources.hasSearchAttributes();
   const prevented = preventRestart ? { preventRestart } : {};
-  return { claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes };
+  return {
+    ...{ claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes },
+    ...(sensitiveParameters(definition).size > 0 && { shown }),
+  };
 }
 
-function describeInstance(
-  registry: JobRegistry,
-  request: { readonly job: string; readonly parameters: unknown },
-): DescribedInstance {
+interface AskedInstance {
+  readonly job: string;
+  readonly parameters: unknown;
+}
+
+/** The same of an instance that has run, whose sensitive parameters the caller may have as hashes alone. */
+async function describeKnown(resources: EngineResources, request: AskedInstance): Promise<DescribedInstance> {
+  const definition = resources.registry.definition(request.job);
+  const parameters = await withSensitiveValues(resources, definition, request.parameters);
+  return describeInstance(resources, { ...request, parameters });
+}
+
+function describeInstance({ registry, hashKey }: EngineResources, request: AskedInstance): DescribedInstance {
   const definition = registry.definition(request.job);
   const parameters = parseParameters(definition, request.parameters);
   return {
-    instance: instanceKey(definition, parameters),
+    instance: instanceKey(definition, parameters, hashKey),
     parameters,
     policies: policiesOf(definition, parameters),
   };
@@ -266,7 +285,7 @@ async function compareAndRepair(
   const mayGoOn = () => !request.mayBeHeld || gate.glance([], temporalMs()).throttled === null;
   if (!request.repair) return verifyPage(verification, request, mayGoOn);
   const { repair } = verification;
-  const { policies } = describeInstance(registry, { job, parameters: request.parameters });
+  const { policies } = describeInstance(resources, { job, parameters: request.parameters });
   const policy = repair && policies[repair.step];
   if (!repair || policy?.kind !== 'chunk')
     throw failure(

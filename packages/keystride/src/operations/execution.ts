@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Claim, RedrivenInstance } from '../contract/activities.ts';
 import { identifyingParameters, parameterToText } from '../contract/parameters.ts';
+import { sensitiveParameters } from '../contract/sensitive.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import type { JobRegistry } from '../job/registry.ts';
@@ -45,7 +46,7 @@ function startOf({ job, instance }: Claim, parameters: Asked['parameters']): Exe
     startAgain: (registry) => {
       // Only what identifies the instance: any of the others may be a secret, and may be given anew.
       const words = identifyingParameters(registry.definition(job)).flatMap((name) => {
-        const value = parameters[name];
+        const value = sensitiveParameters(registry.definition(job)).has(name) ? 'VALUE' : parameters[name];
         return value === undefined ? [] : [`--param ${shellWord(`${name}=${parameterToText(value)}`)}`];
       });
       return [`${keystride} start`, job, ...words].join(' ');

@@ -30,7 +30,7 @@ interface RedriveResources {
 }
 
 /** Validates the parameters of an instance and says with which policies it runs. */
-type Describe = (of: { readonly job: string; readonly parameters: unknown }) => DescribedInstance;
+type Describe = (of: { readonly job: string; readonly parameters: unknown }) => Promise<DescribedInstance>;
 
 /**
  * Opens a redrive: takes the open skips that are asked for, and borrows the steps of the instance's job, with its
@@ -47,7 +47,7 @@ export async function openRedrive(
   const { registry, ledger } = resources;
   const input = parseParameters(redrive, request.parameters);
   const original = await findOriginal(ledger, input.instance);
-  const described = describe(original);
+  const described = await describe(original);
   const { onFailure = 'fail' } = registry.definition(original.job);
   const redrives = { instance: original.instance, parameters: described.parameters };
   const claim = request.carried

@@ -1,6 +1,7 @@
 import type { ScheduledRun } from '../contract/activities.ts';
 import { resolveRun, type ScheduledJobInput } from '../contract/scheduled-job.ts';
 import { failure } from '../contract/errors.ts';
+import type { HashKey } from '../contract/sensitive.ts';
 import type { IsOpen } from '../ledger/claim.ts';
 import { findInstance } from '../ledger/instance.ts';
 import type { JobRegistry } from '../job/registry.ts';
@@ -10,6 +11,7 @@ interface ScheduledJobResources {
   readonly registry: JobRegistry;
   readonly ledger: Ledger;
   readonly isOpen: IsOpen;
+  readonly hashKey: HashKey;
   taskQueueOf(job: string): string;
 }
 
@@ -23,12 +25,12 @@ interface ScheduledJobResources {
  * @throws JobParametersInvalid, UnknownJob
  */
 export async function resolveScheduledJob(
-  { registry, ledger, isOpen, taskQueueOf }: ScheduledJobResources,
+  { registry, ledger, isOpen, hashKey, taskQueueOf }: ScheduledJobResources,
   { job, timeZone = 'UTC', scheduledAt, ...rest }: ScheduledJobInput,
 ): Promise<ScheduledRun> {
   const moment = scheduledAt === undefined ? undefined : { scheduledAt: timeOf(scheduledAt), timeZone };
   const resolved = {
-    ...resolveRun(registry.definition(job), rest, moment),
+    ...resolveRun(registry.definition(job), rest, moment, hashKey),
     taskQueue: taskQueueOf(job),
   };
   const { status, workflowId } = await findInstance(ledger, resolved.instance);

@@ -1,6 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
-import type { Config } from '../settings/config.ts';
+import { temporalProblemOf } from '../host/temporal-problem.ts';
+import { clientOptionsOf, type Config } from '../settings/config.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
@@ -37,16 +38,13 @@ export async function withSession<Result>(
 /** @throws CommandError when nobody answers within five seconds */
 export async function connect({ temporal }: Config<'temporal'>): Promise<Connection> {
   try {
-    return await Connection.connect({ ...temporal.connectionOptions, connectTimeout });
+    return await Connection.connect({ ...clientOptionsOf(temporal), connectTimeout });
   } catch (error) {
-    throw new CommandError(
-      {
-        what: 'Temporal does not answer',
-        where: temporal.address,
-        todo: `Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: ${keystride} dev --detach`,
-      },
-      { cause: error, type: 'Temporal' },
-    );
+    const { what, todo } = temporalProblemOf(error) ?? {
+      what: 'Temporal does not answer',
+      todo: `Start it, correct TEMPORAL_ADDRESS or temporal.toml, or run: ${keystride} dev --detach`,
+    };
+    throw new CommandError({ what, where: temporal.address, todo }, { cause: error, type: 'Temporal' });
   }
 }
 

@@ -4,7 +4,7 @@ import {
   decodeOptionalFailureToOptionalError,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { Counters, JobProgress, PageHeartbeat, StepProgress } from '../contract/progress.ts';
-import { addCounters, noCounters } from '../contract/progress.ts';
+import { addCounters, addRetries, noCounters } from '../contract/progress.ts';
 import { plain } from './format.ts';
 import type { KnownProgress } from './ledger-figures.ts';
 
@@ -105,6 +105,15 @@ export function withHeartbeats(progress: JobProgress, pages: readonly PendingPag
   return { ...progress, steps: progress.steps.map((step) => freshened(step, beats)), live };
 }
 
+/** What pages that have ended have tried again, and those that run. */
+function retriesOf(
+  { retries = {} }: StepProgress,
+  beats: readonly PageHeartbeat[],
+): Pick<StepProgress, 'retries'> {
+  const all = beats.reduce((sum, beat) => addRetries(sum, beat.retries ?? {}), retries);
+  return Object.keys(all).length > 0 ? { retries: all } : {};
+}
+
 function livePage({ heartbeat, retrying }: PendingPage): LivePage[] {
   if (heartbeat === undefined) return [];
   const { step, partition, counters, inFlight, waiting } = heartbeat;
@@ -114,10 +123,8 @@ function livePage({ heartbeat, retrying }: PendingPage): LivePage[] {
 
 function freshened(step: StepProgress, beats: readonly PageHeartbeat[]): StepProgress {
   if (step.status !== 'running') return step;
-  const counters = beats
-    .filter((beat) => beat.step === step.step)
-    .reduce<Counters>((sum, beat) => addCounters(sum, beat.counters), noCounters);
-  return counters.read + counters.readSkipped > step.read + step.readSkipped
-    ? { ...step, ...counters }
-    : step;
+  const own = beats.filter((beat) => beat.step === step.step);
+  const counters = own.reduce<Counters>((sum, beat) => addCounters(sum, beat.counters), noCounters);
+  const further = counters.read + counters.readSkipped > step.read + step.readSkipped;
+  return { ...step, ...(further ? counters : {}), ...retriesOf(step, own) };
 }

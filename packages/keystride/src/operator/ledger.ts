@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
 import { findOriginalKey, type RunningExecution } from '../ledger/executions.ts';
-import { type Asked, type Ledger, visitLedger } from '../ledger/ledger.ts';
+import { type Asked, keptLedger, type Ledger, type LedgerVisit, visitLedger } from '../ledger/ledger.ts';
 import type { SkipFilter } from '../ledger/skip-filter.ts';
 import { keysNeverSkipped } from '../ledger/skip-list.ts';
 import { databaseProblem } from './explain.ts';
@@ -11,18 +11,35 @@ import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';
 
 /**
- * Connects to the ledger, works with it alone, and closes.
+ * Works with the ledger, on connections that are kept for a while for whoever asks next.
  *
  * @param within how long each answer may take, in milliseconds. @default any time
  * @throws CommandError when the ledger cannot be used, with its address.
  */
-export async function withLedger<Result>(
+export function withLedger<Result>(
   work: (ledger: Ledger) => Promise<Result>,
   within?: number,
 ): Promise<Result> {
+  return inLedger(within, (visit) => work(keptLedger(visit)));
+}
+
+/**
+ * Works with the ledger on a connection of its own: for what lasts as long as its reader likes, and is to keep nobody
+ * waiting.
+ *
+ * @throws CommandError when the ledger cannot be used, with its address.
+ */
+export function withOwnLedger<Result>(work: (ledger: Ledger) => Promise<Result>): Promise<Result> {
+  return inLedger(undefined, (visit) => visitLedger(visit, work));
+}
+
+async function inLedger<Result>(
+  within: number | undefined,
+  work: (visit: LedgerVisit) => Promise<Result>,
+): Promise<Result> {
   const { databaseUrl } = loadSettings(process.env, ['databaseUrl']);
   try {
-    return await visitLedger({ connectionString: databaseUrl, name: 'keystride', within }, work);
+    return await work({ connectionString: databaseUrl, name: 'keystride', within });
   } catch (error) {
     throw error instanceof CommandError ? error : databaseProblem(error, databaseUrl, 'DATABASE_URL');
   }

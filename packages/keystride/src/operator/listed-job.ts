@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JobDefinition } from '../contract/job.ts';
 import { identifyingParameters } from '../contract/parameters.ts';
+import { sensitiveParameters } from '../contract/sensitive.ts';
 
 /** A job as the catalogue shows it. */
 export interface ListedJob {
@@ -18,12 +19,15 @@ interface ListedParameter {
   readonly description: string;
   /** Whether it says which instance a run is of. */
   readonly identifying: boolean;
+  /** Whether nobody may read it; undefined for one that everybody may. */
+  readonly sensitive?: true;
 }
 
 /** A job with its parameters, as a contract's schema tells them. */
 export function listedJob(job: JobDefinition): ListedJob {
   const schema = z.toJSONSchema(job.parameters, { io: 'input', unrepresentable: 'any' });
   const identifying = new Set(identifyingParameters(job));
+  const hidden = sensitiveParameters(job);
   return {
     name: job.name,
     description: job.description,
@@ -33,9 +37,10 @@ export function listedJob(job: JobDefinition): ListedJob {
         name,
         type: values === undefined ? [type ?? 'any'].flat().join(' | ') : values.join(' | '),
         required: schema.required?.includes(name) ?? false,
-        ...(byDefault !== undefined && { default: byDefault }),
+        ...(byDefault !== undefined && !hidden.has(name) && { default: byDefault }),
         description: descriptionOf(job.parameters.shape[name]),
         identifying: identifying.has(name),
+        ...(hidden.has(name) && { sensitive: true as const }),
       };
     }),
     steps: Object.entries(job.steps).map(([step, { kind }]) => ({ step, kind })),

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { parameterToText } from '../contract/parameters.ts';
 import { comparesSides } from '../contract/policy.ts';
+import { isHash } from '../contract/sensitive.ts';
 import { shellWord } from '../contract/shell.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import { keystride } from './called-as.ts';
@@ -30,7 +31,7 @@ export async function nextCommands(progress: LiveProgress): Promise<string[]> {
     .map((command) => `${keystride} ${command.replace('ID', () => id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
   const given = Object.entries(await givenParameters(job, parameters ?? {})).map(
-    ([name, value]) => ` --param ${shellWord(`${name}=${parameterToText(value)}`)}`,
+    ([name, value]) => ` --param ${shellWord(`${name}=${isHash(value) ? 'VALUE' : parameterToText(value)}`)}`,
   );
   const skipped = steps.some((step) => step.skipped > 0) ? [`${keystride} skips ${id} list`] : [];
   return [

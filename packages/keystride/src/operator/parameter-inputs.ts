@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JobDefinition } from '../contract/job.ts';
 import { identifyingParameters, parameterFromText, parameterToText } from '../contract/parameters.ts';
+import { sensitiveParameters } from '../contract/sensitive.ts';
 
 /** How a value is asked for. */
 export type InputKind = 'text' | 'choice' | 'boolean' | 'integer' | 'number' | 'date' | 'dateTime' | 'list';
@@ -12,6 +13,8 @@ export interface ParameterInput {
   readonly kind: InputKind;
   /** Whether it says which instance a run is of. */
   readonly identifying: boolean;
+  /** Whether nobody may read it: it has no default to show, either. */
+  readonly sensitive: boolean;
   readonly required: boolean;
   /** As text; null for none. */
   readonly byDefault: string | null;
@@ -36,6 +39,7 @@ interface JsonSchema {
 export function parameterInputs(job: JobDefinition): readonly ParameterInput[] {
   const schema = z.toJSONSchema(job.parameters, { io: 'input', unrepresentable: 'any' });
   const identifying = new Set(identifyingParameters(job));
+  const hidden = sensitiveParameters(job);
   return Object.entries(schema.properties ?? {}).map(([name, property]) => {
     const told = (typeof property === 'object' ? property : {}) as JsonSchema;
     // What may be null is one of two.
@@ -45,8 +49,9 @@ export function parameterInputs(job: JobDefinition): readonly ParameterInput[] {
       description: descriptionOf(job.parameters.shape[name]),
       kind: kindOf(of),
       identifying: identifying.has(name),
+      sensitive: hidden.has(name),
       required: schema.required?.includes(name) ?? false,
-      byDefault: told.default === undefined ? null : parameterToText(told.default),
+      byDefault: told.default === undefined || hidden.has(name) ? null : parameterToText(told.default),
       choices: (of.enum ?? []).map(String),
       least: boundOf(of.minimum),
       most: boundOf(of.maximum),

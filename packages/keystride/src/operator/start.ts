@@ -6,11 +6,13 @@ import { failurePlaceOf } from '../contract/failure-place.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
 import type { JobDefinition } from '../contract/job.ts';
 import { messages } from '../contract/messages.ts';
-import { instanceKey, parseParameters } from '../contract/parameters.ts';
+import { keyOfShown, parseParameters } from '../contract/parameters.ts';
+import { shownParameters } from '../contract/sensitive.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { shellWord } from '../contract/shell.ts';
 import { isFinal } from '../contract/states.ts';
 import { findInstance } from '../ledger/instance.ts';
+import { loadSettings } from '../dev/settings.ts';
 import { noProject, projectFile } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { commandAuthor } from './author.ts';
@@ -27,6 +29,8 @@ export interface StartRequest {
   readonly job: JobDefinition;
   /** The parameters as given: the workflow's single argument. */
   readonly input: Readonly<Record<string, unknown>>;
+  /** As they may be shown: what nobody may read stands there as its hash. */
+  readonly shown: Readonly<Record<string, unknown>>;
   readonly instance: string;
   readonly workflowId: string;
   /** The job whose task queue it goes to. @default its own */
@@ -74,8 +78,10 @@ export function startRequest(
   input: Readonly<Record<string, unknown>>,
   workflowId?: string,
 ): StartRequest {
-  const instance = instanceKey(job, parseParameters(job, input));
-  return { job, input, instance, workflowId: workflowId ?? instance };
+  const parameters = shownParameters(job, parseParameters(job, input), loadSettings().encryption?.hashKey);
+  const instance = keyOfShown(job, parameters);
+  const shown = Object.fromEntries(Object.keys(input).map((name) => [name, parameters[name]]));
+  return { job, input, shown, instance, workflowId: workflowId ?? instance };
 }
 
 /**
@@ -96,7 +102,7 @@ export async function startRun({ client, config }: Session, request: StartReques
       workflowIdConflictPolicy: 'FAIL',
       memo: { [authorshipMemo]: author },
       staticSummary: inMarkdown(instance),
-      staticDetails: `${job.description}.\n\nParameters: ${codeSpan(JSON.stringify(input))}`,
+      staticDetails: `${job.description}.\n\nParameters: ${codeSpan(JSON.stringify(request.shown))}`,
     });
     const runId = handle.firstExecutionRunId;
     const uiUrl = uiUrlOf(config, workflowId, runId);

@@ -103,7 +103,10 @@ async function writeChunk(
   });
   faultPoint('afterWrites');
   if (written.skips.length > 0) {
-    await recordSkips(transaction, lease, written.skips, policy.skip?.rate);
+    await recordSkips(transaction, lease, written.skips, {
+      rate: policy.skip?.rate,
+      keepItem: work.keepItem,
+    });
     await work.onSkip?.(written.skips, transaction);
   }
   await skipBooksOf(lease.claim).settle(transaction, lease, written);

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { PageRequest, PartitionState } from '../contract/activities.ts';
 import type { ErrorClass } from '../contract/classification.ts';
-import type { Counters } from '../contract/progress.ts';
+import { addRetries, type Counters, type PageHeartbeat, type Retries } from '../contract/progress.ts';
 import type { Skip } from '../ledger/skips.ts';
 import type { CallLimiter } from '../stores/http/call-limiter.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -19,12 +19,15 @@ export class PageTelemetry {
   readonly #labels: { readonly job_name: string; readonly step: string };
   readonly #place: Readonly<Record<string, unknown>>;
   readonly #began = performance.now();
+  #retries: Retries;
 
   constructor(metrics: Metrics, { claim, step, partition }: PageRequest) {
     const { job, instance } = claim;
     const traceId = traceIdOf(claim);
     this.#metrics = metrics;
     this.#labels = { job_name: job, step };
+    // An attempt that has failed has told what it had tried again by its heartbeats alone.
+    this.#retries = (Context.current().info.heartbeatDetails as PageHeartbeat | undefined)?.retries ?? {};
     this.#place = { job, instance, step, partition, ...(traceId === undefined ? {} : { traceId }) };
   }
 
@@ -41,8 +44,14 @@ export class PageTelemetry {
       Context.current().log.info('item skipped', { ...this.#place, key, phase, code, attempts, reason });
   }
 
+  /** What was tried again, by code, earlier attempts of the page included. */
+  get retries(): Retries {
+    return this.#retries;
+  }
+
   /** Something is to be tried again. */
   retried(phase: 'process' | 'prepare' | 'write', { code }: Pick<ErrorClass, 'code'>): void {
+    this.#retries = addRetries(this.#retries, { [code]: 1 });
     this.#metrics.add('retries', 1, { ...this.#labels, phase, code });
   }
 

@@ -196,12 +196,14 @@ class Page {
   #state(done: boolean): PartitionState {
     const { learned } = this.#chunkSize;
     const { list } = this.#decisions;
+    const { retries } = this.#telemetry;
     return {
       partition: this.#request.partition,
       done,
       counters: this.#counters,
       ...(learned === undefined ? {} : { chunkSize: learned }),
       ...(list.length > 0 ? { decisions: list } : {}),
+      ...(Object.keys(retries).length > 0 ? { retries } : {}),
       ...(this.#throttled && !done ? { throttled: this.#throttled } : {}),
     };
   }
@@ -277,6 +279,10 @@ class Page {
     if (cancellationSignal.aborted) cancelled();
     try {
       return await moving.run();
+    } catch (error) {
+      // What this attempt has tried again the next one goes on counting from.
+      this.#heartbeat();
+      throw error;
     } finally {
       clearTimeout(pageOver);
       clearInterval(alive);
@@ -318,6 +324,7 @@ class Page {
       chunkSize: this.#chunkSize.present,
       concurrency: Math.min(this.#request.policy.concurrency, this.#calls?.limit ?? Number.POSITIVE_INFINITY),
       waiting: this.#waiting,
+      retries: this.#telemetry.retries,
     };
     Context.current().heartbeat(details);
   }

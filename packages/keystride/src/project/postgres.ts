@@ -10,7 +10,7 @@ import { WalAge } from '../stores/postgres/wal-age.ts';
  * environment sets limits of health, its pages wait for it too.
  *
  * @param options.variable names its address: `SOURCE_DATABASE_URL`.
- * @param options.title what people call it: `the service's database`.
+ * @param options.title what people call it: `the source database`.
  * @param options.connections the most that a worker opens. @default `KEYSTRIDE_CONNECTIONS`
  */
 export function postgres<const Variable extends string>(options: {

@@ -14,7 +14,7 @@ export type ValuesOf<Read extends Variables> = { readonly [Name in keyof Read]: 
  * whether it answers, and closed when the worker ends, in the reverse order.
  */
 export interface Resource<Value = unknown, Read extends Variables = Variables> {
-  /** What people call it, in a sentence: `the service's database`. */
+  /** What people call it, in a sentence: `the source database`. */
   readonly title: string;
   /** The settings that it reads. What is missing or malformed is told before anything is opened. @default none */
   readonly variables?: Read;

@@ -9,6 +9,7 @@ export const writesTable = 'keystride_prove.written';
  */
 export async function noteWrites(client: pg.Client): Promise<void> {
   await client.query(`
+    DROP SCHEMA IF EXISTS keystride_prove CASCADE;
     CREATE SCHEMA keystride_prove;
     CREATE TABLE ${writesTable} (relation text NOT NULL, operation text NOT NULL, content jsonb NOT NULL);
     CREATE FUNCTION keystride_prove.note() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BSON, type Db, type Document, MongoClient } from 'mongodb';
 import { documentOfFile } from '../stores/mongo/file-ids.ts';
+import { patiently } from './patience.ts';
 
 /** The Mongo database of one run. */
 export interface RunCollections {
@@ -19,7 +20,7 @@ export function collectionsOfRun(serverUrl: string, run: string): RunCollections
     url: url.href,
     database: client.db(),
     drop: async () => {
-      await client.db().dropDatabase();
+      await patiently(() => client.db().dropDatabase());
       await client.close();
     },
   };

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { auditedTables } from './audit.ts';
-import { SessionClient } from '../stores/postgres/session.ts';
+import { withClient } from './copies.ts';
 
 /** For each audited table, by its name with its schema, the columns that differ from run to run though both are right. */
 export type IgnoredColumns = ReadonlyMap<string, readonly string[]>;
@@ -14,10 +14,8 @@ export type IgnoredColumns = ReadonlyMap<string, readonly string[]>;
  *
  * @param since when the run without faults began, by the clock of the database.
  */
-export async function ignoredColumns(databaseUrl: string, since: Date): Promise<IgnoredColumns> {
-  const client = new SessionClient({ connectionString: databaseUrl });
-  await client.connect();
-  try {
+export function ignoredColumns(databaseUrl: string, since: Date): Promise<IgnoredColumns> {
+  return withClient(databaseUrl, async (client) => {
     const ignored = new Map<string, readonly string[]>();
     for (const table of await auditedTables(client))
       ignored.set(table, [
@@ -25,9 +23,7 @@ export async function ignoredColumns(databaseUrl: string, since: Date): Promise<
         ...(await clockColumns(client, table, since)),
       ]);
     return ignored;
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 async function numberedColumns(client: pg.Client, table: string): Promise<string[]> {

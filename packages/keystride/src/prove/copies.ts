@@ -4,11 +4,12 @@ import { withoutCredentials } from '../settings/environment.ts';
 import { PartError } from '../dev/part.ts';
 import type { Project } from '../project/project.ts';
 import { forgetInstance } from '../ledger/executions.ts';
-import { visitLedger } from '../ledger/ledger.ts';
+import { type Ledger, visitLedger } from '../ledger/ledger.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
 import { databaseOn } from '../stores/postgres/database-url.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
+import { patiently } from './patience.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 
 /** Data to work on: databases of the user, or what the project fills empty ones with. */
@@ -26,9 +27,9 @@ const insufficientPrivilege = '42501';
 
 /** The copies of the data that runs work on. */
 export class Copies {
-  /** The service database, which runs only read: one copy for all. */
+  /** The source database, which runs only read: one copy for all. */
   readonly sourceUrl: string;
-  /** The copy of the migration database that all others are made from; nobody else connects to it. */
+  /** The copy of the target database that all others are made from; nobody else connects to it. */
   readonly #templateUrl: string;
   readonly #made = new Set<string>();
 
@@ -59,7 +60,7 @@ export class Copies {
     try {
       await copies.#copy(data.sourceDatabaseUrl ?? own.sourceDatabaseUrl, sourceUrl, 'SOURCE_DATABASE_URL');
       await copies.#copy(data.databaseUrl ?? own.databaseUrl, templateUrl, 'DATABASE_URL');
-      await migrateLedger(templateUrl);
+      await patiently(() => migrateLedger(templateUrl));
       if (data.databaseUrl === undefined)
         await config.prove?.fill?.({
           databaseUrl: templateUrl,
@@ -67,9 +68,7 @@ export class Copies {
           rows: data.rows,
         });
       // An instance that has completed in the original runs again in the copy.
-      await visitLedger({ connectionString: templateUrl, name: 'keystride prove' }, (ledger) =>
-        forgetInstance(ledger, instance),
-      );
+      await visit(templateUrl, (ledger) => forgetInstance(ledger, instance));
       await withClient(templateUrl, noteWrites);
       return copies;
     } catch (error) {
@@ -81,7 +80,7 @@ export class Copies {
   /** Makes the database of one run. */
   async make(name: string): Promise<string> {
     const url = databaseOn(this.#templateUrl, `${databaseOf(this.#templateUrl)}_${name}`);
-    await this.#copy(this.#templateUrl, url, 'DATABASE_URL');
+    await this.#copy(this.#templateUrl, url, 'DATABASE_URL', patiently);
     return url;
   }
 
@@ -95,13 +94,18 @@ export class Copies {
     }
   }
 
-  async #copy(from: string, to: string, variable: string): Promise<void> {
-    try {
-      await withClient(databaseOn(to, 'postgres'), (client) =>
-        client.query(
-          `CREATE DATABASE ${client.escapeIdentifier(databaseOf(to))} TEMPLATE ${client.escapeIdentifier(databaseOf(from))}`,
-        ),
+  /** @param trying once, as long as nobody knows whether a database of the user can be copied at all. */
+  async #copy(from: string, to: string, variable: string, trying: typeof patiently = (work) => work()) {
+    const template = databaseOf(from);
+    const create = async (client: pg.Client) => {
+      // A try whose answer was lost may have made it.
+      await client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(databaseOf(to))}`);
+      await client.query(
+        `CREATE DATABASE ${client.escapeIdentifier(databaseOf(to))} TEMPLATE ${client.escapeIdentifier(template)}`,
       );
+    };
+    try {
+      await trying(() => onConnection(databaseOn(to, 'postgres'), create));
       this.#made.add(to);
     } catch (error) {
       throw explain(error, from, variable);
@@ -109,19 +113,30 @@ export class Copies {
   }
 }
 
-/** Works on one connection and closes it. */
-export async function withClient<Result>(
+async function onConnection<Result>(
   url: string,
   work: (client: pg.Client) => Promise<Result>,
 ): Promise<Result> {
   const client = new SessionClient({ connectionString: url, application_name: 'keystride prove' });
-  client.on('error', () => undefined);
   await client.connect();
   try {
     return await work(client);
   } finally {
-    await client.end();
+    await client.end().catch(() => undefined);
   }
+}
+
+/** Works on one connection and closes it: again on another one where it is lost. */
+export function withClient<Result>(
+  url: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  return patiently(() => onConnection(url, work));
+}
+
+/** The same with the ledger of a database. */
+export function visit<Result>(url: string, work: (ledger: Ledger) => Promise<Result>): Promise<Result> {
+  return patiently(() => visitLedger({ connectionString: url, name: 'keystride prove' }, work));
 }
 
 function databaseOf(url: string): string {

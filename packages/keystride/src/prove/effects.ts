@@ -1,10 +1,10 @@
 import type { Db } from 'mongodb';
 import type pg from 'pg';
 import type { IgnoredColumns } from './columns.ts';
-import { visitLedger } from '../ledger/ledger.ts';
 import { skipContents } from '../ledger/skip-list.ts';
 import { writesTable } from './audit.ts';
-import { SessionClient } from '../stores/postgres/session.ts';
+import { visit, withClient } from './copies.ts';
+import { patiently } from './patience.ts';
 
 /** Everything that a run has left behind: place → content → how often. Contents are hashes. */
 export type Effects = ReadonlyMap<string, ReadonlyMap<string, number>>;
@@ -31,20 +31,13 @@ export async function readEffects(
   ignored: IgnoredColumns,
   since: Date,
 ): Promise<Effects> {
-  const client = new SessionClient({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    const skips = await visitLedger({ connectionString: databaseUrl, name: 'keystride prove' }, skipContents);
-    // Not every project has the driver.
-    const collections = mongo && (await (await import('./collections.ts')).readCollections(mongo, since));
-    return new Map([
-      ...(await readTables(client, ignored)),
-      ['skips', bagFrom(skips)],
-      ...(collections ?? []),
-    ]);
-  } finally {
-    await client.end();
-  }
+  // Not every project has the driver.
+  const { readCollections } = mongo ? await import('./collections.ts') : {};
+  return new Map([
+    ...(await withClient(databaseUrl, (client) => readTables(client, ignored))),
+    ['skips', bagFrom(await visit(databaseUrl, skipContents))],
+    ...((mongo && (await patiently(async () => readCollections?.(mongo, since)))) ?? []),
+  ]);
 }
 
 /** Compares place by place, as bags: neither order nor generated keys matter. */

@@ -6,6 +6,9 @@ import { PartError } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
 import type { Project } from '../project/project.ts';
+import { safeMessage } from '../stores/safe-message.ts';
+import { dataConverterOf } from '../settings/data-converter.ts';
+import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import type { Books } from '../ledger/books.ts';
 import { bookProblems } from './books.ts';
 import { ignoredColumns, type IgnoredColumns } from './columns.ts';
@@ -33,6 +36,8 @@ export interface KeptRun {
 export interface ProveOptions {
   readonly project: Project;
   readonly job: JobDefinition;
+  /** The keys that its workers have, where the environment names some. */
+  readonly encryption?: EncryptionSettings;
   /** The job's parameters as a caller gives them. */
   readonly input: Readonly<Record<string, unknown>>;
   /** One run with faults for each; as many in a row as there are places meet them all. */
@@ -49,6 +54,8 @@ export interface ProveOptions {
   /** Told of the run without faults. */
   readonly onMeasured: (passes: Passes, seconds: number) => void;
   readonly onRun: (run: ProvedRun) => void;
+  /** The command that repeats the run of a seed. */
+  readonly repeat: (seed: number) => string;
 }
 
 /** How one run with faults ended. */
@@ -100,7 +107,7 @@ const timeLimitSeconds = 150;
  */
 export async function prove(options: ProveOptions): Promise<ProveReport> {
   const parameters = parseParameters(options.job, options.input);
-  const instance = instanceKey(options.job, parameters);
+  const instance = instanceKey(options.job, parameters, options.encryption?.hashKey);
   const settings = options.project.config.prove;
   const stack = await startStack({
     ephemeral: true,
@@ -123,7 +130,11 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
   const connection = await Connection.connect({ address: temporal.address });
   const bench: Bench = {
     stack,
-    client: new Client({ connection, namespace: temporal.namespace }),
+    client: new Client({
+      connection,
+      namespace: temporal.namespace,
+      dataConverter: dataConverterOf(options.encryption),
+    }),
     copies,
     job: options.job.name,
     verifiable: comparesSides(options.job.steps),
@@ -180,7 +191,9 @@ async function runAll(bench: Bench, options: ProveOptions, standard: Standard): 
   const runs = [...(options.kept ?? []), ...fresh].map((run, index) => ({ ...run, index }));
   const restarting = ({ faults }: KeptRun) => faults.some(({ place }) => isRestart(place));
   const perform = async (run: KeptRun & { readonly index: number }) => {
-    const proved = await runWithFaults(bench, standard, run, happened);
+    const proved = await runWithFaults(bench, standard, run, happened).catch((error: unknown) => {
+      throw unjudged(error, run.seed, options.repeat(run.seed));
+    });
     done.push(proved);
     options.onRun(proved);
   };
@@ -222,6 +235,23 @@ async function runWithFaults(
     ...(story.problem !== undefined && { problem: story.problem }),
     findings: [...differences, ...books, ...unverified],
   };
+}
+
+/** What went wrong was not the job's: a server of ours does not come back, say. */
+function unjudged(error: unknown, seed: number, repeat: string): PartError {
+  const { what, where, todo } =
+    error instanceof PartError
+      ? error
+      : {
+          what: safeMessage(error),
+          where: 'the servers that prove has started',
+          todo: 'See whether this machine has memory and disk left.',
+        };
+  const again = `${todo} Repeat the run: ${repeat}`;
+  return new PartError(
+    { what: `prove could not judge seed ${seed}: ${what}`, where, todo: again },
+    { cause: error },
+  );
 }
 
 interface Judgement extends Comparison {

@@ -1,15 +1,11 @@
+import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { AlertSettings } from '../contract/alerts.ts';
 import type { QuietHours } from '../contract/policy.ts';
+import { codecServerOf, type CodecServerSettings } from './codec-server-settings.ts';
 import { consoleOf, type ConsoleSettings } from './console-settings.ts';
-import {
-  type ConfigProblem,
-  type LogLevel,
-  parseEnvironment,
-  type Settings,
-  valuesOf,
-  withoutCredentials,
-} from './environment.ts';
+import { type LogLevel, parseEnvironment, type Settings, withoutCredentials } from './environment.ts';
+import { type ConfigProblem, latestOf, valuesOf } from './secret-files.ts';
 import type { EncryptionSettings } from './encryption-keys.ts';
 import { cacheOf, homeOf } from './places.ts';
 import type { HealthLimits } from '../stores/postgres/health.ts';
@@ -23,6 +19,15 @@ export interface TemporalConfig {
   address: string;
   namespace: string;
   connectionOptions: ClientConnectConfig['connectionOptions'] & { address: string };
+  /** `TEMPORAL_API_KEY_FILE`: the key that its file holds now. */
+  currentApiKey?: () => string;
+}
+
+/** The options of a client, which asks for its key with each call. */
+export function clientOptionsOf({ connectionOptions, currentApiKey }: TemporalConfig): ConnectionOptions & {
+  address: string;
+} {
+  return currentApiKey ? { ...connectionOptions, apiKey: currentApiKey } : connectionOptions;
 }
 
 /** The settings that not every command needs; a caller names those that it does. */
@@ -81,6 +86,10 @@ export interface BaseConfig extends TaskQueues {
   alerts: AlertSettings;
   /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
   console: ConsoleSettings;
+  /** `KEYSTRIDE_PRIVATE_HOSTS`: where in private networks APIs may be. @default nowhere but at numbers and localhost */
+  privateHosts: readonly string[];
+  /** `KEYSTRIDE_CODEC_SERVER` and what else begins with it. */
+  codecServer: CodecServerSettings;
   /**
    * `KEYSTRIDE_ENCRYPTION_KEYS` or `KEYSTRIDE_ENCRYPTION_KEYS_FILE`: with them, what goes to Temporal is encrypted.
    * @default as it is
@@ -167,8 +176,10 @@ export function loadConfig<const N extends Need = never>(
     cache: cacheOf(env),
     ...queues,
     console,
+    codecServer: codecServerOf(settings, addresses.temporalUiUrl),
     logLevel: settings.LOG_LEVEL ?? 'info',
     connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
+    privateHosts: settings.KEYSTRIDE_PRIVATE_HOSTS ?? [],
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({
@@ -252,7 +263,13 @@ function readTemporal(
         problem: `is not like host:7233: ${withoutCredentials(address)}`,
       });
     const connectionOptions = { ...given.connectionOptions, address };
-    return { address, namespace: given.namespace ?? 'default', connectionOptions };
+    const { TEMPORAL_API_KEY_FILE: file } = env;
+    return {
+      address,
+      namespace: given.namespace ?? 'default',
+      connectionOptions,
+      ...(file && { currentApiKey: latestOf(file, connectionOptions.apiKey ?? '') }),
+    };
   }
   if (stack.temporalAddress === undefined) return undefined;
   return {
@@ -286,7 +303,7 @@ function refusePlaintext(
 }
 
 function givenTemporal(env: NodeJS.ProcessEnv, problems: ConfigProblem[]): ClientConnectConfig | undefined {
-  const overrideEnvVars = valuesOf(env);
+  const overrideEnvVars = valuesOf(env, ['TEMPORAL_API_KEY'], problems);
   try {
     return loadClientConnectConfig({ overrideEnvVars });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { ConfigProblem, Settings } from './environment.ts';
+import type { Settings } from './environment.ts';
+import type { ConfigProblem } from './secret-files.ts';
 
 /** Where the console listens, who reaches it, and what they may do. */
 export interface ConsoleSettings {
@@ -49,13 +50,15 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return inBrackets !== undefined && isIP(inBrackets) !== 6 ? undefined : { hostname, port };
 }
 
+/** What whoever reaches a server has to show. */
+export const serverToken = z
+  .string()
+  .min(leastToken, { error: `is shorter than ${leastToken} characters; it is not shown` });
+
 /** The settings of the console in the environment. */
 export const consoleVariables = {
   KEYSTRIDE_CONSOLE: listenAddress.optional(),
-  KEYSTRIDE_CONSOLE_TOKEN: z
-    .string()
-    .min(leastToken, { error: `is shorter than ${leastToken} characters; it is not shown` })
-    .optional(),
+  KEYSTRIDE_CONSOLE_TOKEN: serverToken.optional(),
   KEYSTRIDE_CONSOLE_OPERATOR_HEADER: z
     .string()
     .regex(/^[A-Za-z\d-]{1,100}$/u, { error: ({ input }) => `is no name of a header: ${String(input)}` })
@@ -73,7 +76,8 @@ export const consoleVariables = {
     .optional(),
 };
 
-function isNetwork(text: string): boolean {
+/** Whether a text is an address, or a network such as 10.0.0.0/8. */
+export function isNetwork(text: string): boolean {
   const [address = '', length, more] = text.split('/');
   const family = isIP(address);
   if (family === 0 || more !== undefined) return false;

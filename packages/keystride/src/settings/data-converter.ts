@@ -61,7 +61,7 @@ export class EncryptionCodec implements PayloadCodec {
   #reread(): EncryptionKeys {
     if (this.#file === undefined || performance.now() - this.#readAt < rereadAfterMs) return this.#keys;
     this.#readAt = performance.now();
-    this.#keys = readEncryptionKeys(this.#file);
+    this.#keys = readEncryptionKeys(this.#file).keys;
     return this.#keys;
   }
 }

@@ -1,24 +1,21 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { addressProblem } from '../stores/postgres/address.ts';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
-import { consoleVariables } from './console-settings.ts';
+import { codecServerVariables } from './codec-server-settings.ts';
+import { consoleVariables, isNetwork } from './console-settings.ts';
 import { ToldError } from '../contract/told-error.ts';
 import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
+import { type ConfigProblem, valuesOf } from './secret-files.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 /** pino's levels. */
 export type LogLevel = (typeof logLevels)[number];
 
-/** One setting that stops us. */
-export interface ConfigProblem {
-  variable: string;
-  problem: string;
-}
-
 /** Parameters of an address whose values are no secrets. */
 const shownParameters =
-  /^(sslmode|ssl|tls|replicaSet|application_name|appName|connect_timeout|authSource|w|retryWrites|directConnection|readPreference)=[\w.-]*$/;
+  /^(sslmode|ssl|target_session_attrs|tls|replicaSet|application_name|appName|connect_timeout|authSource|w|retryWrites|directConnection|readPreference)=[\w.-]*$/;
 
 /**
  * An address as it may be shown: hosts, ports, the name of the database and harmless parameters. What cannot be told
@@ -61,29 +58,15 @@ function unreadable(text: string): string | undefined {
   } catch {
     return 'has a % that encodes nothing; write one that stands in a user or a password as %25';
   }
-  // The driver of MongoDB has its own form, with several hosts.
+  // PostgreSQL and the driver of MongoDB have forms of their own, with several hosts.
   if (text.startsWith('mongodb')) return undefined;
-  const parsed = URL.parse(text);
-  if (parsed) return parsed.hostname.includes(',') ? severalHosts : undefined;
-  return /@[^/@]*,[^/@]*(\/|$)|^[^@]*,[^@]*$/.test(text)
-    ? severalHosts
-    : 'cannot be read; in its user and password write / as %2F, ? as %3F, # as %23, @ as %40, and : as %3A';
+  if (text.startsWith('postgres')) return addressProblem(text);
+  return URL.canParse(text) ? undefined : 'cannot be read';
 }
 
-const severalHosts = 'names several hosts; give the address of one';
+/** The address of a PostgreSQL database, as libpq reads it: see `readAddress`. */
+export const postgresUrl = url(/^postgres(ql)?:\/\/[^/]+\/[^/?]+/, 'postgres://user@host:5432/database');
 
-const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
-
-/** The address of a PostgreSQL database. */
-export const postgresUrl = url(
-  /^postgres(ql)?:\/\/[^/]+\/[^/?]+/,
-  'postgres://user@host:5432/database',
-).superRefine((text, context) => {
-  // The driver passes over one that it does not know.
-  const mode = URL.parse(text)?.searchParams.get('sslmode') ?? null;
-  if (mode === null || sslModes.includes(mode)) return;
-  context.addIssue({ code: 'custom', message: `has an sslmode that is none of ${sslModes.join(', ')}` });
-});
 /** The address of a web server. */
 export const httpUrl = url(/^https?:\/\/[^/:?#@]+(:\d+)?([/?#].*)?$/, 'https://host:8080');
 
@@ -130,14 +113,14 @@ const quietHours = z.string().transform((text, context) => {
 
 const encryptionKeys = z.string().transform((text, context) => {
   const keys = parseEncryptionKeys(text);
-  if (typeof keys !== 'string') return { keys };
+  if (typeof keys !== 'string') return keys;
   context.addIssue({ code: 'custom', message: keys });
   return z.NEVER;
 });
 
 const encryptionKeysFile = z.string().transform((file, context) => {
   try {
-    return { keys: readEncryptionKeys(file), file };
+    return { ...readEncryptionKeys(file), file };
   } catch (error) {
     if (!(error instanceof ToldError)) throw error;
     context.addIssue({ code: 'custom', message: error.message });
@@ -149,6 +132,14 @@ const atLeastOne = z
   .string()
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
   .transform(Number);
+
+/** Names of hosts, addresses and networks. */
+const privateHosts = z
+  .string()
+  .transform(namesIn)
+  .refine((list) => list.every((one) => isNetwork(one) || /^(?!\d+$)[\w-]+(\.[\w-]+)*$/u.test(one)), {
+    error: ({ input }) => `is not like legacy.internal,10.0.0.0/8: ${String(input)}`,
+  });
 
 const units: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
@@ -196,6 +187,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_PRIVATE_HOSTS: privateHosts.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
@@ -206,6 +198,8 @@ const environmentSchema = z.object({
   DEAD_LETTER_WEBHOOK_URL: webhookUrl.optional(),
   KEYSTRIDE_CONSOLE_URL: httpUrl.optional(),
   ...consoleVariables,
+  KEYSTRIDE_CODEC_SERVER_URL: httpUrl.optional(),
+  ...codecServerVariables,
 });
 
 /** What the environment says, well formed. */
@@ -238,20 +232,23 @@ function parseQueues(text: string, context: z.RefinementCtx): Record<string, str
   return z.NEVER;
 }
 
+/** What lets somebody in somewhere: each may stand in a file. */
+const secrets = [
+  'DATABASE_URL',
+  'SOURCE_DATABASE_URL',
+  'MONGODB_URL',
+  'ALERT_WEBHOOK_URL',
+  'DEAD_LETTER_WEBHOOK_URL',
+  'KEYSTRIDE_CONSOLE_TOKEN',
+];
+
 /** Every setting of the environment, and what is wrong with the others. */
 export function parseEnvironment(env: NodeJS.ProcessEnv): { settings: Settings; problems: ConfigProblem[] } {
-  const set = valuesOf(env);
-  const problems = (environmentSchema.safeParse(set).error?.issues ?? []).map((issue) => ({
-    variable: String(issue.path[0]),
-    problem: issue.message,
-  }));
+  const problems: ConfigProblem[] = [];
+  const set = valuesOf(env, secrets, problems);
+  for (const { path, message } of environmentSchema.safeParse(set).error?.issues ?? [])
+    problems.push({ variable: String(path[0]), problem: message });
   // What is well formed counts, so that one wrong setting does not make the others look missing.
   for (const { variable } of problems) delete set[variable];
   return { settings: environmentSchema.parse(set), problems };
-}
-
-/** The variables that are set; an empty one counts as not set. */
-export function valuesOf(env: NodeJS.ProcessEnv): Record<string, string> {
-  const entries = Object.entries(env).flatMap(([name, value]) => (value ? [[name, value] as const] : []));
-  return Object.fromEntries(entries);
 }

@@ -4,6 +4,8 @@ export interface StackAddresses {
   temporalNamespace: string;
   temporalUiUrl: string;
   consoleUrl: string;
+  /** Where payloads are decrypted for the Temporal UI and CLI. */
+  codecServerUrl: string;
   /** What the jobs write to, with the ledger. */
   databaseUrl: string;
   /** What syncs read. */

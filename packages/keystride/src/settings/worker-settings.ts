@@ -1,4 +1,5 @@
-import type { ConfigProblem, Settings } from './environment.ts';
+import type { Settings } from './environment.ts';
+import type { ConfigProblem } from './secret-files.ts';
 import { allTaskQueues, type TaskQueues } from './task-queues.ts';
 
 /** Shares of the whole machine, 0 to 1, above which a worker takes no more pages. */

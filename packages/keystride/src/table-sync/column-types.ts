@@ -108,6 +108,11 @@ const strict: readonly string[] = [
 const integers: readonly string[] = ['smallint', 'integer', 'bigint'];
 const numbers: readonly string[] = ['numeric', 'real', 'double precision'];
 
+/** Whether a column takes values that are written differently for one. */
+export function isLoose({ base, isEnum, looseCollation }: ColumnType): boolean {
+  return looseCollation !== null || !(isEnum || strict.includes(base));
+}
+
 /**
  * Two keys of the source must be two in the sink: the later one would be written over the other.
  *

@@ -9,7 +9,14 @@ import type { FollowedTable } from './log/followed-table.ts';
 import { logSteps } from './log/steps.ts';
 import { tablesNamed } from './log/table-list.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
-import { type ColumnType, describeTypes, exactIn, maskedAs, requireDistinct } from './column-types.ts';
+import {
+  type ColumnType,
+  describeTypes,
+  exactIn,
+  isLoose,
+  maskedAs,
+  requireDistinct,
+} from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
@@ -111,7 +118,7 @@ async function describeSync(
       return { ...column, from: sent, text, masked };
     }),
   );
-  const sinkTable = { table: to, columns: sinkColumns, key: sinkKey };
+  const sinkTable = { table: to, columns: sinkColumns, key: sinkKey, changesRows: sink.changesRows };
   const sinkOf = upsertSink(sinkTable);
   return {
     references,
@@ -223,7 +230,12 @@ function typedColumns(
     const isKey = key.includes(column.name);
     if (isKey) requireDistinct(sent, sink);
     const type = exactIn(sent, sink, { isKey, isCast: traveller.via !== undefined });
-    return { ...column, type: sink.base, ...(type === undefined ? {} : { exactIn: type }) };
+    return {
+      ...column,
+      type: sink.base,
+      loose: isLoose(sink),
+      ...(type === undefined ? {} : { exactIn: type }),
+    };
   });
 }
 

@@ -20,6 +20,8 @@ export interface SinkColumn {
   readonly exactIn?: string;
   /** `GENERATED ALWAYS AS IDENTITY`: inserted by an override, and never updated. */
   readonly identityAlways?: boolean;
+  /** Its type takes values that are written differently for one: of a key, the writing is updated as any other column. */
+  readonly loose?: boolean;
 }
 
 export interface SinkTable {
@@ -27,6 +29,8 @@ export interface SinkTable {
   readonly columns: readonly SinkColumn[];
   /** The unique key whose rows are updated instead of inserted. */
   readonly key: readonly string[];
+  /** Whether a trigger has rows in hand before they are there, and may change them. @default false */
+  readonly changesRows?: boolean;
 }
 
 export interface Sink {
@@ -44,11 +48,12 @@ export class RowNotKept extends ToldError {
  *
  * A value that the sink's type would change is refused as one that is too long (SQLSTATE 22001).
  *
- * @throws RowNotKept when a trigger of the sink has left out a row.
+ * @throws RowNotKept when a trigger of the sink has left out a row, or given it another key.
  */
 export function upsertSink(sink: SinkTable): Sink {
-  const { table, columns, key } = sink;
+  const { table, columns, key, changesRows } = sink;
   const upsert = upsertStatement(sink);
+  const lacking = lackingStatement(sink);
   // A table of one column that numbers itself is never updated, and nothing is counted.
   const counts = columns.some(({ identityAlways }) => !identityAlways);
   return {
@@ -57,8 +62,10 @@ export function upsertSink(sink: SinkTable): Sink {
       const texts = columns.map(({ name }) => last.map((row) => row[name] ?? null));
       const { rowCount } = await transaction.query(upsert, texts);
       const others = last.length - (rowCount ?? 0);
-      if (others === 0 || !counts || others === (await takeUnchanged(transaction))) return;
-      throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
+      if (others > 0 && counts && others !== (await takeUnchanged(transaction)))
+        throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
+      if (changesRows === true && ((await transaction.query(lacking, texts)).rowCount ?? 0) > 0)
+        throw new RowNotKept(`${table} took a row that it does not have: a trigger of it changes keys`);
     },
   };
 }
@@ -76,13 +83,25 @@ async function takeUnchanged(transaction: Transaction): Promise<number> {
   return Number(rows[0]?.unchanged ?? 0);
 }
 
+/** Looks for a row that was sent and is not there under its key. */
+function lackingStatement({ table, columns, key }: SinkTable): string {
+  const isThere = key.map((name) => {
+    const index = columns.findIndex((column) => column.name === name);
+    return `there.${quoted(name)} = ${plainValue(columns[index] as SinkColumn, index)}`;
+  });
+  return `SELECT FROM ${arrived(columns)}
+    WHERE NOT EXISTS (SELECT FROM ${quotedTable(table)} AS there WHERE ${isThere.join(' AND ')}) LIMIT 1`;
+}
+
 const quoted = (name: string) => pg.escapeIdentifier(name);
 
 function upsertStatement({ table, columns, key }: SinkTable): string {
   const settable = columns.filter(({ identityAlways }) => !identityAlways).map(({ name }) => name);
-  const names = settable.filter((name) => !key.includes(name));
+  const isLoose = (name: string) => columns.some((column) => column.name === name && column.loose === true);
+  const names = settable.filter((name) => !key.includes(name) || isLoose(name));
   const set = names.length > 0 ? names : settable;
-  const texts = (from: string) => names.map((name) => `${from}.${quoted(name)}::text`).join(', ');
+  // By its bytes: the collation of a column may take two texts for one.
+  const texts = (from: string) => names.map((name) => `${from}.${quoted(name)}::text COLLATE "C"`).join(', ');
   const changed = names.length > 0 ? `(${texts('there')}) IS DISTINCT FROM (${texts('excluded')})` : 'false';
   return `INSERT INTO ${quotedTable(table)} AS there (${columns.map(({ name }) => quoted(name)).join(', ')})
     ${columns.some(({ identityAlways }) => identityAlways) ? 'OVERRIDING SYSTEM VALUE' : ''}

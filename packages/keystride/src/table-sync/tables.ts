@@ -25,6 +25,8 @@ export interface TableDescription {
   readonly uniqueKeys: readonly (readonly string[])[];
   /** The unique indexes that cannot serve as a key. */
   readonly flawedKeys: readonly UniqueIndex[];
+  /** Whether a trigger, of it or of a partition, has rows in hand before they are there. */
+  readonly changesRows: boolean;
 }
 
 /**
@@ -51,11 +53,13 @@ export async function describeTable(
   const [first] = columns;
   if (!first) throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
   const { rows: indexes } = await pool.query<UniqueIndex>(uniqueIndexes, [name]);
+  const { rowCount: triggers } = await pool.query(triggersBefore, [name]);
   return {
     table,
     oid: first.oid,
     relation: [first.schema, first.relation],
     columns,
+    changesRows: triggers !== 0,
     uniqueKeys: indexes.flatMap(({ columns: key, flaw }) => (flaw === null ? [key] : [])),
     flawedKeys: indexes.filter(({ flaw }) => flaw !== null),
   };
@@ -80,12 +84,26 @@ const uniqueIndexes = `
               WHEN indexprs IS NOT NULL THEN 'is on an expression'
               WHEN NOT indimmediate THEN 'is deferrable: two rows may have one key until a transaction ends'
               WHEN indisexclusion THEN 'excludes overlaps instead of equal keys'
+              WHEN EXISTS (SELECT FROM unnest(indkey::int2[], indcollation::oid[]) AS part (attnum, coll)
+                             JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = part.attnum
+                             JOIN pg_collation ON pg_collation.oid = attcollation
+                            WHERE coll <> attcollation AND NOT collisdeterministic)
+              THEN 'is of another collation than its column, which takes different texts for one: make it of that'
               WHEN relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = indrelid)
               THEN 'does not hold over the tables that inherit from this one: make them partitions, or copy each by itself'
           END AS flaw
     FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
    WHERE indrelid = to_regclass($1) AND (indisunique OR indisexclusion)
    ORDER BY indisprimary DESC, indexrelid`;
+
+const triggersBefore = `
+  WITH RECURSIVE family (id) AS (
+    SELECT to_regclass($1)::oid
+    UNION
+    SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = id)
+  SELECT FROM pg_trigger JOIN family ON tgrelid = id
+   WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 3 = 3
+   LIMIT 1`;
 
 /** @throws JobParametersInvalid when the table has no such column. */
 export function columnOf({ table, columns }: TableDescription, name: string): TableColumn {

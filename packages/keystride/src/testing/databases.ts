@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
 import { migrationsOf, type Project } from '../project/project.ts';
 import { migrateLedger, migrateTables } from '../ledger/migrate.ts';
 import { databaseOn } from '../stores/postgres/database-url.ts';
+import { ServerClient } from '../stores/postgres/server-client.ts';
 
 /** The two databases that jobs work with: what they read, and what they write to, with the ledger in it. */
 export type DatabaseKind = 'source' | 'target';
@@ -49,7 +49,7 @@ export async function dropDatabase(serverUrl: string, name: string): Promise<voi
 }
 
 async function onServer(serverUrl: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: serverUrl });
+  const client = new ServerClient({ connectionString: serverUrl });
   await client.connect();
   try {
     await client.query(statement);

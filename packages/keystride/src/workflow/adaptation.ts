@@ -1,11 +1,12 @@
 import type { PartitionNews } from '../contract/activities.ts';
-import { addDecisions, type Decision } from '../contract/progress.ts';
+import { addDecisions, addRetries, type Decision, type Retries } from '../contract/progress.ts';
 
 /** What a step has learned and decided by itself. */
 export interface Adapted {
   /** The commit interval that its pages went on with last. */
   readonly chunkSize?: number;
   readonly decisions: readonly Decision[];
+  readonly retries?: Retries;
 }
 
 /** What the steps of a run have learned and decided by themselves; a run that continues it goes on with that. */
@@ -25,13 +26,14 @@ export class Adaptation {
   }
 
   /** Takes what a page or a partition has told. */
-  hear({ step, chunkSize, decisions }: PartitionNews): void {
-    if (chunkSize === undefined && decisions.length === 0) return;
+  hear({ step, chunkSize, decisions, retries }: PartitionNews): void {
+    if (chunkSize === undefined && decisions.length === 0 && !retries) return;
     const known = this.of(step);
     this.#steps[step] = {
       ...known,
       ...(chunkSize === undefined ? {} : { chunkSize }),
       decisions: addDecisions(known.decisions, decisions),
+      ...(retries ? { retries: addRetries(known.retries ?? {}, retries) } : {}),
     };
   }
 }

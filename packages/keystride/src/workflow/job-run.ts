@@ -3,7 +3,7 @@ import type { Claim, OpenedJob } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
 import { comparesSides } from '../contract/policy.ts';
-import type { JobProgress } from '../contract/progress.ts';
+import type { CoursePoint, JobProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
 import type { Adapted } from './adaptation.ts';
 import { AuditTrail } from './audit-trail.ts';
@@ -28,6 +28,7 @@ export interface CarriedState {
   readonly rewinds?: number;
   /** Undefined from a build that learned nothing. */
   readonly adapted?: Readonly<Record<string, Adapted>>;
+  readonly course?: readonly CoursePoint[];
 }
 
 /** How often a run goes through its flow again because the ledger has gone back, before it takes that for a fault. */
@@ -75,7 +76,7 @@ export class JobRun {
     this.#state = new RunState(job, carried?.paused ?? null, () => this.#stateChanged());
     this.#tuning = carried?.tuning ?? {};
     this.#setAside = { ...carried?.setAside };
-    this.reports = new StepReports(() => this.#publish(), carried?.adapted);
+    this.reports = new StepReports(() => this.#publish(), carried);
     this.#rewinds = carried?.rewinds ?? 0;
   }
 
@@ -102,6 +103,7 @@ export class JobRun {
       tuning: this.#tuning,
       setAside: this.#setAside,
       adapted: this.reports.adapted,
+      course: this.reports.course,
       ...(this.#rewinds > 0 ? { rewinds: this.#rewinds } : {}),
     };
   }
@@ -298,7 +300,7 @@ export class JobRun {
     return {
       job: this.job,
       instance: this.#opened?.claim.instance ?? null,
-      parameters: this.#opened?.parameters ?? null,
+      parameters: this.#opened?.shown ?? this.#opened?.parameters ?? null,
       workflowId: workflowInfo().workflowId,
       status: this.#state.status,
       reason: this.#state.reason,
@@ -307,6 +309,7 @@ export class JobRun {
       tuning: Object.keys(this.#tuning).length > 0 ? this.#tuning : null,
       verifiable: this.#opened && comparesSides(this.#opened.policies),
       steps: this.reports.all,
+      ...(this.reports.course.length > 0 ? { course: this.reports.course } : {}),
     };
   }
 

@@ -1,15 +1,16 @@
 import { getExternalWorkflowHandle, workflowInfo } from '@temporalio/workflow';
-import type { PageRequest, PartitionState } from '../contract/activities.ts';
+import type { PageRequest, PartitionNews, PartitionState } from '../contract/activities.ts';
 import { messages } from '../contract/messages.ts';
-import { addDecisions, type Decision } from '../contract/progress.ts';
+import { addDecisions, addRetries, type Decision, type Retries } from '../contract/progress.ts';
 
 /** The least time between two signals, in milliseconds: each is nine events in the two histories together. */
 const tellEvery = 60_000;
 
-/** Tells the job what the pages of its partition have decided, now and then; the end of the partition tells the rest. */
+/** Tells the job what the pages of its partition have decided and tried again, now and then; the end of the partition tells the rest. */
 export class PartitionReporter {
   readonly #step: string;
   #untold: readonly Decision[] = [];
+  #untoldRetries: Retries = {};
   #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor({ step }: PageRequest) {
@@ -17,22 +18,25 @@ export class PartitionReporter {
   }
 
   /** What the job has not been told. */
-  get untold(): readonly Decision[] {
-    return this.#untold;
+  get untold(): Pick<PartitionNews, 'decisions' | 'retries'> {
+    return { decisions: this.#untold, retries: this.#untoldRetries };
   }
 
-  page({ chunkSize, decisions = [], done, throttled }: PartitionState): void {
+  page({ chunkSize, decisions = [], retries = {}, done, throttled }: PartitionState): void {
     this.#untold = addDecisions(this.#untold, decisions);
+    this.#untoldRetries = addRetries(this.#untoldRetries, retries);
     const { parent } = workflowInfo();
     const ends = done || throttled !== undefined;
-    if (!parent || ends || this.#untold.length === 0 || Date.now() - this.#toldAt < tellEvery) return;
+    const nothing = this.#untold.length === 0 && Object.keys(this.#untoldRetries).length === 0;
+    if (!parent || ends || nothing || Date.now() - this.#toldAt < tellEvery) return;
     const news = {
       step: this.#step,
       ...(chunkSize === undefined ? {} : { chunkSize }),
-      decisions: this.#untold,
+      ...this.untold,
     };
     this.#toldAt = Date.now();
     this.#untold = [];
+    this.#untoldRetries = {};
     // A job that has ended meanwhile needs no news.
     getExternalWorkflowHandle(parent.workflowId)
       .signal(messages.news, news)

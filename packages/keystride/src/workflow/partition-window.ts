@@ -175,9 +175,13 @@ export class PartitionWindow {
     return pageRequestOf(this.#run, this.#request, this.#policy, partition, share);
   }
 
-  #hear({ chunkSize, decisions = [] }: PartitionState): void {
+  #hear({ chunkSize, decisions = [], retries }: PartitionState): void {
     const { step } = this.#request;
-    this.#run.reports.hear({ step, ...(chunkSize === undefined ? {} : { chunkSize }), decisions });
+    this.#run.reports.hear({
+      ...{ step, decisions },
+      ...(chunkSize === undefined ? {} : { chunkSize }),
+      ...(retries ? { retries } : {}),
+    });
   }
 
   #note(partition: number, state: PartitionState | undefined): void {

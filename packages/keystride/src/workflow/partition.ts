@@ -14,5 +14,6 @@ export async function partition(request: PageRequest): Promise<PartitionState | 
   if (!state.done && !state.throttled && !CancellationScope.current().consideredCancelled) {
     await continueAsNew<typeof partition>(withChunkSize(request, state));
   }
-  return { ...state, decisions: reporter.untold };
+  // What the last page has tried again is among the untold, or has been told.
+  return { ...state, ...reporter.untold };
 }

@@ -1,24 +1,43 @@
 import type { ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
-import { type Counters, type StepProgress, withLedger } from '../contract/progress.ts';
+import {
+  addPoint,
+  type Counters,
+  type CoursePoint,
+  type StepProgress,
+  withLedger,
+} from '../contract/progress.ts';
 import { Adaptation, type Adapted } from './adaptation.ts';
+import type { CarriedState } from './job-run.ts';
+
+/** Points of a run that are kept: a few kilobytes, which its report and the run that continues it have, too. */
+const courseBounds = { apart: 10_000, most: 120 };
 
 /** What a run tells of its steps: how far each has come, and what it has decided by itself. */
 export class StepReports {
   readonly #steps = new Map<string, StepProgress>();
   readonly #adaptation: Adaptation;
   readonly #changed: () => void;
+  #course: readonly CoursePoint[];
 
-  /** @param changed called when there is something new to show. */
-  constructor(changed: () => void, adapted?: Readonly<Record<string, Adapted>>) {
+  /**
+   * @param changed called when there is something new to show.
+   * @param carried what the run knows that this one continues.
+   */
+  constructor(changed: () => void, carried?: Pick<CarriedState, 'adapted' | 'course'> | null) {
     this.#changed = changed;
-    this.#adaptation = new Adaptation(adapted);
+    this.#adaptation = new Adaptation(carried?.adapted);
+    this.#course = carried?.course ?? [];
   }
 
   /** The steps in the order in which they began. */
   get all(): readonly StepProgress[] {
     return [...this.#steps.values()].map((step) => {
-      const { decisions } = this.#adaptation.of(step.step);
-      return decisions.length > 0 ? { ...step, decisions } : step;
+      const { decisions, retries } = this.#adaptation.of(step.step);
+      return {
+        ...step,
+        ...(decisions.length > 0 ? { decisions } : {}),
+        ...(retries ? { retries } : {}),
+      };
     });
   }
 
@@ -41,8 +60,20 @@ export class StepReports {
     this.#changed();
   }
 
+  /** How the run has come on. */
+  get course(): readonly CoursePoint[] {
+    return this.#course;
+  }
+
   set(step: StepProgress): void {
     this.#steps.set(step.step, step);
+    const done = [...this.#steps.values()].reduce(
+      (sum, { read, readSkipped }) => sum + read + readSkipped,
+      0,
+    );
+    // What is read is a course; a step that reads nothing has none.
+    if (step.kind !== 'tasklet')
+      this.#course = addPoint(this.#course, { at: Date.now(), done }, courseBounds);
     this.#changed();
   }
 

@@ -67,6 +67,11 @@ function drawCharts() {
   }
 }
 
+/** The time of day in UTC of a moment in seconds: with seconds where the marks are less than a minute apart. */
+function clock(seconds, apart) {
+  return new Date(seconds * 1000).toISOString().slice(11, apart < 60 ? 19 : 16);
+}
+
 function draw(place, data, unit) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -88,9 +93,13 @@ function draw(place, data, unit) {
       x: { range: (_, from, to) => [Math.min(from, to - 60), to] },
       y: { range: (_, __, most) => [0, Math.max(5, most * 1.1)] },
     },
-    axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(number) }],
+    // As everything else on the page: UTC, by 24 hours.
+    axes: [
+      { ...axis, values: (_, times, __, ___, apart) => times.map((at) => clock(at, apart)) },
+      { ...axis, size: 64, values: (_, values) => values.map(number) },
+    ],
     series: [
-      { value: (_, seconds) => (seconds === null ? '–' : new Date(seconds * 1000).toLocaleTimeString()) },
+      { value: (_, seconds) => (seconds === null ? '–' : `${clock(seconds, 1)} UTC`) },
       {
         label: unit,
         stroke: colour('--run'),

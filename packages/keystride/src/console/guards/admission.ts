@@ -4,7 +4,8 @@ import { oneLine } from '../../contract/inert.ts';
 import { ConfigError } from '../../settings/config.ts';
 import type { ConsoleSettings } from '../../settings/console-settings.ts';
 import type { ConsoleEnv } from '../environment.ts';
-import { inNetworks, isLoopback } from './loopback.ts';
+import { inNetworks } from '../../stores/networks.ts';
+import { isLoopback } from './loopback.ts';
 import { Refusal } from './refusal.ts';
 import { isSameSecret } from './sealed.ts';
 
@@ -16,14 +17,19 @@ export const signInPath = '/sign-in';
 
 /**
  * Refuses to listen where others reach it while it would let in everybody.
+ * @param variable the setting of where it listens
+ * @param todo what to set
  * @throws ConfigError that says what to set
  */
-export function refuseOpenDoor({ listen: { hostname }, token, proxy }: ConsoleSettings): void {
+export function refuseOpenDoor(
+  { listen: { hostname }, token, proxy }: Pick<ConsoleSettings, 'listen' | 'token' | 'proxy'>,
+  variable: string,
+  todo: string,
+): void {
   if (isLoopback(hostname) || token !== undefined || proxy !== undefined) return;
   throw new ConfigError(
-    [{ variable: 'KEYSTRIDE_CONSOLE', problem: `lets everybody in who reaches ${hostname}` }],
-    'Set KEYSTRIDE_CONSOLE_TOKEN to a long secret, or KEYSTRIDE_CONSOLE_OPERATOR_HEADER and ' +
-      'KEYSTRIDE_CONSOLE_PROXIES where a proxy says who it is; or listen on 127.0.0.1.',
+    [{ variable, problem: `lets everybody in who reaches ${hostname}` }],
+    `${todo}; or listen on 127.0.0.1.`,
   );
 }
 
@@ -50,7 +56,8 @@ function peerOf(context: Context<ConsoleEnv>): string {
   return context.env.incoming.socket.remoteAddress ?? '';
 }
 
-function showsToken({ req }: Context, token: string): boolean {
+/** Whether a request has the token in its header `Authorization`. */
+export function showsToken({ req }: Context, token: string): boolean {
   const [, shown] = /^Bearer (\S+)$/iu.exec(req.header('authorization') ?? '') ?? [];
   return shown !== undefined && isSameSecret(shown, token);
 }

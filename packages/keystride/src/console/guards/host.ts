@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import type { MiddlewareHandler } from 'hono';
 import type { ConsoleSettings } from '../../settings/console-settings.ts';
-import type { ConsoleEnv } from '../environment.ts';
 import { isLoopback } from './loopback.ts';
 import { Refusal } from './refusal.ts';
 
@@ -10,18 +9,20 @@ import { Refusal } from './refusal.ts';
  * the same origin then; the name is still in the header Host.
  *
  * @param port on which it listens
+ * @param server whose guard it is, and the setting of its address, for messages
  */
 export function expectHost(
   settings: Pick<ConsoleSettings, 'listen' | 'url'>,
   port: () => number,
-): MiddlewareHandler<ConsoleEnv> {
+  server = { name: 'console', variable: 'KEYSTRIDE_CONSOLE_URL' },
+): MiddlewareHandler {
   return async (context, next) => {
     const host = context.req.header('host') ?? '';
     if (!isOurs(host, settings, port()))
       throw new Refusal(
         421,
-        'the console does not go by this name',
-        'Open it at the address that it printed, or set KEYSTRIDE_CONSOLE_URL to how browsers reach it.',
+        `the ${server.name} does not go by this name`,
+        `Open it at the address that it printed, or set ${server.variable} to how browsers reach it.`,
       );
     await next();
   };

@@ -1,17 +1,8 @@
+import { addPoint, type CoursePoint } from '../../contract/progress.ts';
 import { RateWindow } from '../../operator/figures.ts';
 
-/** How many rows a run had done at a moment. */
-export interface Point {
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly done: number;
-}
-
-/** Points of a run that are kept. */
-const mostPoints = 480;
-
-/** Points closer than this to the one before say nothing new, in milliseconds. */
-const leastApart = 900;
+/** The points of a run that are kept: closer ones say nothing new. */
+const bounds = { apart: 900, most: 480 };
 
 /** Runs, and their partitions, that are remembered. */
 const mostRuns = 200;
@@ -19,22 +10,20 @@ const mostPaces = 4_000;
 
 /** How runs have come on, as far as somebody has looked at them. What nobody has looked at for longest is forgotten. */
 export class Series {
-  readonly #runs = new Map<string, Point[]>();
+  readonly #runs = new Map<string, readonly CoursePoint[]>();
   readonly #paces = new Map<string, RateWindow>();
 
   /** @param run its run id */
-  add(run: string, point: Point): void {
+  add(run: string, point: CoursePoint): void {
     const points = used(this.#runs, run, () => [], mostRuns);
-    const last = points.at(-1);
-    if (last === undefined || point.at - last.at >= leastApart) points.push(point);
-    // Every second one goes, so that the whole time stays in view.
-    if (points.length > mostPoints)
-      points.splice(0, points.length, ...points.filter((_, index) => index % 2 === 0));
+    this.#runs.set(run, addPoint(points, point, bounds));
   }
 
-  /** The points of a run, oldest first. */
-  of(run: string): readonly Point[] {
-    return this.#runs.get(run) ?? [];
+  /** The points of a run, oldest first: those that it has told of the time before somebody looked, then what was seen. */
+  of(run: string, told: readonly CoursePoint[] = []): readonly CoursePoint[] {
+    const seen = this.#runs.get(run) ?? [];
+    const [first] = seen;
+    return first === undefined ? told : [...told.filter(({ at }) => at < first.at), ...seen];
   }
 
   /** The pace of something that has come so far now: a run, a partition. */
@@ -56,7 +45,9 @@ function used<Value>(map: Map<string, Value>, key: string, make: () => Value, mo
 }
 
 /** Rows a second between each two points. A count that has gone back (live figures that did not commit) is none. */
-export function ratesOf(points: readonly Point[]): { readonly at: number; readonly perSecond: number }[] {
+export function ratesOf(
+  points: readonly CoursePoint[],
+): { readonly at: number; readonly perSecond: number }[] {
   return points.slice(1).map((point, index) => {
     const before = points[index] ?? point;
     const span = (point.at - before.at) / 1000;

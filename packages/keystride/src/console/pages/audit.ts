@@ -1,6 +1,8 @@
 import { auditActions, type AuditFacts } from '../../contract/audit.ts';
+import { parameterToText } from '../../contract/parameters.ts';
 import { type EnteredChange, readAudit } from '../../ledger/audit.ts';
 import { withLedger } from '../../operator/ledger.ts';
+import { noticeChanges } from '../../operator/notice.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { queryOf, runHref } from '../hrefs.ts';
 import { dataTable, emptiness, moment, pager } from '../parts.ts';
@@ -21,8 +23,10 @@ export const auditPage = view<AuditData>({
   path: '/audit',
   section: 'audit',
   title: () => 'Who did what',
-  read: async ({ query }) => {
+  read: async ({ session, query, readOnly }) => {
     const asked = askedOf(query);
+    // Where Temporal is away, what was done there is entered when somebody looks again.
+    if (!readOnly) await noticeChanges(session).catch(() => undefined);
     const found = await withLedger((ledger) =>
       readAudit(ledger, asked, { limit: perPage + 1, after: query('after') }),
     );
@@ -92,8 +96,10 @@ export function entriesTable(
       },
       { head: 'What', cell: ({ action }) => action },
       { head: 'Of what', cell: subjectCell },
-      { head: 'Why', cell: ({ reason }) => reason ?? html`<span class="soft">nobody said</span>` },
-      { head: 'Before', cell: ({ before }) => factsCell(before) },
+      { head: 'Why', cell: ({ reason }) => reason ?? html`<span class="soft">–</span>` },
+      ...(entries.some(({ before }) => Object.keys(before).length > 0)
+        ? [{ head: 'Before', cell: ({ before }: EnteredChange) => factsCell(before) }]
+        : []),
       { head: 'After', cell: ({ after }) => factsCell(after) },
     ],
     entries,
@@ -108,9 +114,6 @@ function subjectCell({ subject, workflowId, instance }: EnteredChange): Html {
 function factsCell(facts: AuditFacts): Html {
   return html`${Object.entries(facts).map(
     ([name, value]) =>
-      html`<span class="small"
-          ><span class="soft">${name}</span>
-          ${typeof value === 'string' ? value : JSON.stringify(value)}</span
-        ><br />`,
+      html`<span class="small"><span class="soft">${name}</span> ${parameterToText(value)}</span><br />`,
   )}`;
 }

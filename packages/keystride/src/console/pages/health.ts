@@ -1,7 +1,13 @@
 import type { SharedCalls } from '../../ledger/call-shares.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { type Health, type NeededPart, readHealth, type RunHeldBack } from '../../operator/health/health.ts';
-import { leftBehind, type PolledQueue, type WorkerBuildState } from '../../operator/health/workers.ts';
+import {
+  isPolling,
+  leftBehind,
+  type PolledQueue,
+  type WorkerBuildState,
+} from '../../operator/health/workers.ts';
+import { plain } from '../../operator/format.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { runHref } from '../hrefs.ts';
 import { badge, dataTable, emptiness, figure, moment, stateBadge } from '../parts.ts';
@@ -17,7 +23,7 @@ export const healthPage = view<Health>({
   parts: (health) => ({
     verdict: verdict(health),
     needed: neededTable(health),
-    workers: health.temporal.away === null ? queuesTable(health.queues) : nothing,
+    workers: health.temporal.away === null ? queuesTable(health.queues.map(polledNow)) : nothing,
     builds: health.builds.length === 0 ? nothing : buildsTable(health),
     runs: runsTable(health.heldBack),
     calls: callsTable(health.calls),
@@ -30,9 +36,9 @@ function verdict({ findings }: Health): Html {
     ? html`<p>${badge('good', '✓', 'Nothing needs a person')}</p>`
     : html`<ul class="plain-list panel">
         ${findings.map(
-          ({ kind, what, todo }) =>
+          ({ mark, what, todo }) =>
             html`<li>
-              ${kind === 'problem' ? badge('bad', '✕', 'problem') : badge('warn', '!', 'notice')}
+              ${mark === 'bad' ? badge('bad', '✕', 'problem') : badge('warn', '!', 'notice')}
               <strong>${what}.</strong> ${todo}
             </li>`,
         )}
@@ -64,11 +70,19 @@ function neededTable({ temporal, ledger }: Health): Html {
   );
 }
 
+function polledNow({ taskQueue, pollers }: PolledQueue): PolledQueue {
+  return { taskQueue, pollers: pollers.filter(isPolling) };
+}
+
 function queuesTable(queues: readonly PolledQueue[]): Html {
   return dataTable(
     html`Task queues <span class="soft">and the workers that poll them</span>`,
     [
-      { head: 'Queue', names: true, cell: ({ taskQueue }) => html`<span class="mono">${taskQueue}</span>` },
+      {
+        head: 'Queue',
+        names: true,
+        cell: ({ taskQueue }) => html`<span class="mono nowrap">${plain(taskQueue, 60)}</span>`,
+      },
       {
         head: 'State',
         cell: ({ pollers }) =>
@@ -84,8 +98,9 @@ function queuesTable(queues: readonly PolledQueue[]): Html {
             : html`${pollers.map(
                 ({ identity, lastSeenAt, build }) =>
                   html`<span class="small"
-                      ><span class="mono">${identity}</span>${build === null ? '' : `, build ${build}`},
-                      polled ${moment(lastSeenAt)}</span
+                      ><span class="mono">${identity}</span
+                      >${build === null ? '' : `, build ${plain(build, 40)}`}, polled
+                      ${moment(lastSeenAt)}</span
                     ><br />`,
               )}`,
       },
@@ -102,7 +117,7 @@ function buildsTable({ builds, queues }: Health): Html {
       {
         head: 'Build',
         names: true,
-        cell: ({ build }: WorkerBuildState) => html`<span class="mono">${build}</span>`,
+        cell: ({ build }: WorkerBuildState) => html`<span class="mono">${plain(build, 60)}</span>`,
       },
       { head: 'Deployment', cell: ({ deployment }) => deployment },
       {
@@ -148,6 +163,7 @@ function callsTable(calls: readonly SharedCalls[]): Html {
     [
       { head: 'API', names: true, cell: ({ api }) => html`<span class="mono">${api}</span>` },
       { head: 'Calls at a time', number: true, cell: ({ calls: out }) => figure(out) },
+      { head: 'Limit', number: true, cell: ({ limit }) => figure(limit) },
       { head: 'Workers', number: true, cell: ({ workers }) => figure(workers) },
     ],
     calls,

@@ -7,16 +7,15 @@ import { readExecution } from '../execution.ts';
 import { reasonOf } from '../explain.ts';
 import { withLedger } from '../ledger.ts';
 import { listRuns } from '../runs.ts';
-import { leftBehind, type PolledQueue, readBuilds, readQueues, type WorkerBuildState } from './workers.ts';
-
-/** Something that a person is to do. */
-export interface Finding {
-  /** `problem`: work stands still. `notice`: it will, or somebody waits. */
-  readonly kind: 'problem' | 'notice';
-  readonly about: 'temporal' | 'ledger' | 'workers' | 'builds' | 'runs';
-  readonly what: string;
-  readonly todo: string;
-}
+import { bad, type Finding, type Mark, warn } from '../finding.ts';
+import {
+  isPolling,
+  leftBehind,
+  type PolledQueue,
+  readBuilds,
+  readQueues,
+  type WorkerBuildState,
+} from './workers.ts';
 
 /** A part that keystride cannot do without. */
 export interface NeededPart {
@@ -129,59 +128,62 @@ function findingsOf(health: Omit<Health, 'findings'>): readonly Finding[] {
     ...away('temporal', `Temporal at ${temporal.address}`, temporal.away),
     ...away('ledger', ledger.address === '' ? 'the ledger' : `the ledger at ${ledger.address}`, ledger.away),
     ...health.queues.flatMap((queue) => unpolled(queue, health.active)),
-    ...leftBehind(health.builds, health.queues).map(({ deployment, build }): Finding => ({
-      ...{ kind: 'problem', about: 'builds' },
-      what: `runs of build ${build} of ${deployment} wait, and no worker of that build polls`,
-      todo: `Start workers of it again: KEYSTRIDE_BUILD_ID=${build} ${keystride} worker`,
-    })),
+    ...leftBehind(health.builds, health.queues).map(({ deployment, build }) =>
+      bad(
+        'builds',
+        `runs of build ${build} of ${deployment} wait, and no worker of that build polls`,
+        `Start workers of it again: KEYSTRIDE_BUILD_ID=${build} ${keystride} worker`,
+      ),
+    ),
     ...held(health.heldBack),
-  ].toSorted((one, other) => Number(one.kind === 'notice') - Number(other.kind === 'notice'));
+  ].toSorted((one, other) => Number(one.mark === 'warn') - Number(other.mark === 'warn'));
 }
 
-function away(about: 'temporal' | 'ledger', what: string, why: string | null): Finding[] {
+function away(check: 'temporal' | 'ledger', what: string, why: string | null): Finding[] {
   if (why === null) return [];
-  const variable = about === 'temporal' ? 'TEMPORAL_ADDRESS' : 'DATABASE_URL';
+  const variable = check === 'temporal' ? 'TEMPORAL_ADDRESS' : 'DATABASE_URL';
   return [
-    {
-      ...{ kind: 'problem', about },
-      what: `${what} does not answer: ${why}`,
-      todo: `Start it, correct ${variable}, or run ${keystride} dev --detach`,
-    },
+    bad(
+      check,
+      `${what} does not answer: ${why}`,
+      `Start it, correct ${variable}, or run ${keystride} dev --detach`,
+    ),
   ];
 }
 
 /** @param active runs that wait for a worker where there is none */
 function unpolled({ taskQueue, pollers }: PolledQueue, active: number): Finding[] {
-  if (pollers.length > 0) return [];
-  return [
-    {
-      ...{ kind: active > 0 ? 'problem' : 'notice', about: 'workers' },
-      what: `no worker polls task queue ${taskQueue}`,
-      todo: `Start one: ${keystride} worker`,
-    },
-  ];
+  if (pollers.some(isPolling)) return [];
+  const what = `no worker polls task queue ${taskQueue}`;
+  const found = active > 0 ? bad : warn;
+  return [found('workers', what, `Start one: ${keystride} worker`)];
 }
 
+/** What a person may have to do with runs in these states, and how many of them are named. */
+const waitingStates = [
+  {
+    status: 'holding',
+    mark: 'bad',
+    one: 'waits for somebody, for a step has failed',
+    many: 'wait for somebody, for a step of each has failed',
+    todo: 'Look why, then resume, skip or stop',
+  },
+  { status: 'paused', mark: 'warn', one: 'is paused', many: 'are paused', todo: 'Resume or stop' },
+] as const satisfies readonly {
+  status: JobStatus;
+  mark: Mark;
+  one: string;
+  many: string;
+  todo: string;
+}[];
+const mostNamed = 3;
+
 function held(runs: readonly RunHeldBack[]): Finding[] {
-  const told = (
-    [
-      [
-        'holding',
-        'problem',
-        'wait for somebody, for a step has failed',
-        'Look why, then resume, skip or stop',
-      ],
-      ['paused', 'notice', 'are paused', 'Resume or stop'],
-    ] as const
-  ).map(([status, kind, words, todo]) => {
+  return waitingStates.flatMap(({ status, mark, one, many, todo }) => {
     const ids = runs.filter((run) => run.status === status).map(({ workflowId }) => workflowId);
-    const some = ids.slice(0, 3).join(', ');
-    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
-    const [verb, them] =
-      ids.length === 1 ? [words.replace(/^wait/u, 'waits').replace(/^are/u, 'is'), 'it'] : [words, 'them'];
-    return ids.length === 0
-      ? []
-      : [{ kind, about: 'runs' as const, what: `${some}${more} ${verb}`, todo: `${todo} ${them}.` }];
+    if (ids.length === 0) return [];
+    const more = ids.length > mostNamed ? ` and ${ids.length - mostNamed} more` : '';
+    const what = `${ids.slice(0, mostNamed).join(', ')}${more} ${ids.length === 1 ? one : many}`;
+    return { check: 'runs', mark, what, todo: `${todo} ${ids.length === 1 ? 'it' : 'them'}.` };
   });
-  return told.flat();
 }

@@ -1,15 +1,23 @@
-import { tsToMs } from '@temporalio/common/lib/time.js';
+import type { Client } from '@temporalio/client';
+import { optionalTsToMs } from '@temporalio/common/lib/time.js';
+import type { temporal } from '@temporalio/proto';
 import { allTaskQueues } from '../../settings/task-queues.ts';
 import type { Session } from '../connection.ts';
 
-/** A worker that polls a task queue. */
+/** A worker that has polled a task queue within five minutes: so long Temporal names it. */
 export interface Poller {
   readonly identity: string;
   /** ISO time of its last poll. */
   readonly lastSeenAt: string;
   /** Null for workers that tell no build. */
   readonly build: string | null;
+  /** Runs are kept with the build that began them. */
+  readonly versioned: boolean;
+  /** What it has asked for. */
+  readonly takes: readonly WorkKind[];
 }
+
+type WorkKind = 'workflows' | 'activities';
 
 /** A task queue that runs go to, and who polls it. */
 export interface PolledQueue {
@@ -17,38 +25,58 @@ export interface PolledQueue {
   readonly pollers: readonly Poller[];
 }
 
-/**
- * How long a worker counts as polling after its last poll, in milliseconds: a poll is held for a minute, and Temporal names
- * whoever has polled within five.
- */
+/** How long a worker counts as polling after its last poll, in milliseconds: a poll is held for a minute. */
 const seenWithin = 90_000;
 
-/** Temporal's kinds of task queues. */
-const workflowTasks = 1;
+/** Temporal's numbers: what a poller asks for, and that runs are kept with their build. */
+const kinds = [
+  [1, 'workflows'],
+  [2, 'activities'],
+] as const;
+const versionedMode = 2;
+
+/** Whether a worker takes runs at present. */
+export function isPolling({ takes, lastSeenAt }: Poller): boolean {
+  return takes.includes('workflows') && Date.now() - Date.parse(lastSeenAt) <= seenWithin;
+}
 
 /** Who polls the task queues that runs go to. */
 export function readQueues({ client, config }: Session): Promise<PolledQueue[]> {
-  return Promise.all(
-    allTaskQueues(config).map(async (taskQueue) => {
-      const { pollers } = await client.workflowService.describeTaskQueue({
-        namespace: client.options.namespace,
-        taskQueue: { name: taskQueue },
-        taskQueueType: workflowTasks,
+  return Promise.all(allTaskQueues(config).map((taskQueue) => readQueue(client, taskQueue)));
+}
+
+/** Who polls a task queue, each worker once. */
+export async function readQueue(
+  { workflowService, options: { namespace } }: Client,
+  taskQueue: string,
+): Promise<PolledQueue> {
+  const polls = await Promise.all(
+    kinds.map(async ([taskQueueType, kind]) => {
+      const { pollers } = await workflowService.describeTaskQueue({
+        ...{ namespace, taskQueue: { name: taskQueue }, taskQueueType },
       });
-      return {
-        taskQueue,
-        pollers: (pollers ?? []).flatMap(({ identity, lastAccessTime, deploymentOptions }) => {
-          const at = lastAccessTime ? tsToMs(lastAccessTime) : 0;
-          if (Date.now() - at > seenWithin) return [];
-          return {
-            identity: identity ?? '',
-            lastSeenAt: new Date(at).toISOString(),
-            build: deploymentOptions?.buildId || null,
-          };
-        }),
-      };
+      return (pollers ?? []).map((poller) => pollerOf(poller, kind));
     }),
   );
+  const pollers = Map.groupBy(polls.flat(), ({ identity }) => identity);
+  return { taskQueue, pollers: [...pollers.values()].flatMap(together) };
+}
+
+function pollerOf(poller: temporal.api.taskqueue.v1.IPollerInfo, kind: WorkKind): Poller {
+  const { identity, lastAccessTime, deploymentOptions, workerVersionCapabilities: old } = poller;
+  return {
+    identity: identity ?? '',
+    lastSeenAt: new Date(optionalTsToMs(lastAccessTime) ?? 0).toISOString(),
+    build: (deploymentOptions?.buildId ?? old?.buildId) || null,
+    versioned: deploymentOptions?.workerVersioningMode === versionedMode,
+    takes: [kind],
+  };
+}
+
+/** What one worker has asked for, as one: when it did so last. */
+function together(polls: readonly Poller[]): Poller[] {
+  const [last] = polls.toSorted((a, b) => b.lastSeenAt.localeCompare(a.lastSeenAt));
+  return last ? [{ ...last, takes: [...new Set(polls.flatMap(({ takes }) => takes))] }] : [];
 }
 
 /** A build of the workers that runs stay with. */
@@ -95,6 +123,8 @@ export function leftBehind(
   builds: readonly WorkerBuildState[],
   queues: readonly PolledQueue[],
 ): readonly WorkerBuildState[] {
-  const polling = new Set(queues.flatMap(({ pollers }) => pollers.map(({ build }) => build)));
+  const polling = new Set(
+    queues.flatMap(({ pollers }) => pollers.filter(isPolling).map(({ build }) => build)),
+  );
   return builds.filter(({ drains, build }) => drains && !polling.has(build));
 }

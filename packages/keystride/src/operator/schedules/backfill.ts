@@ -56,7 +56,7 @@ export async function backfillSchedule(
     scheduleId,
     timeZone,
     mode,
-    actions: await nextActions(input, times, found.spec.jitter ?? 0),
+    actions: await nextActions(input, times, found.spec.jitter ?? 0, session.config),
   };
 }
 

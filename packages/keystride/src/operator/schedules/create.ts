@@ -3,6 +3,7 @@ import { startOfDay } from '../../contract/date-expressions.ts';
 import { inMarkdown } from '../../contract/inert.ts';
 import type { JobDefinition } from '../../contract/job.ts';
 import { resolveRun, type ScheduledJobInput, scheduledJobType } from '../../contract/scheduled-job.ts';
+import type { HashKey } from '../../contract/sensitive.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { taskQueueOf } from '../../settings/task-queues.ts';
 import { keystride } from '../called-as.ts';
@@ -61,7 +62,8 @@ export async function createSchedule(
   author: ScheduleAuthor,
 ): Promise<CreatedSchedule> {
   const { scheduleId, parameters, timeZone, cron } = request;
-  const instance = firstInstance(job, request);
+  const hashKey = session.config.encryption?.hashKey;
+  const instance = firstInstance(job, request, hashKey);
   const input: ScheduledJobInput = { job: job.name, parameters, timeZone };
   await create(session, input, request);
   const created = await describeSchedule(session, scheduleId);
@@ -71,7 +73,7 @@ export async function createSchedule(
     after: { cron, timeZone, overlap, paused },
   });
   const warnings = [
-    ...staysTheSame(job, input, instance),
+    ...staysTheSame(job, input, { instance, hashKey }),
     ...cron.flatMap(surprisesOf),
     ...(await lostToClocks(session, scheduleId, timeZone)),
   ];
@@ -79,11 +81,15 @@ export async function createSchedule(
 }
 
 /** The instance of an action now. Whatever is wrong with the parameters is said now, not at two in the morning. */
-function firstInstance(job: JobDefinition, { cron, timeZone, parameters }: ScheduleRequest): string {
+function firstInstance(
+  job: JobDefinition,
+  { cron, timeZone, parameters }: ScheduleRequest,
+  key: HashKey,
+): string {
   cron.forEach(checkCron);
   // Temporal, too, refuses a zone that nobody knows; this names it.
   startOfDay('2025-01-01', timeZone);
-  return resolveRun(job, { parameters }, { scheduledAt: new Date(), timeZone }).instance;
+  return resolveRun(job, { parameters }, { scheduledAt: new Date(), timeZone }, key).instance;
 }
 
 async function create(
@@ -159,10 +165,11 @@ function explained(error: unknown, scheduleId: string): unknown {
 function staysTheSame(
   job: JobDefinition,
   { parameters, timeZone = 'UTC' }: ScheduledJobInput,
-  instance: string,
+  { instance, hashKey }: { readonly instance: string; readonly hashKey: HashKey },
 ): string[] {
   const inTwoYears = new Date(Date.now() + 2 * 366 * 86_400_000);
-  const later = resolveRun(job, { ...(parameters && { parameters }) }, { scheduledAt: inTwoYears, timeZone });
+  const moment = { scheduledAt: inTwoYears, timeZone };
+  const later = resolveRun(job, { ...(parameters && { parameters }) }, moment, hashKey);
   if (later.instance !== instance) return [];
   return [
     `every action names the same instance, ${instance}, which completes once; ` +

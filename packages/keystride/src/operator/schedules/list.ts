@@ -10,18 +10,24 @@ import { describeSchedule, type DescribedSchedule } from './read.ts';
  * so each schedule is asked itself.
  */
 export async function readSchedules(session: Session, job?: string): Promise<DescribedSchedule[]> {
+  const ids = await scheduleIds(session);
+  const described = await Promise.all(ids.map((id) => describedOrGone(session, id)));
+  return described.filter(
+    (schedule) => schedule !== undefined && (job === undefined || schedule.job === job),
+  ) as DescribedSchedule[];
+}
+
+/** The ids of the schedules that run jobs, and of the one that prunes, as Temporal lists them. */
+export async function scheduleIds({ client }: Session): Promise<string[]> {
   const types: readonly string[] = [
     scheduledJobType,
     pruneType,
     ...(await catalogue()).map(({ name }) => name),
   ];
   const ids: string[] = [];
-  for await (const { scheduleId, action } of session.client.schedule.list())
+  for await (const { scheduleId, action } of client.schedule.list())
     if (action !== undefined && types.includes(action.workflowType)) ids.push(scheduleId);
-  const described = await Promise.all(ids.toSorted().map((id) => describedOrGone(session, id)));
-  return described.filter(
-    (schedule) => schedule !== undefined && (job === undefined || schedule.job === job),
-  ) as DescribedSchedule[];
+  return ids.toSorted();
 }
 
 async function describedOrGone(session: Session, id: string): Promise<DescribedSchedule | undefined> {

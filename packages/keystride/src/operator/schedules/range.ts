@@ -59,7 +59,12 @@ export async function outcomesInRange(
 ): Promise<{ readonly outcomes: readonly DayOutcome[]; readonly times: number }> {
   const found = await asFound(scheduleId, () => session.client.schedule.getHandle(scheduleId).describe());
   const { times } = await timesInRange(session, scheduleId, found.spec.timezone || 'UTC', range);
-  const actions = await nextActions(inputOf(found), times.slice(0, most), found.spec.jitter ?? 0);
+  const actions = await nextActions(
+    inputOf(found),
+    times.slice(0, most),
+    found.spec.jitter ?? 0,
+    session.config,
+  );
   const keys = actions.flatMap(({ instance }) => instance ?? []);
   const known = await withLedger((ledger) => instancesNamed(ledger, keys));
   return {

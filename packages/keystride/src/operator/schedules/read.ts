@@ -12,6 +12,8 @@ import {
   type ScheduledJobResult,
 } from '../../contract/scheduled-job.ts';
 import type { Session } from '../connection.ts';
+import { sensitiveParameters } from '../../contract/sensitive.ts';
+import type { Config } from '../../settings/config.ts';
 import { CommandError } from '../command-error.ts';
 import { keystride } from '../called-as.ts';
 
@@ -59,7 +61,7 @@ export interface DescribedSchedule {
 
 /** @throws CommandError when there is no such schedule */
 export async function describeSchedule(
-  { client }: Session,
+  { client, config }: Session,
   scheduleId: string,
   lastActions = 10,
 ): Promise<DescribedSchedule> {
@@ -68,11 +70,13 @@ export async function describeSchedule(
   const timeZone = found.spec.timezone || 'UTC';
   const jitter = found.spec.jitter ?? 0;
   const recent = found.info.recentActions.slice(-lastActions).toReversed();
-  const last = await Promise.all(recent.map((action) => takenAction(client, input, jitter, action)));
+  const last = await Promise.all(
+    recent.map((action) => takenAction({ client, config }, input, jitter, action)),
+  );
   return {
     scheduleId,
     job: input.job,
-    parameters: input.parameters ?? {},
+    parameters: await shownOf(input, config),
     timeZone,
     cron: cronOf(found),
     paused: found.state.paused,
@@ -81,7 +85,7 @@ export async function describeSchedule(
     catchupWindowSeconds: found.policies.catchupWindow / 1000,
     pauseOnFailure: found.policies.pauseOnFailure,
     jitterSeconds: jitter / 1000,
-    next: await nextActions(input, found.info.nextActionTimes, jitter),
+    next: await nextActions(input, found.info.nextActionTimes, jitter, config),
     last,
     taken: found.info.numActionsTaken,
     missedCatchup: found.info.numActionsMissedCatchupWindow,
@@ -118,14 +122,33 @@ export function inputOf({ action }: ScheduleDescription): ScheduledJobInput {
   return { job, ...rest };
 }
 
+/**
+ * The parameters of an action as they may be shown. Of a job that is not known here nobody can tell which are sensitive:
+ * then none is shown that was encrypted.
+ */
+async function shownOf(
+  { job: name, parameters = {} }: ScheduledJobInput,
+  { encryption }: Pick<Config, 'encryption'>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const job = await findJob(name);
+  const isShown = (parameter: string) => (job ? !sensitiveParameters(job).has(parameter) : !encryption);
+  return Object.fromEntries(
+    Object.entries(parameters).map(([parameter, value]) => [parameter, isShown(parameter) ? value : '•••']),
+  );
+}
+
 /** What runs at these times. */
 export function nextActions(
   input: ScheduledJobInput,
   times: readonly Date[],
   jitterMs: number,
+  config: Pick<Config, 'encryption'>,
 ): Promise<NextAction[]> {
   return Promise.all(
-    times.map(async (at) => ({ at: at.toISOString(), instance: await instanceAt(input, at, jitterMs) })),
+    times.map(async (at) => ({
+      at: at.toISOString(),
+      instance: await instanceAt(input, at, jitterMs, config),
+    })),
   );
 }
 
@@ -133,13 +156,18 @@ export function nextActions(
  * The instance that an action scheduled for this time names; null where the job is not known, its parameters are wrong,
  * or the jitter in the time leaves two to choose from.
  */
-async function instanceAt(input: ScheduledJobInput, at: Date, jitterMs: number): Promise<string | null> {
+async function instanceAt(
+  input: ScheduledJobInput,
+  at: Date,
+  jitterMs: number,
+  { encryption }: Pick<Config, 'encryption'>,
+): Promise<string | null> {
   const job = await findJob(input.job);
   if (job === undefined) return null;
   const timeZone = input.timeZone ?? 'UTC';
   try {
     const [latest, earliest] = [at, new Date(at.getTime() - jitterMs)].map(
-      (scheduledAt) => resolveRun(job, input, { scheduledAt, timeZone }).instance,
+      (scheduledAt) => resolveRun(job, input, { scheduledAt, timeZone }, encryption?.hashKey).instance,
     );
     return latest !== undefined && latest === earliest ? latest : null;
   } catch {
@@ -148,7 +176,7 @@ async function instanceAt(input: ScheduledJobInput, at: Date, jitterMs: number):
 }
 
 async function takenAction(
-  client: Session['client'],
+  { client, config }: Session,
   input: ScheduledJobInput,
   jitter: number,
   { scheduledAt, takenAt, action }: ScheduleExecutionResult,
@@ -160,7 +188,7 @@ async function takenAction(
     takenAt: takenAt.toISOString(),
     workflowId,
     runId,
-    instance: instance ?? (await instanceAt(input, scheduledAt, jitter)),
+    instance: instance ?? (await instanceAt(input, scheduledAt, jitter, config)),
     outcome,
   };
 }

@@ -37,8 +37,9 @@ export async function exportedSkips(
 }
 
 async function* csvLines(rows: AsyncIterable<SkippedItem>): AsyncGenerator<string> {
-  yield csvLine(columns);
-  for await (const row of rows) yield csvLine(columns.map((column) => row[column]));
+  yield csvLine([...columns, 'item']);
+  for await (const { item, ...row } of rows)
+    yield csvLine([...columns.map((column) => row[column]), item === null ? null : JSON.stringify(item)]);
 }
 
 async function* jsonLines(rows: AsyncIterable<SkippedItem>): AsyncGenerator<string> {

@@ -52,7 +52,7 @@ export async function startRedrive(
     ...(key !== undefined && { keys: [...key] }),
   };
   const started = await startRun(session, {
-    ...{ job: redrive, input, instance: workflowId, workflowId, author },
+    ...{ job: redrive, input, shown: input, instance: workflowId, workflowId, author },
     // An instance begins with its job.
     queuedAs: instance.split(':', 1)[0] ?? instance,
   });

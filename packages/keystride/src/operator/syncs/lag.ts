@@ -7,7 +7,7 @@ import { withLedger } from '../ledger.ts';
 import { countSeconds, keySql, withSource } from './streams.ts';
 
 /** Rows above an offset are counted so far. */
-export const countedUpTo = 1_000_000;
+export const countedUpTo = 100_000;
 
 interface Lag {
   /** Rows of the source above the offset; at most `countedUpTo` + 1, which says that there are more. Null in a log. */

@@ -11,7 +11,7 @@ import { keystride } from '../called-as.ts';
 /** How long one question may take the source, in seconds: then it ends the query itself. */
 export const countSeconds = 30;
 
-/** Connects to the service's database, the source, works with it alone, and closes. */
+/** Connects to the source database, works with it alone, and closes. */
 export async function withSource<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
   const { sourceDatabaseUrl } = loadSettings(process.env, ['sourceDatabaseUrl']);
   const client = new SessionClient({

@@ -12,10 +12,9 @@ import {
   readRecords,
   textOf,
 } from './records.ts';
-import { type SourceFile, UnusableFile } from './source-file.ts';
+import { type FilePlace, type SourceFile, UnusableFile } from './source-file.ts';
 
-export interface CsvSource<Item> {
-  readonly path: string;
+export interface CsvSource<Item> extends FilePlace {
   /** The names of the columns. @default the first record of the file */
   readonly columns?: readonly string[];
   /** One ASCII character. @default ',' */
@@ -52,6 +51,7 @@ export function csvReader<Item = Readonly<Record<string, string>>>(source: CsvSo
   };
   return fileReader<Item>({
     path: source.path,
+    directory: source.directory,
     open: async (file) => {
       const beginning = await firstOffset(file);
       const { columns, first } = source.columns

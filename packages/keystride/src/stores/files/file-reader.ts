@@ -1,11 +1,10 @@
 import type { Cursor, KeyRange } from '../../contract/cursor.ts';
 import type { ItemRead, ReadPlan, Reader } from '../../contract/reader.ts';
 import { pageOfRecords, parseRecords, readRecords, type RecordFormat } from './records.ts';
-import { SourceFile, UnusableFile } from './source-file.ts';
+import { type FilePlace, SourceFile, UnusableFile } from './source-file.ts';
 
 /** What a file of records is made of. */
-export interface FileSource<Item> {
-  readonly path: string;
+export interface FileSource<Item> extends FilePlace {
   /** Where the first record begins, in bytes, and how its records are read: a header may say that. */
   open(file: SourceFile): Promise<{ readonly first: number; readonly format: RecordFormat<Item> }>;
   /** Offsets between the first record and the end where ranges may be cut, in order. @default none: one range */
@@ -13,10 +12,10 @@ export interface FileSource<Item> {
 }
 
 /** Reads a file of records by byte offsets, so that a restart seeks instead of reading it all again. */
-export function fileReader<Item>({ path, open, cuts }: FileSource<Item>): Reader<Item> {
+export function fileReader<Item>({ open, cuts, ...place }: FileSource<Item>): Reader<Item> {
   return {
     plan: ({ partitions }) =>
-      SourceFile.with(path, null, async (file): Promise<ReadPlan> => {
+      SourceFile.with(place, null, async (file): Promise<ReadPlan> => {
         const { first } = await open(file);
         if (first >= file.size) return { ranges: [], expected: 0 };
         const inside = partitions < 2 ? [] : ((await cuts?.(file, first, partitions)) ?? []);
@@ -28,31 +27,31 @@ export function fileReader<Item>({ path, open, cuts }: FileSource<Item>): Reader
         return { ranges, expected: null };
       }),
     read: ({ range, after, limit, bytes, signal }) =>
-      SourceFile.with(path, range.upper, async (file) => {
+      SourceFile.with(place, range.upper, async (file) => {
         const { first, format } = await open(file);
         const from = Number((after ?? range.lower)?.[0] ?? first);
         const end = Number(range.upper?.[0] ?? file.size);
         const records = await readRecords(file, format, { from, end, limit, bytes, signal });
         return pageOfRecords(file, records, format, bytes);
       }),
-    readKeys: async ({ keys }) => (keys.length === 0 ? [] : readAgain(path, open, keys)),
+    readKeys: async ({ keys }) => (keys.length === 0 ? [] : readAgain(place, open, keys)),
   };
 }
 
 async function readAgain<Item>(
-  path: string,
+  place: FilePlace,
   open: FileSource<Item>['open'],
   keys: readonly Cursor[],
 ): Promise<ItemRead<Item>[]> {
   const [planned] = keys;
   if (!planned || keys.some((key) => key[1] !== planned[1]))
-    throw new UnusableFile(`${path}: the keys were taken from different contents of this file.`);
-  return SourceFile.with(path, planned, async (file) => {
+    throw new UnusableFile(`${place.path}: the keys were taken from different contents of this file.`);
+  return SourceFile.with(place, planned, async (file) => {
     const { format } = await open(file);
     const found: ItemRead<Item>[] = [];
     for (const [end, , start] of keys) {
-      const place = { from: Number(start), end: Number(end), limit: 1 };
-      found.push(...parseRecords(file, await readRecords(file, format, place), format));
+      const one = { from: Number(start), end: Number(end), limit: 1 };
+      found.push(...parseRecords(file, await readRecords(file, format, one), format));
     }
     return found;
   });

@@ -10,10 +10,9 @@ import {
   splitLine,
   textOf,
 } from './records.ts';
-import type { SourceFile } from './source-file.ts';
+import type { FilePlace, SourceFile } from './source-file.ts';
 
-export interface NdjsonSource<Item> {
-  readonly path: string;
+export interface NdjsonSource<Item> extends FilePlace {
   /**
    * What a line holds; an error that it throws is the failed read of that line alone. JSON.parse makes numbers of ids
    * that are too long for one.
@@ -42,6 +41,7 @@ export function ndjsonReader<Item = unknown>(source: NdjsonSource<Item>): Reader
   };
   return fileReader({
     path: source.path,
+    directory: source.directory,
     open: async (file) => ({ first: await firstOffset(file), format }),
     cuts: cutsAtLines,
   });

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type FileHandle, open, realpath } from 'node:fs/promises';
+import { resolve, sep } from 'node:path';
 import { ToldError } from '../../contract/errors.ts';
+import { oneLine } from '../../contract/inert.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 
 /** A file that is not the one that was planned, or cannot be read at all. */
@@ -14,6 +16,13 @@ export class MalformedRecord extends ToldError {
   override readonly name = 'MalformedRecord';
 }
 
+/** Where a file is. */
+export interface FilePlace {
+  readonly path: string;
+  /** The file must be in it, also when links are followed; the path is taken from here. @default anywhere */
+  readonly directory?: string | undefined;
+}
+
 /** The ends of a file, so many bytes each, stand for its content. */
 const comparedBytes = 4096;
 
@@ -24,6 +33,7 @@ const comparedBytes = 4096;
  * A place in it is written `[offset, identity]`, the identity being the planned size and a hash of the file's ends.
  */
 export class SourceFile {
+  /** As the step names it. */
   readonly path: string;
   /** The bytes that are read. */
   readonly size: number;
@@ -40,20 +50,16 @@ export class SourceFile {
   /**
    * Opens a file, works with it, and closes it.
    *
+   * @param place where it is; with a directory, it is looked for there and nowhere else
    * @param planned any place of the plan; null when there is none yet, and the size is what it is now.
    * @throws UnusableFile when it is not there, or is another one than was planned.
    */
   static async with<Result>(
-    path: string,
+    { path, directory }: FilePlace,
     planned: Cursor | null,
     work: (file: SourceFile) => Promise<Result>,
   ): Promise<Result> {
-    const handle = await open(path).catch((error: unknown) => {
-      throw new UnusableFile(
-        `${path} cannot be opened (${codeOf(error)}); every worker that may run this step needs it.`,
-        { cause: error },
-      );
-    });
+    const handle = await openFile(path, directory);
     try {
       const before = await handle.stat();
       const result = await work(await SourceFile.#of(path, handle, planned));
@@ -86,6 +92,28 @@ export class SourceFile {
   }
 }
 
+/**
+ * Opens a file. Nothing is waited for: a pipe, or a device, would never end, and is refused when it is looked at.
+ *
+ * @throws UnusableFile
+ */
+async function openFile(name: string, directory: string | undefined): Promise<FileHandle> {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  try {
+    if (directory === undefined) return await open(name, flags);
+    // What is opened has no link in its path any more, so that none leads out of the directory.
+    const inside = await realpath(directory);
+    const real = await realpath(resolve(inside, name));
+    if (real.startsWith(inside + sep)) return await open(real, flags | constants.O_NOFOLLOW);
+  } catch (error) {
+    throw new UnusableFile(
+      `${oneLine(name)} cannot be opened (${codeOf(error)}); every worker that may run this step needs it.`,
+      { cause: error },
+    );
+  }
+  throw new UnusableFile(`${oneLine(name)} leads out of the directory that the step reads from.`);
+}
+
 /** What is appended is another run's; anything else that is written makes what was read of one file and of another. */
 function refuseChanged(path: string, before: Stats, after: Stats): void {
   const grown = after.size > before.size;
@@ -114,5 +142,5 @@ async function readBytes(handle: FileHandle, offset: number, length: number): Pr
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
 }

@@ -1,5 +1,6 @@
 import { Agent, type Dispatcher } from 'undici';
 import { HttpStatusError, retryAfter, Unacceptable } from './errors.ts';
+import { connectorTo } from './private-hosts.ts';
 
 /** One call, from the request to the last byte. In milliseconds. */
 const callTimeout = 30_000;
@@ -13,13 +14,20 @@ const longestAddress = 8 * 1024;
 /** An answer whose body has not been read yet. */
 export type Response = Dispatcher.ResponseData;
 
-/** Connections that are kept open between calls. How many calls are open is for the step's concurrency to say. */
-export function createAgent(): Agent {
+/**
+ * Connections to an API that are kept open between calls. How many calls are open is for the step's concurrency to say.
+ *
+ * They lead to the API's own host alone, and into a private network only where `KEYSTRIDE_PRIVATE_HOSTS` lists it: calls
+ * that would lead elsewhere fail as `Unacceptable`.
+ *
+ * @param base the API's address, which the deployment names
+ */
+export function createAgent(base: string): Agent {
   return new Agent({
     connections: null,
     pipelining: 1,
     keepAliveTimeout: 30_000,
-    connectTimeout: 5_000,
+    connect: connectorTo(base),
   });
 }
 

@@ -25,7 +25,7 @@ export class IdempotentApi {
   /** All posts go through it. */
   readonly calls: CallLimiter;
   readonly #base: string;
-  readonly #agent = createAgent();
+  readonly #agent: ReturnType<typeof createAgent>;
   readonly #sharing: ReturnType<ShareCalls> | undefined;
 
   /**
@@ -35,6 +35,7 @@ export class IdempotentApi {
    */
   constructor(base: string, name: string, share?: ShareCalls) {
     this.#base = baseOf(base);
+    this.#agent = createAgent(base);
     this.calls = new CallLimiter(name);
     this.#sharing = share?.(this.calls);
   }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { bytesOf } from '../../contract/bytes.ts';
 import { isConnectionLost } from './errors.ts';
+import { ServerClient } from './server-client.ts';
 import { type MostRows, rowsByBytes, type SizedRows } from './rows-by-bytes.ts';
 
 /** What a read may take. */
@@ -81,7 +82,7 @@ async function boundedRead<Result>(
   const unending = Promise.withResolvers<never>();
   unending.promise.catch(() => undefined);
   const cancel = () => {
-    cancelling ??= cancelStatement(pool, session);
+    cancelling ??= cancelStatement(pool, client, session);
     void giveUpAfter(cancelling);
   };
   const giveUpAfter = async (cancelled: Promise<boolean>) => {
@@ -163,8 +164,9 @@ async function end(client: pg.PoolClient, by: 'COMMIT' | 'ROLLBACK' | 'lost'): P
  * Cancels what a process of the server is running. It has a connection of its own: those of the pool may all be waiting.
  * Where it does not come through, the time-out of the statement ends it.
  */
-async function cancelStatement(pool: pg.Pool, session: number): Promise<boolean> {
-  const client = new pg.Client({ ...pool.options, query_timeout: endsWithinMs });
+async function cancelStatement(pool: pg.Pool, of: pg.Client, session: number): Promise<boolean> {
+  const options = { ...pool.options, query_timeout: endsWithinMs };
+  const client = of instanceof ServerClient ? of.another(options) : new pg.Client(options);
   client.on('error', () => undefined);
   try {
     await client.connect();

@@ -24,7 +24,7 @@ import { boundedQuery, boundedRows } from './bounded-query.ts';
 import { areLarge, RowSize } from './row-size.ts';
 import type { MostRows, SizedRows } from './rows-by-bytes.ts';
 import { refuseRepeated, refuseRepeatedFirst } from './repeated-keys.ts';
-import { fixedColumns, mayMultiply, refuseUnpageable } from './query-shape.ts';
+import { fixedColumns, mayMultiply, refuseUnpageable, UnusableQuery } from './query-shape.ts';
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
 import { requireUniqueKey } from './unique-key.ts';
@@ -177,7 +177,18 @@ async function describeResult(
   { text, values }: SelectedPage,
 ): Promise<readonly ResultColumn[] | undefined> {
   const { fields } = await pool.query(`SELECT * FROM (${text}) AS page LIMIT 0`, values);
+  refuseNamedAlike(fields);
   return readableAsColumns(fields);
+}
+
+/** A row has one value of a name: of two columns of one name the last. */
+function refuseNamedAlike(fields: readonly pg.FieldDef[]): void {
+  const names = fields.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw new UnusableQuery(
+    `the query of the reader gives two columns that are called ${twice}, and its rows would hold one of them: give each a name of its own (as)`,
+  );
 }
 
 /** The keys are taken out before anybody has the rows: a processor may change them. */

@@ -9,9 +9,6 @@ const fixed: readonly RegExp[] = [
   /^deadlock detected$/u,
   /^could not serialize access due to [a-z/ ]{1,60}$/u,
   /^current transaction is aborted, commands ignored until end of transaction block$/u,
-  /^cannot execute [A-Z ]{1,40} in a read-only transaction$/u,
-  /^sorry, too many clients already$/u,
-  /^remaining connection slots are reserved for [\w "-]{1,80}$/u,
   /^division by zero$/u,
 ];
 
@@ -35,6 +32,7 @@ const meanings: Readonly<Record<string, string>> = {
   '22': 'the database refused a value',
   '23': 'the database refused a value',
   '25': 'the transaction is in no state for this',
+  '25006': 'the database takes no writes: it is a standby, or read-only',
   '28': 'the database refuses this user or password',
   '3D000': 'the database does not exist',
   '3F000': 'a schema does not exist',
@@ -46,6 +44,9 @@ const meanings: Readonly<Record<string, string>> = {
   '42P01': 'a table does not exist',
   '44': 'the database refused a value',
   '53': 'the database lacks resources',
+  '53100': 'the disk of the database is full',
+  '53200': 'the database is out of memory',
+  '53300': 'the database has no connection left for us',
   '54': 'a limit of the database was exceeded',
   '55': 'an object of the database is in no state for this',
   '57': 'the session was terminated or its statement cancelled',

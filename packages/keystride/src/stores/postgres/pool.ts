@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { connectingTakesMs } from './server-client.ts';
 import { SessionClient } from './session.ts';
 
 /**
@@ -37,7 +38,7 @@ export function createPool(connectionString: string, name: string, max = 20): pg
     max,
     types,
     keepAlive: true,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: Math.max(5_000, connectingTakesMs(connectionString)),
     // A reply that never comes (a half-open connection) must not hold a page for ever.
     query_timeout: 60_000,
     idleTimeoutMillis: 30_000,

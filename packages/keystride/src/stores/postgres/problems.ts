@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { isConnectionLost } from './errors.ts';
+import { addressProblem, hostsOf } from './address.ts';
+import { isConnectionLost, NoSuchSession } from './errors.ts';
 
 /** Why a PostgreSQL could not be used, in words, and what helps. */
 export interface DatabaseProblem {
@@ -23,6 +24,7 @@ export function databaseProblemOf(error: unknown, place: DatabasePlace): Databas
     return problems.find((problem) => problem !== undefined);
   }
   if (error instanceof pg.DatabaseError) return refusalOf(error, place);
+  if (error instanceof NoSuchSession) return wrongSession(error, place);
   if (!(error instanceof Error)) return undefined;
   return wayProblem(error, codeOf(error), place) ?? tlsProblem(error, codeOf(error), place);
 }
@@ -49,7 +51,11 @@ function refusalOf(error: pg.DatabaseError, { url, variable }: DatabasePlace): D
     },
     '53300': {
       what: 'the database has no connection left',
-      todo: 'Raise max_connections, put a pooler in front, or run fewer workers.',
+      todo: 'Raise max_connections, put a pooler in front, run fewer workers, or lower KEYSTRIDE_CONNECTIONS.',
+    },
+    '53100': {
+      what: 'the disk of the database is full',
+      todo: 'Free space there, or let its volume grow: whatever waits for it goes on by itself.',
     },
     '57P03': { what: 'the database is starting or recovering', todo: 'Try again in a moment.' },
     '25006': {
@@ -122,8 +128,8 @@ function wayProblem(
       todo: `Look at the network, or correct ${variable}.`,
     },
     ERR_INVALID_URL: {
-      what: `${variable} is no URL of one host`,
-      todo: 'Percent-encode special characters of the user and the password; of several hosts give the one that leads to the primary.',
+      what: `${variable} is no URL`,
+      todo: 'Percent-encode special characters of the user and the password.',
     },
   };
   if (known[code]) return known[code];
@@ -147,6 +153,13 @@ function unknownHost(host: string, code: string, variable: string): DatabaseProb
   };
 }
 
+function wrongSession({ message }: NoSuchSession, { variable }: DatabasePlace): DatabaseProblem {
+  return {
+    what: `none of the hosts is what target_session_attrs asks for: ${message}`,
+    todo: `Wait for the failover to end, or correct the hosts of ${variable}.`,
+  };
+}
+
 /** What OpenSSL says of certificates. */
 const untrusted = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',
@@ -156,18 +169,35 @@ const untrusted = [
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
 ];
 
-function tlsProblem(error: Error, code: string, { variable }: DatabasePlace): DatabaseProblem | undefined {
-  if (untrusted.includes(code))
+/** What may be wrong about a certificate of the server. Who may do without the check is told how libpq does it. */
+const certificates: Readonly<Record<string, { readonly is: string; readonly todo: string }>> = {
+  ...Object.fromEntries(
+    untrusted.map((code) => [
+      code,
+      {
+        is: 'signed by nobody whom this machine was told to trust',
+        todo: 'give the CA that has signed it: sslrootcert=/path/of/its/ca.crt; sslmode=require without sslrootcert encrypts and looks at no certificate.',
+      },
+    ]),
+  ),
+  CERT_HAS_EXPIRED: { is: 'expired', todo: 'nothing helps: let the server have a new certificate.' },
+  CERT_NOT_YET_VALID: {
+    is: 'not valid yet',
+    todo: 'nothing helps: look at the clock of this machine, and at the certificate of the server.',
+  },
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    is: 'for another host name',
+    todo: 'name the host as the certificate does; sslmode=verify-ca takes any name that its CA has signed.',
+  },
+};
+
+function tlsProblem(error: Error, code: string, place: DatabasePlace): DatabaseProblem | undefined {
+  const { variable } = place;
+  const certificate = certificates[code];
+  if (certificate)
     return {
-      what: `the certificate of the database is signed by nobody whom this machine trusts (${code})`,
-      todo:
-        `In ${variable}: sslrootcert=/path/of/its/ca.crt with sslmode=verify-full trusts it; sslmode=no-verify encrypts ` +
-        `without looking at it, as libpq does for sslmode=require (so does uselibpqcompat=true&sslmode=require).`,
-    };
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-    return {
-      what: `the certificate of the database is for another host name (${code})`,
-      todo: `In ${variable}, name the host as the certificate does, or give sslmode=verify-ca with uselibpqcompat=true.`,
+      what: `the certificate of the database at ${partsOf(place.url).address} is ${certificate.is} (${code})`,
+      todo: `In ${variable}, ${certificate.todo}`,
     };
   if (
     code.startsWith('CERT_') ||
@@ -203,13 +233,13 @@ function codeOf(error: Error): string {
 
 /** Whatever of an address may be shown. */
 function partsOf(url: string): { user: string; database: string; host: string; address: string } {
-  const parsed = URL.parse(url);
-  const host = parsed?.hostname ?? '(not shown)';
+  const hosts = addressProblem(url) === undefined ? hostsOf(url) : [];
+  const parsed = URL.parse(url.replace(/,[^/?#@]*(?=[/?#]|$)/u, ''));
   return {
     user: parsed?.username ? decoded(parsed.username) : 'this user',
     database: decoded(parsed?.pathname.slice(1) ?? ''),
-    host,
-    address: `${host}:${parsed?.port || '5432'}`,
+    host: hosts.length > 1 ? hosts.join(', ') : (parsed?.hostname ?? '(not shown)'),
+    address: hosts.join(', ') || '(not shown)',
   };
 }
 

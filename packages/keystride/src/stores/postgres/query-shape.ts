@@ -3,6 +3,7 @@ import {
   AliasNode,
   AndNode,
   BinaryOperationNode,
+  CastNode,
   ColumnNode,
   IdentifierNode,
   type OperationNode,
@@ -10,6 +11,7 @@ import {
   ParensNode,
   RawNode,
   ReferenceNode,
+  SelectAllNode,
   SelectQueryNode,
   TableNode,
   ValueNode,
@@ -74,15 +76,38 @@ function selectOf(query: Compiled, table: string): SelectQueryNode {
 }
 
 function isAggregate(selection: OperationNode): boolean {
-  const node = AliasNode.is(selection) ? selection.node : selection;
-  return AggregateFunctionNode.is(node);
+  const node = unnamed(selection);
+  if (!RawNode.is(node)) return AggregateFunctionNode.is(node);
+  const text = node.sqlFragments.join('$');
+  return /\)\s*over\s*[(\w"]/iu.test(text) && !/\bselect\b/iu.test(text);
 }
 
-/** Whether a query reads more than one table, so that it may give a row of the key's table more than once. */
+/**
+ * Whether a query may give a row of the key's table more than once: it reads more than one table, or selects what is not
+ * a column as it is, of which nobody knows whether it is a function that returns several rows (`unnest`).
+ */
 export function mayMultiply(query: Compiled, table: string): boolean {
-  const { from, joins = [] } = selectOf(query, table);
+  const { from, joins = [], selections = [] } = selectOf(query, table);
   const froms = from?.froms ?? [];
-  return joins.length > 0 || froms.length !== 1 || froms.some((item) => nameOf(item) !== table);
+  return (
+    joins.length > 0 ||
+    froms.length !== 1 ||
+    froms.some((item) => nameOf(item) !== table) ||
+    selections.some(({ selection }) => !isSingle(unnamed(selection)))
+  );
+}
+
+function unnamed(selection: OperationNode): OperationNode {
+  return AliasNode.is(selection) ? selection.node : selection;
+}
+
+/** A column, a value or a subquery, cast perhaps: one for each row. */
+function isSingle(node: OperationNode): boolean {
+  if (RawNode.is(node)) return !node.sqlFragments.join('').includes('(') && node.parameters.every(isSingle);
+  if (CastNode.is(node)) return isSingle(node.expression);
+  return [ReferenceNode, ColumnNode, IdentifierNode, SelectAllNode, ValueNode, SelectQueryNode].some((kind) =>
+    kind.is(node),
+  );
 }
 
 /** The name of a table that a query selects from; undefined for anything else, or under another name. */

@@ -1,6 +1,7 @@
 import { callbackify } from 'node:util';
 import pg from 'pg';
 import { classifyPostgres } from './errors.ts';
+import { ServerClient } from './server-client.ts';
 import { ToldError } from '../../contract/errors.ts';
 
 // A Date that is a parameter is written in UTC: in the zone of the process, the seconds of its old offsets were lost.
@@ -54,19 +55,10 @@ const derived: Readonly<Record<string, string>> = {
  * set for good, for others would find it there: each transaction sets it for itself, in the message that begins it, and
  * a statement outside of any gets one.
  */
-export class SessionClient extends pg.Client {
+export class SessionClient extends ServerClient {
   /** @throws UnusableSession when the server does not let a session say how values are written. */
-  override connect(): Promise<pg.Client>;
-  override connect(callback: ((err: Error) => void) | ((err: null, client: pg.Client) => void)): void;
-  override connect(callback?: (error: never, client: pg.Client) => void): Promise<pg.Client> | void {
-    if (!callback) return this.#connect();
-    callbackify(() => this.#connect())(callback as (error: Error | null, client: pg.Client) => void);
-  }
-
-  async #connect(): Promise<pg.Client> {
-    // A pool listens once it has the connection. One that is lost before then fails what was asked, and not the process.
-    this.on('error', () => undefined);
-    await super.connect();
+  protected override async establish(): Promise<pg.Client> {
+    await super.establish();
     try {
       const ofEach = await pin(this);
       if (ofEach !== undefined) this.query = settingEach(this, ofEach);

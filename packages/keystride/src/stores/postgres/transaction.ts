@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Compilable, InferResult } from 'kysely';
 import { ToldError } from '../../contract/errors.ts';
-import { isConnectionLost } from './errors.ts';
+import { isConnectionLost, isReadOnly } from './errors.ts';
 
 /** The statements of one transaction. It begins and ends outside of whoever holds it. */
 export interface Transaction {
@@ -80,6 +80,8 @@ export async function inTransaction<Result>(
     return result;
   } catch (error) {
     broken ??= await rollback(client);
+    // The session stays read-only; the next one may be of another server, or of this one after its failover.
+    if (isReadOnly(error)) broken ??= error;
     throw error;
   } finally {
     client.off('error', onError);

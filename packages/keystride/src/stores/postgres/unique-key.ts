@@ -5,16 +5,20 @@ interface UniqueIndex {
   readonly columns: readonly string[];
 }
 
-/** Unique indexes over whole columns of all rows, whose columns are never null and are checked at each statement. */
+/**
+ * Unique indexes over whole columns of all rows, whose columns are never null and are checked at each statement. Pages
+ * follow the collation of the column: where that takes texts for one which the index tells apart, the index is of no use.
+ */
 const uniqueIndexes = `
   SELECT array_agg(attname::text ORDER BY place) AS columns
     FROM pg_index
     CROSS JOIN unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
     JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = part.attnum
+    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
    WHERE indrelid = to_regclass($1) AND place <= indnkeyatts
      AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL AND indimmediate
    GROUP BY indexrelid
-  HAVING bool_and(attnotnull)`;
+  HAVING bool_and(attnotnull AND (coalesce(collisdeterministic, true) OR indcollation[place - 1] = attcollation))`;
 
 /**
  * Looks whether a key tells the rows of a table apart: it has all columns of a unique index, but for those that the query

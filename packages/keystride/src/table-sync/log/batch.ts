@@ -17,7 +17,7 @@ export class LogBatch implements RowRange {
   readonly settles: number;
   /** When the last of its transactions committed, by the source's clock, in milliseconds. */
   readonly atMs: number | null;
-  private readonly known: readonly Change[];
+  readonly #known: readonly Change[];
   readonly #rest: AsyncIterable<Change> | undefined;
   #rows: number;
   #begun = false;
@@ -30,7 +30,7 @@ export class LogBatch implements RowRange {
     this.after = cursorAt(between.after);
     this.upper = cursorAt(between.upper);
     this.atMs = between.atMs ?? null;
-    this.known = changes;
+    this.#known = changes;
     this.#rest = rest;
     this.settles = settles;
     this.#rows = changes.length + settles;
@@ -54,7 +54,7 @@ export class LogBatch implements RowRange {
   /** Its changes, in the order of the log. */
   async *changes(): AsyncGenerator<Change> {
     this.#begun = true;
-    yield* this.known;
+    for (const change of this.#known) yield change;
     if (!this.#rest) return;
     for await (const change of this.#rest) {
       this.#rows += 1;

@@ -44,8 +44,8 @@ function parameterField(input: ParameterInput, value: string | undefined, fault:
   const id = fieldOf(input.name);
   return html`<p>
     <label for="${id}"
-      >${input.name}
-      ${input.identifying ? html`<span class="chip">identifies the instance</span>` : nothing}</label
+      >${input.name} ${input.identifying ? html`<span class="chip">identifies the instance</span>` : nothing}
+      ${input.sensitive ? html`<span class="chip">sensitive</span>` : nothing}</label
     >
     ${controlOf(input, { id, value: value ?? '', wrong: fault !== undefined })}
     ${fault === undefined ? nothing : html`<span class="hint problem-text" id="${id}-fault">${input.name} ${fault}</span>`}
@@ -63,6 +63,9 @@ function controlOf(input: ParameterInput, { id, value, wrong }: Control): Html {
   const told = html`id="${id}" name="${id}" aria-describedby="${wrong ? `${id}-fault ` : ''}${id}-hint"
   ${wrong ? html`aria-invalid="true"` : nothing} ${input.required ? html`required` : nothing}`;
   const { kind, choices, least, most } = input;
+  // It is typed anew each time: a page holds it no more than anything else does.
+  if (input.sensitive)
+    return html`<input ${told} type="password" autocomplete="off" spellcheck="false" maxlength="10000" />`;
   if (kind === 'choice' || kind === 'boolean')
     return html`<select ${told}>
       <option value="">${emptyChoice(input)}</option>

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { parameterToText } from '../../../contract/parameters.ts';
 import type { JobDefinition } from '../../../contract/job.ts';
+import { sensitiveParameters } from '../../../contract/sensitive.ts';
 import type { JobForecast, PlannedStep } from '../../../host/plan-job.ts';
 import { count, duration } from '../../../operator/format.ts';
 import { sizeOf, spanOf } from '../../../operator/plan-words.ts';
@@ -15,6 +16,7 @@ import { jobOf } from './start.ts';
 
 /** A forecast, and what it is of. */
 interface KeptPlan {
+  /** Those that may stand in an address. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly forecast: JobForecast;
 }
@@ -53,7 +55,9 @@ export const planAction = action<JobDefinition>({
     const job = await jobOf(visit);
     const parameters = givenParameters(job, fields);
     const forecast = await forecastOf(job, parameters, extent);
-    const id = keep({ parameters, forecast });
+    const hidden = sensitiveParameters(job);
+    const shown = Object.entries(parameters).filter(([name]) => !hidden.has(name));
+    const id = keep({ parameters: Object.fromEntries(shown), forecast });
     return { to: jobHref(job.name, `plans/${id}`), result: forecast };
   },
 });

@@ -1,5 +1,5 @@
 import type { JobDefinition } from '../../../contract/job.ts';
-import { instanceKey, parameterFaults, parseParameters } from '../../../contract/parameters.ts';
+import { parameterFaults } from '../../../contract/parameters.ts';
 import { jobNamed, startRequest, startRun, untilOpened } from '../../../operator/start.ts';
 import { action, type Fields } from '../../action.ts';
 import { tokenField } from '../../guards/form-token.ts';
@@ -42,6 +42,6 @@ export const startAction = action<JobDefinition>({
 function sentInstance(job: JobDefinition, given: Fields): Html {
   const parameters = givenParameters(job, given);
   if (given.one(tokenField) === undefined || parameterFaults(job, parameters).length > 0) return nothing;
-  const instance = instanceKey(job, parseParameters(job, parameters));
+  const { instance } = startRequest(job, parameters);
   return html`<p>Its page: <a class="mono" href="${runHref(instance)}">${instance}</a></p>`;
 }

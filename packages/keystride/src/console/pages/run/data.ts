@@ -8,6 +8,7 @@ import type { LivePage, LiveProgress } from '../../../operator/heartbeats.ts';
 import { instanceRuns, type InstanceRun } from '../../../operator/instance-runs.ts';
 import { withLedger } from '../../../operator/ledger.ts';
 import { nextCommands } from '../../../operator/next-commands.ts';
+import { noticeTermination } from '../../../operator/notice.ts';
 import { partitionsOf, type StepPartitions } from '../../../operator/partitions.ts';
 import { verificationsOf, type AskedVerification } from '../../../operator/verify.ts';
 import { ratesOf, type Series } from '../../live/series.ts';
@@ -23,7 +24,7 @@ export interface RunData {
   /** Rows a second now, and seconds until all that is expected is done; null where nobody can tell. */
   readonly perSecond: number | null;
   readonly remainingSeconds: number | null;
-  /** Rows a second since somebody has looked. */
+  /** Rows a second since it began, as closely as somebody has looked. */
   readonly rates: readonly { readonly at: number; readonly perSecond: number }[];
   readonly strips: readonly Strip[];
   /** Why the partitions could not be read; null when they could. */
@@ -56,7 +57,8 @@ export interface ShownPartition extends PartitionFigures {
 }
 
 /** @throws CommandError when there is no such run */
-export async function readRunData({ session, series, param }: Visit): Promise<RunData> {
+export async function readRunData(visit: Visit): Promise<RunData> {
+  const { session, series, param } = visit;
   const workflowId = param('id');
   const execution = await readExecution(session.client, workflowId);
   const { progress, runId, closed } = execution;
@@ -64,7 +66,7 @@ export async function readRunData({ session, series, param }: Visit): Promise<Ru
     readStrips(execution, series),
     instanceRuns(session, execution),
     verificationsOf(session, workflowId),
-    changesOf(workflowId),
+    changesOf(visit, execution),
     nextCommands(progress),
   ]);
   return {
@@ -85,7 +87,12 @@ export async function readRunData({ session, series, param }: Visit): Promise<Ru
 const mostChanges = 10;
 
 /** A ledger that cannot be asked is told where the partitions are missing. */
-function changesOf(workflowId: string): Promise<readonly EnteredChange[]> {
+async function changesOf(
+  { session, readOnly }: Visit,
+  { progress: { workflowId, status }, closed }: Execution,
+): Promise<readonly EnteredChange[]> {
+  if (closed && status === 'failed' && !readOnly)
+    await noticeTermination(session, workflowId).catch(() => undefined);
   return withLedger(
     (ledger) => readAudit(ledger, { ids: [workflowId] }, { limit: mostChanges }),
     3_000,
@@ -98,7 +105,8 @@ function paceOf(
 ): Pick<RunData, 'perSecond' | 'remainingSeconds' | 'rates'> {
   const done = progress.steps.reduce((sum, step) => sum + doneOf(step), 0);
   const step = progress.steps.findLast(({ status }) => status === 'running');
-  if (closed) return { perSecond: null, remainingSeconds: null, rates: ratesOf(series.of(runId)) };
+  const ratesNow = () => ratesOf(series.of(runId, progress.course));
+  if (closed) return { perSecond: null, remainingSeconds: null, rates: ratesNow() };
   series.add(runId, { at: Date.now(), done });
   const rate = series.pace(`${runId} ${step?.step ?? ''}`, step ? doneOf(step) : done);
   return {
@@ -106,7 +114,7 @@ function paceOf(
     remainingSeconds: step
       ? remainingSeconds({ done: doneOf(step), expected: step.expected, status: progress.status, rate })
       : null,
-    rates: ratesOf(series.of(runId)),
+    rates: ratesNow(),
   };
 }
 

@@ -1,9 +1,13 @@
+import { parameterToText } from '../../../contract/parameters.ts';
+import { redrive } from '../../../contract/redrive.ts';
 import { isFinal, type JobStatus } from '../../../contract/states.ts';
 import { doneOf, shareDone } from '../../../operator/figures.ts';
 import { count, duration, rate, tookOf } from '../../../operator/format.ts';
+import type { LiveProgress } from '../../../operator/heartbeats.ts';
 import { html, nothing, type Html } from '../../html.ts';
-import { jobHref, runHref, skipsHref } from '../../hrefs.ts';
+import { jobHref, queryOf, runHref, skipsHref } from '../../hrefs.ts';
 import { bar, facts, moment, stateBadge, toneOf } from '../../parts.ts';
+import { fieldOf } from '../jobs/parameter-fields.ts';
 import type { RunData } from './data.ts';
 
 /** Where a run stands, at a glance: state and why, bar, rate, what remains. */
@@ -51,7 +55,7 @@ export function headPanel(data: RunData, readOnly: boolean): Html {
     <p class="soft small times">
       Started ${moment(startedAt)}${finishedAt === null ? nothing : html`, ended ${moment(finishedAt)}`}
     </p>
-    ${readOnly ? nothing : controlLinks(progress.workflowId, status)}
+    ${readOnly ? nothing : controlLinks(progress)}
   </section>`;
 }
 
@@ -104,13 +108,25 @@ const controlsOf: Readonly<Partial<Record<JobStatus, readonly (readonly [string,
   completedWithSkips: [['verify', 'Verify …', 'plain']],
 };
 
-function controlLinks(workflowId: string, status: JobStatus): Html {
+function controlLinks(progress: LiveProgress): Html {
+  const { workflowId, status } = progress;
   const links = controlsOf[status] ?? [];
-  if (links.length === 0) return nothing;
+  const again = status === 'failed' || status === 'stopped' ? startAgainHref(progress) : undefined;
+  if (links.length === 0 && again === undefined) return nothing;
   return html`<p class="buttons">
+    ${again === undefined ? nothing : html`<a class="button" href="${again}">Start again …</a>`}
     ${links.map(
       ([control, words, look]) =>
         html`<a class="button ${look}" href="${runHref(workflowId, control)}">${words}</a>`,
     )}
   </p>`;
+}
+
+/** The form of a start with the parameters of a run, which goes on where that stands. A redrive is begun at its skips. */
+function startAgainHref({ job, parameters }: LiveProgress): string | undefined {
+  if (parameters === null || job === redrive.name) return undefined;
+  const given = Object.entries(parameters).flatMap(([name, value]) =>
+    value === null || value === undefined ? [] : [[fieldOf(name), parameterToText(value)] as const],
+  );
+  return jobHref(job, 'start') + queryOf(Object.fromEntries(given));
 }

@@ -47,17 +47,17 @@ function chartPanel({ rates, progress }: RunData): Html {
     shown.map(({ perSecond }) => Math.round(perSecond * 10) / 10),
   ];
   return html`<figure class="panel" data-chart="${JSON.stringify(data)}" data-unit="rows a second">
-    <figcaption>Rows a second, while somebody looks</figcaption>
-    <div class="chart"><p class="soft">${chartWords(rates)}</p></div>
+    <figcaption>Rows a second</figcaption>
+    <div class="chart"><p class="soft">${chartWords(rates, isFinal(progress.status))}</p></div>
   </figure>`;
 }
 
 /** The same for whoever sees no chart. */
-function chartWords(rates: RunData['rates']): string {
+function chartWords(rates: RunData['rates'], ended: boolean): string {
   const figures = rates.map(({ perSecond }) => Math.round(perSecond));
   if (figures.length < 2) return 'The first figures come in a moment.';
   const [least, most] = [Math.min(...figures), Math.max(...figures)];
-  return `Between ${least.toLocaleString('en')} and ${most.toLocaleString('en')}, now ${(figures.at(-1) ?? 0).toLocaleString('en')}.`;
+  return `Between ${least.toLocaleString('en')} and ${most.toLocaleString('en')}, ${ended ? 'at the end' : 'now'} ${(figures.at(-1) ?? 0).toLocaleString('en')}.`;
 }
 
 function changesTable({ changes, progress: { workflowId } }: RunData): Html {

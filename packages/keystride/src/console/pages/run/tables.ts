@@ -1,5 +1,6 @@
 import {
   decisionText,
+  retriesText,
   unreadText,
   type Decision,
   type NestedRun,
@@ -32,6 +33,7 @@ export function stepsTable({ progress, strips }: RunData): Html {
       number('Written', ({ written }) => written),
       number('Skipped', ({ skipped }) => skipped),
       number('… reading', ({ readSkipped }) => readSkipped),
+      { head: 'Retried', number: true, cell: retriesCell },
       { head: 'Expected', number: true, cell: ({ expected }) => figure(expected) },
       { head: 'Commits', number: true, cell: ({ step }) => figure(commits.get(step) ?? null) },
       { head: 'Took', number: true, cell: tookCell },
@@ -48,6 +50,14 @@ function stepCell(step: StepProgress): Html {
     ${nested ? html`<br /><a class="mono" href="${runHref(nested.workflowId)}">${nested.workflowId}</a>` : nothing}
     ${step.reason === undefined ? nothing : html`<br /><span class="small problem-text">${step.reason}</span>`}
     ${unread === undefined ? nothing : html`<br /><span class="small">${unread}</span>`}`;
+}
+
+/** How often something was tried again, and of which codes. */
+function retriesCell({ retries = {} }: StepProgress): Html | string {
+  const total = Object.values(retries).reduce((sum, times) => sum + times, 0);
+  if (total === 0) return '0';
+  const codes = retriesText(retries);
+  return html`${figure(total)}<br /><span class="small soft">${codes}</span>`;
 }
 
 function tookCell({ startedAt, finishedAt }: StepProgress): string {

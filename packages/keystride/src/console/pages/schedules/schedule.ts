@@ -87,25 +87,26 @@ function head(data: ScheduleData, readOnly: boolean): Html {
 }
 
 function daysForm({ range, scheduleId, timeZone }: ScheduleData): Html {
-  const form = html`<form
-    method="get"
-    action="${scheduleHref(scheduleId)}"
-    class="filters"
-    role="search"
-    aria-label="Days"
-  >
-    <p>
-      <label for="from">From</label>
-      <input id="from" name="from" type="date" value="${range?.from ?? ''}" required />
-    </p>
-    <p>
-      <label for="to">to (${timeZone})</label>
-      <input id="to" name="to" type="date" value="${range?.to ?? ''}" />
-    </p>
-    <p class="buttons"><button type="submit" class="plain">Show</button></p>
-  </form>`;
-  return html`${panel('What each day’s run came to', form)}
-  ${range === null ? nothing : outcomes(range, timeZone)}`;
+  return panel(
+    'What each day’s run came to',
+    html`<form
+      method="get"
+      action="${scheduleHref(scheduleId)}"
+      class="filters"
+      role="search"
+      aria-label="Days"
+    >
+      <p>
+        <label for="from">From</label>
+        <input id="from" name="from" type="date" value="${range?.from ?? ''}" required />
+      </p>
+      <p>
+        <label for="to">to (${timeZone})</label>
+        <input id="to" name="to" type="date" value="${range?.to ?? ''}" />
+      </p>
+      <p class="buttons"><button type="submit" class="plain">Show</button></p>
+    </form>`,
+  );
 }
 
 function outcomes({ outcomes: found, times }: NonNullable<ScheduleData['range']>, timeZone: string): Html {

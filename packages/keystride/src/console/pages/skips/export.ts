@@ -1,5 +1,5 @@
 import { exportedSkips } from '../../../operator/skips/export.ts';
-import { findInstance, withLedger } from '../../../operator/ledger.ts';
+import { findInstance, withLedger, withOwnLedger } from '../../../operator/ledger.ts';
 import type { Content } from '../../view.ts';
 import { visitOf } from '../../visit.ts';
 import { type AskedSkips, askedSkips } from './filter.ts';
@@ -26,7 +26,7 @@ async function send(instance: string, asked: AskedSkips, to: WritableStream<Uint
   const writer = to.getWriter();
   const encoder = new TextEncoder();
   try {
-    await withLedger((ledger) =>
+    await withOwnLedger((ledger) =>
       ledger.transaction(
         async (transaction) => {
           let text = '';

@@ -68,12 +68,25 @@ export function itemsTable(
             >${step} p${partition}, ${phase}, ${attempts === 1 ? 'one attempt' : `${attempts} attempts`}</span
           >`,
       },
+      ...(skips.some(({ item }) => item !== null) ? [keptColumn] : []),
       { head: 'When', cell: ({ at }) => moment(at) },
       ...after,
     ],
     skips,
   );
 }
+
+/** What the job keeps of an item. It is closed until somebody asks for it. */
+const keptColumn: Column<SkippedItem> = {
+  head: 'Item',
+  cell: ({ item, key }) =>
+    item === null
+      ? ''
+      : html`<details>
+          <summary aria-label="Item ${key}">Show</summary>
+          <pre class="small">${JSON.stringify(item, undefined, 2)}</pre>
+        </details>`,
+};
 
 function stateCell({ status, settledBy, settledAt, reason }: SkippedItem): Html {
   if (settledAt === null) return skipBadge(status);

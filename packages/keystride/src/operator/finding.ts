@@ -1,12 +1,12 @@
 import { oneLine } from '../contract/inert.ts';
 import { ToldError } from '../contract/told-error.ts';
-import { CommandError } from '../operator/command-error.ts';
-import { explain, reasonOf } from '../operator/explain.ts';
+import { CommandError } from './command-error.ts';
+import { explain, reasonOf } from './explain.ts';
 
-/** `ok`; `warn`: it works, and will not always; `bad`: jobs cannot run, or not rightly. */
+/** `ok`; `warn`: it works, and will not always, or somebody waits; `bad`: work stands still, or is not done rightly. */
 export type Mark = 'ok' | 'warn' | 'bad';
 
-/** What one look has found. */
+/** What one look has found, of the doctor or of the console. */
 export interface Finding {
   /** What was looked at, in a word or two: `clock`, `search attributes`. */
   readonly check: string;

@@ -1,12 +1,15 @@
 import path from 'node:path';
 import { ourModule } from './own-files.ts';
 import type { Part } from './part.ts';
-import { freePort } from './ports.ts';
 import type { Reporter } from './progress.ts';
 import { ServerProcess, type ProcessOwner } from './server-process.ts';
 
-/** How to run the console of a stack. */
-export interface ConsoleOptions {
+/** How to run a server of keystride's own in a stack. */
+export interface OwnServerOptions {
+  /** The command that starts it, which its log is called after. */
+  readonly name: 'console' | 'codec-server';
+  /** Of 127.0.0.1, where nobody listens. */
+  readonly port: number;
   readonly home: string;
   /** The addresses of the stack. */
   readonly environment: NodeJS.ProcessEnv;
@@ -14,28 +17,29 @@ export interface ConsoleOptions {
   readonly report: Reporter;
 }
 
-/** Where it listens when nobody else does. */
-const preferredPort = 9233;
+/** A server of keystride's own that runs. */
+export type OwnServer = Pick<Part, 'url' | 'pid' | 'restart' | 'stop'>;
 
 /**
- * Starts the console as a process of its own.
+ * Starts the console, or the codec server, as a process of its own.
  * @throws PartError when it does not come up
  */
-export async function startConsolePart({
+export async function startOwnServer({
+  name,
+  port,
   home,
   environment,
   owner,
   report,
-}: ConsoleOptions): Promise<Pick<Part, 'url' | 'pid' | 'restart' | 'stop'>> {
-  const port = await freePort(preferredPort);
+}: OwnServerOptions): Promise<OwnServer> {
   const url = `http://127.0.0.1:${port}`;
   const server = new ServerProcess(
     {
-      name: 'console',
+      name,
       command: process.execPath,
-      arguments: [ourModule('cli/main'), 'console', '--listen', `127.0.0.1:${port}`],
+      arguments: [ourModule('cli/main'), name, '--listen', `127.0.0.1:${port}`],
       environment,
-      logFile: path.join(home, 'logs', 'console.log'),
+      logFile: path.join(home, 'logs', `${name}.log`),
       probe: () => answers(url),
       readyWithinMs: 30_000,
       stopSignal: 'SIGTERM',
@@ -55,8 +59,8 @@ export async function startConsolePart({
   };
 }
 
-/** Its pages ask Temporal; its icon asks nobody. */
+/** The pages of the console ask Temporal; its icon asks nobody, and the codec server has nothing to show. */
 async function answers(url: string): Promise<void> {
-  const { ok, status } = await fetch(`${url}/assets/icon.svg`, { signal: AbortSignal.timeout(2_000) });
-  if (!ok) throw new Error(`answers ${status}`);
+  const { status } = await fetch(`${url}/assets/icon.svg`, { signal: AbortSignal.timeout(2_000) });
+  if (status >= 500) throw new Error(`answers ${status}`);
 }

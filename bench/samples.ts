@@ -1,14 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
-/** Resident memory at a moment. */
+/** What a process has at a moment. */
 export interface Sample {
   /** Epoch time, in milliseconds. */
   readonly at: number;
-  /** In MB (2^20 bytes). */
+  /** Resident memory, in MB (2^20 bytes). */
   readonly megabytes: number;
+  /** Open files, connections included. */
+  readonly files: number;
 }
 
-/** The resident memory of a process, looked at every second until `end`. It needs a machine that has /proc. */
+/** A process, looked at every second until `end`. It needs a machine that has /proc. */
 export class Samples {
   readonly all: Sample[] = [];
   readonly #timer: NodeJS.Timeout;
@@ -35,19 +37,23 @@ export class Samples {
 
   #take(): Sample {
     const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.#pid}/status`, 'utf8')) ?? [];
-    const sample = { at: Date.now(), megabytes: Number(kilobytes) / 1024 };
+    const files = readdirSync(`/proc/${this.#pid}/fd`).length;
+    const sample = { at: Date.now(), megabytes: Number(kilobytes) / 1024, files };
     this.all.push(sample);
     return sample;
   }
 }
 
-/** How memory has grown, by the straight line that fits the samples best: over their time, and in an hour. */
-export function fitOf(samples: readonly Sample[]): { readonly growthMb: number; readonly perHour: number } {
+/** How something has grown, by the straight line that fits the samples best: over their time, and in an hour. */
+export function growthOf(
+  samples: readonly Sample[],
+  of: 'megabytes' | 'files',
+): { readonly whole: number; readonly perHour: number } {
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const at = mean(samples.map((sample) => sample.at));
-  const megabytes = mean(samples.map((sample) => sample.megabytes));
-  const together = samples.reduce((sum, one) => sum + (one.at - at) * (one.megabytes - megabytes), 0);
+  const level = mean(samples.map((sample) => sample[of]));
+  const together = samples.reduce((sum, one) => sum + (one.at - at) * (one[of] - level), 0);
   const slope = together / samples.reduce((sum, one) => sum + (one.at - at) ** 2, 0);
   const span = (samples.at(-1)?.at ?? 0) - (samples[0]?.at ?? 0);
-  return { growthMb: slope * span, perHour: slope * 3_600_000 };
+  return { whole: slope * span, perHour: slope * 3_600_000 };
 }

@@ -1,0 +1,56 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import type { Settings } from './environment.ts';
+import { type ListenAddress, listenAddress, serverToken } from './console-settings.ts';
+
+/** Where the codec server listens, and whom it decrypts for. */
+export interface CodecServerSettings {
+  /** `KEYSTRIDE_CODEC_SERVER` @default 127.0.0.1:9234 */
+  readonly listen: ListenAddress;
+  /** `KEYSTRIDE_CODEC_SERVER_URL`: how others reach it, where that is not the address that it listens on. */
+  readonly url?: string;
+  /** `KEYSTRIDE_CODEC_SERVER_TOKEN`: what whoever asks has to show. */
+  readonly token?: string;
+  /** `KEYSTRIDE_CODEC_SERVER_ORIGINS`: the pages that may ask. @default that of `TEMPORAL_UI_URL` */
+  readonly origins: readonly string[];
+}
+
+/** Where the codec server listens when nobody says otherwise. */
+export const codecServerPort = 9234;
+
+/** The settings of the codec server in the environment. */
+export const codecServerVariables = {
+  KEYSTRIDE_CODEC_SERVER: listenAddress.optional(),
+  KEYSTRIDE_CODEC_SERVER_TOKEN: serverToken.optional(),
+  KEYSTRIDE_CODEC_SERVER_ORIGINS: z
+    .string()
+    .transform((text) => text.split(',').map((one) => one.trim()))
+    .refine((list) => list.every((one) => URL.parse(one)?.origin === one), {
+      error: ({ input }) => `is not like https://temporal.example.com, with commas between: ${String(input)}`,
+    })
+    .optional(),
+};
+
+/**
+ * The settings of the codec server.
+ * @param uiUrl where the Temporal UI is, if that is known
+ */
+export function codecServerOf(settings: Settings, uiUrl: string | undefined): CodecServerSettings {
+  const {
+    KEYSTRIDE_CODEC_SERVER: listen = { hostname: '127.0.0.1', port: codecServerPort },
+    KEYSTRIDE_CODEC_SERVER_URL: url,
+    KEYSTRIDE_CODEC_SERVER_TOKEN: token,
+    KEYSTRIDE_CODEC_SERVER_ORIGINS: origins = originsOf(uiUrl),
+  } = settings;
+  return { listen, origins, ...(url !== undefined && { url }), ...(token !== undefined && { token }) };
+}
+
+/** A page of this machine goes by two names. */
+function originsOf(uiUrl: string | undefined): string[] {
+  const ui = uiUrl === undefined ? null : URL.parse(uiUrl);
+  if (!ui) return [];
+  const isLocal = ui.hostname === 'localhost' || (isIP(ui.hostname) === 4 && ui.hostname.startsWith('127.'));
+  const names = isLocal ? [ui.hostname, 'localhost', '127.0.0.1'] : [ui.hostname];
+  const port = ui.port === '' ? '' : `:${ui.port}`;
+  return [...new Set(names.map((name) => `${ui.protocol}//${name}${port}`))];
+}
