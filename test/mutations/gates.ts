@@ -80,7 +80,7 @@ export const gates: readonly Mutation[] = [
   },
   {
     rule: 'a set step keeps to a rate',
-    edits: [[ranges, 'await this.#keepPace(limit, begun);', '']],
+    edits: [[ranges, 'await this.#keepPace(next.rows, begun);', '']],
     test: chunks,
     named: 'kept to over pages, by a step of set',
   },

@@ -152,10 +152,15 @@ export async function noteUnsettled(
   );
 }
 
-/** The next rows to be read again: of one table, those that were tried least first. */
+/**
+ * The next rows to be read again: those that were tried least first.
+ *
+ * @param sources the tables, in the order in which their rows are wanted.
+ */
 export async function readUnsettled(
   ledger: Asked,
   stream: string,
+  sources: readonly string[],
   limit: number,
 ): Promise<readonly (UnsettledRow & { readonly tries: number; readonly code: string | null })[]> {
   const rows = await ledger.run(
@@ -164,7 +169,7 @@ export async function readUnsettled(
       .select(['source', 'key', 'tries', 'code'])
       .where('stream', '=', stream)
       .orderBy('tries')
-      .orderBy('source')
+      .orderBy(sql`array_position(${[...sources]}::text[], source)`)
       .orderBy('key')
       .limit(limit),
   );
@@ -204,6 +209,11 @@ export async function countTries(
       WHERE row.stream = $1 AND row.source = tried.source AND row.key = tried.key`,
     [stream, rows.map(({ source }) => source), rows.map(({ key }) => encodeCursor(key)), tries],
   );
+}
+
+/** Takes all rows off the list: everything is copied anew. */
+export async function forgetUnsettled(transaction: Transaction, stream: string): Promise<void> {
+  await transaction.run(ledgerSql.deleteFrom('keystride.unsettled_row').where('stream', '=', stream));
 }
 
 /** An id of the ledger, for what is named after a stream elsewhere: two ledgers never share it. */

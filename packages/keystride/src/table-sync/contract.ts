@@ -11,6 +11,13 @@ const table = z
     'a table, as name or schema.name, is wanted; a name with a dot stands in double quotes',
   );
 
+/** Tables of one name on both sides: one, or all of a schema. */
+const tables = z
+  .string()
+  .regex(/^(?:(?:"(?:[^"]|"")+"|[^."]+)\.\*|(?:(?:"(?:[^"]|"")+"|[^."]+)\.)?(?:"(?:[^"]|"")+"|[^."*]+))$/u, {
+    error: 'a table, as name or schema.name, or schema.* is wanted',
+  });
+
 /** A column by its name, which may stand in double quotes. */
 const column = z.string().min(1, 'the name of a column is wanted');
 
@@ -34,8 +41,15 @@ export const tableSync = defineJob({
   description: 'Copy a table of the source database to a table of the target database',
   parameters: z
     .object({
-      source: table.describe('the table to read, in SOURCE_DATABASE_URL'),
+      source: table.optional().describe('the table to read, in SOURCE_DATABASE_URL'),
       sink: table.optional().describe('the table to write, in DATABASE_URL; otherwise the same name'),
+      tables: z
+        .array(tables)
+        .min(1)
+        .optional()
+        .describe(
+          'mode=log: tables to follow together, each to the one of its name; schema.* for all of a schema',
+        ),
       mode: z
         .enum([...syncModes, 'log'])
         .default('bulk')
@@ -54,6 +68,24 @@ export const tableSync = defineJob({
       cast: pairs('column:type, a type that the value is converted to on its way'),
       mask: pairs('column:hash for its SHA-256, column:fixed:text for the same text in every row'),
     })
+    .refine(({ source, tables: several }) => (source === undefined) !== (several === undefined), {
+      path: ['source'],
+      error: 'a table to read is wanted, by source, or several by tables',
+    })
+    .refine(
+      ({ tables: several, mode, sink, ...given }) =>
+        several === undefined ||
+        (mode === 'log' &&
+          sink === undefined &&
+          [given.key, given.columns, given.drop, given.rename, given.cast, given.mask].every(
+            (list) => list.length === 0,
+          )),
+      {
+        path: ['tables'],
+        error:
+          'several tables are followed as they are: with mode=log, and without sink, key, columns and transforms',
+      },
+    )
     .refine(({ mode, timestamp }) => !mode.startsWith('timestamp') || timestamp !== undefined, {
       path: ['timestamp'],
       error: 'the timestamp modes need a timestamp column',

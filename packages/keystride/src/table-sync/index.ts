@@ -7,6 +7,7 @@ import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
 import type { FollowedTable } from './log/followed-table.ts';
 import { logSteps } from './log/steps.ts';
+import { tablesNamed } from './log/table-list.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import {
   type ColumnType,
@@ -36,11 +37,26 @@ export interface SyncedDatabases {
 
 /** The work of tableSync, for `registerJob`: each run looks up in both databases the table that its parameters name. */
 export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof tableSync> {
-  const describe = (parameters: Parameters) => describeSync(databases, parameters);
+  const describe = async ({ source, ...parameters }: Parameters) => {
+    if (source === undefined) throw invalid('mode=log alone takes several tables');
+    return describeSync(databases, { ...parameters, source });
+  };
   const polled = syncSteps<Parameters>(databases.database, describe);
   const followed = logSteps<Parameters>(databases.database, async (parameters) => {
-    const { followed: table, stream, how } = await describe(parameters);
-    return { ...databases, stream, how, tables: [table] };
+    const { tables: several } = parameters;
+    if (!several) {
+      const { followed: table, stream, how } = await describe(parameters);
+      return { ...databases, stream, how, tables: [table] };
+    }
+    const found: DescribedSync[] = [];
+    for (const source of await tablesNamed(databases, several))
+      found.push(await describeSync(databases, { ...parameters, source }));
+    return {
+      ...databases,
+      stream: `tableSync:${several.map(inList).join(',')}:log`,
+      how: JSON.stringify(found.map(({ how }) => how)),
+      tables: found.map((table) => table.followed),
+    };
   });
   const stepsOf = ({ parameters }: StepContext<Parameters>) =>
     parameters.mode === 'log' ? followed : polled;
@@ -50,9 +66,12 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     sweep: (context) => stepsOf(context).sweep(context),
     remember: (context) => stepsOf(context).remember(context),
     follow: (context) => followed.follow(context),
-    verify: (context) => polled.verify(context),
+    verify: (context) => (context.parameters.tables ? followed : polled).verify(context),
   };
 }
+
+/** What one table is copied by. */
+type OfTable = Parameters & { readonly source: string };
 
 /** A sync, with what following it in the log takes besides. */
 interface DescribedSync extends Sync {
@@ -68,7 +87,7 @@ interface DescribedSync extends Sync {
  */
 async function describeSync(
   { source: service, database: migration }: SyncedDatabases,
-  given: Parameters,
+  given: OfTable,
 ): Promise<DescribedSync> {
   const parameters = named(given);
   const { source: from, sink: to = from } = parameters;
@@ -121,7 +140,7 @@ async function describeSync(
       key,
       sink: sinkTable,
       reader: compared.reader,
-      lacking: (keys, signal) => compared.comparison.lacking(keys, signal),
+      comparison: compared.comparison,
       write: (those, transaction) => sinkOf.write(those, transaction),
       remove: async (keys, transaction) => (await compared.remove?.(keys, transaction)) ?? 0,
     },
@@ -148,7 +167,7 @@ function inList(name: string): string {
 }
 
 /** The parameters with the columns' names as they are. */
-function named({ key, columns, drop, timestamp, ...others }: Parameters): Parameters {
+function named({ key, columns, drop, timestamp, ...others }: OfTable): OfTable {
   return {
     ...others,
     ...{ key: key.map(unquoted), columns: columns.map(unquoted), drop: drop.map(unquoted) },

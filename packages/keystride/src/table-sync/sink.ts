@@ -149,34 +149,27 @@ export async function updateKnown(
 }
 
 /**
- * Writes a row under another key, with what the old one has in the columns that are not known. The old one stays.
+ * Gives a row another key, and the values that are known; what it has in the other columns stays.
  *
  * @param before the old key, in the order of the sink's key.
- * @returns whether the old one was there.
+ * @returns whether it was there.
  */
-export async function copyUnderKey(
+export async function changeKey(
   { table, columns, key }: SinkTable,
   row: Readonly<Record<string, string | null | undefined>>,
   before: readonly string[],
   transaction: Transaction,
 ): Promise<boolean> {
-  const values = columns.map((column, index) =>
-    row[column.name] === undefined ? `there.${quoted(column.name)}` : exactValue(column, index),
+  const known = columns.filter(({ name }) => row[name] !== undefined);
+  const set = known.map((column, index) => `${quoted(column.name)} = ${exactValue(column, index)}`);
+  const old = key.map((name) => columns.find((column) => column.name === name) as SinkColumn);
+  const same = old.map(
+    (column, index) => `there.${quoted(column.name)} = ${plainValue(column, known.length + index)}`,
   );
-  const old = key.map((name, index) => {
-    const column = columns.find((candidate) => candidate.name === name) as SinkColumn;
-    return `there.${quoted(name)} = ${plainValue(column, columns.length + index)}`;
-  });
-  const names = columns.map(({ name }) => quoted(name));
-  const set = columns.filter(({ identityAlways }) => !identityAlways).map(({ name }) => quoted(name));
   const { rowCount } = await transaction.query(
-    `INSERT INTO ${quotedTable(table)} (${names.join(', ')})
-       ${columns.some(({ identityAlways }) => identityAlways) ? 'OVERRIDING SYSTEM VALUE' : ''}
-     SELECT ${values.join(', ')} FROM ${quotedTable(table)} AS there,
-            ${arrived([...columns, ...columns.filter(({ name }) => key.includes(name))])} WHERE ${old.join(' AND ')}
-         ON CONFLICT (${key.map(quoted).join(', ')})
-         DO UPDATE SET ${set.map((name) => `${name} = excluded.${name}`).join(', ')}`,
-    [...columns.map(({ name }) => [row[name] ?? null]), ...before.map((text) => [text])],
+    `UPDATE ${quotedTable(table)} AS there SET ${set.join(', ')}
+       FROM ${arrived([...known, ...old])} WHERE ${same.join(' AND ')}`,
+    [...known.map(({ name }) => [row[name] ?? null]), ...before.map((text) => [text])],
   );
   return (rowCount ?? 0) > 0;
 }

@@ -4,7 +4,7 @@ import { noteUnsettled } from '../../ledger/log.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
-import { copyUnderKey, updateKnown } from '../sink.ts';
+import { changeKey, updateKnown } from '../sink.ts';
 import type { SyncRow } from '../steps.ts';
 import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
@@ -27,6 +27,12 @@ export interface Applying {
   readonly unsettled: boolean;
 }
 
+/** So many changes are found one by one among those that are not taken; then their neighbours are noted with them. */
+const mostLookedFor = 200;
+
+/** Changes that are noted together then: to look for the one among them would take longer than to read them all again. */
+const notedTogether = 50;
+
 /** Rows that are to be removed and wait for the end of their transaction at most. */
 const mostRemovals = 250_000;
 
@@ -46,6 +52,7 @@ export class Applier {
   #inOrder: RowChange[] = [];
   #begun = false;
   #noted = 0;
+  #lookedFor = 0;
 
   constructor(applying: Applying, transaction: Transaction) {
     this.#applying = applying;
@@ -92,9 +99,10 @@ export class Applier {
 
   /** Applies changes by smaller and smaller parts, in the order of the log, until each is taken or is a single one. */
   async #inParts(changes: readonly RowChange[]): Promise<void> {
-    const [only, ...others] = changes;
+    const [only] = changes;
     if (!only) return;
-    if (others.length === 0) return this.#single(only);
+    if (changes.length === 1) return this.#single(only);
+    if (this.#lookedFor >= mostLookedFor && changes.length <= notedTogether) return this.#note(changes, null);
     const middle = Math.ceil(changes.length / 2);
     for (const part of [changes.slice(0, middle), changes.slice(middle)]) {
       const pending = new PendingChanges();
@@ -147,11 +155,9 @@ export class Applier {
   ): Promise<void> {
     const texts = rows.map(({ row }) => row as SyncRow);
     const missing = await updateKnown(table.sink, names, texts, this.#transaction);
-    await this.#readLater(
-      table,
-      rows.filter((_, index) => missing.includes(index)).map(({ key }) => key),
-      null,
-    );
+    const { source } = table;
+    const gone = rows.filter((_, index) => missing.includes(index));
+    await this.#readLater(gone.map(({ key }) => ({ source, key, code: null })));
   }
 
   async #remove(table: FollowedTable, keys: readonly Cursor[]): Promise<void> {
@@ -166,26 +172,35 @@ export class Applier {
       if (change.kind === 'remove') return this.#remove(table, [key]);
       const { row, before } = change;
       if (before && !isWhole(row)) {
-        const there = await copyUnderKey(table.sink, row, before, this.#transaction);
-        if (!there) await this.#readLater(table, [key], null);
-      } else await this.#write(table, [{ kind: 'write', key, row }]);
+        // Only where the stream tells again what the copy has seen can a row be under the new key already.
+        await this.#remove(table, [key]);
+        const there = await changeKey(table.sink, row, before, this.#transaction);
+        return there ? undefined : this.#readLater([{ source: table.source, key, code: null }]);
+      }
+      await this.#write(table, [{ kind: 'write', key, row }]);
       if (before) await this.#remove(table, [before]);
     };
     if (!this.#applying.unsettled) return apply();
     const refused = await this.#refusal(apply);
     if (refused === undefined) return;
-    const keys = change.kind === 'write' && change.before ? [key, change.before] : [key];
-    await this.#readLater(table, keys, refused);
+    this.#lookedFor += 1;
+    await this.#note([change], refused);
   }
 
-  async #readLater({ source }: FollowedTable, keys: readonly Cursor[], code: string | null): Promise<void> {
-    const { stream } = this.#applying;
-    this.#noted += keys.length;
-    await noteUnsettled(
-      this.#transaction,
-      stream,
-      keys.map((key) => ({ source, key, code })),
+  /** Changes of rows that are read again later. */
+  #note(changes: readonly RowChange[], code: string | null): Promise<void> {
+    return this.#readLater(
+      changes.flatMap((change) => {
+        const { source } = change.table;
+        const keys = change.kind === 'write' && change.before ? [change.key, change.before] : [change.key];
+        return keys.map((key) => ({ source, key, code }));
+      }),
     );
+  }
+
+  async #readLater(rows: Parameters<typeof noteUnsettled>[2]): Promise<void> {
+    this.#noted += rows.length;
+    await noteUnsettled(this.#transaction, this.#applying.stream, rows);
   }
 
   /** Does something, or nothing of it where a constraint between rows forbids it. @returns the constraint's SQLSTATE */

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { SyncStart } from '../../contract/sync.ts';
-import { ledgerId, type LogPlace, noteLog, readLogPlace } from '../../ledger/log.ts';
+import { forgetUnsettled, ledgerId, type LogPlace, noteLog, readLogPlace } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { openOffset } from '../../ledger/offset.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
@@ -74,6 +74,7 @@ export async function beginLog(
   const log = { slot, publication: slot, how: followed.how, copied: false, settledAt: null };
   if (!(await noteLog(transaction, { stream, moves }, null, log, told)))
     throw invalid(`${stream} was moved while this run began; start it again`);
+  await forgetUnsettled(transaction, stream);
   const since = (await anyRows(followed)) ? 'all' : null;
   return { ...start, moves: moves + 1, from: null, since, horizon: '0', told };
 }

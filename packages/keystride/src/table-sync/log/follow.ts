@@ -78,6 +78,8 @@ export class Following implements RangeReader<LogBatch> {
 
   /** Applies a batch. @returns how many of its changes are in the sink. */
   async write(batch: LogBatch, transaction: Transaction): Promise<number> {
+    // What was read while it was applied is not told again: the rest alone must not be taken for all of it.
+    if (batch.isUsed) throw interrupted('a transaction that is too large to be held was not applied');
     const followed = await this.#followed();
     const { stream, tables } = followed;
     const moved = await movePosition(transaction, stream, batch.after, batch.upper);
@@ -133,11 +135,7 @@ export class Following implements RangeReader<LogBatch> {
     if (this.#follower?.isAt(position, how)) return position;
     await this.#follower?.close();
     followers.delete(slot);
-    const now = await logMoment(source);
-    const problem =
-      now.place === place.place
-        ? await slotProblem(source, slot, position)
-        : 'the source is another server or database, or another time line of it, than that of the position';
+    const problem = await this.#problem(place, position);
     if (problem !== null)
       throw new LogLost(
         `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
@@ -146,6 +144,15 @@ export class Following implements RangeReader<LogBatch> {
     this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), how), from);
     followers.set(slot, this.#follower);
     return position;
+  }
+
+  /** Why the stream cannot go on; null when it can. */
+  async #problem({ place, state }: Placed, position: LogPosition): Promise<string | null> {
+    const { source, how } = await this.#followed();
+    if (state.how !== how) return 'tables are copied otherwise than when it began';
+    if ((await logMoment(source)).place !== place)
+      return 'the source is another server or database, or another time line of it, than that of the position';
+    return slotProblem(source, state.slot, position);
   }
 }
 

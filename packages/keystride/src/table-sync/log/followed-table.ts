@@ -1,5 +1,6 @@
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
+import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SinkTable } from '../sink.ts';
 import type { SyncRow } from '../steps.ts';
@@ -19,8 +20,7 @@ export interface FollowedTable {
   readonly sink: SinkTable;
   /** Reads all its rows, and rows again by their keys. */
   readonly reader: Reader<SyncRow>;
-  /** Which keys of the sink the source does not have. */
-  lacking(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly Cursor[]>;
+  readonly comparison: TableComparison;
   /** Upserts rows whose every column is known. */
   write(rows: readonly SyncRow[], transaction: Transaction): Promise<void>;
   /** Removes rows by their keys. */

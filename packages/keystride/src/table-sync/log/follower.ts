@@ -57,6 +57,8 @@ export class Follower {
   #settledAt = Number.NEGATIVE_INFINITY;
   #unused: NodeJS.Timeout | undefined;
   #broken = false;
+  /** A transaction that is read while it is applied: nobody else reads meanwhile. */
+  #large: PromiseWithResolvers<void> | undefined;
   /** Transactions that were told since somebody wants to know: 32 bits of their numbers. */
   #watched: Set<number> | undefined;
   #openBefore: readonly number[] | undefined;
@@ -121,6 +123,7 @@ export class Follower {
   async close(): Promise<void> {
     this.#broken = true;
     clearTimeout(this.#unused);
+    this.#large?.reject(interrupted('it was closed'));
     await this.#stream.close();
   }
 
@@ -142,6 +145,7 @@ export class Follower {
   }
 
   async #collect(limit: number, goals: Goals): Promise<LogBatch> {
+    await this.#large?.promise;
     const after = this.#position;
     if (this.#mayBeSettled(goals))
       return new LogBatch({ after, upper: after }, [], { settles: goals.unsettled });
@@ -165,7 +169,7 @@ export class Follower {
         atMs = ended.atMs;
         if (changes.length >= limit || bytes >= mostBytes) break;
       } else if (bytes >= mostBytes && this.#open) {
-        if (isEmpty) return this.#large(this.#open);
+        if (isEmpty) return this.#largeOne(this.#open);
         break;
       }
     }
@@ -202,21 +206,36 @@ export class Follower {
   }
 
   /** A transaction of which only the beginning is here: the rest is read while it is applied. */
-  #large(open: OpenTransaction): LogBatch {
+  #largeOne(open: OpenTransaction): LogBatch {
     const after = this.#position;
+    const large = Promise.withResolvers<void>();
+    // Perhaps nobody waits for it.
+    large.promise.catch(() => undefined);
+    this.#large = large;
     const { changes, position: upper, atMs } = open;
     this.#moveTo(upper);
-    return new LogBatch({ after, upper, atMs }, changes.splice(0), { rest: this.#rest(open) });
+    return new LogBatch({ after, upper, atMs }, changes.splice(0), { rest: this.#rest(open, large) });
   }
 
-  async *#rest(open: OpenTransaction): AsyncGenerator<Change> {
-    for (;;) {
-      this.#keep();
-      const event = await this.#stream.next(idleMs);
-      if (!event) continue;
-      const ended = this.#take(event);
-      yield* open.changes.splice(0);
-      if (ended) return;
+  async *#rest(open: OpenTransaction, large: PromiseWithResolvers<void>): AsyncGenerator<Change> {
+    try {
+      for (;;) {
+        this.#keep();
+        const event = await this.#stream.next(idleMs);
+        if (!event) continue;
+        const ended = this.#take(event);
+        yield* open.changes.splice(0);
+        if (!ended) continue;
+        this.#large = undefined;
+        large.resolve();
+        return;
+      }
+    } finally {
+      // Where it has not come to its end, nobody can go on from here.
+      if (this.#large === large) {
+        this.#broken = true;
+        large.reject(interrupted('a transaction that is too large to be held was not applied'));
+      }
     }
   }
 

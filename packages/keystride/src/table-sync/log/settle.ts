@@ -8,7 +8,7 @@ import { Applier } from './apply.ts';
 import type { FollowedTables } from './begin.ts';
 
 /** Rows that are read again at a time. */
-const mostAtOnce = 500;
+const mostAtOnce = 2_000;
 
 /** After so many times, it is not the moment that keeps a row from being taken. */
 const mostTries = 5;
@@ -37,7 +37,12 @@ export async function settle(
   { stream, tables }: Pick<FollowedTables, 'stream' | 'tables'>,
   transaction: Transaction,
 ): Promise<number> {
-  const rows = await readUnsettled(transaction, stream, mostAtOnce);
+  const rows = await readUnsettled(
+    transaction,
+    stream,
+    tables.map(({ source }) => source),
+    mostAtOnce,
+  );
   const hopeless = rows.find(({ tries }) => tries >= mostTries);
   if (hopeless)
     throw new RowNotTaken(

@@ -3,7 +3,8 @@ import { answeredOnce } from '../../contract/answered-once.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import { type AnyChunkWork, type AnySetWork, chunks, sets, type StepContext } from '../../job/chunks.ts';
-import type { TaskletWork } from '../../job/registry.ts';
+import type { TaskletWork, VerificationWork } from '../../job/registry.ts';
+import type { Comparison } from '../../contract/verification.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { noteLog, readLogPlace } from '../../ledger/log.ts';
 import { readResult } from '../../ledger/offset.ts';
@@ -34,6 +35,7 @@ export interface LogSteps<Parameters> {
   sweep(context: StepContext<Parameters>): AnyChunkWork;
   remember(context: StepContext<Parameters>): TaskletWork;
   follow(context: StepContext<Parameters>): AnySetWork;
+  verify(context: StepContext<Parameters>): VerificationWork;
 }
 
 /**
@@ -129,6 +131,27 @@ export function logSteps<Parameters extends LogParameters>(
         write: (batch, transaction) => following.write(batch, transaction),
       });
     },
+    verify: ({ parameters }) => ({
+      comparePage: compareTables(answeredOnce(async () => (await describe(parameters)).tables)),
+    }),
+  };
+}
+
+/** Compares tables one after another. */
+function compareTables(tables: () => Promise<readonly FollowedTable[]>): Comparison['comparePage'] {
+  return async (position, limit, signal) => {
+    const { number = 0, within = null } = (position ?? {}) as { number?: number; within?: unknown };
+    const all = await tables();
+    const table = all[number];
+    if (!table) return { position: null, compared: 0, differences: [] };
+    const page = await table.comparison.comparePage(within, limit, signal);
+    const next = page.position === null ? { number: number + 1 } : { number, within: page.position };
+    return {
+      compared: page.compared,
+      // What puts a difference right is a run of the stream: a repair by one table's key would not know the table.
+      differences: page.differences.map(({ told }) => ({ told: `${table.source} ${told}` })),
+      position: next.number < all.length ? next : null,
+    };
   };
 }
 
@@ -173,7 +196,7 @@ async function removeLacking(
   let removed = 0;
   for (const [table, those] of Map.groupBy(rows, (row) => row.table)) {
     const keys: Cursor[] = those.map(({ item }) => cursorOf(table.sink.key.map((name) => item[name] ?? '')));
-    const gone = await table.lacking(keys, neverAborted);
+    const gone = await table.comparison.lacking(keys, neverAborted);
     if (gone.length > 0) removed += await table.remove(gone, transaction);
   }
   return removed;
