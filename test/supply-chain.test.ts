@@ -15,12 +15,12 @@ interface Manifest {
   readonly peerDependenciesMeta?: Readonly<Record<string, object>>;
 }
 
-function read<Content>(file: string): Content {
-  return JSON.parse(readFileSync(path.join(root, file), 'utf8')) as Content;
+function json(file: string): unknown {
+  return JSON.parse(readFileSync(path.join(root, file), 'utf8'));
 }
 
-const library = read<Manifest>('packages/keystride/package.json');
-const repository = read<Manifest>('package.json');
+const library = json('packages/keystride/package.json') as Manifest;
+const repository = json('package.json') as Manifest;
 const page = readFileSync(path.join(root, 'docs/dependencies.md'), 'utf8');
 
 /** The packages that the tables of a section name, each with what stands beside it. */
@@ -70,7 +70,7 @@ interface Locked {
 }
 
 const locked = Object.entries(
-  read<{ packages: Record<string, Locked> }>('package-lock.json').packages,
+  (json('package-lock.json') as { packages: Record<string, Locked> }).packages,
 ).filter(([place, { link }]) => place.includes('node_modules/') && !link);
 
 /** Packages that are not installed on every machine, or do not say it in their package.json. */
@@ -90,7 +90,7 @@ function licenceOf(place: string, { license }: Locked): string {
   if (license !== undefined) return license;
   const manifest = path.join(place, 'package.json');
   const installed = existsSync(path.join(root, manifest))
-    ? read<{ license?: string }>(manifest).license
+    ? (json(manifest) as { license?: string }).license
     : undefined;
   return installed ?? toldElsewhere.find(([name]) => name.test(nameOf(place)))?.[1] ?? 'none';
 }

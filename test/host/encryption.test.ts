@@ -123,9 +123,9 @@ describe('a run with encryption', () => {
     try {
       const show = ['workflow', 'show', '--output', 'json', '--workflow-id', workflowId];
       expect(await temporalCommand(world, show)).not.toContain(canary);
-      const read = await temporalCommand(world, [...show, '--codec-endpoint', server.url]);
+      const shown = await temporalCommand(world, [...show, '--codec-endpoint', server.url]);
       for (const text of [canary, 'expiredCouponId', 'there is none with this id'])
-        expect(read).toContain(text);
+        expect(shown).toContain(text);
     } finally {
       await server.stop();
     }

@@ -239,9 +239,9 @@ test.for([
   ['a numeric key', 'id numeric PRIMARY KEY, v text', `1.00, 'v'`, `id = 1.0`],
   ['a key of an interval', 'id interval PRIMARY KEY, v text', `'1 mon', 'v'`, `id = '30 days'`],
   ['a key of minus zero', 'id float8 PRIMARY KEY, v text', `'-0', 'v'`, `id = 0`],
-] as const)('what is written otherwise and equal arrives: %s', async ([, columns, values, change]) => {
+] as const)('what is written otherwise and equal arrives: %s', async ([, columns, row, change]) => {
   await onBoth(`${collation}; CREATE TABLE shop.item (${columns})`);
-  await stores.service.query(`INSERT INTO shop.item VALUES (${values})`);
+  await stores.service.query(`INSERT INTO shop.item VALUES (${row})`);
   await sync({ source: 'shop.item' });
   await stores.service.query(`UPDATE shop.item SET ${change}`);
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 1, skipped: 0 });

@@ -130,7 +130,7 @@ test('columns of one name are refused, and so is one that is called as ours', as
     [items().innerJoin('tag', 'item_id', 'item.id').select(['tag.name as id']), 'id'],
     [items().select('note as keystride_key_0'), 'keystride_key_0'],
   ] as const) {
-    const read = reading(query as unknown as Query<'item'>, ['customer_id', 'id']).read({
+    const read = reading(query, ['customer_id', 'id']).read({
       ...{ range: { lower: null, upper: null }, after: null, limit: 10, signal },
     });
     await expect(read).rejects.toThrow(`two columns that are called ${name},`);

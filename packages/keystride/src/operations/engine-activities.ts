@@ -90,7 +90,7 @@ export interface EngineResources {
 
 /** The engine's activities over these resources. */
 export function createEngineActivities(resources: EngineResources): EngineActivities {
-  const { registry, ledger } = resources;
+  const { ledger } = resources;
   return {
     openJob: (request) => guarded(request.job, () => openJob(resources, request)),
     describeInstance: (request) => guarded(request.job, () => describeKnown(resources, request)),

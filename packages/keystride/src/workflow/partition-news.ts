@@ -19,8 +19,7 @@ export class PartitionReporter {
 
   /** What the job has not been told. */
   get untold(): Pick<PartitionNews, 'decisions' | 'retries'> {
-    const retries = this.#untoldRetries;
-    return { decisions: this.#untold, ...(Object.keys(retries).length > 0 ? { retries } : {}) };
+    return { decisions: this.#untold, retries: this.#untoldRetries };
   }
 
   page({ chunkSize, decisions = [], retries = {}, done, throttled }: PartitionState): void {

@@ -15,6 +15,5 @@ export async function partition(request: PageRequest): Promise<PartitionState | 
     await continueAsNew<typeof partition>(withChunkSize(request, state));
   }
   // What the last page has tried again is among the untold, or has been told.
-  const { retries: _, ...rest } = state;
-  return { ...rest, ...reporter.untold };
+  return { ...state, ...reporter.untold };
 }

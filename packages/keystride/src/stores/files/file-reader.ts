@@ -50,8 +50,8 @@ async function readAgain<Item>(
     const { format } = await open(file);
     const found: ItemRead<Item>[] = [];
     for (const [end, , start] of keys) {
-      const place = { from: Number(start), end: Number(end), limit: 1 };
-      found.push(...parseRecords(file, await readRecords(file, format, place), format));
+      const one = { from: Number(start), end: Number(end), limit: 1 };
+      found.push(...parseRecords(file, await readRecords(file, format, one), format));
     }
     return found;
   });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { constants, type FileHandle, open, realpath } from 'node:fs/promises';
-import path from 'node:path';
+import { resolve, sep } from 'node:path';
 import { ToldError } from '../../contract/errors.ts';
 import { oneLine } from '../../contract/inert.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
@@ -103,8 +103,8 @@ async function openFile(name: string, directory: string | undefined): Promise<Fi
     if (directory === undefined) return await open(name, flags);
     // What is opened has no link in its path any more, so that none leads out of the directory.
     const inside = await realpath(directory);
-    const real = await realpath(path.resolve(inside, name));
-    if (real.startsWith(inside + path.sep)) return await open(real, flags | constants.O_NOFOLLOW);
+    const real = await realpath(resolve(inside, name));
+    if (real.startsWith(inside + sep)) return await open(real, flags | constants.O_NOFOLLOW);
   } catch (error) {
     throw new UnusableFile(
       `${oneLine(name)} cannot be opened (${codeOf(error)}); every worker that may run this step needs it.`,

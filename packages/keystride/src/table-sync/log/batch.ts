@@ -54,7 +54,7 @@ export class LogBatch implements RowRange {
   /** Its changes, in the order of the log. */
   async *changes(): AsyncGenerator<Change> {
     this.#begun = true;
-    yield* this.#known;
+    for (const change of this.#known) yield change;
     if (!this.#rest) return;
     for await (const change of this.#rest) {
       this.#rows += 1;
