@@ -68,7 +68,7 @@ interface Asked {
 
 function address({ user = 'any_way', password = 'word', host, ...parameters }: Asked): string {
   const query = new URLSearchParams(parameters as Record<string, string>);
-  return `postgres://${user}:${password}@${host ?? `localhost:${port()}`}/migration?${query.toString()}`;
+  return `postgres://${user}:${password}@${host ?? `localhost:${port()}`}${new URL(server.url).pathname}?${query.toString()}`;
 }
 
 function port(url = server.url): string {

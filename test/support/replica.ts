@@ -44,7 +44,7 @@ export async function startReplica(
   const told = [
     `primary_conninfo=host=${primary.hostname} port=${primary.port} user=${primary.username} password=${primary.password} application_name=replica`,
     // A standby must be able to follow everything that its primary may do.
-    ...['max_connections=200', 'shared_buffers=16MB', 'listen_addresses=127.0.0.1'],
+    ...['max_connections=200', 'max_wal_senders=30', 'shared_buffers=16MB', 'listen_addresses=127.0.0.1'],
     ...['unix_socket_directories=', ...settings],
   ];
   const server = new ServerProcess(

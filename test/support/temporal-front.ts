@@ -36,15 +36,23 @@ export async function startTemporalFront(
     key: readFileSync(key),
     ...(clients && { ca: readFileSync(clients.cert), requestCert: true, rejectUnauthorized: true }),
   });
-  const behind = http2.connect(`http://${temporalAddress}`);
-  behind.on('error', () => undefined);
   const sessions = new Set<http2.ServerHttp2Session>();
   server.on('session', (session) => {
     sessions.add(session);
+    const behind = http2.connect(`http://${temporalAddress}`);
+    behind.on('error', () => session.destroy());
     session.on('error', () => undefined);
-    session.on('close', () => sessions.delete(session));
+    session.on('close', () => {
+      sessions.delete(session);
+      behind.destroy();
+    });
+    session.on('stream', (stream, headers) => answer(stream, headers, behind));
   });
-  server.on('stream', (stream, headers) => {
+  const answer = (
+    stream: http2.ServerHttp2Stream,
+    headers: http2.IncomingHttpHeaders,
+    behind: http2.ClientHttp2Session,
+  ) => {
     stream.on('error', () => undefined);
     const shown = headers.authorization?.replace(/^Bearer /u, '');
     if (shown !== undefined) seen.add(shown);
@@ -53,7 +61,7 @@ export async function startTemporalFront(
       return;
     }
     passOn(stream, behind.request({ ...headers, ':authority': temporalAddress }));
-  });
+  };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
@@ -62,7 +70,6 @@ export async function startTemporalFront(
     seen,
     close: () => {
       for (const session of sessions) session.destroy();
-      behind.destroy();
       server.close();
     },
   };
