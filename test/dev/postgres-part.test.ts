@@ -6,6 +6,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startStack, type Stack } from '../../packages/keystride/src/dev/stack.ts';
 import { databaseOn } from '../../packages/keystride/src/stores/postgres/database-url.ts';
+import { waitFor } from '../support/stack.ts';
 
 let root: string;
 let stack: Stack<'postgres' | 'mongodb'>;
@@ -41,7 +42,8 @@ test('both databases are there, and what was written survives a kill and a resta
 test('data of 0.1.0 is found by the names that it has', async () => {
   const server = databaseOn(stack.info.databaseUrl, 'postgres');
   const documents = await MongoClient.connect(databaseOn(stack.info.mongodbUrl, 'migration'));
-  await documents.db().collection('survivor').insertOne({ answer: 42 });
+  // What FerretDB had open to the server that was killed fails.
+  await waitFor(() => documents.db().collection('survivor').insertOne({ answer: 42 }));
   await documents.close();
   await query(server, 'ALTER DATABASE target RENAME TO migration');
   await query(server, 'ALTER DATABASE source RENAME TO service');

@@ -27,7 +27,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-beforeEach(() => pool.query('truncate keystride.audit, keystride.stream_offset'));
+beforeEach(() => pool.query('truncate keystride.audit, keystride.stream_offset cascade'));
 
 const anna = { by: { operator: 'anna', from: 'console' }, reason: 'to try it' } as const;
 

@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
@@ -229,26 +228,19 @@ describe('every row exactly once, in the order of the key', () => {
     expect(cursorAt(9)).toEqual(['9007199254741002']);
   });
 
-  test('a key that the rows hold otherwise, or under a name that is taken, is read beside them', async () => {
+  test('a key that the rows hold otherwise is read beside them', async () => {
     await fill('number', 'SELECT 9007199254740993');
     const { INT8 } = pg.types.builtins;
     const getTypeParser = ((oid: number) =>
       oid === INT8 ? Number : pg.types.getTypeParser(oid)) as typeof pg.types.getTypeParser;
     const rounding = new pg.Pool({ ...pool.options, types: { getTypeParser } });
     try {
-      const numbersOf = (from: pg.Pool, query = tables.selectFrom('number').select('id')) =>
-        keysetReader({ pool: from, query, table: 'number', key: ['id'] });
-      const shadowed = tables.selectFrom('number').select(['id', sql<string>`'other'`.as('id')]);
-      for (const reader of [numbersOf(rounding), numbersOf(pool, shadowed)]) {
-        const page = await reader.read({
-          range: { lower: null, upper: null },
-          after: null,
-          limit: 1,
-          signal,
-        });
-        expect(page.items[0]?.id).not.toBe('9007199254740993');
-        expect(page.keyAt(0)).toBe('9007199254740993');
-      }
+      const query = tables.selectFrom('number').select('id');
+      const reader = keysetReader({ pool: rounding, query, table: 'number', key: ['id'] });
+      const range = { lower: null, upper: null };
+      const page = await reader.read({ range, after: null, limit: 1, signal });
+      expect(page.items[0]?.id).not.toBe('9007199254740993');
+      expect(page.keyAt(0)).toBe('9007199254740993');
     } finally {
       await rounding.end();
     }

@@ -1,6 +1,7 @@
 import { isGrpcServiceError } from '@temporalio/client';
 import pc from 'picocolors';
-import { causesOf, framesOf, safeMessage } from '../stores/safe-message.ts';
+import { framesOf, safeMessage } from '../stores/safe-message.ts';
+import { causesOf } from '../stores/causes.ts';
 import { explain } from '../operator/explain.ts';
 import { CommandError, exitCodes, problemJson } from '../operator/command-error.ts';
 import { printJson, printProblem, progressLine } from './output.ts';

@@ -1,6 +1,6 @@
 import tls from 'node:tls';
-import { causesOf } from '../stores/safe-message.ts';
-import { untrusted } from '../stores/postgres/problems.ts';
+import { causesOf } from '../stores/causes.ts';
+import { untrusted } from '../stores/untrusted.ts';
 import type { TemporalConfig } from '../settings/config.ts';
 
 /** Why Temporal could not be used, in words, and what helps. */

@@ -9,7 +9,8 @@ import { classifyPostgres } from '../stores/postgres/errors.ts';
 import { classifyHttp } from '../stores/http/errors.ts';
 import { classifyMongo } from '../stores/mongo/errors.ts';
 import { SkipItem } from '../job/chunks.ts';
-import { causesOf, framesOf, nameOf, safeMessage } from '../stores/safe-message.ts';
+import { framesOf, nameOf, safeMessage } from '../stores/safe-message.ts';
+import { causesOf } from '../stores/causes.ts';
 
 export { framesOf, safeMessage } from '../stores/safe-message.ts';
 

@@ -1,5 +1,6 @@
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { cutText, failureTypes, ToldError } from '../contract/errors.ts';
+import { causesOf } from './causes.ts';
 import { httpMessage } from './http/errors.ts';
 import { mongoMessage } from './mongo/message.ts';
 import { postgresMessage } from './postgres/message.ts';
@@ -116,17 +117,4 @@ export function framesOf(error: unknown): string {
     .flatMap((at) => (at instanceof Error ? framesIn(at) : []))
     .slice(0, 60)
     .join('\n');
-}
-
-/** An error and what caused it, the outermost first. */
-export function causesOf(error: unknown): unknown[] {
-  const chain: unknown[] = [];
-  for (
-    let at = error;
-    at !== undefined && at !== null && chain.length < 20 && !chain.includes(at);
-    at = at instanceof Error ? at.cause : null
-  ) {
-    chain.push(at);
-  }
-  return chain.length > 0 ? chain : [error];
 }

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { addressProblem, hostsOf } from './address.ts';
 import { isConnectionLost, NoSuchSession } from './errors.ts';
+import { untrusted } from '../untrusted.ts';
 
 /** Why a PostgreSQL could not be used, in words, and what helps. */
 export interface DatabaseProblem {
@@ -159,15 +160,6 @@ function wrongSession({ message }: NoSuchSession, { variable }: DatabasePlace): 
     todo: `Wait for the failover to end, or correct the hosts of ${variable}.`,
   };
 }
-
-/** What OpenSSL says of a certificate that nobody has signed whom it was told to trust. */
-export const untrusted = [
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-];
 
 /** What may be wrong about a certificate of the server. Who may do without the check is told how libpq does it. */
 const certificates: Readonly<Record<string, { readonly is: string; readonly todo: string }>> = {
