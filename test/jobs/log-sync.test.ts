@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { accountTables, fillAccounts, hashesOf, writeAccounts, wrongBalances } from '../support/account-writer.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, stepOf, until } from '../support/runs.ts';
 import { emptyShop } from '../support/shop.ts';
@@ -291,4 +292,27 @@ test('a transaction over three tables arrives as one, and foreign keys hold', as
   await reportOf(handle);
   expect([...seen]).toEqual([]);
   for (const table of ['shop.customer', 'shop.orders', 'shop.item']) await expectSame(table);
+});
+
+test('what is written while tables are copied, swept and followed arrives', async () => {
+  await onBoth(accountTables);
+  await fillAccounts(stores.service);
+  const stop = new AbortController();
+  const writing = writeAccounts(world.sourceDatabaseUrl, stop.signal);
+  const accounts = () => run(world, 'tableSync', { tables: ['shop.*'], mode: 'log', run: (runs += 1) });
+  try {
+    for (let copies = 1; copies <= 3; copies++) {
+      // Without its slot, everything is copied anew.
+      await freeSlots();
+      await stores.service.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+      await accounts();
+    }
+  } finally {
+    stop.abort();
+  }
+  const { committed, rolledBack } = await writing;
+  console.log(`${committed} transactions committed, ${rolledBack} rolled back`);
+  await accounts();
+  expect(await hashesOf(stores.migration)).toEqual(await hashesOf(stores.service));
+  expect(await rowsOf(stores.migration, `(${wrongBalances})`)).toEqual([]);
 });
