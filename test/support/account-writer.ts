@@ -30,7 +30,10 @@ export async function fillAccounts(pool: pg.Pool): Promise<void> {
 export async function hashesOf(pool: pg.Pool): Promise<string[]> {
   const { rows } = await pool.query<{ hash: string }>(
     ['account', 'entry']
-      .map((table) => `SELECT '${table} ' || count(*) || ' ' || md5(string_agg(each::text, ',' ORDER BY id)) AS hash FROM shop.${table} AS each`)
+      .map(
+        (table) =>
+          `SELECT '${table} ' || count(*) || ' ' || md5(string_agg(each::text, ',' ORDER BY id)) AS hash FROM shop.${table} AS each`,
+      )
       .join(' UNION ALL '),
   );
   return rows.map(({ hash }) => hash);
@@ -66,7 +69,7 @@ export async function writeAccounts(connectionString: string, signal: AbortSigna
             },
           );
           written[isKept ? 'committed' : 'rolledBack'] += 1;
-          await delay(random.between(0, 5));
+          await delay(random.between(0, 10));
         }
       } catch (error) {
         if (!isCut(error)) throw error;
@@ -91,7 +94,8 @@ function isCut(error: unknown): boolean {
 function transaction({ between }: Random): string {
   const number = (most: number) => Math.floor(between(0, most));
   const id = () => (number(busy) + 1) * apart;
-  const [a, b, e, f] = [id(), id(), id(), id()];
+  const [a, b] = [id(), id()];
+  const [e, f] = [id() + number(3), id() + number(3)];
   const large = `repeat(md5(random()::text), ${70 + number(30)})`;
   const insertEntry = (many = 1) =>
     `INSERT INTO shop.entry SELECT ${e} + n, ${a}, ${number(100)}, ${large} FROM generate_series(0, ${many - 1}) AS n
@@ -100,14 +104,14 @@ function transaction({ between }: Random): string {
     insertEntry(),
     `UPDATE shop.entry SET account = ${b} WHERE id = (SELECT min(id) FROM shop.entry WHERE account = ${a})`,
     `UPDATE shop.entry SET amount = amount + 1 WHERE account = ${a}`,
-    `DELETE FROM shop.entry WHERE account = ${a} AND id % 100 = 0`,
+    `DELETE FROM shop.entry WHERE account = ${a}`,
     `DELETE FROM shop.entry WHERE account = ${a}; DELETE FROM shop.account WHERE id = ${a}`,
     `INSERT INTO shop.account VALUES (${a}, 0, ${large}) ON CONFLICT DO NOTHING`,
     `UPDATE shop.account SET id = ${b} WHERE id = ${a}; UPDATE shop.entry SET account = ${b} WHERE account = ${a}`,
     `UPDATE shop.account SET large = ${large} WHERE id = ${a}`,
     `UPDATE shop.entry SET id = ${f} WHERE id = ${e}`,
     `UPDATE shop.entry SET id = ${f} WHERE id = ${e}; ${insertEntry()}`,
-    `DELETE FROM shop.entry WHERE id = ${f}; UPDATE shop.entry SET id = ${f} WHERE id = ${e}`,
+    `DELETE FROM shop.entry WHERE id = ${f} AND account = ${a}; UPDATE shop.entry SET id = ${f} WHERE id = ${e}`,
     `SAVEPOINT part; DELETE FROM shop.entry WHERE account = ${a}; ROLLBACK TO part; ${insertEntry()}`,
   ];
   const kind = number(1_000) === 0 ? insertEntry(2_000) : kinds[number(kinds.length)];
