@@ -1,5 +1,12 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  accountTables,
+  fillAccounts,
+  hashesOf,
+  writeAccounts,
+  wrongBalances,
+} from '../support/account-writer.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, stepOf, until } from '../support/runs.ts';
 import { emptyShop } from '../support/shop.ts';
@@ -253,6 +260,40 @@ test('a table that is altered while it is followed ends the run by name', async 
   );
 });
 
+test('what is altered in the source and leaves no mark in its log ends a run by name, and is copied again', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
+  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await sync();
+  const { rows } = await stores.service.query<{ name: string }>('SELECT pubname AS name FROM pg_publication');
+  const [{ name } = { name: '' }] = rows;
+  // What is written meanwhile is nowhere to be found.
+  const alterations = [
+    `ALTER PUBLICATION ${name} DROP TABLE shop.k; INSERT INTO shop.k VALUES (2, 'two');
+     ALTER PUBLICATION ${name} ADD TABLE shop.k`,
+    `ALTER TABLE shop.k ALTER note TYPE varchar USING 'x' || note`,
+    `ALTER TABLE shop.k DROP note; ALTER TABLE shop.k ADD note varchar`,
+  ];
+  for (const altered of alterations) {
+    await stores.service.query(altered);
+    expect(stepOf(await sync(), 'begin').result).toMatchObject({
+      told: [
+        expect.stringMatching(
+          /(publication .* was altered|are copied otherwise than before).*: everything is copied/,
+        ),
+      ],
+    });
+    await expectSame();
+  }
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(world, handle.workflowId, 'running');
+  await stores.service.query('INSERT INTO shop.k VALUES (3)');
+  await waitFor(async () => (await rowsOf(stores.migration)).length === 3, { what: 'the row' });
+  await stores.service.query(`DROP PUBLICATION ${name}; CREATE PUBLICATION ${name} FOR TABLE shop.k`);
+  expect((await failureOf(handle)).message).toMatch(
+    /cannot go on: the publication \w+ was altered or made anew/,
+  );
+});
+
 test('a transaction over three tables arrives as one, and foreign keys hold', async () => {
   await onBoth(`CREATE TABLE shop.customer (id bigint PRIMARY KEY, name text UNIQUE);
     CREATE TABLE shop.orders (id bigint PRIMARY KEY, customer bigint NOT NULL REFERENCES shop.customer, total bigint NOT NULL);
@@ -291,4 +332,27 @@ test('a transaction over three tables arrives as one, and foreign keys hold', as
   await reportOf(handle);
   expect([...seen]).toEqual([]);
   for (const table of ['shop.customer', 'shop.orders', 'shop.item']) await expectSame(table);
+});
+
+test('what is written while tables are copied, swept and followed arrives', async () => {
+  await onBoth(accountTables);
+  await fillAccounts(stores.service);
+  const stop = new AbortController();
+  const writing = writeAccounts(world.sourceDatabaseUrl, stop.signal);
+  const accounts = () => run(world, 'tableSync', { tables: ['shop.*'], mode: 'log', run: (runs += 1) });
+  try {
+    for (let copies = 1; copies <= 2; copies++) {
+      // Without its slot, everything is copied anew.
+      await freeSlots();
+      await stores.service.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+      await accounts();
+    }
+  } finally {
+    stop.abort();
+  }
+  const { committed, rolledBack } = await writing;
+  console.log(`${committed} transactions committed, ${rolledBack} rolled back`);
+  await accounts();
+  expect(await hashesOf(stores.migration)).toEqual(await hashesOf(stores.service));
+  expect(await rowsOf(stores.migration, `(${wrongBalances})`)).toEqual([]);
 });

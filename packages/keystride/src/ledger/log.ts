@@ -9,6 +9,8 @@ import { ledgerSql } from './schema.ts';
 export interface LogState {
   readonly slot: string;
   readonly publication: string;
+  /** The publication as it was when the slot was made; null before that. See `publicationMark`. */
+  readonly published: string | null;
   /** How the tables are copied: another text when it is done otherwise. */
   readonly how: string;
   /** The tables are copied, and the log is followed from the position on. */

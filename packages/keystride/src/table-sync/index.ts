@@ -9,6 +9,7 @@ import type { FollowedTable } from './log/followed-table.ts';
 import { logSteps } from './log/steps.ts';
 import { tablesNamed } from './log/table-list.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
+import { shapeOf } from '../stores/postgres/table-shape.ts';
 import {
   type ColumnType,
   describeTypes,
@@ -104,6 +105,7 @@ async function describeSync(
   const written = await sinkColumnsOf(migration, sink, columns, parameters);
   const types = { source: await describeTypes(service, from), sink: await describeTypes(migration, to) };
   const sinkColumns = typedColumns(written, columns, types, sinkKey);
+  const stored = parameters.mode === 'log' ? await storedIn(service, from, columns) : null;
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
   const references = await referencesOf(migration, to, sinkColumns);
@@ -131,7 +133,7 @@ async function describeSync(
       columns: copied,
     },
     compared,
-    how: JSON.stringify([source.oid, key, copied, sinkColumns]),
+    how: JSON.stringify([source.oid, key, copied, sinkColumns, stored]),
     followed: {
       source: from,
       relation: source.relation,
@@ -164,6 +166,21 @@ function refuseInLog({ mask, cast }: Parameters, key: readonly string[]): void {
 /** A name in a list: two lists of different names are two texts. */
 function inList(name: string): string {
   return /[",]/u.test(name) ? JSON.stringify(name) : name;
+}
+
+/**
+ * How the columns of a source are stored, and what their types call their values: no change of it is in the log.
+ *
+ * @throws JobParametersInvalid where row security hides rows: the log does not.
+ */
+async function storedIn(pool: pg.Pool, table: string, copied: readonly Travelling[]) {
+  const names = copied.map(({ from }) => from);
+  const { columns, values, policies } = await shapeOf(pool, table, names);
+  if (policies !== null)
+    throw invalid(
+      `row security may hide rows of ${table} from the role, and its log has them: ALTER ROLE … BYPASSRLS, or use another mode`,
+    );
+  return [columns, values].map((found) => Object.entries(found).toSorted());
 }
 
 /** The parameters with the columns' names as they are. */

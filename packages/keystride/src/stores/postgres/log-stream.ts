@@ -6,7 +6,7 @@ import { driverOptions } from './server-client.ts';
 import { pinned } from './session.ts';
 
 /** A table as the log describes it before the first of its rows, and again when it was altered. */
-export type LogRelation = Pick<Pgoutput.MessageRelation, 'schema' | 'name' | 'columns'>;
+export type LogRelation = Pick<Pgoutput.MessageRelation, 'schema' | 'name' | 'columns' | 'keyColumns'>;
 
 /** A row as the log has it: texts by column; undefined where a large value was left out because it did not change. */
 export type LogRow = Readonly<Record<string, string | null | undefined>>;

@@ -105,7 +105,7 @@ export async function dropSlot(pool: Pick<pg.Client, 'query'>, slot: string): Pr
   );
 }
 
-/** Makes a publication of tables, unless there is one of the name that publishes exactly these, with all changes. */
+/** Makes a publication of tables, unless there is one of the name that publishes exactly these, with all rows and changes. */
 export async function ensurePublication(
   pool: pg.Pool,
   publication: string,
@@ -114,7 +114,9 @@ export async function ensurePublication(
   const names = tables.map(quotedTable);
   const { rows } = await pool.query<{ whole: boolean; tables: string[] | null }>(
     `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT puballtables AS whole,
-            array(SELECT prrelid::oid::text FROM pg_publication_rel WHERE prpubid = pg_publication.oid ORDER BY 1) AS tables
+            array(SELECT prrelid::oid::text FROM pg_publication_rel WHERE prpubid = pg_publication.oid
+                     AND to_jsonb(pg_publication_rel) ->> 'prqual' IS NULL
+                     AND to_jsonb(pg_publication_rel) ->> 'prattrs' IS NULL ORDER BY 1) AS tables
        FROM pg_publication WHERE pubname = $1`,
     [publication],
   );
@@ -127,6 +129,20 @@ export async function ensurePublication(
   const name = pg.escapeIdentifier(publication);
   if (found) await pool.query(`DROP PUBLICATION ${name}`);
   await pool.query(publicationStatement(publication, tables));
+}
+
+/**
+ * A text that is another one after a publication was altered, or made anew, or one of its tables was: the log does not tell
+ * what was written meanwhile. @returns null where there is none
+ */
+export async function publicationMark(pool: pg.Pool, publication: string): Promise<string | null> {
+  const { rows } = await pool.query<{ mark: string }>(
+    `SELECT concat_ws(' ', oid, xmin, (SELECT string_agg(concat_ws(':', oid, xmin, prrelid), ',' ORDER BY oid)
+                                         FROM pg_publication_rel WHERE prpubid = pg_publication.oid)) AS mark
+       FROM pg_publication WHERE pubname = $1`,
+    [publication],
+  );
+  return rows[0]?.mark ?? null;
 }
 
 /** The statement that makes a publication, for whoever may. */

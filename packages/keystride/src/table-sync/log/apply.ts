@@ -171,12 +171,7 @@ export class Applier {
     const apply = async () => {
       if (change.kind === 'remove') return this.#remove(table, [key]);
       const { row, before } = change;
-      if (before && !isWhole(row)) {
-        // Only where the stream tells again what the copy has seen can a row be under the new key already.
-        await this.#remove(table, [key]);
-        const there = await changeKey(table.sink, row, before, this.#transaction);
-        return there ? undefined : this.#readLater([{ source: table.source, key, code: null }]);
-      }
+      if (before && !isWhole(row)) return this.#move(table, row, { before, key });
       await this.#write(table, [{ kind: 'write', key, row }]);
       if (before) await this.#remove(table, [before]);
     };
@@ -185,6 +180,21 @@ export class Applier {
     if (refused === undefined) return;
     this.#lookedFor += 1;
     await this.#note([change], refused);
+  }
+
+  /**
+   * Gives a row another key, which takes along what the sink alone has. While the sink is of several moments it may have
+   * another row under the old key, or under the new one: then the row is read again.
+   */
+  async #move(
+    table: FollowedTable,
+    row: LogRow,
+    { before, key }: Readonly<Record<'before' | 'key', Cursor>>,
+  ) {
+    const { unsettled } = this.#applying;
+    if (unsettled) await this.#remove(table, [before, key]);
+    else if (await changeKey(table.sink, row, before, this.#transaction)) return;
+    await this.#readLater([{ source: table.source, key, code: null }]);
   }
 
   /** Changes of rows that are read again later. */

@@ -2,7 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { SyncStart } from '../../contract/sync.ts';
-import { forgetUnsettled, ledgerId, type LogPlace, noteLog, readLogPlace } from '../../ledger/log.ts';
+import {
+  forgetUnsettled,
+  ledgerId,
+  type LogPlace,
+  type LogState,
+  noteLog,
+  readLogPlace,
+} from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { openOffset } from '../../ledger/offset.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
@@ -15,6 +22,7 @@ import {
   ensurePublication,
   findSlot,
   logMoment,
+  publicationMark,
   publicationStatement,
 } from '../../stores/postgres/replication-slot.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
@@ -71,7 +79,10 @@ export async function beginLog(
   const slot = nameInSource(stream, await ledgerId(transaction));
   const told = await whyAnew(followed, before, { place, cursor, slot });
   if (told === null) return { ...start, from: cursor, horizon: '0', told: [] };
-  const log = { slot, publication: slot, how: followed.how, copied: false, settledAt: null };
+  const log = {
+    ...{ slot, publication: slot, published: null },
+    ...{ how: followed.how, copied: false, settledAt: null },
+  };
   if (!(await noteLog(transaction, { stream, moves }, null, log, told)))
     throw invalid(`${stream} was moved while this run began; start it again`);
   await forgetUnsettled(transaction, stream);
@@ -87,8 +98,8 @@ export async function openLog(ledger: Ledger, { stream, source, tables }: Follow
   const place = await readLogPlace(ledger, stream);
   if (!place?.state || place.state.copied)
     throw invalid(`${stream} was moved while this run began; start the next`);
-  const { state } = place;
-  const position = await makeSlot(source, state.slot, tables);
+  const position = await makeSlot(source, place.state.slot, tables);
+  const state = { ...place.state, published: await publicationMark(source, place.state.publication) };
   const noted = await ledger.transaction((transaction) =>
     noteLog(transaction, place, cursorAt(position), state, place.told),
   );
@@ -136,7 +147,11 @@ async function whyAnew(
     );
   if (!before.state?.copied) return anew('the copy before was not finished');
   if (before.state.how !== how) return anew('tables are copied otherwise than before');
-  const why = await slotProblem(source, now.slot, positionOf(before.cursor[0] ?? ''));
+  const why = await slotProblem(
+    source,
+    { ...before.state, slot: now.slot },
+    positionOf(before.cursor[0] ?? ''),
+  );
   return why === null ? null : anew(why);
 }
 
@@ -144,10 +159,10 @@ function anew(reason: string): string[] {
   return [`${reason}: everything is copied again`];
 }
 
-/** Why a slot does not tell all that follows a position; null when it does. */
+/** Why a slot, and its publication, do not tell all that follows a position; null when they do. */
 export async function slotProblem(
   source: pg.Pool,
-  name: string,
+  { slot: name, publication, published }: Pick<LogState, 'slot' | 'publication' | 'published'>,
   position: LogPosition,
 ): Promise<string | null> {
   const slot = await findSlot(source, name);
@@ -156,6 +171,8 @@ export async function slotProblem(
     return `the source has removed log that the replication slot ${name} needed (max_slot_wal_keep_size)`;
   if (slot.confirmed > position + 1n)
     return `the replication slot ${name} is beyond what the sink has: the sink was restored, or somebody has moved the slot`;
+  if ((await publicationMark(source, publication)) !== published)
+    return `the publication ${publication} was altered or made anew: the log does not tell what was written meanwhile`;
   return null;
 }
 

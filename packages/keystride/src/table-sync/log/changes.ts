@@ -33,10 +33,11 @@ export class ChangeReader {
     this.#tables = new Map(tables.map((table) => [relationName(...table.relation), table]));
   }
 
-  /** @throws TableAltered when the columns of a table are others than when the sync looked at it. */
-  check({ schema, name, columns }: LogRelation): void {
+  /** @throws TableAltered when the columns of a table, or those that identify a row, are others than before. */
+  check({ schema, name, columns, keyColumns }: LogRelation): void {
     const table = this.#tables.get(relationName(schema, name));
     if (!table) return;
+    if (!table.key.every((column) => keyColumns.includes(column))) throw unidentified(table);
     const present = columns.map((column) => column.name);
     const added = present.filter((column) => !table.sourceColumns.includes(column));
     const lacking = table.columns.filter(({ from }) => !present.includes(from)).map(({ from }) => from);
@@ -78,14 +79,18 @@ export class ChangeReader {
   }
 }
 
-function keyIn({ key, source }: FollowedTable, row: LogRow, other: LogRow = {}): Cursor {
+function keyIn(table: FollowedTable, row: LogRow, other: LogRow = {}): Cursor {
   return cursorOf(
-    key.map((name) => {
+    table.key.map((name) => {
       const text = row[name] ?? other[name];
       if (typeof text === 'string') return text;
-      throw new TableAltered(
-        `the log does not say which row of ${source} was changed: has its replica identity changed?`,
-      );
+      throw unidentified(table);
     }),
+  );
+}
+
+function unidentified({ source }: FollowedTable): TableAltered {
+  return new TableAltered(
+    `the log does not say which row of ${source} was changed: its replica identity is another than before`,
   );
 }

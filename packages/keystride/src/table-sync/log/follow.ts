@@ -40,6 +40,7 @@ const followers = new Map<string, Follower>();
  * what the ledger says, never further.
  */
 export class Following implements RangeReader<LogBatch> {
+  readonly #describe: () => Promise<FollowedTables>;
   readonly #followed: () => Promise<FollowedTables>;
   readonly #ledger: Ledger;
   readonly #continuous: boolean;
@@ -52,6 +53,7 @@ export class Following implements RangeReader<LogBatch> {
   /** @param continuous whether it goes on when it has reached what was in the log when it was planned. */
   constructor(ledger: Ledger, followed: () => Promise<FollowedTables>, continuous: boolean) {
     this.#ledger = ledger;
+    this.#describe = followed;
     this.#followed = answeredOnce(followed);
     this.#continuous = continuous;
   }
@@ -67,7 +69,11 @@ export class Following implements RangeReader<LogBatch> {
     const position = this.#follower && after ? at(after) : await this.#open();
     const place = await this.#look();
     const until = range.upper && at(range.upper);
-    if (until && position >= until && place.unsettled === 0) return null;
+    if (until && position >= until && place.unsettled === 0) {
+      // What was altered within this page has left no mark in the log.
+      await requireWhole(await this.#describe(), place, position);
+      return null;
+    }
     const goals: Goals = {
       until,
       settleFrom: place.unsettled > 0 ? this.#settledAt : null,
@@ -126,34 +132,40 @@ export class Following implements RangeReader<LogBatch> {
 
   /** Begins where the ledger says, with the connection of the page before where that is just there. */
   async #open(): Promise<LogPosition> {
-    const { stream, source, tables, how } = await this.#followed();
+    const followed = await this.#followed();
+    const { stream, source, tables, how } = followed;
     const place = placed(await readLogPlace(this.#ledger, stream), stream);
     const position = at(place.cursor);
     this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
     const { slot, publication } = place.state;
+    await requireWhole(followed, place, position);
     this.#follower = followers.get(slot);
     if (this.#follower?.isAt(position, how)) return position;
     await this.#follower?.close();
     followers.delete(slot);
-    const problem = await this.#problem(place, position);
-    if (problem !== null)
-      throw new LogLost(
-        `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
-      );
     const from = { pool: source, slot, publication, from: position };
     this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), how), from);
     followers.set(slot, this.#follower);
     return position;
   }
+}
 
-  /** Why the stream cannot go on; null when it can. */
-  async #problem({ place, state }: Placed, position: LogPosition): Promise<string | null> {
-    const { source, how } = await this.#followed();
-    if (state.how !== how) return 'tables are copied otherwise than when it began';
-    if ((await logMoment(source)).place !== place)
-      return 'the source is another server or database, or another time line of it, than that of the position';
-    return slotProblem(source, state.slot, position);
-  }
+/** @throws LogLost where the log does not tell all that becomes of the tables */
+async function requireWhole(
+  { stream, source, how }: FollowedTables,
+  { place, state }: Placed,
+  position: LogPosition,
+): Promise<void> {
+  const problem =
+    state.how === how
+      ? (await logMoment(source)).place === place
+        ? await slotProblem(source, state, position)
+        : 'the source is another server or database, or another time line of it, than that of the position'
+      : 'its tables, or how they are copied, are others than when it began';
+  if (problem !== null)
+    throw new LogLost(
+      `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
+    );
 }
 
 /** Opens a follower. Whoever still reads the slot has lost the right to. */

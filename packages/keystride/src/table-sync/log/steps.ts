@@ -96,7 +96,7 @@ export function logSteps<Parameters extends LogParameters>(
           return tables.map((table) => ({ table, name: table.sink.table, reader: keysOf(database, table) }));
         }),
         processor: (row) => row,
-        writer: { write: (rows, transaction) => removeLacking(rows, transaction) },
+        writer: { write: async (rows, transaction) => removeLacking(await followed(), rows, transaction) },
       });
     },
     remember: ({ instance, parameters }) => ({
@@ -188,18 +188,26 @@ function keysOf(database: pg.Pool, { sink: { table, key } }: FollowedTable): Rea
   return keysetReader({ pool: database, query, table, key });
 }
 
-/** Removes rows that the source does not have. Those that come to it later are told. */
+/**
+ * Removes rows that the source does not have. Those that come to it later are told. One that others of the sink still refer
+ * to is noted, and read again.
+ */
 async function removeLacking(
+  { stream, tables }: FollowedTables,
   rows: readonly OfTable<FollowedTable, SyncRow>[],
   transaction: Transaction,
 ): Promise<number> {
-  let removed = 0;
+  const applier = new Applier({ stream, tables, unsettled: true }, transaction);
+  let lacking = 0;
   for (const [table, those] of Map.groupBy(rows, (row) => row.table)) {
     const keys: Cursor[] = those.map(({ item }) => cursorOf(table.sink.key.map((name) => item[name] ?? '')));
-    const gone = await table.comparison.lacking(keys, neverAborted);
-    if (gone.length > 0) removed += await table.remove(gone, transaction);
+    for (const key of await table.comparison.lacking(keys, neverAborted)) {
+      lacking += 1;
+      await applier.add({ kind: 'remove', table, key });
+    }
   }
-  return removed;
+  await applier.finish();
+  return lacking - applier.noted;
 }
 
 const neverAborted = new AbortController().signal;
