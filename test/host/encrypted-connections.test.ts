@@ -8,7 +8,7 @@ import { mongoBinary } from '../../packages/keystride/src/dev/mongo-binary.ts';
 import { freePort } from '../../packages/keystride/src/dev/ports.ts';
 import { ServerProcess } from '../../packages/keystride/src/dev/server-process.ts';
 import { databaseOn } from '../../packages/keystride/src/stores/postgres/database-url.ts';
-import { keystride } from '../cli/support.ts';
+import { keystride, keystrideProcess } from '../cli/support.ts';
 import { type Authority, type Certificate, Certificates, encrypt } from '../support/certificates.ts';
 import { addTargets, openStores, type Stores } from '../support/migration.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
@@ -161,7 +161,7 @@ describe('Temporal', () => {
       TEMPORAL_NAMESPACE: world.namespace,
     };
     const said = [['list'], ['worker']].map(async (words) => {
-      const { exitCode, stderr } = await keystride(words, {
+      const { exitCode, stderr } = await keystrideProcess(words, {
         ...given,
         TEMPORAL_ADDRESS: front.address,
         ...changed,
