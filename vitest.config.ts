@@ -2,7 +2,7 @@ import { defineConfig, type TestUserConfig } from 'vitest/config';
 
 const shared: TestUserConfig = {
   globalSetup: ['keystride/testing/global-setup'],
-  setupFiles: ['./test/support/as-command.ts'],
+  setupFiles: ['./test/support/as-command.ts', './test/support/own-environment.ts'],
   pool: 'forks',
   // A process runs many files, one after the other, and loads the library once.
   isolate: false,
