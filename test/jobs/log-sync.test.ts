@@ -301,6 +301,16 @@ test('what is altered in the source and leaves no mark in its log ends a run by 
   );
 });
 
+test('what a table was told under another name ends the run by name', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await stores.service.query(`ALTER TABLE shop.k RENAME TO other; INSERT INTO shop.other VALUES (1);
+    ALTER TABLE shop.other RENAME TO k`);
+  expect(await refusal()).toMatch(
+    /shop.other is not followed: a table was renamed. Then copy again: keystride sync/,
+  );
+});
+
 test('a transaction over three tables arrives as one, and foreign keys hold', async () => {
   await onBoth(`CREATE TABLE shop.customer (id bigint PRIMARY KEY, name text UNIQUE);
     CREATE TABLE shop.orders (id bigint PRIMARY KEY, customer bigint NOT NULL REFERENCES shop.customer, total bigint NOT NULL);

@@ -180,7 +180,11 @@ async function storedIn(pool: pg.Pool, table: string, copied: readonly Travellin
     throw invalid(
       `row security may hide rows of ${table} from the role, and its log has them: ALTER ROLE … BYPASSRLS, or use another mode`,
     );
-  return [columns, values].map((found) => Object.entries(found).toSorted());
+  return [columns, values].map((found) =>
+    Object.entries(found)
+      .map((one) => one.join(' '))
+      .toSorted(),
+  );
 }
 
 /** The parameters with the columns' names as they are. */
