@@ -171,7 +171,7 @@ function inList(name: string): string {
 /**
  * How the columns of a source are stored, and what their types call their values: no change of it is in the log.
  *
- * @throws JobParametersInvalid where row security hides rows: the log does not.
+ * @throws JobParametersInvalid where row security hides rows that the log has.
  */
 async function storedIn(pool: pg.Pool, table: string, copied: readonly Travelling[]) {
   const names = copied.map(({ from }) => from);
@@ -180,7 +180,11 @@ async function storedIn(pool: pg.Pool, table: string, copied: readonly Travellin
     throw invalid(
       `row security may hide rows of ${table} from the role, and its log has them: ALTER ROLE … BYPASSRLS, or use another mode`,
     );
-  return [columns, values].map((found) => Object.entries(found).toSorted());
+  return [columns, values].map((found) =>
+    Object.entries(found)
+      .map((one) => one.join(' '))
+      .toSorted(),
+  );
 }
 
 /** The parameters with the columns' names as they are. */

@@ -36,7 +36,9 @@ export class ChangeReader {
   /** @throws TableAltered when the columns of a table, or those that identify a row, are others than before. */
   check({ schema, name, columns, keyColumns }: LogRelation): void {
     const table = this.#tables.get(relationName(schema, name));
-    if (!table) return;
+    // A publication names tables by their ids, and the log by the names that they have just then.
+    if (!table)
+      throw new TableAltered(`${schema}.${name} is not followed: a table was renamed. ${this.#again}`);
     if (!table.key.every((column) => keyColumns.includes(column))) throw unidentified(table);
     const present = columns.map((column) => column.name);
     const added = present.filter((column) => !table.sourceColumns.includes(column));
@@ -47,9 +49,12 @@ export class ChangeReader {
       ...(lacking.length > 0 ? [`column ${lacking.join(', ')} was dropped or renamed`] : []),
     ].join(', and ');
     throw new TableAltered(
-      `${table.source} was altered while it was followed: ${what}. Alter ${table.sink.table} likewise, then copy again: ` +
-        `keystride sync rewind '${this.#stream}' --to-start, and start the next run`,
+      `${table.source} was altered while it was followed: ${what}. Alter ${table.sink.table} likewise. ${this.#again}`,
     );
+  }
+
+  get #again(): string {
+    return `Then copy again: keystride sync rewind '${this.#stream}' --to-start, and start the next run`;
   }
 
   /** @returns undefined for what is of no table that is followed. */
