@@ -78,10 +78,14 @@ async function pageHolder(handle: WorkflowHandle): Promise<TestWorker> {
 /** Waits until so many more documents have committed, or the job is through. */
 async function progressed(byAtLeast: number): Promise<void> {
   const { read } = await ledgerCounters(stores, 'fetchAndStore');
-  await waitFor(async () => {
-    const now = (await ledgerCounters(stores, 'fetchAndStore')).read;
-    return now >= Math.min(read + byAtLeast, documents);
-  });
+  await waitFor(
+    async () => {
+      const now = (await ledgerCounters(stores, 'fetchAndStore')).read;
+      return now >= Math.min(read + byAtLeast, documents);
+    },
+    // A worker that is frozen is known to be so after three quarters of a minute.
+    { timeoutMs: 120_000 },
+  );
 }
 
 test('five kills at random moments: nothing lost, nothing doubled, and only the uncommitted called again', async () => {
