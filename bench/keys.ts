@@ -9,7 +9,7 @@ export const work = {
   noop: 'a job that writes nothing: 1,000,000 items in chunks of 1,000',
   growth: 'purchaseConfirmation with ten times the rows',
   history: 'events in Temporal for 1,000,000 rows, of all workflows of a run',
-  encryption: 'the same in chunks of 100, with payloads encrypted, beside itself without',
+  encryption: 'a job that writes nothing, in chunks of 100, payloads encrypted',
   start: 'from the start of a worker process to its first committed chunk',
 } as const;
 

@@ -56,12 +56,17 @@ test('comes to rest where a chunk takes about its target, wherever it begins and
       expect(new Set(sizes.slice(-20)).size, 'it does not wander about').toBeLessThanOrEqual(2);
       const share = (items: number) => costOf(items) / 1000 / allowed.targetSeconds;
       // Half of what would be just right at least, where there is room; and never much too long.
-      // The same figure reckoned in another order may differ in its last bit.
-      if (last > allowed.minimum) expect(share(last)).toBeLessThanOrEqual(1.1 * (1 + 4 * Number.EPSILON));
+      // The same figure, smoothed or reckoned in another order, may differ in its last bits.
+      if (last > allowed.minimum) expect(share(last)).toBeLessThanOrEqual(1.1 + 1e-9);
       if (last < allowed.maximum) expect(share(last + 1)).toBeGreaterThan(0.5);
     }),
-    // Just right but for the last bit: it has failed once.
-    { examples: [[1, { targetSeconds: 0.05, minimum: 1, maximum: 5 }, 4.919349550499539, 1.5]] },
+    // Just right but for the last bits: these have failed once.
+    {
+      examples: [
+        [1, { targetSeconds: 0.05, minimum: 1, maximum: 5 }, 4.919349550499539, 1.5],
+        [15, { targetSeconds: 0.05, minimum: 1, maximum: 15 }, 4.919349550499543, 1.5],
+      ],
+    },
   );
 });
 
