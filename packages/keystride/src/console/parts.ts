@@ -77,7 +77,7 @@ export function dataTable<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
 ): Html {
-  return html`<div class="table-frame">
+  return html`<div class="table-frame" tabindex="0">
     <table class="cards">
       <caption>
         ${caption}
