@@ -197,19 +197,23 @@ export async function settleRows(
   );
 }
 
-/** Notes how often rows were read again and not taken. */
+/** Counts one more try of rows that were read again, and are on the list once more. */
 export async function countTries(
   transaction: Transaction,
   stream: string,
-  rows: readonly UnsettledRow[],
-  tries: number,
+  rows: readonly (UnsettledRow & { readonly tries: number })[],
 ): Promise<void> {
   if (rows.length === 0) return;
   await transaction.query(
-    `UPDATE keystride.unsettled_row AS row SET tries = $4
-       FROM unnest($2::text[], $3::text[]) AS tried (source, key)
+    `UPDATE keystride.unsettled_row AS row SET tries = tried.tries + 1
+       FROM unnest($2::text[], $3::text[], $4::int[]) AS tried (source, key, tries)
       WHERE row.stream = $1 AND row.source = tried.source AND row.key = tried.key`,
-    [stream, rows.map(({ source }) => source), rows.map(({ key }) => encodeCursor(key)), tries],
+    [
+      stream,
+      rows.map(({ source }) => source),
+      rows.map(({ key }) => encodeCursor(key)),
+      rows.map(({ tries }) => tries),
+    ],
   );
 }
 

@@ -74,8 +74,8 @@ export function syncSource<Database, Table extends keyof Database & string, Row 
 }
 
 /** The steps of every sync. */
-interface SyncSteps<Parameters> {
-  begin(context: StepContext<Parameters>): TaskletWork<SyncStart>;
+export interface SyncSteps<Parameters, Start extends SyncStart = SyncStart> {
+  begin(context: StepContext<Parameters>): TaskletWork<Start>;
   copy(context: StepContext<Parameters>): AnyChunkWork;
   sweep(context: StepContext<Parameters>): AnyChunkWork;
   remember(context: StepContext<Parameters>): TaskletWork;
@@ -244,10 +244,14 @@ async function longTransaction(pool: pg.Pool, moment: Moment, before: string | n
   return (open.seconds ?? 0) >= longOpen || moment.horizon === before ? open : null;
 }
 
-async function startOf(ledger: Ledger, instance: string): Promise<SyncStart> {
+/** What the step `begin` of a run has found. */
+export async function startOf<Start extends SyncStart = SyncStart>(
+  ledger: Ledger,
+  instance: string,
+): Promise<Start> {
   const start = await readResult(ledger, { instance, step: 'begin' });
   if (start === null) throw new ToldError(`${instance} has not begun: its step begin has no result`);
-  return start as SyncStart;
+  return start as Start;
 }
 
 function postponingSink({ sink, references, source }: Sync) {

@@ -13,7 +13,7 @@ export type LogRow = Readonly<Record<string, string | null | undefined>>;
 
 /** What the log says, in its order. Changes stand between the `begin` and the `commit` of their transaction. */
 export type LogEvent = { readonly bytes: number } & (
-  | { readonly kind: 'begin'; readonly position: LogPosition; readonly atMs: number; readonly xid: number }
+  | { readonly kind: 'begin'; readonly position: LogPosition; readonly xid: number }
   | { readonly kind: 'commit' }
   | { readonly kind: 'relation'; readonly relation: LogRelation }
   | {
@@ -232,9 +232,8 @@ class TextPlugin extends PgoutputPlugin {
 function eventOf(message: Pgoutput.Message, bytes: number): LogEvent | undefined {
   switch (message.tag) {
     case 'begin': {
-      const { commitLsn, commitTime, xid } = message;
-      const atMs = Number(BigInt(commitTime.toString()) / 1000n);
-      return { kind: 'begin', position: positionOf(commitLsn ?? '0/0'), atMs, xid: xid >>> 0, bytes };
+      const { commitLsn, xid } = message;
+      return { kind: 'begin', position: positionOf(commitLsn ?? '0/0'), xid: xid >>> 0, bytes };
     }
     case 'commit':
       return { kind: 'commit', bytes };

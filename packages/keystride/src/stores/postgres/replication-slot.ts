@@ -3,6 +3,7 @@ import pg from 'pg';
 import { ToldError } from '../../contract/errors.ts';
 import { type LogPosition, positionOf } from './log-position.ts';
 import { quotedTable } from './key-columns.ts';
+import { ServerClient } from './server-client.ts';
 
 /** A logical replication slot, as its server has it. */
 export interface ReplicationSlot {
@@ -10,8 +11,6 @@ export interface ReplicationSlot {
   readonly confirmed: LogPosition;
   /** The server has removed log that it needed: nothing can be read from it any more. */
   readonly lost: boolean;
-  /** The process that reads it. */
-  readonly readBy: number | null;
 }
 
 /** Where a server is in its log, and which server that is. */
@@ -24,15 +23,15 @@ export interface LogMoment {
 
 /** @returns null when there is no slot of the name in this database. */
 export async function findSlot(pool: pg.Pool, slot: string): Promise<ReplicationSlot | null> {
-  const { rows } = await pool.query<{ confirmed: string | null; lost: boolean; readBy: number | null }>(
-    `SELECT confirmed_flush_lsn::text AS confirmed, coalesce(wal_status = 'lost', false) AS lost, active_pid AS "readBy"
+  const { rows } = await pool.query<{ confirmed: string | null; lost: boolean }>(
+    `SELECT confirmed_flush_lsn::text AS confirmed, coalesce(wal_status = 'lost', false) AS lost
        FROM pg_replication_slots
       WHERE slot_name = $1 AND database = current_database() AND plugin = 'pgoutput'`,
     [slot],
   );
   const [row] = rows;
   if (!row) return null;
-  return { confirmed: positionOf(row.confirmed ?? '0/0'), lost: row.lost, readBy: row.readBy };
+  return { confirmed: positionOf(row.confirmed ?? '0/0'), lost: row.lost };
 }
 
 /** The place that positions are of. The time line changes when a standby is promoted: see `takeMoment`. */
@@ -67,8 +66,7 @@ export async function createSlot(pool: pg.Pool, slot: string): Promise<LogPositi
   );
   // From 17 on a slot may be kept by standbys too, and outlives a failover.
   const failover = (servers[0]?.version ?? 0) >= 170_000 ? ', failover => true' : '';
-  const client = new pg.Client({ ...pool.options, query_timeout: 0 });
-  client.on('error', () => undefined);
+  const client = new ServerClient({ ...pool.options, query_timeout: 0 });
   await client.connect();
   try {
     const { rows } = await client.query<{ lsn: string }>(

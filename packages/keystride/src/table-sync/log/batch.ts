@@ -15,21 +15,18 @@ export class LogBatch implements RowRange {
   readonly upper: Cursor;
   /** So many rows of the source are read again, at the position where the stream stands. */
   readonly settles: number;
-  /** When the last of its transactions committed, by the source's clock, in milliseconds. */
-  readonly atMs: number | null;
   readonly #known: readonly Change[];
   readonly #rest: AsyncIterable<Change> | undefined;
   #rows: number;
   #begun = false;
 
   constructor(
-    between: { readonly after: LogPosition; readonly upper: LogPosition; readonly atMs?: number | null },
+    between: { readonly after: LogPosition; readonly upper: LogPosition },
     changes: readonly Change[] = [],
     { rest, settles = 0 }: { readonly rest?: AsyncIterable<Change>; readonly settles?: number } = {},
   ) {
     this.after = cursorAt(between.after);
     this.upper = cursorAt(between.upper);
-    this.atMs = between.atMs ?? null;
     this.#known = changes;
     this.#rest = rest;
     this.settles = settles;

@@ -141,10 +141,7 @@ async function whyAnew(
   now: { readonly place: string; readonly cursor: Cursor | null; readonly slot: string },
 ): Promise<string[] | null> {
   if (!before || before.cursor === null) return [];
-  if (before.place !== now.place || now.cursor === null)
-    return anew(
-      'the source is another server or database, or another time line of it, than that of the position',
-    );
+  if (before.place !== now.place || now.cursor === null) return anew(anotherSource);
   if (!before.state?.copied) return anew('the copy before was not finished');
   if (before.state.how !== how) return anew('tables are copied otherwise than before');
   const why = await slotProblem(
@@ -154,6 +151,10 @@ async function whyAnew(
   );
   return why === null ? null : anew(why);
 }
+
+/** Why a position means nothing in the source that is there. */
+export const anotherSource =
+  'the source is another server or database, or another time line of it, than that of the position';
 
 function anew(reason: string): string[] {
   return [`${reason}: everything is copied again`];

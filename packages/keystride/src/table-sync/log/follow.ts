@@ -11,7 +11,7 @@ import { freeSlot, logMoment, markLog } from '../../stores/postgres/replication-
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { Applier } from './apply.ts';
 import { cursorAt, type LogBatch } from './batch.ts';
-import { type FollowedTables, slotProblem } from './begin.ts';
+import { anotherSource, type FollowedTables, slotProblem } from './begin.ts';
 import { ChangeReader } from './changes.ts';
 import { Follower, type Goals, interrupted } from './follower.ts';
 import { openTransactions, settle } from './settle.ts';
@@ -160,7 +160,7 @@ async function requireWhole(
     state.how === how
       ? (await logMoment(source)).place === place
         ? await slotProblem(source, state, position)
-        : 'the source is another server or database, or another time line of it, than that of the position'
+        : anotherSource
       : 'its tables, or how they are copied, are others than when it began';
   if (problem !== null)
     throw new LogLost(

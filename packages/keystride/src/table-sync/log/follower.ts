@@ -21,8 +21,6 @@ const settleMs = 500;
 
 interface OpenTransaction {
   readonly position: LogPosition;
-  readonly atMs: number;
-  readonly xid: number;
   readonly changes: Change[];
 }
 
@@ -151,7 +149,6 @@ export class Follower {
       return new LogBatch({ after, upper: after }, [], { settles: goals.unsettled });
     const changes: Change[] = [];
     let upper: LogPosition = after;
-    let atMs: number | null = null;
     let bytes = 0;
     for (;;) {
       const isEmpty = upper === after;
@@ -166,7 +163,6 @@ export class Follower {
       if (ended) {
         for (const change of ended.changes) changes.push(change);
         upper = ended.position;
-        atMs = ended.atMs;
         if (changes.length >= limit || bytes >= mostBytes) break;
       } else if (bytes >= mostBytes && this.#open) {
         if (isEmpty) return this.#largeOne(this.#open);
@@ -174,7 +170,7 @@ export class Follower {
       }
     }
     this.#moveTo(upper);
-    return new LogBatch({ after, upper, atMs }, changes);
+    return new LogBatch({ after, upper }, changes);
   }
 
   /** @returns a transaction that has ended with this. */
@@ -183,7 +179,7 @@ export class Follower {
       case 'begin':
         this.#skipping = event.position <= this.#position;
         this.#watched?.add(event.xid);
-        this.#open = { position: event.position, atMs: event.atMs, xid: event.xid, changes: [] };
+        this.#open = { position: event.position, changes: [] };
         return undefined;
       case 'commit': {
         const ended = this.#skipping ? undefined : this.#open;
@@ -212,9 +208,9 @@ export class Follower {
     // Perhaps nobody waits for it.
     large.promise.catch(() => undefined);
     this.#large = large;
-    const { changes, position: upper, atMs } = open;
+    const { changes, position: upper } = open;
     this.#moveTo(upper);
-    return new LogBatch({ after, upper, atMs }, changes.splice(0), { rest: this.#rest(open, large) });
+    return new LogBatch({ after, upper }, changes.splice(0), { rest: this.#rest(open, large) });
   }
 
   async *#rest(open: OpenTransaction, large: PromiseWithResolvers<void>): AsyncGenerator<Change> {

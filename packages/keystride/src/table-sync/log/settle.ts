@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
-import { countTries, readUnsettled, settleRows, type UnsettledRow } from '../../ledger/log.ts';
+import { countTries, readUnsettled, settleRows } from '../../ledger/log.ts';
 import { ToldError } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SyncRow } from '../steps.ts';
@@ -64,7 +64,7 @@ export async function settle(
   }
   await settleRows(transaction, stream, rows);
   await applier.finish();
-  await keepTries(transaction, stream, rows);
+  await countTries(transaction, stream, rows);
   return Math.max(0, rows.length - applier.noted);
 }
 
@@ -73,16 +73,4 @@ const neverAborted = new AbortController().signal;
 /** Readers put the key that they page by beside the columns. */
 function withoutKeys(row: SyncRow): SyncRow {
   return Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith('keystride_key_')));
-}
-
-/** Rows that were noted once more are new on the list: they go on where they were. */
-async function keepTries(
-  transaction: Transaction,
-  stream: string,
-  rows: readonly (UnsettledRow & { readonly tries: number })[],
-): Promise<void> {
-  for (let tries = 0; tries <= mostTries; tries++) {
-    const those = rows.filter((row) => row.tries === tries);
-    await countTries(transaction, stream, those, tries + 1);
-  }
 }

@@ -2,19 +2,17 @@ import type pg from 'pg';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
-import { type AnyChunkWork, type AnySetWork, chunks, sets, type StepContext } from '../../job/chunks.ts';
-import type { TaskletWork, VerificationWork } from '../../job/registry.ts';
+import { type AnySetWork, chunks, sets, type StepContext } from '../../job/chunks.ts';
 import type { Comparison } from '../../contract/verification.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { noteLog, readLogPlace } from '../../ledger/log.ts';
-import { readResult } from '../../ledger/offset.ts';
 import { keysetReader } from '../../stores/postgres/keyset-reader.ts';
 import { positionText } from '../../stores/postgres/log-position.ts';
 import { markLog } from '../../stores/postgres/replication-slot.ts';
 import { columnIn, namedTables, tableNamed } from '../../stores/postgres/sql.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { sql } from 'kysely';
-import type { SyncRow } from '../steps.ts';
+import { startOf, type SyncRow, type SyncSteps } from '../steps.ts';
 import { invalid } from '../tables.ts';
 import { Applier } from './apply.ts';
 import type { LogBatch } from './batch.ts';
@@ -29,13 +27,8 @@ interface LogParameters {
 }
 
 /** The steps of a sync that follows the log. */
-export interface LogSteps<Parameters> {
-  begin(context: StepContext<Parameters>): TaskletWork<LogStart>;
-  copy(context: StepContext<Parameters>): AnyChunkWork;
-  sweep(context: StepContext<Parameters>): AnyChunkWork;
-  remember(context: StepContext<Parameters>): TaskletWork;
+export interface LogSteps<Parameters> extends SyncSteps<Parameters, LogStart> {
   follow(context: StepContext<Parameters>): AnySetWork;
-  verify(context: StepContext<Parameters>): VerificationWork;
 }
 
 /**
@@ -65,7 +58,7 @@ export function logSteps<Parameters extends LogParameters>(
     }),
     copy: ({ instance, parameters }) => {
       const followed = answeredOnce(() => describe(parameters));
-      const begun = answeredOnce(() => startOf(ledger, instance));
+      const begun = answeredOnce(() => startOf<LogStart>(ledger, instance));
       const reader = tablesReader(async () => {
         if ((await begun()).from !== null) return [];
         return (await followed()).tables.map((table) => ({
@@ -87,7 +80,7 @@ export function logSteps<Parameters extends LogParameters>(
     },
     sweep: ({ instance, parameters }) => {
       const followed = answeredOnce(() => describe(parameters));
-      const begun = answeredOnce(() => startOf(ledger, instance));
+      const begun = answeredOnce(() => startOf<LogStart>(ledger, instance));
       return chunks<OfTable<FollowedTable, SyncRow>, OfTable<FollowedTable, SyncRow>>({
         reader: tablesReader(async () => {
           const { tables } = await followed();
@@ -101,7 +94,7 @@ export function logSteps<Parameters extends LogParameters>(
     },
     remember: ({ instance, parameters }) => ({
       run: async (transaction) => {
-        const { from, stream, tried, told = [] } = await startOf(ledger, instance);
+        const { from, stream, tried, told = [] } = await startOf<LogStart>(ledger, instance);
         if (from !== null || tried) return { copied: false };
         const { source } = await describe(parameters);
         const place = await readLogPlace(transaction, stream);
@@ -125,7 +118,9 @@ export function logSteps<Parameters extends LogParameters>(
       return sets<LogBatch>({
         reader: {
           plan: async () =>
-            (await startOf(ledger, instance)).tried ? { ranges: [], expected: null } : following.plan(),
+            (await startOf<LogStart>(ledger, instance)).tried
+              ? { ranges: [], expected: null }
+              : following.plan(),
           next: (request) => following.next(request),
         },
         write: (batch, transaction) => following.write(batch, transaction),
@@ -153,12 +148,6 @@ function compareTables(tables: () => Promise<readonly FollowedTable[]>): Compari
       position: next.number < all.length ? next : null,
     };
   };
-}
-
-async function startOf(ledger: Ledger, instance: string): Promise<LogStart> {
-  const start = await readResult(ledger, { instance, step: 'begin' });
-  if (start === null) throw invalid(`${instance} has not begun: its step begin has no result`);
-  return start as LogStart;
 }
 
 async function copyRows(
