@@ -36,8 +36,6 @@ export interface Bench {
 
 /** How to bring it up. */
 export interface BenchOptions {
-  /** So that changes can be streamed from the database, as Kafka Connect wants to. @default false */
-  readonly logicalReplication?: boolean;
   note(text: string): void;
 }
 
@@ -57,7 +55,6 @@ export async function withBench<Result>(
     onProgress: (event) => options.note(progressText(event)),
   });
   try {
-    if (options.logicalReplication) await streamChanges(stack);
     const workerEnvironment = await environmentOf(stack, directory);
     const worker = await startWorker(stack, workerEnvironment);
     try {
@@ -111,16 +108,6 @@ export async function runJob(
   return report;
 }
 
-/** The setting is read when the server starts. */
-async function streamChanges(stack: Stack): Promise<void> {
-  const client = new pg.Client({ connectionString: stack.info.databaseUrl });
-  await client.connect();
-  await client.query('alter system set wal_level = logical');
-  await client.end();
-  await stack.parts.postgres.stop();
-  await stack.parts.postgres.restart();
-}
-
 async function withConnections<Result>(
   stack: Stack,
   work: (connections: Pick<Bench, 'config' | 'client' | 'database' | 'service'>) => Promise<Result>,
@@ -156,9 +143,14 @@ async function environmentOf({ info }: Stack, directory: string): Promise<NodeJS
   };
 }
 
-function startWorker(stack: Stack, environment: NodeJS.ProcessEnv): Promise<TestWorker> {
+/** A worker of the bench's jobs, whose output is kept under its name. */
+export function startWorker(
+  stack: Stack,
+  environment: NodeJS.ProcessEnv,
+  name = 'worker-1',
+): Promise<TestWorker> {
   return startTestWorker({
-    name: 'worker-1',
+    name,
     home: stack.info.home,
     program: path.join(import.meta.dirname, 'jobs/worker.ts'),
     environment,

@@ -34,8 +34,7 @@ async function run(names: readonly Key[], { output, writeDocs, ...options }: Opt
   const note = (text: string) => console.error(text);
   const request = { ...options, keys: new Set(names.length === 0 || writeDocs ? keys : names) };
   const bounded = names.length === 0 && !writeDocs && !options.peers && !options.large;
-  const logicalReplication = options.peers && request.keys.has('sync');
-  const { results, leftOut, machine } = await withBench({ logicalReplication, note }, async (bench) => ({
+  const { results, leftOut, machine } = await withBench({ note }, async (bench) => ({
     machine: await describeMachine(bench),
     ...(await measureAll(bench, request, bounded ? tenMinutes : undefined)),
   }));

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import type pg from 'pg';
@@ -8,8 +7,8 @@ import { count } from '../packages/keystride/src/operator/format.ts';
 import { createPool } from '../packages/keystride/src/stores/postgres/pool.ts';
 import { createDemoMedication } from '../src/demo-data/medication.ts';
 import { createDemoOrders } from '../src/demo-data/orders.ts';
-import { startTestWorker, type TestWorker } from '../test/support/worker-process.ts';
-import { type Bench, withBench } from './bench.ts';
+import type { TestWorker } from '../test/support/worker-process.ts';
+import { type Bench, startWorker, withBench } from './bench.ts';
 import { type LedgerSize, ledgerSizeOf } from './ledger-size.ts';
 import { growthOf, type Sample, Samples } from './samples.ts';
 import { type Fault, faultOf } from './soak-faults.ts';
@@ -81,13 +80,7 @@ await new Command('soak')
 async function withParts<Result>(bench: Bench, work: (parts: Soak) => Promise<Result>): Promise<Result> {
   const database = createPool(bench.config.databaseUrl, 'soak');
   const source = createPool(bench.config.sourceDatabaseUrl, 'soak');
-  const second = await startTestWorker({
-    name: 'worker-2',
-    home: bench.stack.info.home,
-    program: path.join(import.meta.dirname, 'jobs/worker.ts'),
-    environment: bench.workerEnvironment,
-    owner: bench.stack.ownership,
-  });
+  const second = await startWorker(bench.stack, bench.workerEnvironment, 'worker-2');
   try {
     return await work({ bench, database, source, second });
   } finally {
@@ -156,7 +149,7 @@ async function oneRound(parts: Soak, round: number): Promise<Fault> {
   );
   const variant = round % 2 === 0 ? 'set' : 'items';
   const [fault] = await Promise.all([
-    faultOf(round, { ...parts }),
+    faultOf(round, parts),
     runUnderFaults(bench, 'purchaseConfirmation', { deliveredBefore: day(1, round) }, `soak orders ${round}`),
     runUnderFaults(bench, 'medicationHistory', { date, variant }, `soak medication ${round}`),
   ]);

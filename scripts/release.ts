@@ -72,7 +72,7 @@ function prepare(version: string, keepHistories: true | undefined): void {
   writeFileSync(changelog, `${before}## Unreleased\n\n${heading}\n${unreleased}`);
   for (const [file, pattern] of Object.entries(versioned)) {
     const text = readFileSync(path.join(root, file), 'utf8');
-    writeFileSync(path.join(root, file), text.replaceAll(new RegExp(pattern, 'gu'), `$1${version}`));
+    writeFileSync(path.join(root, file), text.replace(pattern, `$1${version}`));
   }
   writeLock(version);
   if (!keepHistories) run('npm', 'exec', '--', 'node', 'test/histories/record.ts');
@@ -125,13 +125,7 @@ function presentVersion(): string {
 }
 
 function isAbove(version: string, other: string): boolean {
-  const [one, two] = [version, other].map((text) =>
-    text
-      .split('.')
-      .map((part) => part.padStart(9, '0'))
-      .join('.'),
-  );
-  return (one ?? '') > (two ?? '');
+  return version.localeCompare(other, 'en', { numeric: true }) > 0;
 }
 
 /** @throws Error with what is wrong */

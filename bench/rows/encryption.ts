@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { Client } from '@temporalio/client';
 import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
 import { dataConverterOf } from '../../packages/keystride/src/settings/data-converter.ts';
-import { startTestWorker } from '../../test/support/worker-process.ts';
-import type { Bench } from '../bench.ts';
+import { type Bench, startWorker } from '../bench.ts';
 import { inRounds, warmUp } from '../contest.ts';
 import { figuresOf } from '../figures.ts';
 import type { Request, Results } from '../suite.ts';
@@ -18,13 +16,8 @@ const taskQueue = 'bench-encrypted';
 /** The same job beside itself, with all that it says to Temporal encrypted. */
 export async function measureEncryption(bench: Bench, { runs }: Request): Promise<Results> {
   const keys = { KEYSTRIDE_ENCRYPTION_KEYS: `bench=${randomBytes(32).toString('base64')}` };
-  const worker = await startTestWorker({
-    name: 'worker-encrypted',
-    home: bench.stack.info.home,
-    program: path.join(import.meta.dirname, '../jobs/worker.ts'),
-    environment: { ...bench.workerEnvironment, ...keys, KEYSTRIDE_TASK_QUEUE: taskQueue },
-    owner: bench.stack.ownership,
-  });
+  const environment = { ...bench.workerEnvironment, ...keys, KEYSTRIDE_TASK_QUEUE: taskQueue };
+  const worker = await startWorker(bench.stack, environment, 'worker-encrypted');
   try {
     const { connection, options } = bench.client;
     const dataConverter = dataConverterOf(loadConfig(keys).encryption);
@@ -33,7 +26,7 @@ export async function measureEncryption(bench: Bench, { runs }: Request): Promis
     const sealed = noopContest({ ...bench, client, config: { ...bench.config, taskQueue } }, size);
     const ways = {
       plain: plain.ways.ours,
-      encrypted: (round: number) => sealed.ways.ours(round),
+      encrypted: sealed.ways.ours,
     };
     const contest = { ...plain, ways };
     for (const way of ['plain', 'encrypted'] as const) await warmUp(bench, contest, way);

@@ -53,7 +53,8 @@ function moment(text: string): string {
 
 async function audit(id: string | undefined, options: AuditOptions): Promise<void> {
   const { since, who, what, limit, after, output } = options;
-  await notice();
+  // What is older than an entry shows nothing new.
+  if (after === undefined) await notice();
   const entries = await withLedger(async (ledger) => {
     const ids = id === undefined ? undefined : await namesOf(ledger, id);
     return readAudit(ledger, { ids, operator: who, action: what, since }, { limit, after });

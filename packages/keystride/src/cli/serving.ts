@@ -5,7 +5,7 @@ import { type ListenAddress, parseListenAddress } from '../settings/console-sett
 export function addressToListenOn(text: string): ListenAddress {
   const address = parseListenAddress(text);
   if (address) return address;
-  throw new InvalidArgumentError('An address with a port is wanted, such as 127.0.0.1:9233.');
+  throw new InvalidArgumentError('An address with a port is wanted, such as 127.0.0.1:9000.');
 }
 
 /** Resolves when somebody wants the process to end. */

@@ -22,6 +22,11 @@ export function nameOfKey(key: readonly string[]): string {
   return key.map((text) => text.replaceAll(/[\\,]/gu, '\\$&')).join(',');
 }
 
+/** Whether both are one place; nothing is at none. */
+export function sameCursor(a: Cursor | null, b: Cursor | null): boolean {
+  return a !== null && b !== null && a.length === b.length && a.every((text, index) => text === b[index]);
+}
+
 /** A cursor as the ledger stores it. */
 export function encodeCursor(cursor: Cursor | null): string | null {
   return cursor === null ? null : JSON.stringify(cursor);

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { codecServerPort } from '../settings/codec-server-settings.ts';
+import { consolePort } from '../settings/console-settings.ts';
 import { loadConfig, type Addresses } from '../settings/config.ts';
 import { cacheOf, homeOf } from '../settings/places.ts';
 import { migrationsOf, type Project, stubsOf } from '../project/project.ts';
@@ -102,9 +103,6 @@ export async function startStack<const P extends PartName = PartName>(
   // The parts that were asked for are there, or start() has thrown: more than the compiler can follow.
   return stack as unknown as Stack<P>;
 }
-
-/** Where the console listens when nobody else does. */
-const consolePort = 9233;
 
 class OwnedStack {
   readonly ownership: Ownership;

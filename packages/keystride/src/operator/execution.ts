@@ -25,6 +25,8 @@ export interface Execution {
   readonly runId: string;
   /** Temporal considers the run closed: nothing will change any more. */
   readonly closed: boolean;
+  /** Somebody has ended it by Temporal's own means: nothing of it has heard of that. */
+  readonly terminated: boolean;
 }
 
 /** How long a worker may take to answer a query, in milliseconds. */
@@ -39,21 +41,21 @@ const queryWithin = 3_000;
  */
 export async function readExecution(client: Client, workflowId: string, run?: string): Promise<Execution> {
   const description = await describe(client, workflowId, run);
-  const { runId } = description;
-  const closed = description.status.name !== 'RUNNING';
+  const { name } = description.status;
+  const found = { runId: description.runId, closed: name !== 'RUNNING', terminated: name === 'TERMINATED' };
   const times = timesOf(description);
-  if (closed) {
+  if (found.closed) {
     const known = { ...(await closedProgress(client, description)), ...times };
-    return { progress: { ...(await withFigures(known)), live: null }, runId, closed };
+    return { progress: { ...(await withFigures(known)), live: null }, ...found };
   }
   const [progress, heartbeats] = await Promise.all([
     query(client, description),
     readHeartbeats(client, description),
   ]);
   if (progress !== undefined)
-    return { progress: { ...withHeartbeats(progress, heartbeats), ...times }, runId, closed };
-  const found = await withFigures({ ...unanswered(description), ...times });
-  return { progress: { ...found, live: null }, runId, closed };
+    return { progress: { ...withHeartbeats(progress, heartbeats), ...times }, ...found };
+  const known = await withFigures({ ...unanswered(description), ...times });
+  return { progress: { ...known, live: null }, ...found };
 }
 
 /** One that has completed has told everything. Of the others the ledger may know more, where somebody has named it. */

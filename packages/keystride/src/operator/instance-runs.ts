@@ -36,7 +36,7 @@ export async function instanceRuns({ client }: Session, latest: Execution): Prom
   const runs = [runOf(latest, true)];
   for (const { runId } of infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime()))
     runs.push(ended.get(runId) ?? runOf(await readExecution(client, workflowId, runId), false));
-  for (const run of runs) if (run.finishedAt !== null && run.total !== null) remember(run);
+  for (const run of runs) if (run.finishedAt !== null && run.total !== null) keep(ended, run.runId, run);
   return runs.map((run, index) => ({ ...run, added: addedBy(run, runs[index + 1]) })).slice(0, mostRuns);
 }
 
@@ -58,17 +58,16 @@ async function earlierRuns(
     if (info.runId !== runId) infos.push(info);
     if (infos.length >= mostRuns) break;
   }
-  const [oldest] = earlier.keys();
-  if (earlier.size >= mostRemembered && oldest !== undefined) earlier.delete(oldest);
-  earlier.delete(runId);
-  earlier.set(runId, { at: performance.now(), infos });
+  keep(earlier, runId, { at: performance.now(), infos });
   return infos;
 }
 
-function remember(run: InstanceRun): void {
-  const [oldest] = ended.keys();
-  if (ended.size >= mostRemembered && oldest !== undefined) ended.delete(oldest);
-  ended.set(run.runId, run);
+/** Remembers what was found last; the oldest makes room. */
+function keep<Value>(found: Map<string, Value>, runId: string, value: Value): void {
+  found.delete(runId);
+  found.set(runId, value);
+  const [oldest] = found.keys();
+  if (found.size > mostRemembered && oldest !== undefined) found.delete(oldest);
 }
 
 function runOf({ progress, runId }: Execution, newest: boolean): InstanceRun {

@@ -15,8 +15,8 @@ import { enterChange } from '../ledger/audit.ts';
 import { knownSources, lastScheduleEntries, type LastScheduleEntry } from '../ledger/audit-noticed.ts';
 import type { Session } from './connection.ts';
 import { withLedger } from './ledger.ts';
-import { listedJobs, quoted } from './run-query.ts';
-import { scheduleIds } from './schedules/list.ts';
+import { listedJobs, ofTypes, quoted } from './run-query.ts';
+import { jobScheduleIds } from './schedules/list.ts';
 import { cronOf, inputOf } from './schedules/read.ts';
 
 /** A change that was seen, and what it is known by: two looks make one entry of it. */
@@ -39,7 +39,7 @@ const mostRuns = 50;
  * @throws what Temporal or the ledger answers when they cannot be asked
  */
 export async function noticeChanges(session: Session): Promise<void> {
-  const look = async () => [...(await terminations(session)), ...(await scheduleChanges(session))];
+  const look = async () => (await Promise.all([terminations(session), scheduleChanges(session)])).flat();
   await enterAll(look);
 }
 
@@ -70,9 +70,8 @@ async function terminations(
   { client }: Pick<Session, 'client'>,
   workflowId?: string,
 ): Promise<NoticedEntry[]> {
-  const types = (await listedJobs()).map(quoted).join(', ');
   const one = workflowId === undefined ? '' : ` AND WorkflowId = ${quoted(workflowId)}`;
-  const query = `ExecutionStatus = 'Terminated' AND WorkflowType IN (${types || `''`})${one}`;
+  const query = `ExecutionStatus = 'Terminated' AND ${ofTypes(await listedJobs())}${one}`;
   const found: NoticedEntry[] = [];
   for await (const info of client.workflow.list({ query, pageSize: mostRuns })) {
     found.push(terminationOf(info));
@@ -109,7 +108,7 @@ async function withTerminator(
 async function scheduleChanges(session: Session): Promise<NoticedEntry[]> {
   const entered = await withLedger(lastScheduleEntries);
   const there = [...entered].flatMap(([id, { action }]) => (action === 'schedule delete' ? [] : [id]));
-  const ids = [...new Set([...(await scheduleIds(session)), ...there])];
+  const ids = [...new Set([...(await jobScheduleIds(session)), ...there])];
   const found = await Promise.all(
     ids.map(async (id) => changesOf(id, await described(session.client, id), entered.get(id))),
   );

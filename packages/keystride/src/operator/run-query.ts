@@ -65,12 +65,17 @@ export async function queryOf(session: Session, filter: RunFilter): Promise<stri
   return [
     // Continued runs go on as the next one of the same id, which is listed too.
     `ExecutionStatus != 'ContinuedAsNew'`,
-    `WorkflowType IN (${types.length === 0 ? `''` : types.map(quoted).join(', ')})`,
+    ofTypes(types),
     ...(groupQuery === undefined ? [] : [groupQuery]),
     ...(text === undefined ? [] : [`WorkflowId STARTS_WITH ${quoted(text)}`]),
     ...(from === undefined ? [] : [`StartTime >= ${quoted(`${from}T00:00:00Z`)}`]),
     ...(to === undefined ? [] : [`StartTime <= ${quoted(`${to}T23:59:59.999Z`)}`]),
   ].join(' AND ');
+}
+
+/** The part of a query that asks for runs of these workflow types alone. */
+export function ofTypes(types: readonly string[]): string {
+  return `WorkflowType IN (${types.length === 0 ? `''` : types.map(quoted).join(', ')})`;
 }
 
 /** A text in a query for Temporal's lists, whatever it holds. */

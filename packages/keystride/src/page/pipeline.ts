@@ -1,4 +1,4 @@
-import type { Cursor, KeyRange } from '../contract/cursor.ts';
+import { type Cursor, type KeyRange, sameCursor } from '../contract/cursor.ts';
 import { inSpan } from '../telemetry/traces.ts';
 import type { PagePolicy } from '../contract/activities.ts';
 import type { ReadPage } from '../contract/reader.ts';
@@ -406,8 +406,4 @@ export class Pipeline {
     }
     this.#advance();
   }
-}
-
-function sameCursor(a: Cursor | null, b: Cursor | null): boolean {
-  return a !== null && b !== null && a.length === b.length && a.every((text, index) => text === b[index]);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PagePolicy } from '../contract/activities.ts';
-import { type Cursor, encodeCursor, type KeyRange, nameOfKey } from '../contract/cursor.ts';
+import { type Cursor, type KeyRange, nameOfKey, sameCursor } from '../contract/cursor.ts';
 import { failureTypeOf, ToldError } from '../contract/errors.ts';
 import { type Counters, noCounters } from '../contract/progress.ts';
 import type { RowRange } from '../contract/reader.ts';
@@ -132,7 +132,7 @@ export class Ranges {
 
 /** Whoever follows a source has waited, and nothing has come. */
 function standsStill({ open, rows, upper }: RowRange, after: Cursor | null): boolean {
-  return open === true && rows === 0 && after !== null && encodeCursor(upper) === encodeCursor(after);
+  return open === true && rows === 0 && sameCursor(upper, after);
 }
 
 /**

@@ -3,6 +3,9 @@ import { z } from 'zod';
 import type { Settings } from './environment.ts';
 import type { ConfigProblem } from './secret-files.ts';
 
+/** Where the console listens when nobody says where. */
+export const consolePort = 9233;
+
 /** Where the console listens, who reaches it, and what they may do. */
 export interface ConsoleSettings {
   /** `KEYSTRIDE_CONSOLE` @default 127.0.0.1:9233 */
@@ -93,7 +96,7 @@ export function consoleOf(settings: Settings, problems: ConfigProblem[]): Consol
   } = settings;
   const proxy = proxyOf(settings, problems);
   return {
-    listen: settings.KEYSTRIDE_CONSOLE ?? { hostname: '127.0.0.1', port: 9233 },
+    listen: settings.KEYSTRIDE_CONSOLE ?? { hostname: '127.0.0.1', port: consolePort },
     readOnly,
     ...(url !== undefined && { url }),
     ...(token !== undefined && { token }),

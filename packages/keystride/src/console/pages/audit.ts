@@ -25,8 +25,8 @@ export const auditPage = view<AuditData>({
   title: () => 'Who did what',
   read: async ({ session, query, readOnly }) => {
     const asked = askedOf(query);
-    // Where Temporal is away, what was done there is entered when somebody looks again.
-    if (!readOnly) await noticeChanges(session).catch(() => undefined);
+    // Where Temporal is away, what was done there is entered when somebody looks again. Older pages show nothing new.
+    if (!readOnly && query('after') === undefined) await noticeChanges(session).catch(() => undefined);
     const found = await withLedger((ledger) =>
       readAudit(ledger, asked, { limit: perPage + 1, after: query('after') }),
     );

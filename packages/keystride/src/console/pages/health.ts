@@ -1,12 +1,7 @@
 import type { SharedCalls } from '../../ledger/call-shares.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { type Health, type NeededPart, readHealth, type RunHeldBack } from '../../operator/health/health.ts';
-import {
-  isPolling,
-  leftBehind,
-  type PolledQueue,
-  type WorkerBuildState,
-} from '../../operator/health/workers.ts';
+import { leftBehind, type PolledQueue, type WorkerBuildState } from '../../operator/health/workers.ts';
 import { plain } from '../../operator/format.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { runHref } from '../hrefs.ts';
@@ -23,7 +18,7 @@ export const healthPage = view<Health>({
   parts: (health) => ({
     verdict: verdict(health),
     needed: neededTable(health),
-    workers: health.temporal.away === null ? queuesTable(health.queues.map(polledNow)) : nothing,
+    workers: health.temporal.away === null ? queuesTable(health.queues) : nothing,
     builds: health.builds.length === 0 ? nothing : buildsTable(health),
     runs: runsTable(health.heldBack),
     calls: callsTable(health.calls),
@@ -68,10 +63,6 @@ function neededTable({ temporal, ledger }: Health): Html {
     ],
     rows,
   );
-}
-
-function polledNow({ taskQueue, pollers }: PolledQueue): PolledQueue {
-  return { taskQueue, pollers: pollers.filter(isPolling) };
 }
 
 function queuesTable(queues: readonly PolledQueue[]): Html {

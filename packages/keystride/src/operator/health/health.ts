@@ -8,14 +8,7 @@ import { reasonOf } from '../explain.ts';
 import { withLedger } from '../ledger.ts';
 import { listRuns } from '../runs.ts';
 import { bad, type Finding, type Mark, warn } from '../finding.ts';
-import {
-  isPolling,
-  leftBehind,
-  type PolledQueue,
-  readBuilds,
-  readQueues,
-  type WorkerBuildState,
-} from './workers.ts';
+import { leftBehind, type PolledQueue, readBuilds, readQueues, type WorkerBuildState } from './workers.ts';
 
 /** A part that keystride cannot do without. */
 export interface NeededPart {
@@ -153,7 +146,7 @@ function away(check: 'temporal' | 'ledger', what: string, why: string | null): F
 
 /** @param active runs that wait for a worker where there is none */
 function unpolled({ taskQueue, pollers }: PolledQueue, active: number): Finding[] {
-  if (pollers.some(isPolling)) return [];
+  if (pollers.length > 0) return [];
   const what = `no worker polls task queue ${taskQueue}`;
   const found = active > 0 ? bad : warn;
   return [found('workers', what, `Start one: ${keystride} worker`)];

@@ -4,7 +4,7 @@ import type { temporal } from '@temporalio/proto';
 import { allTaskQueues } from '../../settings/task-queues.ts';
 import type { Session } from '../connection.ts';
 
-/** A worker that has polled a task queue within five minutes: so long Temporal names it. */
+/** A worker that has polled a task queue. */
 export interface Poller {
   readonly identity: string;
   /** ISO time of its last poll. */
@@ -29,31 +29,34 @@ export interface PolledQueue {
 const seenWithin = 90_000;
 
 /** Temporal's numbers: what a poller asks for, and that runs are kept with their build. */
-const kinds = [
-  [1, 'workflows'],
-  [2, 'activities'],
-] as const;
+const kinds: Readonly<Record<WorkKind, number>> = { workflows: 1, activities: 2 };
 const versionedMode = 2;
 
-/** Whether a worker takes runs at present. */
-export function isPolling({ takes, lastSeenAt }: Poller): boolean {
-  return takes.includes('workflows') && Date.now() - Date.parse(lastSeenAt) <= seenWithin;
-}
-
-/** Who polls the task queues that runs go to. */
+/** Who takes runs at present from the task queues that they go to. */
 export function readQueues({ client, config }: Session): Promise<PolledQueue[]> {
-  return Promise.all(allTaskQueues(config).map((taskQueue) => readQueue(client, taskQueue)));
+  return Promise.all(
+    allTaskQueues(config).map(async (taskQueue) => {
+      const { pollers } = await readQueue(client, taskQueue, ['workflows']);
+      const since = Date.now() - seenWithin;
+      return { taskQueue, pollers: pollers.filter(({ lastSeenAt }) => Date.parse(lastSeenAt) >= since) };
+    }),
+  );
 }
 
-/** Who polls a task queue, each worker once. */
+/**
+ * Who has polled a task queue within five minutes, each worker once: so long Temporal names it.
+ *
+ * @param wanted what they ask for. @default all
+ */
 export async function readQueue(
   { workflowService, options: { namespace } }: Client,
   taskQueue: string,
+  wanted: readonly WorkKind[] = ['workflows', 'activities'],
 ): Promise<PolledQueue> {
   const polls = await Promise.all(
-    kinds.map(async ([taskQueueType, kind]) => {
+    wanted.map(async (kind) => {
       const { pollers } = await workflowService.describeTaskQueue({
-        ...{ namespace, taskQueue: { name: taskQueue }, taskQueueType },
+        ...{ namespace, taskQueue: { name: taskQueue }, taskQueueType: kinds[kind] },
       });
       return (pollers ?? []).map((poller) => pollerOf(poller, kind));
     }),
@@ -123,8 +126,6 @@ export function leftBehind(
   builds: readonly WorkerBuildState[],
   queues: readonly PolledQueue[],
 ): readonly WorkerBuildState[] {
-  const polling = new Set(
-    queues.flatMap(({ pollers }) => pollers.filter(isPolling).map(({ build }) => build)),
-  );
+  const polling = new Set(queues.flatMap(({ pollers }) => pollers.map(({ build }) => build)));
   return builds.filter(({ drains, build }) => drains && !polling.has(build));
 }

@@ -10,7 +10,7 @@ import { describeSchedule, type DescribedSchedule } from './read.ts';
  * so each schedule is asked itself.
  */
 export async function readSchedules(session: Session, job?: string): Promise<DescribedSchedule[]> {
-  const ids = await scheduleIds(session);
+  const ids = await jobScheduleIds(session);
   const described = await Promise.all(ids.map((id) => describedOrGone(session, id)));
   return described.filter(
     (schedule) => schedule !== undefined && (job === undefined || schedule.job === job),
@@ -18,7 +18,7 @@ export async function readSchedules(session: Session, job?: string): Promise<Des
 }
 
 /** The ids of the schedules that run jobs, and of the one that prunes, as Temporal lists them. */
-export async function scheduleIds({ client }: Session): Promise<string[]> {
+export async function jobScheduleIds({ client }: Session): Promise<string[]> {
   const types: readonly string[] = [
     scheduledJobType,
     pruneType,

@@ -2,6 +2,8 @@ import pg from 'pg';
 import { type Stream, readStreams } from '../../ledger/streams.ts';
 import { CommandError } from '../command-error.ts';
 import { reasonOf } from '../explain.ts';
+import { positionText } from '../../stores/postgres/log-position.ts';
+import { findSlot } from '../../stores/postgres/replication-slot.ts';
 import { count, countUpTo } from '../format.ts';
 import { withLedger } from '../ledger.ts';
 import { countSeconds, keySql, withSource } from './streams.ts';
@@ -91,20 +93,19 @@ async function lagOf(client: pg.Client, stream: Stream): Promise<Lag> {
 
 /** @throws CommandError when the source does not have the slot any more, or not all that it would have to tell */
 async function bytesBehind(client: pg.Client, { cursor }: Stream, slot: string): Promise<number> {
-  const { rows } = await client.query<{ behind: string; lost: boolean }>(
-    `select pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce($2::text::pg_lsn, confirmed_flush_lsn))::bigint::text as behind,
-            coalesce(wal_status = 'lost', false) as lost
-       from pg_replication_slots where slot_name = $1`,
-    [slot, cursor?.[0] ?? null],
+  const found = await findSlot(client, slot);
+  if (found === null || found.lost)
+    throw new CommandError({
+      what: found
+        ? `the source has removed log that its replication slot ${slot} needed`
+        : `the source has no replication slot ${slot}`,
+      todo: 'Start the next run: it copies everything again',
+    });
+  const { rows } = await client.query<{ behind: string }>(
+    'select pg_wal_lsn_diff(pg_current_wal_lsn(), $1::text::pg_lsn)::bigint::text as behind',
+    [cursor?.[0] ?? positionText(found.confirmed)],
   );
-  const [row] = rows;
-  if (row && !row.lost) return Math.max(0, Number(row.behind));
-  throw new CommandError({
-    what: row
-      ? `the source has removed log that its replication slot ${slot} needed`
-      : `the source has no replication slot ${slot}`,
-    todo: 'Start the next run: it copies everything again',
-  });
+  return Math.max(0, Number(rows[0]?.behind ?? 0));
 }
 
 /** What a stream is behind by, in words: rows above its offset, or bytes of the log. */

@@ -22,7 +22,10 @@ export interface LogMoment {
 }
 
 /** @returns null when there is no slot of the name in this database. */
-export async function findSlot(pool: pg.Pool, slot: string): Promise<ReplicationSlot | null> {
+export async function findSlot(
+  pool: Pick<pg.Client, 'query'>,
+  slot: string,
+): Promise<ReplicationSlot | null> {
   const { rows } = await pool.query<{ confirmed: string | null; lost: boolean }>(
     `SELECT confirmed_flush_lsn::text AS confirmed, coalesce(wal_status = 'lost', false) AS lost
        FROM pg_replication_slots

@@ -90,14 +90,17 @@ const mostChanges = 10;
 /** A ledger that cannot be asked is told where the partitions are missing. */
 async function changesOf(
   { session, readOnly }: Visit,
-  { progress: { workflowId, status }, closed }: Execution,
+  { progress: { workflowId }, runId, terminated }: Execution,
 ): Promise<readonly EnteredChange[]> {
-  if (closed && status === 'failed' && !readOnly)
-    await noticeTermination(session, workflowId).catch(() => undefined);
-  return withLedger(
-    (ledger) => readAudit(ledger, { ids: [workflowId] }, { limit: mostChanges }),
-    3_000,
-  ).catch(() => []);
+  const read = () =>
+    withLedger((ledger) => readAudit(ledger, { ids: [workflowId] }, { limit: mostChanges }), 3_000).catch(
+      () => [],
+    );
+  const changes = await read();
+  const isEntered = changes.some((change) => change.action === 'terminate' && change.runId === runId);
+  if (!terminated || isEntered || readOnly) return changes;
+  await noticeTermination(session, workflowId).catch(() => undefined);
+  return read();
 }
 
 function paceOf(
