@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { defaultPayloadConverter } from '@temporalio/common';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { InputOf } from '../operations/sensitive-values.ts';
 import { failure } from '../contract/errors.ts';
 
@@ -15,11 +15,7 @@ export function inputOf(client: Client): InputOf {
         ...{ namespace, maximumPageSize: 1, execution: { workflowId, runId } },
       });
       const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
-      let payloads = started?.input?.payloads ?? [];
-      for (const codec of loadedDataConverter.payloadCodecs.toReversed())
-        payloads = await codec.decode(payloads);
-      const [first] = payloads;
-      return first && defaultPayloadConverter.fromPayload<unknown>(first);
+      return await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, started?.input?.payloads);
     } catch (error) {
       const { code } = error as { readonly code?: unknown };
       if (code === notFound) return undefined;

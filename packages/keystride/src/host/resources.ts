@@ -15,6 +15,7 @@ import { UnusableSession } from '../stores/postgres/session.ts';
 import { temporalProblemOf, tlsFailure } from './temporal-problem.ts';
 import { UnreachablePart } from './unreachable-part.ts';
 import type { Resource, ResourceContext, WorkerDefinition } from '../project/worker-definition.ts';
+import { codeOf } from '../stores/causes.ts';
 
 export type WorkerConfig = Config<'temporal' | 'databaseUrl'>;
 
@@ -218,7 +219,7 @@ function unreachable({ title, variable, address = '' }: Place, cause: unknown): 
 /** Waiting does not help: a wrong password, no such database, no ledger, a certificate that nobody trusts. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof UnusableSession || temporalProblemOf(error)) return true;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   // 18: MongoDB's authentication has failed.
   if (code === '18' || /CERT|^ERR_(SSL|TLS|INVALID_URL)/u.test(code)) return true;
   return isRefused(error);

@@ -1,5 +1,5 @@
 import tls from 'node:tls';
-import { causesOf } from '../stores/causes.ts';
+import { causesOf, codeOf } from '../stores/causes.ts';
 import { untrusted } from '../stores/untrusted.ts';
 import type { TemporalConfig } from '../settings/config.ts';
 
@@ -84,7 +84,7 @@ const refusesKey: TemporalProblem = {
 
 /** What was raised while somebody connected; undefined for what says no more than that nobody answers. */
 export function temporalProblemOf(error: unknown): TemporalProblem | undefined {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   if (problems[code]) return problems[code];
   if (/^ERR_SSL\w*_ALERT_/u.test(code)) return unknownToServer;
   const told = causesOf(error).map(String).join('\n');

@@ -7,7 +7,7 @@ import {
   longestOperator,
 } from '../contract/audit.ts';
 import { cutText } from '../contract/errors.ts';
-import { storableText } from '../stores/postgres/storable-text.ts';
+import { storableJson, storableText } from '../stores/postgres/storable-text.ts';
 import type { Asked } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
 
@@ -88,13 +88,6 @@ export async function enterChange(asked: Asked, entry: AuditEntry): Promise<void
         source: text(source),
       })
       .onConflict((conflict) => conflict.doNothing()),
-  );
-}
-
-/** Facts as `jsonb` takes them: their texts may hold what PostgreSQL does not keep. */
-function storableJson(facts: AuditFacts): string {
-  return JSON.stringify(facts, (_, value: unknown) =>
-    typeof value === 'string' ? storableText(value) : value,
   );
 }
 

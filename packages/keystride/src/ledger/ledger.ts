@@ -1,7 +1,6 @@
 import type { Compilable, InferResult } from 'kysely';
-import pg from 'pg';
-import { types } from '../stores/postgres/pool.ts';
-import { SessionClient } from '../stores/postgres/session.ts';
+import type pg from 'pg';
+import { boundedPool } from '../stores/postgres/pool.ts';
 import {
   chunkBounds,
   inTransaction,
@@ -58,7 +57,7 @@ export interface LedgerVisit {
   readonly connectionString: string;
   /** Shows in `pg_stat_activity`. */
   readonly name: string;
-  /** How long each answer may take, in milliseconds. @default any time; to connect, five seconds */
+  /** How long each answer may take, in milliseconds. @default any time; to connect, five seconds for each way there */
   readonly within?: number | undefined;
 }
 
@@ -96,15 +95,6 @@ export function keptLedger(visit: LedgerVisit): Ledger {
 }
 
 function openPool({ connectionString, name, within }: LedgerVisit, bounds: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool({
-    Client: SessionClient,
-    connectionString,
-    application_name: name,
-    types,
-    connectionTimeoutMillis: within ?? 5_000,
-    ...(within !== undefined && { query_timeout: within }),
-    ...bounds,
-  });
-  pool.on('error', () => undefined);
-  return pool;
+  const asked = within === undefined ? {} : { connectionTimeoutMillis: within, query_timeout: within };
+  return boundedPool(connectionString, name, { ...asked, ...bounds });
 }

@@ -91,7 +91,6 @@ async function migrate(connectionString: string, set: MigrationSet): Promise<str
   const client = new SessionClient({ connectionString, application_name: 'keystride migrate' });
   const place = `${client.host}:${client.port}/${client.database ?? ''}`;
   // A server that goes away between two statements must reach us as the failed statement, not as a crash.
-  client.on('error', () => undefined);
   try {
     await client.connect();
     return await applyMissing(client, set, files);

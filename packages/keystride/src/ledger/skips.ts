@@ -3,7 +3,7 @@ import { type Cursor, encodeCursor } from '../contract/cursor.ts';
 import { cutText, failure } from '../contract/errors.ts';
 import type { SkipPolicy } from '../contract/policy.ts';
 import { ledgerSql } from './schema.ts';
-import { storableText } from '../stores/postgres/storable-text.ts';
+import { storableJson, storableText } from '../stores/postgres/storable-text.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
 import { itemKeyOf } from './item-key.ts';
@@ -77,19 +77,12 @@ const largestItem = 8 * 1024;
 /** What is kept is not worth a failure: where it cannot be, that stands in its place. */
 function keptOf(item: unknown, keep: (item: unknown) => unknown): unknown {
   try {
-    const json = JSON.stringify(keep(item) ?? null, storable);
+    const json = storableJson(keep(item) ?? null);
     if (json.length <= largestItem) return JSON.parse(json);
     return `not kept: ${json.length} characters, more than ${largestItem}`;
   } catch {
     return 'not kept: keepItem has failed';
   }
-}
-
-/** A value as `jsonb` takes it, which holds no zero characters. */
-function storable(_name: string, value: unknown): unknown {
-  if (typeof value === 'string') return storableText(value);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [storableText(name), one]));
 }
 
 /** The row of the step is locked by the count above, so no other partition's skips come in between. */

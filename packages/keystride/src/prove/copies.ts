@@ -6,11 +6,12 @@ import type { Project } from '../project/project.ts';
 import { forgetInstance } from '../ledger/executions.ts';
 import { type Ledger, visitLedger } from '../ledger/ledger.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
-import { databaseOn } from '../stores/postgres/database-url.ts';
+import { databaseOf, databaseOn } from '../stores/postgres/database-url.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
 import { patiently } from './patience.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
+import { hostsOf } from '../stores/postgres/address.ts';
 
 /** Data to work on: databases of the user, or what the project fills empty ones with. */
 export interface DataSource {
@@ -50,6 +51,8 @@ export class Copies {
     own: { readonly databaseUrl: string; readonly sourceDatabaseUrl: string },
     instance: string,
   ): Promise<Copies> {
+    refuseSeveralHosts(data.sourceDatabaseUrl, 'SOURCE_DATABASE_URL');
+    refuseSeveralHosts(data.databaseUrl, 'DATABASE_URL');
     const mark = randomBytes(4).toString('hex');
     const sourceUrl = databaseOn(
       data.sourceDatabaseUrl ?? own.sourceDatabaseUrl,
@@ -139,8 +142,14 @@ export function visit<Result>(url: string, work: (ledger: Ledger) => Promise<Res
   return patiently(() => visitLedger({ connectionString: url, name: 'keystride prove' }, work));
 }
 
-function databaseOf(url: string): string {
-  return decodeURIComponent(new URL(url).pathname.slice(1));
+/** Connections go by way of a proxy, in front of one server. */
+function refuseSeveralHosts(url: string | undefined, variable: string): void {
+  if (url === undefined || hostsOf(url).length === 1) return;
+  throw new PartError({
+    what: `${variable} names several hosts, and prove copies a database of one`,
+    where: withoutCredentials(url),
+    todo: 'Name the primary alone.',
+  });
 }
 
 /** The way there, the password, the certificate: what has nothing to do with copying. */

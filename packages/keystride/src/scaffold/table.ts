@@ -74,7 +74,6 @@ const keyQuery = `
  */
 export async function describeTable(databaseUrl: string, name: string, target: string): Promise<Table> {
   const client = new SessionClient({ connectionString: databaseUrl, application_name: 'keystride new job' });
-  client.on('error', () => undefined);
   await client.connect();
   try {
     return await describe(client, name, target);

@@ -1,7 +1,7 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { Settings } from './environment.ts';
 import { type ListenAddress, listenAddress, serverToken } from './console-settings.ts';
+import { isLoopback } from '../stores/networks.ts';
 
 /** Where the codec server listens, and whom it decrypts for. */
 export interface CodecServerSettings {
@@ -49,8 +49,7 @@ export function codecServerOf(settings: Settings, uiUrl: string | undefined): Co
 function originsOf(uiUrl: string | undefined): string[] {
   const ui = uiUrl === undefined ? null : URL.parse(uiUrl);
   if (!ui) return [];
-  const isLocal = ui.hostname === 'localhost' || (isIP(ui.hostname) === 4 && ui.hostname.startsWith('127.'));
-  const names = isLocal ? [ui.hostname, 'localhost', '127.0.0.1'] : [ui.hostname];
+  const names = isLoopback(ui.hostname) ? [ui.hostname, 'localhost', '127.0.0.1'] : [ui.hostname];
   const port = ui.port === '' ? '' : `:${ui.port}`;
   return [...new Set(names.map((name) => `${ui.protocol}//${name}${port}`))];
 }

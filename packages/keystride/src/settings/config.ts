@@ -167,7 +167,7 @@ export function loadConfig<const N extends Need = never>(
     temporalUiUrl: settings.TEMPORAL_UI_URL ?? stack.addresses.temporalUiUrl,
   });
   const build = buildOf(settings, problems);
-  const encryption = encryptionOf(settings, problems);
+  const encryption = encryptionOf(settings);
   const queues = queuesOf(settings, problems, taskQueue);
   const console = consoleOf(settings, problems);
   refuseProblems([...problems, ...others], addresses, needs, stack.leftOver);
@@ -234,18 +234,12 @@ function buildOf(settings: Settings, problems: ConfigProblem[]): WorkerBuild | u
   return undefined;
 }
 
-/** The variable or the file: of two lists nobody could say which key encrypts. */
-export function encryptionOf(
-  settings: Settings,
-  problems: ConfigProblem[] = [],
-): EncryptionSettings | undefined {
-  const { KEYSTRIDE_ENCRYPTION_KEYS: given, KEYSTRIDE_ENCRYPTION_KEYS_FILE: file } = settings;
-  if (given && file)
-    problems.push({
-      variable: 'KEYSTRIDE_ENCRYPTION_KEYS',
-      problem: 'is set, and KEYSTRIDE_ENCRYPTION_KEYS_FILE too: set one of them',
-    });
-  return given ?? file;
+/** The keys, with the file that they were read from, if it was one. */
+export function encryptionOf({
+  KEYSTRIDE_ENCRYPTION_KEYS: given,
+  KEYSTRIDE_ENCRYPTION_KEYS_FILE: file,
+}: Settings): EncryptionSettings | undefined {
+  return given && { ...given, ...(file !== undefined && { file }) };
 }
 
 /** The environment and `temporal.toml`, as every Temporal tool reads them; without an address there, the stack. */

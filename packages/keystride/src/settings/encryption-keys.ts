@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ToldError } from '../contract/told-error.ts';
+import { codeOf } from '../stores/causes.ts';
 
 /** Keys by their ids. The first one encrypts, all of them decrypt. */
 export type EncryptionKeys = ReadonlyMap<string, Buffer>;
@@ -50,7 +51,7 @@ export function readEncryptionKeys(file: string): ParsedKeys {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = codeOf(error) || 'unknown';
     throw new ToldError(`cannot be read (${code})`);
   }
   const keys = parseEncryptionKeys(text);

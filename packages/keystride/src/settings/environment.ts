@@ -4,8 +4,7 @@ import { addressProblem } from '../stores/postgres/address.ts';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
 import { codecServerVariables } from './codec-server-settings.ts';
 import { consoleVariables, isNetwork } from './console-settings.ts';
-import { ToldError } from '../contract/told-error.ts';
-import { parseEncryptionKeys, readEncryptionKeys } from './encryption-keys.ts';
+import { parseEncryptionKeys } from './encryption-keys.ts';
 import { type ConfigProblem, valuesOf } from './secret-files.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -118,16 +117,6 @@ const encryptionKeys = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-const encryptionKeysFile = z.string().transform((file, context) => {
-  try {
-    return { ...readEncryptionKeys(file), file };
-  } catch (error) {
-    if (!(error instanceof ToldError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
-    return z.NEVER;
-  }
-});
-
 const atLeastOne = z
   .string()
   .regex(/^[1-9]\d{0,4}$/, { error: ({ input }) => `is not a whole number from 1: ${String(input)}` })
@@ -189,7 +178,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
   KEYSTRIDE_PRIVATE_HOSTS: privateHosts.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
-  KEYSTRIDE_ENCRYPTION_KEYS_FILE: encryptionKeysFile.optional(),
+  KEYSTRIDE_ENCRYPTION_KEYS_FILE: z.string().optional(),
   KEYSTRIDE_FAULTS: z.string().optional(),
   ALERT_WEBHOOK_URL: webhookUrl.optional(),
   ALERT_FORMAT: z
@@ -240,6 +229,8 @@ const secrets = [
   'ALERT_WEBHOOK_URL',
   'DEAD_LETTER_WEBHOOK_URL',
   'KEYSTRIDE_CONSOLE_TOKEN',
+  'KEYSTRIDE_CODEC_SERVER_TOKEN',
+  'KEYSTRIDE_ENCRYPTION_KEYS',
 ];
 
 /** Every setting of the environment, and what is wrong with the others. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { withCredentialsOf } from '../stores/postgres/address.ts';
+import { codeOf } from '../stores/causes.ts';
 
 /** One setting that stops us. */
 export interface ConfigProblem {
@@ -38,7 +39,7 @@ function valueIn(file: string): { readonly value: string } | { readonly why: str
     if (value === '') return { why: 'it is empty' };
     return { value: /^postgres(ql)?:/u.test(value) ? withCredentialsOf(file, value) : value };
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = codeOf(error) || 'unknown';
     return { why: `it cannot be read (${code})` };
   }
 }

@@ -10,3 +10,8 @@ export function causesOf(error: unknown): unknown[] {
   }
   return chain.length > 0 ? chain : [error];
 }
+
+/** The code that an error has; '' for none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}

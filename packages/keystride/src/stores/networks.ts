@@ -13,6 +13,13 @@ export function inNetworks(networks: readonly string[]): (address: string) => bo
   return (address) => isIP(address) > 0 && list.check(address, familyOf(address));
 }
 
+const ownAddresses = inNetworks(['127.0.0.0/8', '::1']);
+
+/** Whether only this machine can reach an address that is listened on. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || ownAddresses(hostname);
+}
+
 function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 6 ? 'ipv6' : 'ipv4';
 }

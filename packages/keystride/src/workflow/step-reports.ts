@@ -67,13 +67,14 @@ export class StepReports {
 
   set(step: StepProgress): void {
     this.#steps.set(step.step, step);
-    const done = [...this.#steps.values()].reduce(
-      (sum, { read, readSkipped }) => sum + read + readSkipped,
-      0,
-    );
     // What is read is a course; a step that reads nothing has none.
-    if (step.kind !== 'tasklet')
+    if (step.kind !== 'tasklet') {
+      const done = [...this.#steps.values()].reduce(
+        (sum, { read, readSkipped }) => sum + read + readSkipped,
+        0,
+      );
       this.#course = addPoint(this.#course, { at: Date.now(), done }, courseBounds);
+    }
     this.#changed();
   }
 

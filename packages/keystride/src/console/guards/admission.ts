@@ -5,7 +5,7 @@ import { ConfigError } from '../../settings/config.ts';
 import type { ConsoleSettings } from '../../settings/console-settings.ts';
 import type { ConsoleEnv } from '../environment.ts';
 import { inNetworks } from '../../stores/networks.ts';
-import { isLoopback } from './loopback.ts';
+import { isLoopback } from '../../stores/networks.ts';
 import { Refusal } from './refusal.ts';
 import { isSameSecret } from './sealed.ts';
 

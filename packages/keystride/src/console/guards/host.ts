@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { MiddlewareHandler } from 'hono';
 import type { ConsoleSettings } from '../../settings/console-settings.ts';
-import { isLoopback } from './loopback.ts';
+import { isLoopback } from '../../stores/networks.ts';
 import { Refusal } from './refusal.ts';
 
 /**

@@ -21,7 +21,6 @@ export async function withSource<Result>(work: (client: pg.Client) => Promise<Re
     statement_timeout: countSeconds * 1000,
     query_timeout: 2 * countSeconds * 1000,
   });
-  client.on('error', () => undefined);
   try {
     await client.connect();
     return await work(client);

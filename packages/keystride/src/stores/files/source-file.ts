@@ -5,6 +5,7 @@ import { resolve, sep } from 'node:path';
 import { ToldError } from '../../contract/errors.ts';
 import { oneLine } from '../../contract/inert.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
+import { codeOf } from '../causes.ts';
 
 /** A file that is not the one that was planned, or cannot be read at all. */
 export class UnusableFile extends ToldError {
@@ -107,7 +108,7 @@ async function openFile(name: string, directory: string | undefined): Promise<Fi
     if (real.startsWith(inside + sep)) return await open(real, flags | constants.O_NOFOLLOW);
   } catch (error) {
     throw new UnusableFile(
-      `${oneLine(name)} cannot be opened (${codeOf(error)}); every worker that may run this step needs it.`,
+      `${oneLine(name)} cannot be opened (${codeOf(error) || 'unknown'}); every worker that may run this step needs it.`,
       { cause: error },
     );
   }
@@ -139,8 +140,4 @@ async function readBytes(handle: FileHandle, offset: number, length: number): Pr
     filled += bytesRead;
   }
   return buffer.subarray(0, filled);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
 }

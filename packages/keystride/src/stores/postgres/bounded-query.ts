@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { bytesOf } from '../../contract/bytes.ts';
 import { isConnectionLost } from './errors.ts';
-import { ServerClient } from './server-client.ts';
+import { connectionOptions, ServerClient } from './server-client.ts';
 import { type MostRows, rowsByBytes, type SizedRows } from './rows-by-bytes.ts';
 
 /** What a read may take. */
@@ -165,7 +165,7 @@ async function end(client: pg.PoolClient, by: 'COMMIT' | 'ROLLBACK' | 'lost'): P
  * Where it does not come through, the time-out of the statement ends it.
  */
 async function cancelStatement(pool: pg.Pool, of: pg.Client, session: number): Promise<boolean> {
-  const options = { ...pool.options, query_timeout: endsWithinMs };
+  const options = { ...connectionOptions(pool), query_timeout: endsWithinMs };
   const client = of instanceof ServerClient ? of.another(options) : new pg.Client(options);
   client.on('error', () => undefined);
   try {

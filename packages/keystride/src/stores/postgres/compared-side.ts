@@ -5,6 +5,7 @@ import { boundedQuery } from './bounded-query.ts';
 import { boundedAlike, type ComparedKeyColumn, describeComparedKey } from './compared-key.ts';
 import { inRange, keyAlias, keyOf } from './key-columns.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
+import { codeOf } from '../causes.ts';
 
 /** One side of a comparison. */
 export interface ComparedRows<Database, Table extends keyof Database & string, Row> {
@@ -208,7 +209,7 @@ async function withText<Answer>(look: (asText: boolean) => Promise<Answer>): Pro
   try {
     return await look(false);
   } catch (error) {
-    const state = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const state = codeOf(error);
     if (!state.startsWith('22')) throw error;
     return look(true);
   }

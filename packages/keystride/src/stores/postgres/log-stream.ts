@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { LogicalReplicationService, type Pgoutput, PgoutputPlugin } from 'pg-logical-replication';
 import { ToldError } from '../../contract/errors.ts';
 import { type LogPosition, positionOf, positionText } from './log-position.ts';
-import { driverOptions } from './server-client.ts';
+import { connectionOptions, driverOptions } from './server-client.ts';
 import { pinned } from './session.ts';
 
 /** A table as the log describes it before the first of its rows, and again when it was altered. */
@@ -194,11 +194,9 @@ export class LogStream {
 
 /** Where a pool connects to, for a connection of another kind. */
 async function connectionOf(pool: pg.Pool): Promise<pg.ClientConfig> {
-  const { password, connectionString } = pool.options;
+  const { connectionString } = pool.options;
   return {
-    ...pool.options,
-    // A pool keeps its password from being listed.
-    ...(password === undefined ? {} : { password }),
+    ...connectionOptions(pool),
     ...(connectionString === undefined ? {} : await driverOptions(connectionString)),
     options: sessionOptions(),
     query_timeout: 0,

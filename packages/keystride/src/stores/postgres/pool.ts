@@ -31,17 +31,24 @@ export const types: pg.CustomTypesConfig = {
  * @param name shows in `pg_stat_activity`.
  */
 export function createPool(connectionString: string, name: string, max = 20): pg.Pool {
+  return boundedPool(connectionString, name, {
+    max,
+    keepAlive: true,
+    // A reply that never comes (a half-open connection) must not hold a page for ever.
+    query_timeout: 60_000,
+    idleTimeoutMillis: 30_000,
+  });
+}
+
+/** The same with other bounds. @param bounds by default, a connection may take as long as each way to its server may. */
+export function boundedPool(connectionString: string, name: string, bounds: pg.PoolConfig): pg.Pool {
   const pool = new pg.Pool({
     Client: SessionClient,
     connectionString,
     application_name: name,
-    max,
     types,
-    keepAlive: true,
     connectionTimeoutMillis: Math.max(5_000, connectingTakesMs(connectionString)),
-    // A reply that never comes (a half-open connection) must not hold a page for ever.
-    query_timeout: 60_000,
-    idleTimeoutMillis: 30_000,
+    ...bounds,
   });
   pool.on('error', () => undefined);
   return pool;

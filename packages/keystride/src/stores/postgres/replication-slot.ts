@@ -3,7 +3,7 @@ import pg from 'pg';
 import { ToldError } from '../../contract/errors.ts';
 import { type LogPosition, positionOf } from './log-position.ts';
 import { quotedTable } from './key-columns.ts';
-import { ServerClient } from './server-client.ts';
+import { connectionOptions, ServerClient } from './server-client.ts';
 
 /** A logical replication slot, as its server has it. */
 export interface ReplicationSlot {
@@ -69,7 +69,7 @@ export async function createSlot(pool: pg.Pool, slot: string): Promise<LogPositi
   );
   // From 17 on a slot may be kept by standbys too, and outlives a failover.
   const failover = (servers[0]?.version ?? 0) >= 170_000 ? ', failover => true' : '';
-  const client = new ServerClient({ ...pool.options, query_timeout: 0 });
+  const client = new ServerClient({ ...connectionOptions(pool), query_timeout: 0 });
   await client.connect();
   try {
     const { rows } = await client.query<{ lsn: string }>(

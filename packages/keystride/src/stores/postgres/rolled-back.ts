@@ -19,7 +19,6 @@ const savepoint = 'keystride_rolled_back';
  */
 export async function rolledBackPool(connectionString: string, name: string): Promise<RolledBackPool> {
   const client = new SessionClient({ connectionString, application_name: name, types, keepAlive: true });
-  client.on('error', () => undefined);
   await client.connect();
   await client.query('BEGIN');
   const query = async (text: string, values?: unknown[]) => {

@@ -59,10 +59,8 @@ export class ServerClient extends pg.Client {
 
   /** A connection that is not made yet, to the same server in the same way: what it cancels is a statement there. */
   another(options: pg.ClientConfig): pg.Client {
-    const { host, port, ssl } = this;
     if (!this.#address) return new pg.Client(options);
-    const client = new pg.Client({ ...options, connectionString: this.#address.connectionString, ssl });
-    return aim(client, { host, port, ssl });
+    return aim(new pg.Client(clientOptions(this.#address, options, this)), this);
   }
 }
 
@@ -78,9 +76,15 @@ function aim(
 function clientOptions(
   { connectionString }: PostgresAddress,
   options: pg.ClientConfig,
-  { ssl }: Way,
+  { ssl }: Pick<pg.ClientConfig, 'ssl'>,
 ): pg.ClientConfig {
   return { ...options, connectionString, ssl };
+}
+
+/** The options of a pool's connections. A pool keeps its password from being listed. */
+export function connectionOptions({ options }: pg.Pool): pg.PoolConfig {
+  const { password } = options;
+  return { ...options, ...(password === undefined ? {} : { password }) };
 }
 
 /**

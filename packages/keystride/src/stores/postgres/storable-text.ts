@@ -5,3 +5,12 @@
 export function storableText(text: string): string {
   return text.replaceAll('\0', '\u2400').toWellFormed();
 }
+
+/** A value as JSON that `jsonb` takes. */
+export function storableJson(value: unknown): string {
+  return JSON.stringify(value, (_name, one: unknown) => {
+    if (typeof one === 'string') return storableText(one);
+    if (typeof one !== 'object' || one === null || Array.isArray(one)) return one;
+    return Object.fromEntries(Object.entries(one).map(([name, part]) => [storableText(name), part]));
+  });
+}
