@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { listening } from './support/listening.ts';
 
 const root = path.join(import.meta.dirname, '..');
 
@@ -119,15 +118,13 @@ test('every package that is installed here has a hash in the lock file', () => {
 
 /** What `npm run audit` says when npm asks a registry that answers so. */
 async function audited(answer: (request: IncomingMessage, response: ServerResponse) => void) {
-  const registry = createServer((request, response) => {
-    request.resume();
-    answer(request, response);
-  }).listen(0, '127.0.0.1');
-  await once(registry, 'listening');
-  const env = {
-    ...process.env,
-    npm_config_registry: `http://127.0.0.1:${(registry.address() as AddressInfo).port}/`,
-  };
+  const registry = await listening(
+    createServer((request, response) => {
+      request.resume();
+      answer(request, response);
+    }),
+  );
+  const env = { ...process.env, npm_config_registry: `${registry.url}/` };
   try {
     return await new Promise<{ code: number; said: string }>((resolve) => {
       execFile(process.execPath, ['scripts/audit.ts'], { cwd: root, env }, (error, stdout, stderr) =>
@@ -135,7 +132,7 @@ async function audited(answer: (request: IncomingMessage, response: ServerRespon
       );
     });
   } finally {
-    registry.close();
+    await registry.stop();
   }
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { createDemoOrders } from '../../src/demo-data/orders.ts';
 import { migrateLedger, migrateTables } from '../../packages/keystride/src/ledger/migrate.ts';
 import { emptyDatabase, ownMigrations, type TestDatabase } from '../support/database.ts';
-import { historiesOf, pagesOf, type RunHistory } from '../support/history.ts';
+import { historiesOf, pagesOf, type RunHistory, refusalsIn } from '../support/history.ts';
 import { releasedBuild, type ReleasedBuild } from '../support/released-build.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, type TestWorker, waitFor, type World } from '../support/stack.ts';
@@ -80,9 +80,7 @@ async function moreConfirmed(least = 2 * chunkSize): Promise<void> {
 
 /** Workflow tasks that have failed, and why. */
 function refusals(histories: readonly RunHistory[]): string[] {
-  return histories.flatMap(({ events }) =>
-    events.flatMap(({ workflowTaskFailedEventAttributes: failed }) => failed?.failure?.message ?? []),
-  );
+  return histories.flatMap(({ events }) => refusalsIn(events));
 }
 
 test('a run of the last release goes through a rolling upgrade: ledger first, then a worker after the other', async () => {

@@ -1,33 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { messages } from '../../packages/keystride/src/contract/messages.ts';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { control } from '../support/runs.ts';
 import { waitFor } from '../support/stack.ts';
-import { startTemporalServer, type TemporalServer } from '../support/temporal-server.ts';
-import { endingOf, Fixture, upTo } from './fixture.ts';
+import { endingOf, type Fixture, openOnOwnServer, type OwnServerFixture, upTo } from './fixture.ts';
 
 // A server that suggests a new history after a few dozen events, where a real one does after thousands.
-let temporal: TemporalServer;
-let connection: Connection;
+let own: OwnServerFixture;
 let client: Client;
 let fixture: Fixture;
 
 beforeAll(async () => {
-  temporal = await startTemporalServer({ 'limit.historyCount.suggestContinueAsNew': 40 });
-  connection = await Connection.connect({ address: temporal.address });
-  client = new Client({ connection });
-  fixture = await Fixture.open(false);
-  const environment = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: 'default' };
-  await fixture.world.startWorker({ environment });
+  own = await openOnOwnServer({ 'limit.historyCount.suggestContinueAsNew': 40 });
+  ({ client, fixture } = own);
 });
 
-afterAll(async () => {
-  await fixture?.close();
-  await connection?.close();
-  await temporal?.stop();
-});
+afterAll(() => own?.close());
 
 test('52: continue-as-new in the middle, with a pause pending → the pause holds after it', async () => {
   // One partition is held while the other slot goes on, until its job wants a new history and waits for the held one.

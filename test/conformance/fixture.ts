@@ -1,11 +1,11 @@
-import type { WorkflowHandle } from '@temporalio/client';
-import { WorkflowFailedError } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import type { ScriptInput } from '../support/jobs/fixture-contract.ts';
 import { createWorld, testJobsWorker, waitFor, type World } from '../support/stack.ts';
+import { startTemporalServer } from '../support/temporal-server.ts';
 
 /** What a test tells the fixture; the run is named by the caller. */
 export type Told = Omit<ScriptInput, 'run'> & { readonly flow?: string };
@@ -198,3 +198,30 @@ const tables = `
   );
   CREATE TABLE fixture_hold (run text, item int, PRIMARY KEY (run, item));
 `;
+
+/** A fixture whose worker serves a Temporal server that is its own. */
+export interface OwnServerFixture {
+  readonly fixture: Fixture;
+  readonly client: Client;
+  close(): Promise<void>;
+}
+
+/** Opens one. @param settings of the server's dynamic configuration */
+export async function openOnOwnServer(
+  settings: Parameters<typeof startTemporalServer>[0],
+): Promise<OwnServerFixture> {
+  const temporal = await startTemporalServer(settings);
+  const connection = await Connection.connect({ address: temporal.address });
+  const fixture = await Fixture.open(false);
+  const environment = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: 'default' };
+  await fixture.world.startWorker({ environment });
+  return {
+    fixture,
+    client: new Client({ connection }),
+    close: async () => {
+      await fixture.close();
+      await connection.close();
+      await temporal.stop();
+    },
+  };
+}

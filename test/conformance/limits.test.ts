@@ -1,8 +1,7 @@
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { historiesOf } from '../support/history.ts';
-import { startTemporalServer, type TemporalServer } from '../support/temporal-server.ts';
-import { endingOf, Fixture, upTo } from './fixture.ts';
+import { historiesOf, refusalsIn } from '../support/history.ts';
+import { endingOf, type Fixture, openOnOwnServer, type OwnServerFixture, upTo } from './fixture.ts';
 
 /** A sixteenth of what Temporal Cloud allows, as docs/temporal-limits.md lists it: what passes here has room there. */
 const limits = {
@@ -16,25 +15,16 @@ const limits = {
   'limit.numPendingCancelRequests.error': 125,
 } as const;
 
-let temporal: TemporalServer;
-let connection: Connection;
+let own: OwnServerFixture;
 let client: Client;
 let fixture: Fixture;
 
 beforeAll(async () => {
-  temporal = await startTemporalServer(limits);
-  connection = await Connection.connect({ address: temporal.address });
-  client = new Client({ connection });
-  fixture = await Fixture.open(false);
-  const environment = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: 'default' };
-  await fixture.world.startWorker({ environment });
+  own = await openOnOwnServer(limits);
+  ({ client, fixture } = own);
 });
 
-afterAll(async () => {
-  await fixture?.close();
-  await connection?.close();
-  await temporal?.stop();
-});
+afterAll(() => own?.close());
 
 /** One item in three of 300 fails, in each of 64 partitions that are all open at once. */
 const wide = {
@@ -61,9 +51,7 @@ async function sizesOf(workflowId: string) {
     events: Math.max(...histories.map(({ events }) => events.length)),
     bytes: Math.max(...histories.map(({ bytes }) => bytes)),
     payload: Math.max(...payloads),
-    refused: histories.flatMap(({ events }) =>
-      events.flatMap(({ workflowTaskFailedEventAttributes: failed }) => failed?.failure?.message ?? []),
-    ),
+    refused: histories.flatMap(({ events }) => refusalsIn(events)),
   };
 }
 

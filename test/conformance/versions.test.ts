@@ -4,6 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { writeWorkflowBundle } from '../../packages/keystride/src/host/workflow-bundle.ts';
+import { refusalsIn } from '../support/history.ts';
 import { productWorker, type TestWorker, testJobsWorker, waitFor } from '../support/stack.ts';
 import { startTemporalServer, type TemporalServer } from '../support/temporal-server.ts';
 import { bundleFor } from '../support/workflow-bundle.ts';
@@ -86,9 +87,7 @@ function stepsOf(report: JobProgress | undefined): string[] {
 /** How often the newest run of this id has had a workflow task fail, and why. */
 async function refusals(workflowId: string): Promise<string[]> {
   const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
-  return (events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
-    failed ? [failed.failure?.message ?? ''] : [],
-  );
+  return refusalsIn(events ?? []);
 }
 
 /** Waits until an activity of the newest run of this id is retried for this reason. */

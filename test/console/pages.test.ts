@@ -157,7 +157,8 @@ describe('skips', () => {
     expect((await browser.get(page)).text).toContain('29');
     const answer = await browser.fillIn(page, { fingerprint, reason: 'corrected' });
     expect(answer.headers.location).toBe(`/runs/${encodeURIComponent(`${id}/redrive-1`)}`);
-    await waitFor(async () => ((await asked(skips)) as { redriven: number }).redriven === 29);
+    await waitFor(async () => ((await asked(answer.headers.location ?? '')) as { closed: boolean }).closed);
+    expect(await asked(skips)).toMatchObject({ redriven: 29 });
     const nothing = await browser.fillIn(`${skips}/redrive`, {});
     expect(nothing.status).toBe(422);
     expect(nothing.text).toContain('nothing to redrive');

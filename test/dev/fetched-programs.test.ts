@@ -1,6 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
@@ -12,7 +11,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -30,6 +28,7 @@ import {
   temporalCli,
   temporalTestServer,
 } from '../../packages/keystride/src/settings/fetched-programs.ts';
+import { listening } from '../support/listening.ts';
 
 const ferretdb = path.join(import.meta.dirname, '../../packages/keystride/tools/ferretdb');
 
@@ -102,9 +101,8 @@ test('an archive is taken when it has the hash that is pinned, and refused when 
   writeFileSync(path.join(place, 'toy'), 'of the archive');
   const file = path.join(place, 'toy.tgz');
   execFileSync('tar', ['-czf', file, '-C', place, 'toy']);
-  const server = createServer((_, response) => response.end(readFileSync(file))).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/toy.tgz`;
+  const server = await listening(createServer((_, response) => response.end(readFileSync(file))));
+  const url = `${server.url}/toy.tgz`;
   const toy = (hash: string): FetchedProgram => ({
     ...{ name: 'toy', version: '1.0' },
     archives: { [`${process.platform}-${process.arch}`]: { url, sha256: hash } },
@@ -117,7 +115,7 @@ test('an archive is taken when it has the hash that is pinned, and refused when 
     expect(existsSync(placeInCache(cache, other))).toBe(false);
     expect(await fetched(other, [fromArchive(other, '1 KB'), otherWay])).toBe('built');
   } finally {
-    server.close();
+    await server.stop();
   }
   // And where nobody answers.
   const away = toy(sha256(file));

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
-import { openStores, type Stores } from '../support/migration.ts';
+import type { Stores } from '../support/migration.ts';
 import { failureOf, run, stepOf } from '../support/runs.ts';
-import { emptyShop } from '../support/shop.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { closeShop, emptyShop, openShop } from '../support/shop.ts';
+import type { World } from '../support/stack.ts';
 
 /** What comes to a table, or changes in it, without a row being written: found by the next run, or refused by name. */
 
@@ -13,16 +13,10 @@ let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  // Servers of its own: an open transaction of any other test would hold the horizon back.
-  world = await createWorld({ ownServers: true });
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop({ ownServers: true }));
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
 beforeEach(() => emptyShop(stores));
 

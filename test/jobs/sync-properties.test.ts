@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openStores, type Stores } from '../support/migration.ts';
+import type { Stores } from '../support/migration.ts';
 import { run } from '../support/runs.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { closeShop, openShop } from '../support/shop.ts';
+import type { World } from '../support/stack.ts';
 
 /**
  * Whatever is done to a source and to its sink between two incremental runs: after the next one every row of the source
@@ -14,15 +15,10 @@ let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld({ ownServers: true });
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop({ ownServers: true }));
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
 const parts = 4;
 const size = 100;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openStores, type Stores } from '../support/migration.ts';
+import type { Stores } from '../support/migration.ts';
 import { run, stepOf } from '../support/runs.ts';
-import { emptyShop } from '../support/shop.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { closeShop, emptyShop, openShop } from '../support/shop.ts';
+import type { World } from '../support/stack.ts';
 
 /** Tables whose rows refer to other rows of the same table. */
 
@@ -10,15 +10,10 @@ let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld({ ownServers: true });
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop({ ownServers: true }));
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
 beforeEach(() => emptyShop(stores));
 

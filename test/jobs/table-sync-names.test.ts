@@ -3,32 +3,23 @@ import { refuseUnsyncable } from '../../packages/keystride/src/table-sync/unsync
 import { parametersFromText, parseParameters } from '../../packages/keystride/src/contract/parameters.ts';
 import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 import { keystride } from '../cli/support.ts';
-import { openStores, type Stores } from '../support/migration.ts';
+import type { Stores } from '../support/migration.ts';
 import { failureOf, run, startVerification, stepOf } from '../support/runs.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
+import type { World } from '../support/stack.ts';
 
 let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld();
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop());
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
-beforeEach(async () => {
-  await onBoth('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-});
+beforeEach(() => emptyShop(stores));
 
-async function onBoth(statement: string): Promise<void> {
-  await stores.service.query(statement);
-  await stores.migration.query(statement);
-}
+const onBoth = (statement: string) => onBothSides(stores, statement);
 
 let runs = 0;
 

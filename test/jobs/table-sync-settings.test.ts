@@ -5,6 +5,7 @@ import { arbitraryValues, quoted } from '../support/arbitrary-values.ts';
 import { openStores, type Stores } from '../support/migration.ts';
 import { setOtherwise } from '../support/odd-settings.ts';
 import { run, startVerification, stepOf } from '../support/runs.ts';
+import { closeShop, emptyShop, onBothSides } from '../support/shop.ts';
 import { createWorld, type World } from '../support/stack.ts';
 import { TransactionPooler } from '../support/transaction-pooler.ts';
 
@@ -20,19 +21,11 @@ beforeAll(async () => {
   await world.startWorker();
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
-beforeEach(async () => {
-  await onBoth('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-});
+beforeEach(() => emptyShop(stores));
 
-async function onBoth(statement: string): Promise<void> {
-  await stores.service.query(statement);
-  await stores.migration.query(statement);
-}
+const onBoth = (statement: string) => onBothSides(stores, statement);
 
 let runs = 0;
 const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });

@@ -1,26 +1,19 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openStores, type Stores } from '../support/migration.ts';
+import type { Stores } from '../support/migration.ts';
 import { failureOf, run, stepOf } from '../support/runs.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
+import type { World } from '../support/stack.ts';
 
 let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld();
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop());
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
-beforeEach(async () => {
-  for (const pool of [stores.service, stores.migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-});
+beforeEach(() => emptyShop(stores));
 
 let runs = 0;
 const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });
@@ -28,10 +21,7 @@ const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1),
 const refusal = async (parameters: object) =>
   failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }));
 
-async function onBoth(statement: string): Promise<void> {
-  await stores.service.query(statement);
-  await stores.migration.query(statement);
-}
+const onBoth = (statement: string) => onBothSides(stores, statement);
 
 /** Copies one value from a column to another; returns what arrived, or the code of the skip. */
 async function copied(number: number, [from, to, value]: readonly [string, string, string], more: object) {

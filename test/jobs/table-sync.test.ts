@@ -5,25 +5,19 @@ import { openTransaction, takeMoment } from '../../packages/keystride/src/stores
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { keystride } from '../cli/support.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
-import { openStores, type Stores } from '../support/migration.ts';
+import type { Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
-import { emptyShop } from '../support/shop.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
+import type { World } from '../support/stack.ts';
 
 let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  // Servers of its own: an open transaction of any other test would hold the horizon back.
-  world = await createWorld({ ownServers: true });
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop({ ownServers: true }));
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
 /** Every schema that a test makes, on both sides. */
 beforeEach(() => emptyShop(stores));
@@ -34,10 +28,7 @@ const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1),
 const refusal = async (parameters: object) =>
   failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }));
 
-async function onBoth(statement: string): Promise<void> {
-  await stores.service.query(statement);
-  await stores.migration.query(statement);
-}
+const onBoth = (statement: string) => onBothSides(stores, statement);
 
 /** A table's rows as one hash, computed by the database that has them. */
 async function hashOf(pool: pg.Pool, table: string, order = 'id'): Promise<string> {

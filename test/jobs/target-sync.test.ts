@@ -2,24 +2,19 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDemoDocuments } from '../../src/demo-data/documents.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
-import { emptyTarget, openStores, type Stores } from '../support/migration.ts';
+import { emptyTarget, type Stores } from '../support/migration.ts';
 import { control, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
-import { createWorld, waitFor, type World } from '../support/stack.ts';
+import { closeShop, openShop } from '../support/shop.ts';
+import { waitFor, type World } from '../support/stack.ts';
 
 let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  // Servers of its own: an open transaction of any other test would hold the horizon back.
-  world = await createWorld({ ownServers: true });
-  stores = openStores(world);
-  await world.startWorker();
+  ({ world, stores } = await openShop({ ownServers: true }));
 });
 
-afterAll(async () => {
-  await stores?.close();
-  await world?.dispose();
-});
+afterAll(() => closeShop({ world, stores }));
 
 beforeEach(async () => {
   await emptyTarget(world, stores);

@@ -1,8 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { linkPackages } from '../support/released-build.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const version = '9.9.9';
@@ -18,11 +19,7 @@ beforeAll(() => {
     verbatimSymlinks: true,
     filter: (source) => !left.has(path.basename(source)) && !source.endsWith('.tgz'),
   });
-  const packages = path.join(checkout, 'node_modules');
-  execFileSync('mkdir', [packages]);
-  for (const name of readdirSync(path.join(root, 'node_modules')))
-    if (name !== 'keystride') symlinkSync(path.join(root, 'node_modules', name), path.join(packages, name));
-  symlinkSync('../packages/keystride', path.join(packages, 'keystride'));
+  linkPackages(checkout);
   // What recording takes minutes for; `record.ts` is tried whenever a release is made.
   const histories = path.join(checkout, 'test/histories');
   cpSync(path.join(histories, '0.1.0/alert.json'), path.join(histories, version, 'alert.json'));
@@ -109,7 +106,7 @@ test('the package has what it needs, and nothing else', () => {
   ).toEqual([]);
   // Maps name sources of the package, and no place of the machine that has built it.
   const unpacked = path.join(checkout, 'unpacked');
-  execFileSync('mkdir', [unpacked]);
+  mkdirSync(unpacked);
   execFileSync('tar', ['-xzf', tarball, '-C', unpacked]);
   const sources = files
     .filter((file) => file.endsWith('.map'))

@@ -1,7 +1,6 @@
 import type { LookupAddress } from 'node:dns';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
+import { createServer } from 'node:http';
+import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { Agent, request } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -13,25 +12,23 @@ import {
   isPrivate,
 } from '../../packages/keystride/src/stores/http/private-hosts.ts';
 import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
+import { listening, type Listening } from '../support/listening.ts';
 
-let server: Server;
+let server: Listening;
 let port: number;
 let calls = 0;
 
 beforeAll(async () => {
-  server = createServer((_, response) => {
-    calls++;
-    response.end('{}');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  ({ port } = server.address() as AddressInfo);
+  server = await listening(
+    createServer((_, response) => {
+      calls++;
+      response.end('{}');
+    }),
+  );
+  port = Number(new URL(server.url).port);
 });
 
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
+afterAll(() => server?.stop());
 
 afterEach(() => {
   allowPrivateHosts([]);

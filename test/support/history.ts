@@ -43,6 +43,13 @@ async function follow(client: Client, workflowId: string, runId: string): Promis
   return [own, ...others];
 }
 
+/** Why workflow tasks have failed, one for each. */
+export function refusalsIn(events: readonly HistoryEvent[]): string[] {
+  return events.flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
+    failed ? [failed.failure?.message ?? ''] : [],
+  );
+}
+
 /** The children that a run has started, and the run that continues it. */
 function startedBy({ workflowId, events }: RunHistory): { workflowId: string; runId: string }[] {
   return events.flatMap((event) => {

@@ -1,14 +1,13 @@
 import { expect } from 'vitest';
 import type { Stores } from './migration.ts';
+import { emptyShop, onBothSides } from './shop.ts';
 
 /** Makes the table `shop.item` anew on both sides, for rows of any size. */
-export async function emptyItems({ service, migration }: Stores): Promise<void> {
-  for (const pool of [service, migration]) {
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-    await pool.query('CREATE TABLE shop.item (id int PRIMARY KEY, body text)');
-    // Packing such rows would take most of the test's time.
-    await pool.query('ALTER TABLE shop.item ALTER COLUMN body SET STORAGE EXTERNAL');
-  }
+export async function emptyItems(stores: Stores): Promise<void> {
+  await emptyShop(stores);
+  await onBothSides(stores, 'CREATE TABLE shop.item (id int PRIMARY KEY, body text)');
+  // Packing such rows would take most of the test's time.
+  await onBothSides(stores, 'ALTER TABLE shop.item ALTER COLUMN body SET STORAGE EXTERNAL');
 }
 
 /** Text of so many megabytes for a row n. */

@@ -48,8 +48,8 @@ export async function releasedBuild(directory: string): Promise<ReleasedBuild> {
   };
 }
 
-/** The packages of this checkout, but for keystride itself, which is the build's own. */
-function linkPackages(directory: string): void {
+/** Gives a directory the packages of this checkout, but for keystride itself, which is the directory's own. */
+export function linkPackages(directory: string): void {
   const packages = path.join(directory, 'node_modules');
   mkdirSync(packages);
   for (const name of readdirSync(path.join(root, 'node_modules')))

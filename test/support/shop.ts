@@ -1,8 +1,46 @@
-import type { Stores } from './migration.ts';
+import type pg from 'pg';
+import { openStores, type Stores } from './migration.ts';
+import { createWorld, type World } from './stack.ts';
+
+/** A world for syncs, with a worker and its two databases. */
+export interface Shop {
+  readonly world: World;
+  readonly stores: Stores;
+}
+
+/**
+ * Opens one.
+ *
+ * @param options.ownServers for tests that an open transaction of any other test would hold back. @default false
+ */
+export async function openShop(options: { readonly ownServers?: boolean } = {}): Promise<Shop> {
+  const world = await createWorld(options);
+  const stores = openStores(world);
+  await world.startWorker();
+  return { world, stores };
+}
+
+/** Closes what there is of one. */
+export async function closeShop({ world, stores }: Partial<Shop>): Promise<void> {
+  await stores?.close();
+  await world?.dispose();
+}
 
 /** Makes the schema `shop`, where the tables of a sync stand, empty on both sides, and forgets what has been synced. */
-export async function emptyShop({ service, migration }: Stores): Promise<void> {
-  for (const pool of [service, migration])
-    await pool.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
-  await migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
+export async function emptyShop(stores: Stores): Promise<void> {
+  await onBothSides(stores, 'DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
+  await stores.migration.query('TRUNCATE keystride.instance, keystride.stream_offset CASCADE');
+}
+
+/** Does the same in source and sink. */
+export async function onBothSides({ service, migration }: Stores, statement: string): Promise<void> {
+  for (const pool of [service, migration]) await pool.query(statement);
+}
+
+/** The rows of a table as texts, in no order that a database knows. */
+export async function rowsOf(pool: pg.Pool, table = 'shop.k'): Promise<string[]> {
+  const { rows } = await pool.query<{ row: string }>(
+    `SELECT to_jsonb(each)::text AS row FROM ${table} AS each`,
+  );
+  return rows.map(({ row }) => row).toSorted();
 }

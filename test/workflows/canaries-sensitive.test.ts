@@ -26,7 +26,7 @@ let metrics: string;
 let told: string[];
 let id: string;
 
-/** Some twenty commands, each a process. */
+/** Some twenty commands, on servers of its own. */
 const minutes = { timeout: 300_000 };
 
 beforeAll(async () => {

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { refusalsIn } from '../support/history.ts';
 import { addTargets, expectMigrated, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
 import { releasedBuild, type ReleasedBuild } from '../support/released-build.ts';
 import { control, reportOf, stepOf, until } from '../support/runs.ts';
@@ -47,6 +48,5 @@ test('a run that workers of the last release have begun is ended by the present 
   expect(stepOf(report, 'fetchAndStore')).toMatchObject({ read: documents, written: documents });
   await expectMigrated(stores, { documents });
   const { events } = await handle.fetchHistory();
-  const refused = events?.filter((event) => event.workflowTaskFailedEventAttributes) ?? [];
-  expect(refused.map((event) => event.workflowTaskFailedEventAttributes?.failure?.message)).toEqual([]);
+  expect(refusalsIn(events ?? [])).toEqual([]);
 });
