@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import { ToldError } from '../../contract/errors.ts';
 import type { RangeReader, ReadPlan, ReadRequest } from '../../contract/reader.ts';
-import { type LogPlace, movePosition, noteSettledAt, readLogPlace } from '../../ledger/log.ts';
+import { type LogPlace, type LogState, movePosition, noteSeen, readLogPlace } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LogSource } from '../../stores/postgres/log-stream.ts';
 import { type LogPosition, positionOf, positionText } from '../../stores/postgres/log-position.ts';
@@ -11,7 +12,7 @@ import { freeSlot, logMoment, markLog } from '../../stores/postgres/replication-
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { Applier } from './apply.ts';
 import { cursorAt, type LogBatch } from './batch.ts';
-import { anotherSource, type FollowedTables, slotProblem } from './begin.ts';
+import { anotherSource, type FollowedTables, lookAtSource } from './begin.ts';
 import { ChangeReader } from './changes.ts';
 import { Follower, type Goals, interrupted } from './follower.ts';
 import { openTransactions, settle } from './settle.ts';
@@ -114,7 +115,7 @@ export class Following implements RangeReader<LogBatch> {
     batch.settled(settled);
     // What was read is of a later moment than the rest. What was refused is tried past it.
     const mark = await markLog(source, stream);
-    await noteSettledAt(transaction, stream, positionText(mark));
+    await noteSeen(transaction, stream, { settledAt: positionText(mark) });
     this.#settledAt = mark;
     return settled;
   }
@@ -138,7 +139,9 @@ export class Following implements RangeReader<LogBatch> {
     const position = at(place.cursor);
     this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
     const { slot, publication } = place.state;
-    await requireWhole(followed, place, position);
+    const stored = await requireWhole(followed, place, position);
+    if (!isDeepStrictEqual(stored, place.state.stored))
+      await this.#ledger.transaction((transaction) => noteSeen(transaction, stream, { stored }));
     this.#follower = followers.get(slot);
     if (this.#follower?.isAt(position, how)) return position;
     await this.#follower?.close();
@@ -150,22 +153,25 @@ export class Following implements RangeReader<LogBatch> {
   }
 }
 
-/** @throws LogLost where the log does not tell all that becomes of the tables */
+/**
+ * @returns how the rows of the tables are stored.
+ * @throws LogLost where the log does not tell all that becomes of the tables
+ */
 async function requireWhole(
   { stream, source, how }: FollowedTables,
   { place, state }: Placed,
   position: LogPosition,
-): Promise<void> {
-  const problem =
-    state.how === how
-      ? (await logMoment(source)).place === place
-        ? await slotProblem(source, state, position)
-        : anotherSource
-      : 'its tables, or how they are copied, are others than when it began';
-  if (problem !== null)
-    throw new LogLost(
-      `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
-    );
+): Promise<LogState['stored']> {
+  const { problem, stored } =
+    state.how !== how
+      ? { ...state, problem: 'its tables, or how they are copied, are others than when it began' }
+      : (await logMoment(source)).place === place
+        ? await lookAtSource(source, state, position)
+        : { ...state, problem: anotherSource };
+  if (problem === null) return stored;
+  throw new LogLost(
+    `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
+  );
 }
 
 /** Opens a follower. Whoever still reads the slot has lost the right to. */
