@@ -3,6 +3,7 @@ import pg from 'pg';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import { ToldError } from '../../contract/errors.ts';
+import type { SetAside } from '../../job/chunks.ts';
 import type { RangeReader, ReadPlan, ReadRequest } from '../../contract/reader.ts';
 import { type LogPlace, type LogState, movePosition, noteSeen, readLogPlace } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
@@ -84,15 +85,15 @@ export class Following implements RangeReader<LogBatch> {
   }
 
   /** Applies a batch. @returns how many of its changes are in the sink. */
-  async write(batch: LogBatch, transaction: Transaction): Promise<number> {
+  async write(batch: LogBatch, transaction: Transaction, aside?: SetAside): Promise<number> {
     // What was read while it was applied is not told again: the rest alone must not be taken for all of it.
     if (batch.isUsed) throw interrupted('a transaction that is too large to be held was not applied');
     const followed = await this.#followed();
     const { stream, tables } = followed;
     const moved = await movePosition(transaction, stream, batch.after, batch.upper);
-    if (batch.settles > 0) return this.#settle(followed, batch, transaction);
+    if (batch.settles > 0) return this.#settle(followed, batch, transaction, aside);
     const unsettled = moved.unsettled || at(batch.after) < this.#settledAt;
-    const applier = new Applier({ stream, tables, unsettled }, transaction);
+    const applier = new Applier({ stream, tables, unsettled, aside }, transaction);
     for await (const change of batch.changes()) {
       if (batch.isUsed && this.#signal?.aborted)
         throw interrupted('the page was ended within a transaction of the source');
@@ -101,23 +102,28 @@ export class Following implements RangeReader<LogBatch> {
     await applier.finish();
     // What else was noted within the transaction shows at the next look.
     if (applier.noted > 0) this.#lookedAt = 0;
-    return Math.max(0, batch.rows - applier.noted);
+    return Math.max(0, batch.rows - applier.lacking);
   }
 
-  async #settle(followed: FollowedTables, batch: LogBatch, transaction: Transaction): Promise<number> {
+  async #settle(
+    followed: FollowedTables,
+    batch: LogBatch,
+    transaction: Transaction,
+    aside: SetAside | undefined,
+  ): Promise<number> {
     const { source, stream } = followed;
     this.#lookedAt = 0;
     if (!(await (this.#follower as Follower).isSeen(() => openTransactions(source)))) {
       batch.settled(0);
       return 0;
     }
-    const settled = await settle(followed, transaction);
-    batch.settled(settled);
+    const { taken, aside: refused } = await settle(followed, transaction, aside);
+    batch.settled(taken + refused);
     // What was read is of a later moment than the rest. What was refused is tried past it.
     const mark = await markLog(source, stream);
     await noteSeen(transaction, stream, { settledAt: positionText(mark) });
     this.#settledAt = mark;
-    return settled;
+    return taken;
   }
 
   /** Where the stream stands, by the ledger: asked now and then, and the source is told. */
