@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { cpuTable, growthTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
+import { cpuTable, growthTable, lagTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
 import type { Results } from './suite.ts';
 
 /** The page that holds the figures. */
@@ -34,12 +34,13 @@ function partsAround(text: string): [before: string, after: string] {
 }
 
 function sections(results: Results, machine: string): string[] {
-  const [loop, noop, growth] = [loopTable(results), noopTable(results), growthTable(results)];
+  const [loop, noop, lag, growth] = [loopTable, noopTable, lagTable, growthTable].map((of) => of(results));
   return [
     `${new Date().toISOString().slice(0, 10)}: ${machine}`,
     markdown(mainTable(results)),
     ...(loop === undefined ? [] : ['### Without an engine', markdown(loop)]),
     ...(noop === undefined ? [] : ['### The engine alone', markdown(noop)]),
+    ...(lag === undefined ? [] : ['### Change capture', markdown(lag)]),
     ...(growth === undefined ? [] : ['### Growth', markdown(growth)]),
     '### Processor time',
     markdown(cpuTable(results)),

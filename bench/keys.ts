@@ -6,6 +6,8 @@ export const work = {
   migration: 'documentMigration, 1,000 documents, API at 1 s, 250 calls in flight',
   migrationWithFailures: 'the same with documents answering 404, 400 and 422',
   sync: 'targetSync, 1,000,000 rows from one database to another, upsert',
+  log: 'a change in the source until it is in the sink, 500 transactions a second, mode=log',
+  logRows: '1,000,000 changed rows from the log of the source into the sink',
   noop: 'a job that writes nothing: 1,000,000 items in chunks of 1,000',
   growth: 'purchaseConfirmation with ten times the rows',
   history: 'events in Temporal for 1,000,000 rows, of all workflows of a run',

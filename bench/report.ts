@@ -1,6 +1,7 @@
 import { count, table } from '../packages/keystride/src/operator/format.ts';
 import type { Figures } from './figures.ts';
 import { keys, work, type Key } from './keys.ts';
+import type { LagFigures } from './rows/log.ts';
 import type { NoopFigures } from './rows/measure-noop.ts';
 import type { GrowthFigures } from './rows/measure-orders.ts';
 import type { Results } from './suite.ts';
@@ -64,6 +65,14 @@ export function noopTable({ noop }: Results): Table | undefined {
   return { header, rows };
 }
 
+/** How old changes were when they were in the sink. */
+export function lagTable({ log }: Results): Table | undefined {
+  if (log === undefined) return undefined;
+  const { seconds, p99Seconds, mostSeconds } = log as LagFigures;
+  const rows = [['log', ...[seconds, p99Seconds, mostSeconds].map((lag) => `${Math.round(lag * 1000)} ms`)]];
+  return { header: ['row', 'median', 'p99', 'most'], rows };
+}
+
 /** Time and memory by the number of rows. */
 export function growthTable({ growth }: Results): Table | undefined {
   if (growth === undefined) return undefined;
@@ -106,7 +115,7 @@ export function cpuTable(results: Results): Table {
 
 /** All of it for a terminal. */
 export function lines(results: Results): string[] {
-  const tables = [mainTable, loopTable, noopTable, growthTable, cpuTable].map((of) => of(results));
+  const tables = [mainTable, loopTable, noopTable, lagTable, growthTable, cpuTable].map((of) => of(results));
   return tables
     .filter((found) => found !== undefined && found.rows.length > 0)
     .flatMap((found) => (found === undefined ? [] : ['', ...table(found.header, found.rows)]));
