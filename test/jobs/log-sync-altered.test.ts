@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { keystride } from '../cli/support.ts';
 import { logSyncs } from '../support/log-syncs.ts';
 import type { Stores } from '../support/migration.ts';
 import { failureOf, stepOf, until } from '../support/runs.ts';
@@ -106,6 +107,26 @@ test.for<[string, { source?: string; sink?: string; parameters?: object; told: R
   await stores.migration.query(sink);
   expect(await refusal(parameters)).toMatch(told);
   expect(await rowsOf(stores.service, 'pg_replication_slots')).toEqual([]);
+});
+
+test('sync list tells how much log the source keeps for a stream, and of slots that no stream has', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await stores.service.query(
+    `SELECT pg_create_logical_replication_slot('keystride_left_behind', 'pgoutput')`,
+  );
+  const listed = await keystride(['sync', 'list'], world.environment);
+  expect(listed.stdout).toMatch(
+    /shop.k>shop.k:log: the source keeps \d+ MB of log for it, without a limit: set max_slot_wal_keep_size/,
+  );
+  expect(listed.stdout).toMatch(
+    /slot keystride_left_behind is of no stream of this ledger: .* SELECT pg_drop_replication_slot\('keystride_left/,
+  );
+  const json: unknown = (await keystride(['sync', 'list', '-o', 'json'], world.environment)).json();
+  expect(json).toMatchObject({
+    streams: [{ lag: { bytesBehind: expect.any(Number), kept: { keptBytes: expect.any(Number) } } }],
+    slotsLeft: [{ slot: 'keystride_left_behind', active: false }],
+  });
 });
 
 test('a table that is altered while it is followed ends the run by name', async () => {

@@ -122,11 +122,16 @@ export async function movePosition(
 export async function noteSeen(
   transaction: Transaction,
   stream: string,
-  seen: Partial<Pick<LogState, 'settledAt' | 'stored'>>,
+  {
+    place = null,
+    ...log
+  }: Partial<Pick<LogState, 'settledAt' | 'stored'>> & { readonly place?: string | null },
 ): Promise<void> {
   await transaction.query(
-    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{log}', shape -> 'log' || $2::jsonb) WHERE stream = $1`,
-    [stream, JSON.stringify(seen)],
+    `UPDATE keystride.stream_offset
+        SET shape = jsonb_set(shape, '{log}', shape -> 'log' || $2::jsonb), place = coalesce($3, place)
+      WHERE stream = $1`,
+    [stream, JSON.stringify(log), place],
   );
 }
 

@@ -8,6 +8,7 @@ import {
   type LogPlace,
   type LogState,
   noteLog,
+  noteSeen,
   readLogPlace,
 } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
@@ -15,6 +16,7 @@ import { openOffset } from '../../ledger/offset.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
 import { isTried } from '../../ledger/trial.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
+import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
 import {
   createSlot,
@@ -70,8 +72,11 @@ export async function beginLog(
     throw invalid(
       `${others[0].instance} is following ${stream}: stop it first, or let it go on (${others[0].workflowId})`,
     );
-  const before = await readLogPlace(transaction, stream);
   const { place } = await logMoment(source);
+  const found = await readLogPlace(transaction, stream);
+  const isFailedOver = found !== null && found.place !== place && (await isTheSame(source, found, place));
+  if (isFailedOver) await noteSeen(transaction, stream, { place });
+  const before = isFailedOver ? { ...found, place } : found;
   const table = tables.map((one) => one.source).join(',');
   const { cursor, moves } = await openOffset(transaction, stream, { place, table, key: [] });
   const start = { stream, moves, since: null, behind: false, heldBackBy: null };
@@ -79,7 +84,7 @@ export async function beginLog(
     return { ...start, from: null, horizon: '0', told: [], tried: true };
   const slot = nameInSource(stream, await ledgerId(transaction));
   const told = await whyAnew(followed, before, { place, cursor, slot });
-  if (told === null) return { ...start, from: cursor, horizon: '0', told: [] };
+  if (told === null) return { ...start, from: cursor, horizon: '0', told: isFailedOver ? [failedOver] : [] };
   const log = {
     ...{ slot, publication: slot, published: null },
     ...{ how: followed.how, copied: false, settledAt: null, stored: {} },
@@ -157,7 +162,21 @@ async function whyAnew(
 
 /** Why a position means nothing in the source that is there. */
 export const anotherSource =
-  'the source is another server or database, or another time line of it, than that of the position';
+  'the source is another server or database than that of the position, or a standby was promoted that lacks what was applied';
+
+const failedOver =
+  'the source was failed over to a standby that has all that was applied: the stream goes on there';
+
+/** Whether what the sink has is of the log that is there: also when it is that of a standby that was promoted. */
+export function isTheSame(
+  source: pg.Pool,
+  { place, cursor, state }: LogPlace,
+  now: string,
+): Promise<boolean> {
+  const positions = [cursor?.[0], state?.settledAt].map((text) => positionOf(text ?? '0/0'));
+  const last = positions.reduce((most, position) => (position > most ? position : most));
+  return goesOn(source, { from: place, to: now }, last);
+}
 
 function anew(reason: string): string[] {
   return [`${reason}: everything is copied again`];

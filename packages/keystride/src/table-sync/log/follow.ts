@@ -13,7 +13,7 @@ import { freeSlot, logMoment, markLog } from '../../stores/postgres/replication-
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { Applier } from './apply.ts';
 import { cursorAt, type LogBatch } from './batch.ts';
-import { anotherSource, type FollowedTables, lookAtSource } from './begin.ts';
+import { anotherSource, type FollowedTables, isTheSame, lookAtSource } from './begin.ts';
 import { ChangeReader } from './changes.ts';
 import { Follower, type Goals, interrupted } from './follower.ts';
 import { openTransactions, settle } from './settle.ts';
@@ -145,36 +145,40 @@ export class Following implements RangeReader<LogBatch> {
     const position = at(place.cursor);
     this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
     const { slot, publication } = place.state;
-    const stored = await requireWhole(followed, place, position);
-    if (!isDeepStrictEqual(stored, place.state.stored))
-      await this.#ledger.transaction((transaction) => noteSeen(transaction, stream, { stored }));
+    const seen = await requireWhole(followed, place, position);
+    if (!isDeepStrictEqual(seen, { place: place.place, stored: place.state.stored }))
+      await this.#ledger.transaction((transaction) => noteSeen(transaction, stream, seen));
     this.#follower = followers.get(slot);
-    if (this.#follower?.isAt(position, how)) return position;
+    // A connection to a primary that was left behind may be there still.
+    const what = `${seen.place} ${how}`;
+    if (this.#follower?.isAt(position, what)) return position;
     await this.#follower?.close();
     followers.delete(slot);
     const from = { pool: source, slot, publication, from: position };
-    this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), how), from);
+    this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), what), from);
     followers.set(slot, this.#follower);
     return position;
   }
 }
 
 /**
- * @returns how the rows of the tables are stored.
+ * @returns where the source is, and how the rows of its tables are stored.
  * @throws LogLost where the log does not tell all that becomes of the tables
  */
 async function requireWhole(
   { stream, source, how }: FollowedTables,
-  { place, state }: Placed,
+  known: Placed,
   position: LogPosition,
-): Promise<LogState['stored']> {
+): Promise<{ readonly place: string; readonly stored: LogState['stored'] }> {
+  const { state } = known;
+  const { place } = await logMoment(source);
   const { problem, stored } =
     state.how !== how
       ? { ...state, problem: 'its tables, or how they are copied, are others than when it began' }
-      : (await logMoment(source)).place === place
+      : (await isTheSame(source, known, place))
         ? await lookAtSource(source, state, position)
         : { ...state, problem: anotherSource };
-  if (problem === null) return stored;
+  if (problem === null) return { place, stored };
   throw new LogLost(
     `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
   );
