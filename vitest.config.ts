@@ -33,8 +33,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/chaos/**', 'test/package/**', 'test/browser/**', ...cases],
-          // Most of them wait for a database rather than for the processor.
-          maxWorkers: 3,
+          // Many wait: for time-outs of Temporal, for parts that are away. With three a quarter of two processors stood idle.
+          maxWorkers: 4,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
