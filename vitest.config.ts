@@ -16,6 +16,8 @@ const cases = [
   'test/workflows/canaries-steps.test.ts',
   'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/sync-changes.test.ts',
+  'test/jobs/sync-refusals.test.ts',
+  'test/jobs/sync-set-back.test.ts',
   'test/host/traces.test.ts',
   'test/conformance/limits.test.ts',
   'test/host/encrypted-connections.test.ts',
