@@ -61,6 +61,19 @@ async function pagesOf<Row>(reader: Reader<Row>, limit: number, bytes?: number):
   }
 }
 
+describe('a key that would lose rows is refused', () => {
+  test('when it may be null', async () => {
+    const reader = reading(items(), ['note', 'id']);
+    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(UnusableKey);
+    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(/item\.note may be null.*NOT NULL/);
+  });
+
+  test('when there is no such column', async () => {
+    const reader = reading(items(), ['id', 'other'] as unknown as 'id'[]);
+    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(/item has no column other/);
+  });
+});
+
 describe('a key that does not tell rows apart is refused', () => {
   const indexes: readonly (readonly [string, string])[] = [
     ['no index', ''],
