@@ -25,6 +25,7 @@ import {
   publicationMark,
   publicationStatement,
 } from '../../stores/postgres/replication-slot.ts';
+import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { invalid } from '../tables.ts';
 import { cursorAt } from './batch.ts';
@@ -81,7 +82,7 @@ export async function beginLog(
   if (told === null) return { ...start, from: cursor, horizon: '0', told: [] };
   const log = {
     ...{ slot, publication: slot, published: null },
-    ...{ how: followed.how, copied: false, settledAt: null },
+    ...{ how: followed.how, copied: false, settledAt: null, stored: {} },
   };
   if (!(await noteLog(transaction, { stream, moves }, null, log, told)))
     throw invalid(`${stream} was moved while this run began; start it again`);
@@ -98,8 +99,13 @@ export async function openLog(ledger: Ledger, { stream, source, tables }: Follow
   const place = await readLogPlace(ledger, stream);
   if (!place?.state || place.state.copied)
     throw invalid(`${stream} was moved while this run began; start the next`);
+  const stored = await storedRows(
+    source,
+    tables.map((table) => table.source),
+  );
   const position = await makeSlot(source, place.state.slot, tables);
-  const state = { ...place.state, published: await publicationMark(source, place.state.publication) };
+  const published = await publicationMark(source, place.state.publication);
+  const state = { ...place.state, published, stored };
   const noted = await ledger.transaction((transaction) =>
     noteLog(transaction, place, cursorAt(position), state, place.told),
   );
@@ -144,12 +150,9 @@ async function whyAnew(
   if (before.place !== now.place || now.cursor === null) return anew(anotherSource);
   if (!before.state?.copied) return anew('the copy before was not finished');
   if (before.state.how !== how) return anew('tables are copied otherwise than before');
-  const why = await slotProblem(
-    source,
-    { ...before.state, slot: now.slot },
-    positionOf(before.cursor[0] ?? ''),
-  );
-  return why === null ? null : anew(why);
+  const state = { ...before.state, slot: now.slot };
+  const { problem } = await lookAtSource(source, state, positionOf(before.cursor[0] ?? ''));
+  return problem === null ? null : anew(problem);
 }
 
 /** Why a position means nothing in the source that is there. */
@@ -160,8 +163,31 @@ function anew(reason: string): string[] {
   return [`${reason}: everything is copied again`];
 }
 
-/** Why a slot, and its publication, do not tell all that follows a position; null when they do. */
-export async function slotProblem(
+/** Whether what becomes of the tables after a position is told. */
+export interface Told {
+  /** Why it is not, or not all of it; null when it is. */
+  readonly problem: string | null;
+  /** How the rows were stored when this was looked at. */
+  readonly stored: LogState['stored'];
+}
+
+/** Looks at a slot, its publication, and at what becomes of rows without the log. */
+export async function lookAtSource(
+  source: pg.Pool,
+  { stored: before, ...state }: LogState,
+  position: LogPosition,
+): Promise<Told> {
+  const stored = await storedRows(source, Object.keys(before));
+  const rewritten = Object.entries(before).find(([table, was]) => mayBeRewritten(was, stored[table] ?? was));
+  const problem =
+    (await slotProblem(source, state, position)) ??
+    (rewritten
+      ? `a column of ${rewritten[0]} was altered and its rows were rewritten, which is not in the log`
+      : null);
+  return { problem, stored };
+}
+
+async function slotProblem(
   source: pg.Pool,
   { slot: name, publication, published }: Pick<LogState, 'slot' | 'publication' | 'published'>,
   position: LogPosition,
