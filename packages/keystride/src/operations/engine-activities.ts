@@ -34,6 +34,7 @@ import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../
 import { holdClaim } from '../ledger/hold-claim.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
+import { comparedAndKept } from './kept-pages.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
 import {
   completeStep,
@@ -111,7 +112,12 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
       ),
     verifyPage: (request) =>
       inSpanOfStep('page', request, () =>
-        inStep(request, () => compareAndRepair(resources, request, stepContext(request))),
+        inStep(request, () => {
+          const context = stepContext(request);
+          return comparedAndKept(ledger, request, context.log, (page) =>
+            compareAndRepair(resources, page, context),
+          );
+        }),
       ),
     readStep: (request) => inStep(request, () => readStepState(ledger, request)),
     checkGate: (request) => checkGate(resources, request),
