@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { cpuTable, growthTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
+import { cpuTable, growthTable, loopTable, mainTable, manyTable, noopTable, type Table } from './report.ts';
 import type { Results } from './suite.ts';
 
 /** The page that holds the figures. */
@@ -34,13 +34,15 @@ function partsAround(text: string): [before: string, after: string] {
 }
 
 function sections(results: Results, machine: string): string[] {
-  const [loop, noop, growth] = [loopTable(results), noopTable(results), growthTable(results)];
+  const [loop, noop] = [loopTable(results), noopTable(results)];
+  const [growth, many] = [growthTable(results), manyTable(results)];
   return [
     `${new Date().toISOString().slice(0, 10)}: ${machine}`,
     markdown(mainTable(results)),
     ...(loop === undefined ? [] : ['### Without an engine', markdown(loop)]),
     ...(noop === undefined ? [] : ['### The engine alone', markdown(noop)]),
     ...(growth === undefined ? [] : ['### Growth', markdown(growth)]),
+    ...(many === undefined ? [] : ['### Many runs', markdown(many)]),
     '### Processor time',
     markdown(cpuTable(results)),
   ];

@@ -8,6 +8,7 @@ export const work = {
   sync: 'targetSync, 1,000,000 rows from one database to another, upsert',
   noop: 'a job that writes nothing: 1,000,000 items in chunks of 1,000',
   growth: 'purchaseConfirmation with ten times the rows',
+  many: '1,000 executions of a job of ten items, started at once',
   history: 'events in Temporal for 1,000,000 rows, of all workflows of a run',
   encryption: 'a job that writes nothing, in chunks of 100, payloads encrypted',
   start: 'from the start of a worker process to its first committed chunk',
