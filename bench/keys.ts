@@ -10,6 +10,7 @@ export const work = {
   logRows: '1,000,000 changed rows from the log of the source into the sink',
   noop: 'a job that writes nothing: 1,000,000 items in chunks of 1,000',
   growth: 'purchaseConfirmation with ten times the rows',
+  many: '1,000 executions of a job of ten items, started at once',
   history: 'events in Temporal for 1,000,000 rows, of all workflows of a run',
   encryption: 'a job that writes nothing, in chunks of 100, payloads encrypted',
   start: 'from the start of a worker process to its first committed chunk',
