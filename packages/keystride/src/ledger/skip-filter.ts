@@ -47,7 +47,7 @@ export function skipsOf(instance: string | undefined, filter: SkipFilter) {
 }
 
 /** Skips are counted so far. */
-export const countedSkips = 100_000;
+export const countedSkips = 10_000;
 
 /** How many skips a filter means: at most {@link countedSkips} + 1, which says that there are more. */
 export async function countSkips(

@@ -1,5 +1,4 @@
 import {
-  isGrpcDeadlineError,
   WorkflowFailedError,
   type Client,
   type WorkflowExecutionDescription,
@@ -7,7 +6,7 @@ import {
 } from '@temporalio/client';
 import { TerminatedFailure } from '@temporalio/common';
 import { describeError } from '../contract/errors.ts';
-import { carriedMemo, messages } from '../contract/messages.ts';
+import { carriedMemo } from '../contract/messages.ts';
 import type { CarriedState } from '../workflow/job-run.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
@@ -15,6 +14,7 @@ import { isFinal, jobStatuses, type JobStatus } from '../contract/states.ts';
 import { notFound } from './failures.ts';
 import type { KnownProgress } from './ledger-figures.ts';
 import { readHeartbeats, withHeartbeats, type LiveProgress } from './heartbeats.ts';
+import { queryProgress } from './progress-query.ts';
 import { temporalCommand } from './temporal-command.ts';
 import { loadSettings } from '../dev/settings.ts';
 import { keystride } from './called-as.ts';
@@ -28,9 +28,6 @@ export interface Execution {
   /** Somebody has ended it by Temporal's own means: nothing of it has heard of that. */
   readonly terminated: boolean;
 }
-
-/** How long a worker may take to answer a query, in milliseconds. */
-const queryWithin = 3_000;
 
 /**
  * Where an execution stands: what its workflow says, made fresh by the heartbeats of its pages, else what Temporal
@@ -49,7 +46,7 @@ export async function readExecution(client: Client, workflowId: string, run?: st
     return { progress: { ...(await withFigures(known)), live: null }, ...found };
   }
   const [progress, heartbeats] = await Promise.all([
-    query(client, description),
+    queryProgress(client, description),
     readHeartbeats(client, description),
   ]);
   if (progress !== undefined)
@@ -101,31 +98,6 @@ export async function describe(
   }
 }
 
-/** How long after nobody has answered on a task queue nobody is asked there again, in milliseconds. */
-const givenUpFor = 5_000;
-
-/** When somebody has waited in vain, by task queue: whoever looks again and again does not wait each time. */
-const unansweredAt = new WeakMap<Client, Map<string, number>>();
-
-/** What the workflow itself says; undefined when no worker answers in time. */
-async function query(
-  client: Client,
-  { workflowId, runId, taskQueue }: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'taskQueue'>,
-): Promise<JobProgress | undefined> {
-  const inVain = unansweredAt.get(client) ?? new Map<string, number>();
-  if (performance.now() - (inVain.get(taskQueue) ?? -Infinity) < givenUpFor) return undefined;
-  try {
-    const handle = client.workflow.getHandle(workflowId, runId);
-    return await client.withDeadline(Date.now() + queryWithin, () =>
-      handle.query<JobProgress>(messages.progress),
-    );
-  } catch (error) {
-    // No worker, a worker that does not know the job, or a workflow that has not begun: the caller says what is known.
-    if (isGrpcDeadlineError(error)) unansweredAt.set(client, inVain.set(taskQueue, performance.now()));
-    return undefined;
-  }
-}
-
 /** A closed run: its report if it has one, else the last that the workflow said, corrected by how it ended. */
 async function closedProgress(
   client: Client,
@@ -139,7 +111,7 @@ async function closedProgress(
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     const ending = endingOf(description, error);
-    const said = (await query(client, description)) ?? unanswered(description);
+    const said = (await queryProgress(client, description)) ?? unanswered(description);
     const finishedAt = said.finishedAt ?? description.closeTime?.toISOString() ?? null;
     const status = isFinal(said.status) ? said.status : ending.status;
     return { ...said, ...ending, status, finishedAt, steps: said.steps.map(ended) };

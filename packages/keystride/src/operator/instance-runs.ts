@@ -40,7 +40,7 @@ export async function instanceRuns({ client }: Session, latest: Execution): Prom
   return runs.map((run, index) => ({ ...run, added: addedBy(run, runs[index + 1]) })).slice(0, mostRuns);
 }
 
-/** How long it is believed which runs there were before one, in milliseconds: whoever follows it looks every two seconds. */
+/** How long it is believed which runs there were before one, in milliseconds: whoever follows it looks every few seconds. */
 const believedFor = 20_000;
 
 const earlier = new Map<string, { readonly at: number; readonly infos: readonly WorkflowExecutionInfo[] }>();

@@ -27,30 +27,28 @@ export const listedJobs = async (): Promise<string[]> => [
 
 const published = searchAttributes.status;
 
-/** What Temporal is asked for a group. Only a namespace that has the search attribute tells all of them apart. */
-const queries: Readonly<Record<RunGroup, { readonly told: string; readonly untold?: string }>> = {
-  active: { told: `ExecutionStatus = 'Running'`, untold: `ExecutionStatus = 'Running'` },
+/** How Temporal is asked for a group: for some of its own states, or by what runs publish as well. */
+type GroupQuery = { readonly own: readonly string[] } | { readonly told: string };
+
+/** Only a namespace that has the search attribute tells all groups apart. */
+const queries: Readonly<Record<RunGroup, { readonly own?: readonly string[]; readonly told?: string }>> = {
+  active: { own: ['Running'] },
   // Of those that run: what waits for an operator.
   held: { told: `(ExecutionStatus = 'Running' AND ${published} IN ('paused', 'holding'))` },
-  failed: {
-    told: `ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut')`,
-    untold: `ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut')`,
-  },
+  failed: { own: ['Failed', 'Terminated', 'TimedOut'] },
   completedWithSkips: { told: `(ExecutionStatus = 'Completed' AND ${published} = 'completedWithSkips')` },
-  completed: {
-    told: `(ExecutionStatus = 'Completed' AND ${published} = 'completed')`,
-    untold: `ExecutionStatus = 'Completed'`,
-  },
+  completed: { own: ['Completed'], told: `(ExecutionStatus = 'Completed' AND ${published} = 'completed')` },
   stopped: {
+    own: ['Canceled'],
     told: `(ExecutionStatus = 'Canceled' OR (ExecutionStatus = 'Completed' AND ${published} = 'stopped'))`,
-    untold: `ExecutionStatus = 'Canceled'`,
   },
 };
 
-/** The groups that Temporal can tell apart in a namespace. */
-export async function groupsOf(session: Session): Promise<readonly RunGroup[]> {
-  const told = await publishesStatus(session);
-  return runGroups.filter((group) => told || queries[group].untold !== undefined);
+/** How a group is asked for in a namespace; undefined where nobody can tell it apart there. */
+export async function groupQueryOf(session: Session, group: RunGroup): Promise<GroupQuery | undefined> {
+  const { own, told } = queries[group];
+  if (told !== undefined && (await publishesStatus(session))) return { told };
+  return own && { own };
 }
 
 /**
@@ -60,13 +58,14 @@ export async function groupsOf(session: Session): Promise<readonly RunGroup[]> {
 export async function queryOf(session: Session, filter: RunFilter): Promise<string> {
   const { job, group, text, from, to } = filter;
   const types = (await listedJobs()).filter((name) => job === undefined || name === job);
-  const told = group === undefined ? undefined : queries[group];
-  const groupQuery = told && ((await publishesStatus(session)) ? told.told : told.untold);
+  const asked = group && (await groupQueryOf(session, group));
   return [
     // Continued runs go on as the next one of the same id, which is listed too.
     `ExecutionStatus != 'ContinuedAsNew'`,
     ofTypes(types),
-    ...(groupQuery === undefined ? [] : [groupQuery]),
+    ...(asked === undefined
+      ? []
+      : ['own' in asked ? `ExecutionStatus IN (${asked.own.map(quoted).join(', ')})` : asked.told]),
     ...(text === undefined ? [] : [`WorkflowId STARTS_WITH ${quoted(text)}`]),
     ...(from === undefined ? [] : [`StartTime >= ${quoted(`${from}T00:00:00Z`)}`]),
     ...(to === undefined ? [] : [`StartTime <= ${quoted(`${to}T23:59:59.999Z`)}`]),

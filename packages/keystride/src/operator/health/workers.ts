@@ -34,13 +34,14 @@ const versionedMode = 2;
 
 /** Who takes runs at present from the task queues that they go to. */
 export function readQueues({ client, config }: Session): Promise<PolledQueue[]> {
-  return Promise.all(
-    allTaskQueues(config).map(async (taskQueue) => {
-      const { pollers } = await readQueue(client, taskQueue, ['workflows']);
-      const since = Date.now() - seenWithin;
-      return { taskQueue, pollers: pollers.filter(({ lastSeenAt }) => Date.parse(lastSeenAt) >= since) };
-    }),
-  );
+  return Promise.all(allTaskQueues(config).map((taskQueue) => readPolled(client, taskQueue)));
+}
+
+/** Who takes runs at present from one of them. */
+export async function readPolled(client: Client, taskQueue: string): Promise<PolledQueue> {
+  const { pollers } = await readQueue(client, taskQueue, ['workflows']);
+  const since = Date.now() - seenWithin;
+  return { taskQueue, pollers: pollers.filter(({ lastSeenAt }) => Date.parse(lastSeenAt) >= since) };
 }
 
 /**

@@ -18,7 +18,8 @@ import {
 export const runPage = view<RunData>({
   path: '/runs/:id',
   section: 'runs',
-  every: 2_000,
+  // A page of work tells anew every six seconds at most; what has committed is told as it commits.
+  every: 4_000,
   title: ({ progress }) => progress.workflowId,
   read: readRunData,
   parts: (data, { readOnly }) => ({
