@@ -1,7 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { cpuTable, growthTable, loopTable, mainTable, noopTable, type Table } from './report.ts';
+import { keys } from './keys.ts';
+import { tables, type Table } from './report.ts';
 import type { Results } from './suite.ts';
 
 /** The page that holds the figures. */
@@ -14,36 +15,72 @@ export const markers = {
 } as const;
 
 /**
- * Puts the figures into the page in the place of those before, with the machine and the day they come from.
+ * Puts the figures into the page, each row with the day it comes from. Rows that were not measured now stay as they are.
  * @throws Error when the page has lost its markers
  */
 export async function writeDocument(results: Results, machine: string): Promise<void> {
-  const [before, after] = partsAround(await readFile(page, 'utf8'));
-  const text = [before, markers.begin, ...sections(results, machine), markers.end + after].join('\n\n');
+  const { before, figures, after } = partsOf(await readFile(page, 'utf8'));
+  const text = [before, markers.begin, ...sections(figures, results, machine), markers.end + after].join(
+    '\n\n',
+  );
   const style = (await resolveConfig(page)) ?? {};
   await writeFile(page, await format(text, { ...style, parser: 'markdown' }));
 }
 
-/** What the page says before and behind its figures. @throws Error when it has lost its markers */
-function partsAround(text: string): [before: string, after: string] {
+/** The page before, between and behind its markers. @throws Error when it has lost them */
+function partsOf(text: string) {
   const [before, rest] = text.split(markers.begin);
-  const [, after] = rest?.split(markers.end) ?? [];
-  if (before === undefined || after === undefined)
+  const [figures, after] = rest?.split(markers.end) ?? [];
+  if (before === undefined || figures === undefined || after === undefined)
     throw new Error(`${page} must hold the lines ${markers.begin} and ${markers.end}.`);
-  return [before.trimEnd(), after];
+  return { before: before.trimEnd(), figures, after };
 }
 
-function sections(results: Results, machine: string): string[] {
-  const [loop, noop, growth] = [loopTable(results), noopTable(results), growthTable(results)];
-  return [
-    `${new Date().toISOString().slice(0, 10)}: ${machine}`,
-    markdown(mainTable(results)),
-    ...(loop === undefined ? [] : ['### Without an engine', markdown(loop)]),
-    ...(noop === undefined ? [] : ['### The engine alone', markdown(noop)]),
-    ...(growth === undefined ? [] : ['### Growth', markdown(growth)]),
-    '### Processor time',
-    markdown(cpuTable(results)),
-  ];
+function sections(figures: string, results: Results, machine: string): string[] {
+  const day = new Date().toISOString().slice(0, 10);
+  const bodies = Object.entries(tables).flatMap(([title, tableOf]) => {
+    const fresh = tableOf(results);
+    const rows = mergedRows(
+      rowsUnder(figures, title),
+      (fresh?.rows ?? []).map((row) => [...row, day]),
+    );
+    const header = fresh ? [...fresh.header, 'measured'] : headerUnder(figures, title);
+    if (rows.length === 0) return [];
+    return [...(title === '' ? [] : [`### ${title}`]), markdown({ header, rows })];
+  });
+  return [`The last of them were measured on ${machine}.`, ...bodies];
+}
+
+/** The rows of the page with those of now in their place, known by their first cell; measurements in their order. */
+function mergedRows(
+  old: readonly (readonly string[])[],
+  fresh: readonly (readonly string[])[],
+): (readonly string[])[] {
+  const byName = new Map([...old, ...fresh].map((row) => [row[0], row]));
+  const place = ([name]: readonly string[]) => (keys as readonly (string | undefined)[]).indexOf(name);
+  return [...byName.values()].toSorted((a, b) => place(a) - place(b));
+}
+
+function rowsUnder(figures: string, title: string): string[][] {
+  return linesUnder(figures, title).slice(2);
+}
+
+function headerUnder(figures: string, title: string): string[] {
+  return linesUnder(figures, title)[0] ?? [];
+}
+
+/** The cells of a table's lines; what stands before any heading has none. */
+function linesUnder(figures: string, title: string): string[][] {
+  const section = figures
+    .split(/^### /mu)
+    .find((text, index) => (index === 0 ? title === '' : text.startsWith(`${title}\n`)));
+  const lines = (section ?? '').split('\n').filter((line) => line.startsWith('|'));
+  return lines.map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
 }
 
 function markdown({ header, rows }: Table): string {

@@ -12,7 +12,7 @@ export interface LedgerSize {
 }
 
 /** Reads how large the ledger of a database is. The rows are counted, not estimated. */
-export async function ledgerSizeOf(database: pg.Pool): Promise<LedgerSize> {
+export async function ledgerSizeOf(database: Pick<pg.Client, 'query'>): Promise<LedgerSize> {
   const { rows } = await database.query<LedgerSize>(
     `select sum((xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I.%I', schemaname, relname),
                   false, true, '')))[1]::text::bigint)::int as rows,

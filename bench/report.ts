@@ -1,6 +1,8 @@
 import { count, table } from '../packages/keystride/src/operator/format.ts';
 import type { Figures } from './figures.ts';
 import { keys, work, type Key } from './keys.ts';
+import type { LagFigures } from './rows/log.ts';
+import type { ManyFigures } from './rows/many.ts';
 import type { NoopFigures } from './rows/measure-noop.ts';
 import type { GrowthFigures } from './rows/measure-orders.ts';
 import type { Results } from './suite.ts';
@@ -64,6 +66,14 @@ export function noopTable({ noop }: Results): Table | undefined {
   return { header, rows };
 }
 
+/** How old changes were when they were in the sink. */
+export function lagTable({ log }: Results): Table | undefined {
+  if (log === undefined) return undefined;
+  const { seconds, p99Seconds, mostSeconds } = log as LagFigures;
+  const rows = [['log', ...[seconds, p99Seconds, mostSeconds].map((lag) => `${Math.round(lag * 1000)} ms`)]];
+  return { header: ['row', 'median', 'p99', 'most'], rows };
+}
+
 /** Time and memory by the number of rows. */
 export function growthTable({ growth }: Results): Table | undefined {
   if (growth === undefined) return undefined;
@@ -74,6 +84,28 @@ export function growthTable({ growth }: Results): Table | undefined {
     found.workerMaxRssMb === undefined ? '' : `${found.workerMaxRssMb} MB`,
   ]);
   return { header: ['rows', 'ours', 'a row', 'worker'], rows };
+}
+
+/** What many small executions leave with Temporal and in the ledger. */
+export function manyTable({ many }: Results): Table | undefined {
+  if (many === undefined) return undefined;
+  const { executions, seconds, eventsOfEach, ledger } = many as ManyFigures;
+  const ofEach = (all: number) => (ledger ? count(Math.round(all / ledger.executions)) : '');
+  const row = [
+    ...[count(executions), (executions / seconds).toFixed(1), count(eventsOfEach)],
+    ...(ledger
+      ? [count(ledger.executions), ofEach(ledger.rows), ofEach(ledger.bytes)]
+      : ['not measured', '', '']),
+    ...(ledger ? [count(ledger.deadTuples), count(ledger.autovacuums)] : ['', '']),
+  ];
+  const ofLedger = [
+    'executions in the ledger',
+    'rows of each',
+    'bytes of each',
+    'dead row versions',
+    'autovacuums',
+  ];
+  return { header: ['at once', 'a second', 'events of each', ...ofLedger], rows: [row] };
 }
 
 /** Our steps in a bare loop: how much of the time beyond the limit is the engine's. */
@@ -104,10 +136,21 @@ export function cpuTable(results: Results): Table {
   return { header: ['row', 'ours', 'CPU of worker', 'CPU of PostgreSQL', 'CPU of Temporal'], rows };
 }
 
+/** Every table, by its title on the page; the first has none. */
+export const tables: Readonly<Record<string, (results: Results) => Table | undefined>> = {
+  '': mainTable,
+  'Without an engine': loopTable,
+  'The engine alone': noopTable,
+  'Change capture': lagTable,
+  Growth: growthTable,
+  'Many runs': manyTable,
+  'Processor time': cpuTable,
+};
+
 /** All of it for a terminal. */
 export function lines(results: Results): string[] {
-  const tables = [mainTable, loopTable, noopTable, growthTable, cpuTable].map((of) => of(results));
-  return tables
+  return Object.values(tables)
+    .map((of) => of(results))
     .filter((found) => found !== undefined && found.rows.length > 0)
     .flatMap((found) => (found === undefined ? [] : ['', ...table(found.header, found.rows)]));
 }

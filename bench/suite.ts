@@ -2,6 +2,8 @@ import type { Bench } from './bench.ts';
 import type { Figures } from './figures.ts';
 import type { Key } from './keys.ts';
 import { measureEncryption } from './rows/encryption.ts';
+import { measureLog } from './rows/log.ts';
+import { measureMany } from './rows/many.ts';
 import { measureMedication } from './rows/measure-medication.ts';
 import { measureMigration } from './rows/migration.ts';
 import { measureNoop } from './rows/measure-noop.ts';
@@ -36,9 +38,11 @@ export const groups: readonly Group[] = [
   { keys: ['start'], seconds: 20, measure: measureStart },
   { keys: ['purchase', 'growth', 'history'], seconds: 75, measure: measureOrders },
   { keys: ['noop'], seconds: 150, measure: measureNoop },
+  { keys: ['many'], seconds: 120, measure: measureMany },
   { keys: ['encryption'], seconds: 70, measure: measureEncryption },
   { keys: ['migration', 'migrationWithFailures'], seconds: 70, measure: measureMigration },
   { keys: ['sync'], seconds: 80, measure: measureSync },
+  { keys: ['log', 'logRows'], seconds: 120, measure: measureLog },
   { keys: ['medicationSet', 'medicationItems'], seconds: 120, measure: measureMedication },
 ];
 

@@ -9,6 +9,8 @@ export const noop = defineJob({
     items: z.int().min(0),
     chunkSize: z.int().min(1).max(10_000),
     partitions: z.int().min(1).max(64).default(1),
+    /** Tells executions apart that do the same. */
+    run: z.int().default(0),
   }),
   steps: { pass: chunkStep({ durableEvery: 'page' }) },
   policies: ({ chunkSize, partitions }) => ({ pass: { chunkSize, partitions, window: partitions } }),

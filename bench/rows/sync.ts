@@ -69,23 +69,36 @@ export async function refuseOtherTarget({ service, database }: Bench, compared =
     throw new Error(`the target is not as its source: ${found.rows[0]?.hash}, not ${wanted.rows[0]?.hash}`);
 }
 
-/** One server process writes into a pipe what another reads from it: no client stands between. */
-async function byCopy({ service, database, directory }: Bench): Promise<void> {
+/** Copies all targets by `COPY`. */
+function byCopy(bench: Bench): Promise<void> {
+  return copyBetween(bench, {
+    rows: `select ${columns} from (${targets}) as target`,
+    like: `select ${columns} from migration_target`,
+    upsert: `insert into migration_target (${columns}) select ${columns} from arrived on conflict (ticket_key) do update
+        set member_id = excluded.member_id, document_name = excluded.document_name, uploaded_at = excluded.uploaded_at`,
+  });
+}
+
+/**
+ * One server process writes into a pipe what another reads from it, into a table `arrived`: no client stands between.
+ *
+ * @param copied.like a query with the columns of `rows`, in the database that is written to.
+ * @param copied.upsert what is done with all that has arrived.
+ */
+export async function copyBetween(
+  { service, database, directory }: Bench,
+  { rows, like, upsert }: Readonly<Record<'rows' | 'like' | 'upsert', string>>,
+): Promise<void> {
   const pipe = path.join(directory, 'pipe');
   await service.query(`copy (select where false) to program 'mkfifo -m 666 ${pipe}'`);
   try {
     await database.query('begin');
-    await database.query(
-      `create temp table arrived on commit drop as select ${columns} from migration_target with no data`,
-    );
+    await database.query(`create temp table arrived on commit drop as ${like} with no data`);
     await Promise.all([
-      service.query(`copy (select ${columns} from (${targets}) as target) to '${pipe}'`),
+      service.query(`copy (${rows}) to '${pipe}'`),
       database.query(`copy arrived from '${pipe}'`),
     ]);
-    await database.query(
-      `insert into migration_target (${columns}) select ${columns} from arrived on conflict (ticket_key) do update
-          set member_id = excluded.member_id, document_name = excluded.document_name, uploaded_at = excluded.uploaded_at`,
-    );
+    await database.query(upsert);
     await database.query('commit');
   } finally {
     rmSync(pipe, { force: true });

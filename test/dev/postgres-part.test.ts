@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { startStack, type Stack } from '../../packages/keystride/src/dev/stack.ts';
 import { databaseOn } from '../../packages/keystride/src/stores/postgres/database-url.ts';
 import { waitFor } from '../support/stack.ts';
@@ -37,6 +37,13 @@ test('both databases are there, and what was written survives a kill and a resta
   await stack.parts.postgres.restart();
   expect(stack.parts.postgres.pid).not.toBe(before);
   expect(await query(databaseUrl, 'SELECT answer FROM survivor')).toEqual([{ answer: 42 }]);
+});
+
+test('a commit waits for the disk, but not on the server that tests share', async () => {
+  expect(await query(stack.info.databaseUrl, 'SHOW fsync')).toEqual([{ fsync: 'on' }]);
+  // One that is given is as it is.
+  if (process.env['DATABASE_URL']) return;
+  expect(await query(inject('keystride').databaseUrl, 'SHOW fsync')).toEqual([{ fsync: 'off' }]);
 });
 
 test('data of 0.1.0 is found by the names that it has', async () => {

@@ -205,17 +205,16 @@ describe('a fingerprint', () => {
     expect(fingerprint({ code: 'A', message: 'word '.repeat(1000) }).length).toBeLessThanOrEqual(200);
   });
 
-  test('of a hostile message is made in no time', () => {
-    const started = performance.now();
+  test('of a hostile message is made of its beginning alone, however long it is', () => {
     for (const hostile of [
       `"${'\\"'.repeat(10_000)}`,
       '1a'.repeat(10_000),
       `'`.repeat(20_000),
       '0123-'.repeat(4_000),
     ]) {
-      fingerprint({ code: 'A', message: hostile });
+      const print = (message: string) => fingerprint({ code: 'A', message });
+      expect(print(`${hostile} gone`)).toBe(print(`${hostile} "broken" twice`));
     }
-    expect(performance.now() - started).toBeLessThan(250);
   });
 });
 

@@ -7,7 +7,10 @@ import { Guard } from '../../packages/keystride/src/dev/guard.ts';
 import { mongoBinary } from '../../packages/keystride/src/dev/mongo-binary.ts';
 import { freePort } from '../../packages/keystride/src/dev/ports.ts';
 import { ServerProcess } from '../../packages/keystride/src/dev/server-process.ts';
+import { DatabaseProxy } from '../../packages/keystride/src/prove/database-proxy.ts';
 import { databaseOn } from '../../packages/keystride/src/stores/postgres/database-url.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { keystride, keystrideProcess } from '../cli/support.ts';
 import { type Authority, type Certificate, Certificates, encrypt } from '../support/certificates.ts';
 import { addTargets, openStores, type Stores } from '../support/migration.ts';
@@ -124,6 +127,33 @@ async function encryptedMongo(server: Certificate, client: Certificate): Promise
   await process.start();
   return url;
 }
+
+test('the faults of prove happen to COMMITs that are encrypted behind its proxy', async () => {
+  const url = databaseUrl('first');
+  const happened: string[] = [];
+  const proxy = await DatabaseProxy.start(url, [{ kind: 'commitReplyLost', at: 2 }]);
+  proxy.onFault = (kind) => happened.push(kind);
+  const pool = createPool(proxy.urlOf(url), 'keystride test', 1);
+  try {
+    await superuser.query('CREATE TABLE noted (n int)');
+    const note = (n: number) =>
+      inTransaction(pool, (transaction) => transaction.query('INSERT INTO noted VALUES ($1)', [n]));
+    await note(1);
+    await expect(note(2)).rejects.toThrow();
+    expect(happened).toEqual(['commitReplyLost']);
+    expect((await superuser.query('SELECT FROM noted')).rowCount).toBe(2);
+  } finally {
+    await pool.end();
+    await proxy.stop();
+  }
+  const unknown = new URL(url);
+  unknown.searchParams.set('sslrootcert', certificates.authority('other').cert);
+  const elsewhere = await DatabaseProxy.start(unknown.href, []);
+  const refused = createPool(elsewhere.urlOf(url), 'keystride test', 1);
+  await expect(refused.query('SELECT 1')).rejects.toThrow();
+  await refused.end();
+  await elsewhere.stop();
+});
 
 test('a run over encrypted connections alone, whose password is replaced in its middle', async () => {
   await addTargets(stores, 300);

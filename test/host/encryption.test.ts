@@ -145,8 +145,8 @@ describe('a run with encryption', () => {
     await readByTemporalsCommand(handle.workflowId);
     // Written through to the file when the server has ended.
     await world.servers.temporal.stop();
-    const servers = path.join(world.environment['KEYSTRIDE_HOME'] ?? '', 'servers');
-    const kept = ['temporal.db', 'temporal.db-wal'].map((file) => read(path.join(servers, file))).join('');
+    const { home } = world.servers;
+    const kept = ['temporal.db', 'temporal.db-wal'].map((file) => read(path.join(home, file))).join('');
     await world.servers.temporal.restart();
     expect(kept.includes(handle.workflowId)).toBe(true);
     for (const secret of [canary, 'expiredCouponId', 'there is none with this id', 'refuseUnknownCoupon'])

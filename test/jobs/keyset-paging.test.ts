@@ -3,7 +3,6 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyRange } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
-import { UnusableKey } from '../../packages/keystride/src/stores/postgres/key-columns.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
@@ -16,7 +15,6 @@ interface Tables {
   text_key: { name: string };
   uuid_key: { id: string };
   composite: { tenant: string; number: number; id: string };
-  nullable: { at: string | null; id: string };
   local_time: { at: string; id: number };
 }
 
@@ -37,7 +35,6 @@ beforeAll(async () => {
     CREATE TABLE text_key (name text COLLATE "C.utf8" PRIMARY KEY);
     CREATE TABLE uuid_key (id uuid PRIMARY KEY);
     CREATE TABLE composite (tenant text NOT NULL, number int NOT NULL, id uuid NOT NULL, PRIMARY KEY (tenant, number, id));
-    CREATE TABLE nullable (at timestamptz, id bigint PRIMARY KEY);
     CREATE TABLE local_time (at timestamp NOT NULL, id int NOT NULL, PRIMARY KEY (at, id));`);
 });
 
@@ -275,32 +272,6 @@ describe('every row exactly once, in the order of the key', () => {
     await pool.query('INSERT INTO number SELECT generate_series(101, 120)');
     const second = await reader.read({ range, after: first.cursorAt(39), limit: 100, signal });
     expect([...first.items, ...second.items].map(({ id }) => Number(id))).toEqual(counted(100));
-  });
-});
-
-describe('a key that would lose rows is refused', () => {
-  test('when it may be null', async () => {
-    const reader = keysetReader({
-      pool,
-      query: tables.selectFrom('nullable').select('id'),
-      table: 'nullable',
-      key: ['at', 'id'],
-    });
-    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(UnusableKey);
-    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(
-      /nullable\.at may be null.*NOT NULL/,
-    );
-  });
-
-  test('when there is no such column', async () => {
-    const key = ['id', 'other'] as unknown as 'id'[];
-    const reader = keysetReader({
-      pool,
-      query: tables.selectFrom('number').select('id'),
-      table: 'number',
-      key,
-    });
-    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(/number has no column other/);
   });
 });
 

@@ -6,9 +6,10 @@ import {
   writeAccounts,
   wrongBalances,
 } from '../support/account-writer.ts';
+import { logSyncs } from '../support/log-syncs.ts';
 import type { Stores } from '../support/migration.ts';
-import { control, failureOf, reportOf, run, stepOf, until } from '../support/runs.ts';
-import { closeShop, emptyShop, onBothSides, openShop, rowsOf } from '../support/shop.ts';
+import { control, reportOf, stepOf, until } from '../support/runs.ts';
+import { closeShop, openShop, rowsOf } from '../support/shop.ts';
 import { waitFor, type World } from '../support/stack.ts';
 
 /** A table that is followed in the log of its source. */
@@ -17,47 +18,17 @@ let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  // Servers of its own: a slot waits for every transaction of its server that writes.
   ({ world, stores } = await openShop({ ownServers: true }));
 });
 
 afterAll(() => closeShop({ world, stores }));
 
-/** Ends whoever reads a slot: a worker keeps the connection for the next page. */
-async function freeSlots(): Promise<void> {
-  await waitFor(
-    async () => {
-      const { rows } = await stores.service.query(
-        'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL',
-      );
-      return rows.length === 0;
-    },
-    { what: 'slots to be free' },
-  );
-}
+const { empty, dropSlots, expectSame, onBoth, parametersOf, refusal, sync } = logSyncs(() => ({
+  world,
+  stores,
+}));
 
-beforeEach(async () => {
-  await freeSlots();
-  await stores.service.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots`);
-  await emptyShop(stores);
-});
-
-let runs = 0;
-const parametersOf = (parameters: object) => ({
-  source: 'shop.k',
-  mode: 'log',
-  run: (runs += 1),
-  ...parameters,
-});
-const sync = (parameters: object = {}) => run(world, 'tableSync', parametersOf(parameters));
-const refusal = async (parameters: object = {}) =>
-  (await failureOf(await world.start('tableSync', parametersOf(parameters)))).message;
-
-const onBoth = (statement: string) => onBothSides(stores, statement);
-
-async function expectSame(table = 'shop.k'): Promise<void> {
-  expect(await rowsOf(stores.migration, table)).toEqual(await rowsOf(stores.service, table));
-}
+beforeEach(empty);
 
 test('a copy is followed by every insert, update, delete, key change and truncate', async () => {
   await onBoth(
@@ -131,32 +102,6 @@ test('a sync that goes on follows until it is stopped, pauses and resumes, and a
   await expectSame();
 });
 
-test('a slot that is gone, and a sink that was restored, are copied again, and what has left the source leaves', async () => {
-  await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY)');
-  await stores.service.query('INSERT INTO shop.k SELECT generate_series(1, 100)');
-  const first = await sync();
-  expect(stepOf(first, 'begin').result).toMatchObject({ told: [] });
-  await freeSlots();
-  await stores.service.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
-  await stores.service.query('DELETE FROM shop.k WHERE id <= 10');
-  const second = await sync();
-  expect(stepOf(second, 'begin').result).toMatchObject({
-    told: [expect.stringMatching(/slot keystride_\w+ is gone: everything is copied again/)],
-  });
-  expect(stepOf(second, 'sweep').written).toBe(10);
-  await expectSame();
-  await stores.service.query('INSERT INTO shop.k VALUES (1000)');
-  await freeSlots();
-  await stores.service.query(
-    'SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots',
-  );
-  const third = await sync();
-  expect(stepOf(third, 'begin').result).toMatchObject({
-    told: [expect.stringMatching(/the sink was restored, or somebody has moved the slot/)],
-  });
-  await expectSame();
-});
-
 test('a transaction that is too large to be held is applied while it is read, and never seen in part', async () => {
   await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY, note text)');
   await sync();
@@ -177,131 +122,6 @@ test('a transaction that is too large to be held is applied while it is read, an
   await expectSame();
 });
 
-test.for<[string, { source?: string; sink?: string; parameters?: object; told: RegExp }]>([
-  [
-    'no replica identity',
-    {
-      source: 'ALTER TABLE shop.k REPLICA IDENTITY NOTHING',
-      told: /ALTER TABLE "shop"."k" REPLICA IDENTITY DEFAULT/,
-    },
-  ],
-  [
-    'another key than the log tells',
-    {
-      source: 'ALTER TABLE shop.k ADD UNIQUE (code)',
-      sink: 'ALTER TABLE shop.k ADD UNIQUE (code)',
-      parameters: { key: ['code'] },
-      told: /REPLICA IDENTITY FULL/,
-    },
-  ],
-  [
-    'an unlogged source',
-    { source: 'ALTER TABLE shop.k SET UNLOGGED', told: /ALTER TABLE "shop"."k" SET LOGGED/ },
-  ],
-  [
-    'a partitioned source',
-    {
-      source: `DROP TABLE shop.k; CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)
-        PARTITION BY RANGE (id)`,
-      told: /is partitioned: its log/,
-    },
-  ],
-  ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask them in the source/ }],
-  [
-    'a column that the source computes',
-    {
-      source:
-        'ALTER TABLE shop.k DROP COLUMN note; ALTER TABLE shop.k ADD COLUMN note text GENERATED ALWAYS AS (code::text) STORED',
-      told: /leave it out by drop=note/,
-    },
-  ],
-  [
-    'a source that another table inherits from',
-    {
-      source: 'CREATE TABLE shop.heir () INHERITS (shop.k)',
-      told: /does not hold over the tables that inherit from this one/,
-    },
-  ],
-  [
-    'a sink that deletes by itself',
-    {
-      sink: 'ALTER TABLE shop.k ADD FOREIGN KEY (code) REFERENCES shop.k (id) ON DELETE CASCADE',
-      told: /DROP CONSTRAINT k_code_fkey/,
-    },
-  ],
-])('%s is refused by name', async ([, { source = '', sink = '', parameters, told }]) => {
-  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)');
-  await stores.service.query(source);
-  await stores.migration.query(sink);
-  expect(await refusal(parameters)).toMatch(told);
-  expect(await rowsOf(stores.service, 'pg_replication_slots')).toEqual([]);
-});
-
-test('a table that is altered while it is followed ends the run by name', async () => {
-  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
-  await sync();
-  await stores.service.query('ALTER TABLE shop.k ADD COLUMN more int');
-  await stores.service.query('INSERT INTO shop.k VALUES (1, 2)');
-  await stores.migration.query('ALTER TABLE shop.k ADD COLUMN more int');
-  const again = await sync();
-  expect(stepOf(again, 'begin').result).toMatchObject({
-    told: ['tables are copied otherwise than before: everything is copied again'],
-  });
-  await expectSame();
-  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
-  await stores.service.query('INSERT INTO shop.k VALUES (2, 3)');
-  await waitFor(async () => (await rowsOf(stores.migration)).length === 2, { what: 'the row' });
-  await stores.service.query('ALTER TABLE shop.k ADD COLUMN third int');
-  await stores.service.query('INSERT INTO shop.k VALUES (3, 4, 5)');
-  expect((await failureOf(handle)).message).toMatch(
-    /shop.k was altered while it was followed: column third was added/,
-  );
-});
-
-test('what is altered in the source and leaves no mark in its log ends a run by name, and is copied again', async () => {
-  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
-  await sync();
-  const { rows } = await stores.service.query<{ name: string }>('SELECT pubname AS name FROM pg_publication');
-  const [{ name } = { name: '' }] = rows;
-  // What is written meanwhile is nowhere to be found.
-  const alterations = [
-    `ALTER PUBLICATION ${name} DROP TABLE shop.k; INSERT INTO shop.k VALUES (2, 'two');
-     ALTER PUBLICATION ${name} ADD TABLE shop.k`,
-    `ALTER TABLE shop.k ALTER note TYPE varchar USING 'x' || note`,
-    `ALTER TABLE shop.k DROP note; ALTER TABLE shop.k ADD note varchar`,
-  ];
-  for (const altered of alterations) {
-    await stores.service.query(altered);
-    expect(stepOf(await sync(), 'begin').result).toMatchObject({
-      told: [
-        expect.stringMatching(
-          /(publication .* was altered|are copied otherwise than before).*: everything is copied/,
-        ),
-      ],
-    });
-    await expectSame();
-  }
-  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
-  await until(world, handle.workflowId, 'running');
-  await stores.service.query('INSERT INTO shop.k VALUES (3)');
-  await waitFor(async () => (await rowsOf(stores.migration)).length === 3, { what: 'the row' });
-  await stores.service.query(`DROP PUBLICATION ${name}; CREATE PUBLICATION ${name} FOR TABLE shop.k`);
-  expect((await failureOf(handle)).message).toMatch(
-    /cannot go on: the publication \w+ was altered or made anew/,
-  );
-});
-
-test('what a table was told under another name ends the run by name', async () => {
-  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
-  await sync();
-  await stores.service.query(`ALTER TABLE shop.k RENAME TO other; INSERT INTO shop.other VALUES (1);
-    ALTER TABLE shop.other RENAME TO k`);
-  expect(await refusal()).toMatch(
-    /shop.other is not followed: a table was renamed. Then copy again: keystride sync/,
-  );
-});
-
 test('a transaction over three tables arrives as one, and foreign keys hold', async () => {
   await onBoth(`CREATE TABLE shop.customer (id bigint PRIMARY KEY, name text UNIQUE);
     CREATE TABLE shop.orders (id bigint PRIMARY KEY, customer bigint NOT NULL REFERENCES shop.customer, total bigint NOT NULL);
@@ -312,9 +132,7 @@ test('a transaction over three tables arrives as one, and foreign keys hold', as
     INSERT INTO shop.item SELECT ${id}, n, n FROM generate_series(1, ${lines}) AS n;
     UPDATE shop.orders SET total = (SELECT sum(amount) FROM shop.item WHERE number = ${id}) WHERE id = ${id};`;
   await stores.service.query(sale(1, 10));
-  const handle = await world.start('tableSync', {
-    ...{ tables: ['shop.*'], mode: 'log', poll: 'continuous', run: (runs += 1) },
-  });
+  const handle = await world.start('tableSync', parametersOf({ tables: ['shop.*'], poll: 'continuous' }));
   await waitFor(async () => (await rowsOf(stores.migration, 'shop.item')).length === 10, {
     what: 'the copy',
   });
@@ -359,29 +177,16 @@ test('a key that another row has taken, when the copy saw it, keeps its large va
   await expectSame();
 });
 
-test('a row that the sink refuses ends the run by name, and arrives with the next when the sink takes it', async () => {
-  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
-  await sync();
-  await stores.migration.query('ALTER TABLE shop.k ADD CONSTRAINT small CHECK (id < 10)');
-  await stores.service.query('INSERT INTO shop.k VALUES (9), (10)');
-  expect(await refusal()).toMatch(/step follow .*SQLSTATE 23514/);
-  expect(await rowsOf(stores.migration)).toEqual([]);
-  await stores.migration.query('ALTER TABLE shop.k DROP CONSTRAINT small');
-  expect(stepOf(await sync(), 'copy').read).toBe(0);
-  await expectSame();
-});
-
 test('what is written while tables are copied, swept and followed arrives', async () => {
   await onBoth(accountTables);
   await fillAccounts(stores.service);
   const stop = new AbortController();
   const writing = writeAccounts(world.sourceDatabaseUrl, stop.signal);
-  const accounts = () => run(world, 'tableSync', { tables: ['shop.*'], mode: 'log', run: (runs += 1) });
+  const accounts = () => sync({ tables: ['shop.*'] });
   try {
     for (let copies = 1; copies <= 2; copies++) {
       // Without its slot, everything is copied anew.
-      await freeSlots();
-      await stores.service.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+      await dropSlots();
       await accounts();
     }
   } finally {

@@ -1,10 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import type { Stores } from '../support/migration.ts';
-import { failureOf, run, stepOf } from '../support/runs.ts';
-import { closeShop, emptyShop, openShop } from '../support/shop.ts';
+import { run } from '../support/runs.ts';
+import { closeShop, emptyShop, openShop, plain, readBy, rowsOf, toldBy } from '../support/shop.ts';
 import type { World } from '../support/stack.ts';
 
 /** What comes to a table, or changes in it, without a row being written: found by the next run, or refused by name. */
@@ -26,25 +23,11 @@ const parametersOf = (parameters: object) => ({
   ...parameters,
 });
 const sync = (parameters: object = {}) => run(world, 'tableSync', parametersOf(parameters));
-const refusal = async (parameters: object = {}) =>
-  (await failureOf(await world.start('tableSync', parametersOf(parameters)))).message;
-
-/** The rows of a table as texts, in no order that a database knows. */
-async function rowsOf(pool: pg.Pool, columns = '*'): Promise<string[]> {
-  const { rows } = await pool.query<{ row: string }>(
-    `SELECT to_jsonb(each)::text AS row FROM (SELECT ${columns} FROM shop.k) AS each`,
-  );
-  return rows.map(({ row }) => row).toSorted();
+async function expectSame(columns = '*'): Promise<void> {
+  const table = `(SELECT ${columns} FROM shop.k)`;
+  expect(await rowsOf(stores.migration, table)).toEqual(await rowsOf(stores.service, table));
 }
 
-async function expectSame(columns?: string): Promise<void> {
-  expect(await rowsOf(stores.migration, columns)).toEqual(await rowsOf(stores.service, columns));
-}
-
-const toldBy = (report: JobProgress) => (stepOf(report, 'begin').result as { told: string[] }).told;
-const readBy = (report: JobProgress) => [stepOf(report, 'copy').read, stepOf(report, 'sweep').read];
-
-const plain = 'CREATE TABLE shop.k (id bigint PRIMARY KEY, note text)';
 const partitioned = `CREATE TABLE shop.k (id bigint PRIMARY KEY, note text) PARTITION BY RANGE (id);
   CREATE TABLE shop.k_new PARTITION OF shop.k FOR VALUES FROM (1001) TO (100000)`;
 const loose = `CREATE TABLE shop.k_old (id bigint PRIMARY KEY, note text);
@@ -349,108 +332,6 @@ function statementsOf(text = ''): string[] {
   return text.split(';').filter((statement) => statement.trim() !== '');
 }
 
-test.for<[string, { source: string; sink: string; parameters?: object; message: RegExp }]>([
-  [
-    'a key that was never checked for null',
-    {
-      source: `CREATE TABLE shop.k (code text UNIQUE, note text); INSERT INTO shop.k VALUES ('a', '1'), (null, '2');
-        ALTER TABLE shop.k ADD CONSTRAINT there NOT NULL code NOT VALID`,
-      sink: 'CREATE TABLE shop.k (code text PRIMARY KEY, note text)',
-      parameters: { key: ['code'] },
-      message: /NOT NULL by the constraint there of shop\.k, which is NOT VALID.*VALIDATE CONSTRAINT/u,
-    },
-  ],
-  [
-    'a source that others inherit from',
-    {
-      source: `${plain}; CREATE TABLE shop.child () INHERITS (shop.k); INSERT INTO shop.k VALUES (1, 'one'); INSERT INTO shop.child VALUES (1, 'also')`,
-      sink: plain,
-      message: /k_pkey does not hold over the tables that inherit/u,
-    },
-  ],
-  [
-    'a deferrable key',
-    {
-      source: 'CREATE TABLE shop.k (id int PRIMARY KEY DEFERRABLE)',
-      sink: plain,
-      message: /k_pkey is deferrable/u,
-    },
-  ],
-  [
-    'a key of some rows',
-    {
-      source:
-        'CREATE TABLE shop.k (id int NOT NULL, note text); CREATE UNIQUE INDEX part ON shop.k (id) WHERE id > 0',
-      sink: plain,
-      parameters: { key: ['id'] },
-      message: /part holds for some of the rows only/u,
-    },
-  ],
-  [
-    'a key on an expression',
-    {
-      source: 'CREATE TABLE shop.k (id int NOT NULL, note text); CREATE UNIQUE INDEX ON shop.k (abs(id))',
-      sink: plain,
-      parameters: { key: ['id'] },
-      message: /\(id\) is no unique key/u,
-    },
-  ],
-  [
-    'an unlogged sink',
-    {
-      source: plain,
-      sink: plain.replace('TABLE', 'UNLOGGED TABLE'),
-      message: /unlogged \(shop\.k\).*ALTER TABLE shop\.k SET LOGGED/u,
-    },
-  ],
-  [
-    'the ledger as a sink',
-    { source: plain, sink: plain, parameters: { sink: 'keystride.instance' }, message: /is of the ledger/u },
-  ],
-  [
-    'the catalogue as a source',
-    {
-      source: plain,
-      sink: plain,
-      parameters: { source: 'pg_catalog.pg_class', sink: 'shop.k' },
-      message: /is of the catalogue/u,
-    },
-  ],
-  [
-    'a view',
-    {
-      source: 'CREATE TABLE shop.t (id int PRIMARY KEY); CREATE VIEW shop.k AS SELECT * FROM shop.t',
-      sink: plain,
-      message: /the source shop\.k is a view/u,
-    },
-  ],
-])('refused by name: %s', async ([, { source, sink, parameters, message }]) => {
-  await stores.service.query(source);
-  await stores.migration.query(sink);
-  expect(await refusal(parameters)).toMatch(message);
-  expect(await rowsOf(stores.migration)).toEqual([]);
-});
-
-test('an inherited table is refused when it joins a source that was copied before', async () => {
-  await stores.service.query(`${plain}; ${loose}; ${filled}`);
-  await stores.migration.query(plain);
-  await sync();
-  await stores.service.query('ALTER TABLE shop.k_old INHERIT shop.k');
-  expect(await refusal()).toMatch(/does not hold over the tables that inherit/u);
-});
-
-test('a stream that an older release remembered goes on, and says what cannot be known', async () => {
-  await stores.service.query(`${plain}; ${filled}`);
-  await stores.migration.query(plain);
-  await sync();
-  await stores.migration.query('UPDATE keystride.stream_offset SET shape = NULL');
-  await stores.service.query(`INSERT INTO shop.k VALUES (2000, 'next')`);
-  const report = await sync();
-  expect(readBy(report)).toEqual([1, 0]);
-  expect(toldBy(report)).toEqual([expect.stringMatching(/is not known.*rewind the stream to its start/u)]);
-  expect(toldBy(await sync())).toEqual([]);
-});
-
 test('what joined waits for the next sweep where sweeps are rare', async () => {
   await stores.service.query(`${partitioned}; ${loose}; ${filled}`);
   await stores.migration.query(plain);
@@ -460,66 +341,4 @@ test('what joined waits for the next sweep where sweeps are rare', async () => {
   expect(readBy(await sync({ sweepSeconds: 3600 }))).toEqual([0, 0]);
   expect(readBy(await sync())).toEqual([0, 100]);
   await expectSame();
-});
-
-test.for([
-  [
-    'has less than it had',
-    `moment || '{"written": "999999999999999"}'`,
-    [100, 0],
-    /set back to an earlier state/u,
-  ],
-  [
-    'has written more since',
-    `jsonb_set(moment, '{committed,at}', '"2020-01-01 00:00:00+00"')`,
-    [100, 0],
-    /set back to an earlier state/u,
-  ],
-  [
-    'was started since, and cannot tell',
-    `moment || '{"committed": null, "started": "2020-01-01 00:00:00+00"}'`,
-    [0, 0],
-    /rewind the stream to its start/u,
-  ],
-] as const)('a source that was set back: it %s', async ([, remembered, reads, told]) => {
-  await stores.service.query(`${plain}; ${filled}`);
-  await stores.migration.query(plain);
-  await sync();
-  await stores.migration.query(
-    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{source,moment}',
-       (SELECT ${remembered} FROM (SELECT shape #> '{source,moment}') AS it (moment)))`,
-  );
-  const report = await sync();
-  expect(readBy(report)).toEqual(reads);
-  expect(toldBy(report)).toEqual([expect.stringMatching(told)]);
-});
-
-test('rows that a changed policy lets the role see are copied', async () => {
-  const role = `reader_${randomUUID().replaceAll('-', '')}`;
-  await stores.service.query(`${plain}; ${filled};
-    CREATE ROLE ${role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA shop TO ${role}; GRANT SELECT ON shop.k TO ${role};
-    ALTER TABLE shop.k ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON shop.k USING (id > 1050)`);
-  await stores.migration.query(plain);
-  const url = new URL(world.sourceDatabaseUrl);
-  url.username = role;
-  url.password = 'reader';
-  const [privileged] = world.workers;
-  await privileged?.stop();
-  const limited = await world.startWorker({ environment: { SOURCE_DATABASE_URL: url.href } });
-  try {
-    const first = await sync();
-    expect(readBy(first)).toEqual([50, 0]);
-    expect(toldBy(first)).toEqual([expect.stringMatching(/row security decides/u)]);
-    await stores.service.query('ALTER POLICY few ON shop.k USING (id > 1020)');
-    const second = await sync();
-    expect(readBy(second)).toEqual([80, 0]);
-    expect(toldBy(second)[0]).toMatch(/lets the role see other rows/u);
-    await stores.service.query('ALTER TABLE shop.k DISABLE ROW LEVEL SECURITY');
-    await sync();
-    await expectSame();
-  } finally {
-    await limited.stop();
-    await world.startWorker();
-    await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
-  }
 });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -6,6 +7,8 @@ import { type Cursor, nameOfKey } from '../../packages/keystride/src/contract/cu
 import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { namedTables } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { fill, make, tables } from '../support/keyed-tables.ts';
@@ -36,8 +39,8 @@ beforeEach(async () => {
 });
 
 /** The verification of a sync of table shop.k. */
-async function verification(parameters: object = {}) {
-  const work = tableSyncSteps({ source: service, database: migration }).verify({
+async function verification(parameters: object = {}, source = service) {
+  const work = tableSyncSteps({ source, database: migration }).verify({
     parameters: tableSync.parameters.parse({ source: 'shop.k', run: 1, ...parameters }),
   } as never);
   const { repair } = work;
@@ -163,6 +166,18 @@ const cases: readonly Case[] = [
   values('an interval of hours', ['interval', `'1 day 02:03'`], ['interval hour', `'1 day 02:00'`], false),
   values('the day of a timestamp', ['timestamp', `'2025-01-01 10:00'`], ['date', `'2025-01-01'`], false),
   values('a timestamp at midnight', ['timestamp', `'2025-01-01'`], ['date', `'2025-01-01'`], true),
+  values('the day of a text', ['text', `'2025-01-01 10:00'`], ['date', `'2025-01-01'`], false),
+  values('a text of a day', ['text', `'Jan 1 2025'`], ['date', `'2025-01-01'`], true),
+  values(
+    'a text with an offset',
+    ['text', `'2025-01-01 10:00+09'`],
+    ['timestamp', `'2025-01-01 10:00'`],
+    false,
+  ),
+  values('the time of a text', ['text', `'2025-01-01 10:00'`], ['time', `'10:00'`], false),
+  values('a text of nanoseconds', ['text', `'10:00:00.1234567'`], ['time', `'10:00:00.123457'`], false),
+  values('a text of too many digits', ['text', `'0.12345678901234567'`], ['real', '0.12345678'], false),
+  values('a key twice in JSON', ['json', `'{"a":1,"a":2}'`], ['jsonb', `'{"a":2}'`], false),
   values('no value of the type', ['text', `'seven'`], ['int', '7'], false),
   values('out of the range of the type', ['bigint', '3000000000'], ['int', '7'], false),
   values('a wider integer', ['int', '7'], ['bigint', '7'], true),
@@ -236,6 +251,35 @@ test('what the source takes for equal is not removed', async () => {
   ]);
 });
 
+test('what row security hides in the source is not removed from the sink', async () => {
+  const role = `reader_${randomUUID().replaceAll('-', '')}`;
+  await differing(
+    `CREATE TABLE shop.k (id int PRIMARY KEY, v text); INSERT INTO shop.k VALUES (1, 'a'), (2, 'b');
+     ALTER TABLE shop.k ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON shop.k USING (id = 1);
+     CREATE ROLE ${role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA shop TO ${role}; GRANT SELECT ON shop.k TO ${role}`,
+    `CREATE TABLE shop.k (id int PRIMARY KEY, v text); INSERT INTO shop.k VALUES (1, 'a'), (2, 'b')`,
+  );
+  const url = Object.assign(new URL(databases[0]?.url ?? ''), { username: role, password: 'reader' });
+  const limited = createPool(url.href, 'keystride test');
+  try {
+    const { differences, put } = await verification({}, limited);
+    const found = await differences();
+    expect(told(found)).toEqual(['2: extra, if row security does not hide it in the source']);
+    await put(found);
+    expect((await migration.query('SELECT FROM shop.k')).rowCount).toBe(2);
+    const reader = keysetReader({
+      pool: limited,
+      query: namedTables.selectFrom('shop.k').select('id'),
+      table: 'shop.k',
+      key: ['id'],
+    });
+    expect(await reader.problems?.()).toEqual([expect.stringMatching(/row security .* not read/u)]);
+  } finally {
+    await limited.end();
+    await service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
 test(
   'whatever the keys are, what differs is told exactly, and a repair touches nothing else',
   { timeout: 600_000 },
@@ -271,6 +315,32 @@ test(
       }),
       { numRuns: 60 },
     );
+  },
+);
+
+test.for([
+  ['ranges', 'int'],
+  ['keys', 'numeric'],
+])(
+  'a value that no database can compare is told by its key, and the others are compared: by %s',
+  async ([, type]) => {
+    await differing(
+      `CREATE TABLE shop.k (id ${type} PRIMARY KEY, v text);
+     INSERT INTO shop.k SELECT 2 * n, '[' || n || ']' FROM generate_series(1, 300) AS n;
+     UPDATE shop.k SET v = repeat('[', 200000) || repeat(']', 200000) WHERE id IN (202, 600)`,
+      `CREATE TABLE shop.k (id ${type} PRIMARY KEY, v jsonb);
+     INSERT INTO shop.k SELECT 2 * n, jsonb_build_array(n) FROM generate_series(1, 299) AS n WHERE n <> 101;
+     INSERT INTO shop.k VALUES (201, '1'), (203, '1'); UPDATE shop.k SET v = '0' WHERE id = 4`,
+    );
+    const { differences } = await verification();
+    for (const limit of [7, 100, 20_000])
+      expect(told(await differences(limit))).toEqual([
+        '201: extra',
+        '202: cannot be compared (SQLSTATE 54001)',
+        '203: extra',
+        '4: different',
+        '600: cannot be compared (SQLSTATE 54001)',
+      ]);
   },
 );
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { refuseUnsyncable } from '../../packages/keystride/src/table-sync/unsyncable.ts';
 import { parametersFromText, parseParameters } from '../../packages/keystride/src/contract/parameters.ts';
@@ -151,3 +152,49 @@ test('a table is not copied to itself, nor to a part of itself', async () => {
   await refuseUnsyncable(here('shop.event_1'), here('shop.event_2'));
   await refuseUnsyncable({ pool: stores.service, table: 'shop.event' }, here('shop.event'));
 });
+
+test('columns are chosen, dropped, renamed, converted and masked as declared', async () => {
+  await stores.service.query(`
+    CREATE TABLE shop.customer (
+      id int PRIMARY KEY, email text, phone text, born timestamptz, amount text, note text, "Odd Name" text, more text)`);
+  await stores.service.query(`
+    INSERT INTO shop.customer VALUES (1, 'a@example.com', '010-1234', '2001-02-03 23:30:00Z', ' 12.7 ', 'secret', 'x', 'y'),
+                                     (2, NULL, NULL, NULL, NULL, 'secret', 'x', 'y')`);
+  await stores.migration.query(`
+    CREATE TABLE shop.client (
+      "clientId" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, phone text, born date, amount int,
+      doubled int GENERATED ALWAYS AS (amount * 2) STORED, own text DEFAULT 'kept')`);
+  const parameters = {
+    source: 'shop.customer',
+    sink: 'shop.client',
+    columns: ['id', 'email', 'phone', 'born', 'amount', 'note'],
+    drop: ['note'],
+    rename: ['id:clientId'],
+    cast: ['born:timestamptz', 'amount:numeric(10,4)'],
+    mask: ['email:hash', "phone:fixed:it's hidden"],
+  };
+  expect(stepOf(await run(world, 'tableSync', { run: (runs += 1), ...parameters }), 'copy')).toMatchObject({
+    read: 2,
+    written: 2,
+    skipped: 0,
+  });
+  const { rows } = await stores.migration.query(
+    `SELECT "clientId", email, phone, born::text, amount, doubled, own FROM shop.client ORDER BY 1`,
+  );
+  expect(rows).toEqual([
+    {
+      clientId: '1',
+      email: hashOfText('a@example.com'),
+      phone: "it's hidden",
+      born: '2001-02-03',
+      amount: 13,
+      doubled: 26,
+      own: 'kept',
+    },
+    { clientId: '2', email: null, phone: null, born: null, amount: null, doubled: null, own: 'kept' },
+  ]);
+});
+
+function hashOfText(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

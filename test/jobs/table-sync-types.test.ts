@@ -102,6 +102,25 @@ const values: readonly (readonly [from: string, to: string, value: string, arriv
   ['interval', 'interval(0)', `'1 day 00:00:00.5'`, tooLong],
   ['interval', 'interval hour', `'1 day 00:30:00'`, tooLong],
   ['tstzrange', 'daterange', `'[2025-01-01 12:00Z,2025-01-02 12:00Z)'`, tooLong],
+  ['text', 'date', `'2025-03-04 17:30:00'`, tooLong],
+  ['text', 'date', `'2025-03-04T00:00:00Z'`, '2025-03-04'],
+  ['text', 'date', `'now'`, tooLong],
+  ['text', 'date', `'infinity'`, 'infinity'],
+  ['text[]', 'date[]', `'{2025-03-04 17:30:00}'`, tooLong],
+  ['text', 'timestamp', `'2025-03-04 17:30:00+09'`, tooLong],
+  ['text', 'timestamp', `'2025-03-04T17:30:00.500Z'`, '2025-03-04 17:30:00.5'],
+  ['text', 'timestamptz', `'2025-03-04T17:30:00.123456789Z'`, tooLong],
+  ['text', 'timestamptz', `'2025-03-04T17:30:00.123456000+09:00'`, '2025-03-04 08:30:00.123456+00'],
+  ['text', 'time', `'17:30:00+09'`, 'SQLSTATE_22007'],
+  ['text', 'time', `'2025-03-04 17:30:00'`, 'SQLSTATE_22007'],
+  ['text', 'time', `'17:30:00.5'`, '17:30:00.5'],
+  ['text', 'double precision', `'0.1234567890123456789'`, tooLong],
+  ['text', 'double precision', `'0.10'`, '0.1'],
+  ['text', 'real', `'16777217'`, tooLong],
+  ['text', 'money', `'1.239'`, tooLong],
+  ['text', 'jsonb', `'{"a":1,"a":2}'`, tooLong],
+  ['json', 'jsonb', `'{"a":1,"a":2}'`, tooLong],
+  ['json', 'jsonb', `'{"a":1, "b":{"a":2}}'`, '{"a": 1, "b": {"a": 2}}'],
   ['text', 'shop.mood', `'happy'`, 'happy'],
   ['text', 'shop.mood', `'angry'`, 'SQLSTATE_22P02'],
 ];
@@ -126,6 +145,7 @@ test('what is declared as a cast is converted by it, and rounded as it says', as
   const casts: readonly (readonly [string, string, string, string, string])[] = [
     ['timestamptz', 'date', `'2025-01-01 12:00:00Z'`, 'date', '2025-01-01'],
     ['text', 'int', `' 12.7 '`, 'numeric', '13'],
+    ['text', 'date', `'2025-01-01 12:00:00'`, 'date', '2025-01-01'],
     ['numeric', 'numeric(10,2)', '0.005', 'numeric(10,2)', '0.01'],
     ['numeric', 'numeric(10,2)', '0.00005', 'numeric(10,4)', tooLong],
     ['text', 'varchar(3)', `'ABCDEFGH'`, 'varchar(3)', tooLong],
@@ -275,4 +295,50 @@ test('a type that the sink alone has is copied to', async () => {
     `CREATE TYPE shop.mood AS ENUM ('happy'); CREATE TABLE shop.item (id int PRIMARY KEY, mood shop.mood)`,
   );
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 1, skipped: 1 });
+});
+
+test('each row that the sink refuses is one skip, and can be run again', async () => {
+  await stores.service.query(`CREATE TABLE shop.word (id int PRIMARY KEY, word text, amount text)`);
+  await stores.service.query(
+    `INSERT INTO shop.word SELECT n, CASE n % 1000 WHEN 7 THEN 'far too long' ELSE 'ok' END,
+            CASE WHEN n = 4321 THEN 'secret' ELSE n::text END FROM generate_series(1, 6000) AS n`,
+  );
+  await stores.migration.query(
+    `CREATE TABLE shop.word (id int PRIMARY KEY, word varchar(5), amount int CHECK (amount <> 5555))`,
+  );
+  const report = await sync({ source: 'shop.word', partitions: 2 });
+  expect(report.status).toBe('completedWithSkips');
+  expect(stepOf(report, 'copy')).toMatchObject({ read: 6000, written: 5992, skipped: 8 });
+  const { rows: skips } = await stores.migration.query<{ key: string; code: string; message: string }>(
+    'SELECT item_key AS key, code, message FROM keystride.skip ORDER BY item_key::int',
+  );
+  expect(skips.map(({ key }) => Number(key))).toEqual([7, 1007, 2007, 3007, 4007, 4321, 5007, 5555]);
+  expect(new Set(skips.map(({ code }) => code))).toEqual(
+    new Set(['SQLSTATE_22001', 'SQLSTATE_22P02', 'SQLSTATE_23514']),
+  );
+  expect(JSON.stringify(skips)).not.toContain('secret');
+  await stores.service.query(`UPDATE shop.word SET word = 'ok'`);
+  await run(world, 'redrive', { instance: report.instance });
+  const { rows } = await stores.migration.query<{ words: number; open: number }>(
+    `SELECT (SELECT count(*)::int FROM shop.word) AS words,
+            (SELECT count(*)::int FROM keystride.skip WHERE status = 'open') AS open`,
+  );
+  expect(rows).toEqual([{ words: 5998, open: 2 }]);
+});
+
+test('rows whose keys are as long as an index takes are skips, and can be run again', async () => {
+  const create = (word: string) => `CREATE TABLE shop.long (code text PRIMARY KEY, word ${word})`;
+  await stores.service.query(create('text'));
+  // Such as cannot be compressed. The ledger's index has the instance and the step beside it.
+  await stores.service.query(
+    `INSERT INTO shop.long SELECT left(string_agg(encode(sha512((n * 1000 + i)::text::bytea), 'base64'), ''), 2660), 'far too long'
+       FROM generate_series(1, 2) AS n, generate_series(1, 40) AS i GROUP BY n`,
+  );
+  await stores.migration.query(create('varchar(5)'));
+  const report = await sync({ source: 'shop.long', partitions: 1 });
+  expect(stepOf(report, 'copy')).toMatchObject({ read: 2, written: 0, skipped: 2 });
+  await stores.service.query(`UPDATE shop.long SET word = 'ok'`);
+  await run(world, 'redrive', { instance: report.instance });
+  const { rows } = await stores.migration.query('SELECT word FROM shop.long');
+  expect(rows).toEqual([{ word: 'ok' }, { word: 'ok' }]);
 });

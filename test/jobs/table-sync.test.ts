@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openTransaction, takeMoment } from '../../packages/keystride/src/stores/postgres/horizon.ts';
@@ -121,90 +121,6 @@ test('every type arrives as it is', async () => {
   });
   await sync({ source: 'shop.everything' });
   await expectSame('shop.everything');
-});
-
-test('columns are chosen, dropped, renamed, converted and masked as declared', async () => {
-  await stores.service.query(`
-    CREATE TABLE shop.customer (
-      id int PRIMARY KEY, email text, phone text, born timestamptz, amount text, note text, "Odd Name" text, more text)`);
-  await stores.service.query(`
-    INSERT INTO shop.customer VALUES (1, 'a@example.com', '010-1234', '2001-02-03 23:30:00Z', ' 12.7 ', 'secret', 'x', 'y'),
-                                     (2, NULL, NULL, NULL, NULL, 'secret', 'x', 'y')`);
-  await stores.migration.query(`
-    CREATE TABLE shop.client (
-      "clientId" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, phone text, born date, amount int,
-      doubled int GENERATED ALWAYS AS (amount * 2) STORED, own text DEFAULT 'kept')`);
-  const parameters = {
-    source: 'shop.customer',
-    sink: 'shop.client',
-    columns: ['id', 'email', 'phone', 'born', 'amount', 'note'],
-    drop: ['note'],
-    rename: ['id:clientId'],
-    cast: ['born:timestamptz', 'amount:numeric(10,4)'],
-    mask: ['email:hash', "phone:fixed:it's hidden"],
-  };
-  expect(stepOf(await sync(parameters), 'copy')).toMatchObject({ read: 2, written: 2, skipped: 0 });
-  const { rows } = await stores.migration.query(
-    `SELECT "clientId", email, phone, born::text, amount, doubled, own FROM shop.client ORDER BY 1`,
-  );
-  expect(rows).toEqual([
-    {
-      clientId: '1',
-      email: hashOfText('a@example.com'),
-      phone: "it's hidden",
-      born: '2001-02-03',
-      amount: 13,
-      doubled: 26,
-      own: 'kept',
-    },
-    { clientId: '2', email: null, phone: null, born: null, amount: null, doubled: null, own: 'kept' },
-  ]);
-});
-
-test('each row that the sink refuses is one skip, and can be run again', async () => {
-  await stores.service.query(`CREATE TABLE shop.word (id int PRIMARY KEY, word text, amount text)`);
-  await stores.service.query(
-    `INSERT INTO shop.word SELECT n, CASE n % 1000 WHEN 7 THEN 'far too long' ELSE 'ok' END,
-            CASE WHEN n = 4321 THEN 'secret' ELSE n::text END FROM generate_series(1, 6000) AS n`,
-  );
-  await stores.migration.query(
-    `CREATE TABLE shop.word (id int PRIMARY KEY, word varchar(5), amount int CHECK (amount <> 5555))`,
-  );
-  const report = await sync({ source: 'shop.word', partitions: 2 });
-  expect(report.status).toBe('completedWithSkips');
-  expect(stepOf(report, 'copy')).toMatchObject({ read: 6000, written: 5992, skipped: 8 });
-  const { rows: skips } = await stores.migration.query<{ key: string; code: string; message: string }>(
-    'SELECT item_key AS key, code, message FROM keystride.skip ORDER BY item_key::int',
-  );
-  expect(skips.map(({ key }) => Number(key))).toEqual([7, 1007, 2007, 3007, 4007, 4321, 5007, 5555]);
-  expect(new Set(skips.map(({ code }) => code))).toEqual(
-    new Set(['SQLSTATE_22001', 'SQLSTATE_22P02', 'SQLSTATE_23514']),
-  );
-  expect(JSON.stringify(skips)).not.toContain('secret');
-  await stores.service.query(`UPDATE shop.word SET word = 'ok'`);
-  await run(world, 'redrive', { instance: report.instance });
-  const { rows } = await stores.migration.query<{ words: number; open: number }>(
-    `SELECT (SELECT count(*)::int FROM shop.word) AS words,
-            (SELECT count(*)::int FROM keystride.skip WHERE status = 'open') AS open`,
-  );
-  expect(rows).toEqual([{ words: 5998, open: 2 }]);
-});
-
-test('rows whose keys are as long as an index takes are skips, and can be run again', async () => {
-  const create = (word: string) => `CREATE TABLE shop.long (code text PRIMARY KEY, word ${word})`;
-  await stores.service.query(create('text'));
-  // Such as cannot be compressed. The ledger's index has the instance and the step beside it.
-  await stores.service.query(
-    `INSERT INTO shop.long SELECT left(string_agg(encode(sha512((n * 1000 + i)::text::bytea), 'base64'), ''), 2660), 'far too long'
-       FROM generate_series(1, 2) AS n, generate_series(1, 40) AS i GROUP BY n`,
-  );
-  await stores.migration.query(create('varchar(5)'));
-  const report = await sync({ source: 'shop.long', partitions: 1 });
-  expect(stepOf(report, 'copy')).toMatchObject({ read: 2, written: 0, skipped: 2 });
-  await stores.service.query(`UPDATE shop.long SET word = 'ok'`);
-  await run(world, 'redrive', { instance: report.instance });
-  const { rows } = await stores.migration.query('SELECT word FROM shop.long');
-  expect(rows).toEqual([{ word: 'ok' }, { word: 'ok' }]);
 });
 
 test('a composite key of several types is paged, partitioned and swept like any other', async () => {
@@ -413,7 +329,3 @@ test('a stream that is broken hides no other, and is forgotten', async () => {
   expect((await cli(['forget', streamOf('fine')])).stdout).toMatch(/forgotten, at 1 in shop\.fine/u);
   await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
 });
-
-function hashOfText(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}

@@ -65,7 +65,7 @@ export const cursors: readonly Mutation[] = [
   {
     rule: 'a nullable key is refused',
     edits: [[keyColumns, 'if (!column.required) {', 'if (column.name === "") {']],
-    test: paging,
+    test: 'test/readers/pageable.test.ts',
     named: 'when it may be null',
   },
   {
@@ -182,7 +182,7 @@ export const cursors: readonly Mutation[] = [
   {
     rule: 'a NOT NULL that nobody has checked is none',
     edits: [[keyColumns, 'if (column.unchecked !== null) {', 'if (column.name === "") {']],
-    test: 'test/jobs/sync-changes.test.ts',
+    test: 'test/jobs/sync-refusals.test.ts',
     named: 'a key that was never checked for null',
   },
   {

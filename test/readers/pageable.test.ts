@@ -61,6 +61,19 @@ async function pagesOf<Row>(reader: Reader<Row>, limit: number, bytes?: number):
   }
 }
 
+describe('a key that would lose rows is refused', () => {
+  test('when it may be null', async () => {
+    const reader = reading(items(), ['note', 'id']);
+    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(UnusableKey);
+    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(/item\.note may be null.*NOT NULL/);
+  });
+
+  test('when there is no such column', async () => {
+    const reader = reading(items(), ['id', 'other'] as unknown as 'id'[]);
+    await expect(reader.plan({ partitions: 1, signal })).rejects.toThrow(/item has no column other/);
+  });
+});
+
 describe('a key that does not tell rows apart is refused', () => {
   const indexes: readonly (readonly [string, string])[] = [
     ['no index', ''],
@@ -148,6 +161,25 @@ test('a function that makes several rows of one is found at the border of a page
   }
 });
 
+test('a query that stands for the table under its name, and repeats its rows, is found at the border of a page', async () => {
+  const twice = tables
+    .with('item', (db) =>
+      db
+        .selectFrom('tag')
+        .crossJoin(sql<{ n: number }>`generate_series(1, 2)`.as('n'))
+        .select(sql<string>`tag.item_id`.as('id')),
+    )
+    .selectFrom('item')
+    .select('item.id');
+  for (const limit of [1, 10, 15])
+    await expect(pagesOf(reading(twice as Query<'item'>), limit)).rejects.toThrow('more than once');
+});
+
+test('a window of a subquery is one value for each row', () => {
+  const place = sql<number>`(select max(place) from (select row_number() over () as place from tag) as places)`;
+  expect(() => reading(items().select(place.as('n')) as Query<'item'>)).not.toThrow();
+});
+
 describe('a query that cannot be paged is refused when the reader is made', () => {
   const shapes: readonly (readonly [string, (query: Query<'item'>) => unknown])[] = [
     ['orderBy', (query) => query.orderBy('item.note')],
@@ -163,6 +195,26 @@ describe('a query that cannot be paged is refused when the reader is made', () =
     ['count', (query) => query.clearSelect().select(({ fn }) => fn.countAll().as('count'))],
     ['window', (query) => query.select(({ fn }) => fn.agg<number>('row_number').over().as('place'))],
     ['raw window', (query) => query.select(sql<number>`row_number() over (order by item.id)`.as('place'))],
+    [
+      'window in an expression',
+      (query) => query.select(({ fn }) => fn.coalesce(fn.sum('item.customer_id').over(), sql.lit(0)).as('n')),
+    ],
+    [
+      'window in a raw expression',
+      (query) => query.select(({ fn }) => sql`1 + ${fn.sum('item.customer_id').over()}`.as('n')),
+    ],
+    [
+      'raw window beside a subquery',
+      (query) => query.select(sql`coalesce(sum(customer_id) over (), (select max(id) from item))`.as('n')),
+    ],
+    [
+      'rows that it deletes',
+      () =>
+        tables
+          .with('gone', (db) => db.deleteFrom('item').where('note', 'is', null).returning('id'))
+          .selectFrom('item')
+          .select('item.id'),
+    ],
     ['right join', (query) => query.rightJoin('tag', 'tag.item_id', 'item.id')],
     ['full join', (query) => query.fullJoin('tag', 'tag.item_id', 'item.id')],
     [

@@ -34,7 +34,7 @@ const look = `SELECT timestamptz '2025-03-04 05:06:07.000001+00'::text AS at, da
   '\\x00ff5c'::bytea::text AS bytes, 12.34::text::money::text AS money, '{NULL}'::text[] = ARRAY[NULL]::text[] AS nulls,
   'a\\b' AS backslash, '<a/><b/>'::xml::text AS xml, '2025-01-01 00:00 IST'::timestamptz::text AS zone,
   md5('') = 'd41d8cd98f00b204e9800998ecf8427e' AS ours, current_setting('search_path') AS path,
-  current_setting('synchronous_commit') AS durable, current_setting('transaction_isolation') AS isolation`;
+  current_setting('gin_fuzzy_search_limit') AS fuzzy, current_setting('synchronous_commit') AS durable, current_setting('transaction_isolation') AS isolation`;
 
 const expected = {
   at: '2025-03-04 05:06:07.000001+00',
@@ -50,6 +50,7 @@ const expected = {
   zone: '2024-12-31 22:00:00+00',
   ours: true,
   path: '"evil", "public"',
+  fuzzy: '0',
   durable: 'local',
   isolation: 'read committed',
 };

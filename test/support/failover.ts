@@ -9,7 +9,7 @@ import { startReplica } from './replica.ts';
 import { createWorld, type TestWorker, waitFor, type World, type WorldOptions } from './stack.ts';
 
 /** A way to a server that can be cut, and can lead to another one. */
-class Way {
+export class Way {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   #port: number;

@@ -14,6 +14,7 @@ const settings: Readonly<Record<string, readonly [string, string]>> = {
   array_nulls: ['off', 'off'],
   xmloption: ['document', 'document'],
   xmlbinary: ['hex', 'hex'],
+  gin_fuzzy_search_limit: ['1', '2'],
   transform_null_equals: ['on', 'on'],
   quote_all_identifiers: ['on', 'on'],
   default_transaction_isolation: ['serializable', 'repeatable read'],

@@ -1,5 +1,7 @@
 import type pg from 'pg';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { openStores, type Stores } from './migration.ts';
+import { stepOf } from './runs.ts';
 import { createWorld, type World } from './stack.ts';
 
 /** A world for syncs, with a worker and its two databases. */
@@ -43,4 +45,17 @@ export async function rowsOf(pool: pg.Pool, table = 'shop.k'): Promise<string[]>
     `SELECT to_jsonb(each)::text AS row FROM ${table} AS each`,
   );
   return rows.map(({ row }) => row).toSorted();
+}
+
+/** A table of syncs that are about something else than columns. */
+export const plain = 'CREATE TABLE shop.k (id bigint PRIMARY KEY, note text)';
+
+/** What a run was told when it began. */
+export function toldBy(report: JobProgress): string[] {
+  return (stepOf(report, 'begin').result as { told: string[] }).told;
+}
+
+/** How many rows a run has read, in `copy` and in `sweep`. */
+export function readBy(report: JobProgress): [copied: number, swept: number] {
+  return [stepOf(report, 'copy').read, stepOf(report, 'sweep').read];
 }

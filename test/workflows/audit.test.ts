@@ -41,11 +41,11 @@ async function command(...words: string[]): Promise<void> {
 }
 
 /** A run that has its first item in hand and goes no further; then it takes so long that a control comes in time. */
-async function heldRun(run: string): Promise<WorkflowHandle> {
+async function heldRun(run: string, items = 500): Promise<WorkflowHandle> {
   await fixture.hold(run, 1);
   const handle = await fixture.start(
     run,
-    { heldInProcessor: [1], items: 500, itemMilliseconds: 40 },
+    { heldInProcessor: [1], items, itemMilliseconds: 40 },
     { workflowId: instanceOf(run) },
   );
   await fixture.reached(run, 'process', 1);
@@ -93,7 +93,7 @@ test('every control is entered once, with its sender, reason, before and after',
 
 test('what is refused is no entry', async () => {
   const run = 'refused';
-  const handle = await heldRun(run);
+  const handle = await heldRun(run, 2);
   const refused = (name: string, request: unknown) =>
     expect(handle.executeUpdate(name, { args: [request] })).rejects.toMatchObject({
       cause: { type: 'ControlRefused' },

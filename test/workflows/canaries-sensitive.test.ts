@@ -163,6 +163,5 @@ test('without the key nothing is started', async () => {
 
 /** What the server has written, when it has ended. */
 function databaseFile(): string {
-  const servers = path.join(world.environment['KEYSTRIDE_HOME'] ?? '', 'servers');
-  return readFileSync(path.join(servers, 'temporal.db'), 'latin1');
+  return readFileSync(path.join(world.servers.home, 'temporal.db'), 'latin1');
 }

@@ -83,6 +83,7 @@ test('pause lets the calls in flight commit, then nothing proceeds until resume'
   await delay(1_500);
   expect(await standing()).toEqual(before);
 
+  await configureLegacyApi(world, { latency: 20 });
   expect(await control(handle, 'resume')).toEqual({ status: 'running' });
   expect(await reportOf(handle)).toMatchObject({ status: 'completed' });
   expect(await repeatedCalls(world)).toBe(0);

@@ -58,6 +58,7 @@ test('a health that says no holds the job back in the middle, and yes lets it go
   expect(searchAttributes).toMatchObject({ KeystrideStatus: ['throttled'] });
   await health(true);
   await until(world, handle.workflowId, 'running');
+  await handle.executeUpdate('tune', { args: [{ rowsPerSecond: 0 }] });
   const report = await reportOf(handle);
   expect(report.status).toBe('completed');
   expect(await written('middle')).toEqual({ rows: slow.items, items: slow.items });

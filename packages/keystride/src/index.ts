@@ -34,6 +34,8 @@ export {
   SkipItem,
   type AnyChunkWork,
   type AnySetWork,
+  type RefusedRow,
+  type SetAside,
   type StepContext,
 } from './job/chunks.ts';
 export { registerJob, type RegisteredJob, type StepsOf, type VerificationWork } from './job/registry.ts';

@@ -1,5 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
-import { clientOptionsOf, type Config } from '../settings/config.ts';
+import type { Config } from '../settings/config.ts';
+import { clientOptionsOf } from '../settings/temporal-settings.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { consoleApp } from './app.ts';
 import { Banners, type Banner } from './banners.ts';

@@ -216,6 +216,14 @@ export interface VerificationRequest extends HoldableRequest {
   readonly started?: StartedBy;
 }
 
+/** How far a database has been written. */
+export interface WalMark {
+  /** The server and its time line: another one when a standby was promoted. */
+  readonly line: string;
+  /** In bytes, as text. */
+  readonly written: string;
+}
+
 /** How far a verification has come, and what it has found. */
 export interface VerificationState {
   /** Where the next page goes on, known to the verification alone; null when everything is compared. */
@@ -232,6 +240,8 @@ export interface VerificationState {
   readonly removable?: number;
   /** The first differences, by key: what is missing, extra or different. */
   readonly examples: readonly string[];
+  /** The ledger's database when it ended. What was compared, or repaired, in a database that is gone counts for nothing. */
+  readonly mark?: WalMark;
 }
 
 export interface DescribedInstance {

@@ -48,7 +48,7 @@ export const syncParameters = {
  * it out without a word, the sink takes its key for that of another one in the same statement, or a value is larger than
  * can be read or written.
  */
-const refusedRows: SkipPolicy = {
+export const refusedRows: SkipPolicy = {
   codes: [
     'SQLSTATE_22',
     'SQLSTATE_23',

@@ -40,6 +40,8 @@ export interface ComposeOptions {
   standardPorts: boolean;
   /** Whether Temporal forgets everything when its process ends. */
   temporalInMemory: boolean;
+  /** Whether a commit of PostgreSQL waits for the disk. */
+  postgresFsync: boolean;
   /** Where Temporal's UI has payloads decrypted; undefined for nowhere. */
   codecEndpoint?: string | undefined;
   owner: ProcessOwner;
@@ -88,7 +90,8 @@ function temporal({ given, ...options }: ComposeOptions): Promise<TemporalPart> 
 
 function startOurPostgres(options: ComposeOptions): Promise<PostgresServer> {
   const report = reporterOf('postgres', options.onProgress);
-  return startPostgres({ ...options, ...(options.standardPorts ? { preferredPort: 5432 } : {}), report });
+  const preferred = options.standardPorts ? { preferredPort: 5432 } : {};
+  return startPostgres({ ...options, ...preferred, fsync: options.postgresFsync, report });
 }
 
 /** Each of the two databases is the given one, or one of ours with its tables made. */

@@ -34,6 +34,8 @@ export interface PostgresOptions {
   cache: string;
   /** Taken when it is free. */
   preferredPort?: number;
+  /** Whether a commit waits for the disk. @default true */
+  fsync?: boolean;
   owner: ProcessOwner;
   report: Reporter;
 }
@@ -43,7 +45,7 @@ export interface PostgresOptions {
  * @throws PartError when it cannot be had or does not come up, or the data is of another major version
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
-  const { home, cache, report, owner } = options;
+  const { home, cache, report, owner, fsync = true } = options;
   const user = unprivilegedUser();
   const binaries = postgresBinaries(cache, user, report);
   const place = reachableDirectory(user, home, 'postgres', report);
@@ -55,7 +57,10 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     {
       name: 'postgres',
       command: binaries.postgres,
-      arguments: ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+      arguments: [
+        ...['-D', data, '-p', String(port)],
+        ...[...settings, `fsync=${fsync ? 'on' : 'off'}`].flatMap((setting) => ['-c', setting]),
+      ],
       environment: serverEnvironment(),
       workingDirectory: data,
       ...ownerOf(data, user),

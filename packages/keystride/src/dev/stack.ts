@@ -46,6 +46,8 @@ export interface StackOptions<P extends PartName = PartName> {
   stubArguments?: Readonly<Record<string, readonly string[]>>;
   /** Temporal keeps nothing on disk; its `restart` forgets everything. @default false */
   temporalInMemory?: boolean;
+  /** A commit of PostgreSQL waits for the disk. What did not wait outlives the server, not the machine. @default true */
+  postgresFsync?: boolean;
   /** A home of its own that goes at the end, ports of its own, and nothing that the environment names. */
   ephemeral?: boolean;
   /** What may name parts that run already, the home and the cache. @default process.env */
@@ -153,6 +155,7 @@ class OwnedStack {
       stubArguments = {},
       ephemeral = false,
       temporalInMemory = false,
+      postgresFsync = true,
     } = this.#options;
     if (workers > 0) this.#bundle = this.#buildBundle();
     this.#bundle?.catch(() => {});
@@ -170,6 +173,7 @@ class OwnedStack {
         environment: ephemeral ? {} : (this.#options.environment ?? process.env),
         standardPorts: !ephemeral,
         temporalInMemory,
+        postgresFsync,
         codecEndpoint: codecPort === undefined ? undefined : `http://127.0.0.1:${codecPort}`,
         owner: this.ownership,
         onProgress,

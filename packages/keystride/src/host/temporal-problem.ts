@@ -1,7 +1,7 @@
 import tls from 'node:tls';
 import { causesOf, codeOf } from '../stores/causes.ts';
 import { untrusted } from '../stores/untrusted.ts';
-import type { TemporalConfig } from '../settings/config.ts';
+import type { TemporalConfig } from '../settings/temporal-settings.ts';
 
 /** Why Temporal could not be used, in words, and what helps. */
 export interface TemporalProblem {

@@ -1,5 +1,6 @@
 import type { Logger } from '@temporalio/common';
 import { ToldError } from '../contract/errors.ts';
+import type { Cursor } from '../contract/cursor.ts';
 import type { Classifier } from '../contract/classification.ts';
 import type { Counters } from '../contract/progress.ts';
 import type { RangeReader, Reader, RowRange } from '../contract/reader.ts';
@@ -73,6 +74,32 @@ interface StepWork {
   beforeStep?(transaction: Transaction): Promise<void>;
   /** Called in the transaction that completes the step, once. */
   afterStep?(transaction: Transaction, counters: Counters): Promise<void>;
+  /**
+   * What runs an item again that was set aside, where that is not the work of the step itself. Of its reader `readKeys` is
+   * asked alone.
+   */
+  readonly redrive?: AnyChunkWork;
+}
+
+/** Takes rows of a range that cannot be written. */
+export interface SetAside {
+  /** Whether the step's policy lets a row be set aside whose write has failed so. */
+  takes(error: unknown): boolean;
+  /**
+   * Notes a row as a skip, or as once more refused where it has one already. What was tried for it must have been rolled
+   * back, to a savepoint.
+   *
+   * @throws SkipLimitExceeded; the range then rolls back as a whole.
+   */
+  note(row: RefusedRow, error: unknown): Promise<void>;
+}
+
+/** A row that was not written. */
+export interface RefusedRow {
+  /** What names it to people. */
+  readonly key: string;
+  /** How a redrive finds it again. */
+  readonly cursor: Cursor;
 }
 
 /** The work of a chunk step: how its items are read, processed and written. */
@@ -114,11 +141,12 @@ export interface SetWork<Range extends RowRange> extends StepWork {
   readonly reader: RangeReader<Range>;
   /**
    * Reads, processes and writes the rows of a range by statements, in the chunk's transaction, after the checkpoint has
-   * moved. Nothing is skipped: a statement that fails for good ends the step.
+   * moved. A statement that fails for good ends the step: nothing is skipped but what is given to `aside`.
    *
-   * @returns how many of the range's rows it has written; the others count as filtered.
+   * @param aside undefined where the step is only tried, by `keystride plan`.
+   * @returns how many of the range's rows it has written; the others count as filtered, or as skipped.
    */
-  readonly write: (range: Range, transaction: Transaction) => Promise<number>;
+  readonly write: (range: Range, transaction: Transaction, aside?: SetAside) => Promise<number>;
 }
 
 /** The work of any set step, its range type known to its reader alone. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Cursor, cursorOf, decodeCursor, encodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
+import type { StoredRows } from '../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { Asked } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
@@ -17,6 +18,8 @@ export interface LogState {
   readonly copied: boolean;
   /** Where the log was when rows were last copied: past it, the sink is as the source was at one moment. */
   readonly settledAt: string | null;
+  /** How the rows of the tables were stored at the last look, to find what rewrites them. */
+  readonly stored: Readonly<Record<string, StoredRows>>;
 }
 
 /** Where a stream stands. */
@@ -115,15 +118,20 @@ export async function movePosition(
   );
 }
 
-/** Notes that the sink has rows of later moments, up to this one: see `LogState.settledAt`. */
-export async function noteSettledAt(
+/** Notes what was seen of a stream beside its position. */
+export async function noteSeen(
   transaction: Transaction,
   stream: string,
-  settledAt: string,
+  {
+    place = null,
+    ...log
+  }: Partial<Pick<LogState, 'settledAt' | 'stored'>> & { readonly place?: string | null },
 ): Promise<void> {
   await transaction.query(
-    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{log,settledAt}', to_jsonb($2::text)) WHERE stream = $1`,
-    [stream, settledAt],
+    `UPDATE keystride.stream_offset
+        SET shape = jsonb_set(shape, '{log}', shape -> 'log' || $2::jsonb), place = coalesce($3, place)
+      WHERE stream = $1`,
+    [stream, JSON.stringify(log), place],
   );
 }
 

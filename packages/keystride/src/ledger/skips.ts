@@ -7,7 +7,7 @@ import { storableJson, storableText } from '../stores/postgres/storable-text.ts'
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';
 import { itemKeyOf } from './item-key.ts';
-import { skipBooksOf } from './skip-books.ts';
+import { type NotedSkip, skipBooksOf } from './skip-books.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 
 /** An item set aside. */
@@ -58,7 +58,13 @@ export async function recordSkips(
   );
   if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
   if (rate) await refuseAbove(rate, transaction, key, Number(counted[0]?.skipped));
-  const noted = skips.map((skip) => ({
+  const noted = skips.map((skip) => notedSkip(skip, keepItem));
+  await skipBooksOf(key.claim).note(transaction, key, noted);
+}
+
+/** @param keep what is kept of its item; nothing unless given. */
+function notedSkip(skip: Skip, keep?: (item: unknown) => unknown): NotedSkip {
+  return {
     item_key: itemKeyOf(skip.key),
     phase: skip.phase,
     code: storableText(skip.code),
@@ -66,9 +72,33 @@ export async function recordSkips(
     message: storableText(cutText(skip.message, longestMessage)),
     attempts: skip.attempts,
     cursor: encodeCursor(skip.cursor),
-    item: keepItem ? keptOf(skip.item, keepItem) : null,
-  }));
-  await skipBooksOf(key.claim).note(transaction, key, noted);
+    item: keep ? keptOf(skip.item, keep) : null,
+  };
+}
+
+/**
+ * Opens the skip again that an item has in this execution already, with the reason of this time. It is counted once.
+ *
+ * @returns false where it has none.
+ */
+export async function reopenSkip(
+  transaction: Transaction,
+  { claim, step }: PartitionKey,
+  skip: Skip,
+): Promise<boolean> {
+  const { item_key, phase, code, fingerprint: cause, message } = notedSkip(skip);
+  const reopened = await transaction.run(
+    ledgerSql
+      .updateTable('keystride.skip')
+      .set({ status: 'open', code, fingerprint: cause, message, attempts: sql<number>`attempts + 1` })
+      .set({ settled_at: null, settled_by: null, reason: null })
+      .where('instance_key', '=', claim.instance)
+      .where('step', '=', step)
+      .where('item_key', '=', item_key)
+      .where('phase', '=', phase)
+      .returning('item_key'),
+  );
+  return reopened.length > 0;
 }
 
 /** What is kept of an item, in characters of JSON: a skip is a note, and there may be a million of them. */

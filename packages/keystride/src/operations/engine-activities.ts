@@ -4,12 +4,9 @@ import type {
   ClosedJob,
   CloseJobRequest,
   CloseStepRequest,
-  DescribedInstance,
   EngineActivities,
   GateRequest,
-  OpenedJob,
   OpenedStep,
-  OpenJobRequest,
   OpenStepRequest,
   StepRequest,
   StepState,
@@ -19,21 +16,19 @@ import type {
   VerificationState,
 } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
-import { instanceKey, parseParameters } from '../contract/parameters.ts';
-import { policiesOf } from '../contract/policies.ts';
 import type { StepPolicy } from '../contract/policy.ts';
 import { unreadText } from '../contract/progress.ts';
-import { redrive } from '../contract/redrive.ts';
-import { type HashKey, sensitiveParameters, shownParameters } from '../contract/sensitive.ts';
+import type { HashKey } from '../contract/sensitive.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import { executionOf, stepContext } from './execution.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import { claimInstance, closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
+import { closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
 import { holdClaim } from '../ledger/hold-claim.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
+import { comparedAndKept } from './kept-pages.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
 import {
   completeStep,
@@ -47,17 +42,17 @@ import {
   type StepOpening,
 } from '../ledger/step.ts';
 import { deliverAlert } from './deliver-alert.ts';
-import { type AskedBy, enterControl, repairOf, startOf } from './enter-control.ts';
+import { type AskedBy, enterControl, repairOf } from './enter-control.ts';
 import { processPage } from '../page/page.ts';
 import { alertFailure, raiseAlert } from './raise-alert.ts';
 import type { AlertChannel } from '../page/dead-letter.ts';
 import { prune } from './prune.ts';
-import { openRedrive } from './redrive.ts';
+import { describeInstance, describeKnown, openJob } from './open-job.ts';
 import { repairDifferences } from './repair.ts';
 import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
-import { type InputOf, withSensitiveValues } from './sensitive-values.ts';
+import type { InputOf } from './sensitive-values.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
 import { tellRun } from './tell-run.ts';
 import { verifyPage } from './verify-page.ts';
@@ -111,7 +106,12 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
       ),
     verifyPage: (request) =>
       inSpanOfStep('page', request, () =>
-        inStep(request, () => compareAndRepair(resources, request, stepContext(request))),
+        inStep(request, () => {
+          const context = stepContext(request);
+          return comparedAndKept(ledger, request, context.log, (page) =>
+            compareAndRepair(resources, page, context),
+          );
+        }),
       ),
     readStep: (request) => inStep(request, () => readStepState(ledger, request)),
     checkGate: (request) => checkGate(resources, request),
@@ -170,55 +170,6 @@ function chunkWork(
 ): AnyChunkWork | AnySetWork {
   const { claim, step } = request;
   return executionOf(request).chunkWork(registry.work('chunk', claim.job, step, context), ledger, step);
-}
-
-async function openJob(resources: EngineResources, request: OpenJobRequest): Promise<OpenedJob> {
-  if (request.job === redrive.name)
-    return openRedrive(resources, request, (of) => describeKnown(resources, of));
-  const { instance, parameters, policies } = describeInstance(resources, request);
-  const definition = resources.registry.definition(request.job);
-  const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
-  const context = { parameters, instance, epoch: 0, log: Context.current().log };
-  const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
-  const start = await startOf(resources, request);
-  const shown = shownParameters(definition, parameters, resources.hashKey);
-  const claiming = {
-    ...request,
-    instance,
-    parameters: shown,
-    preventRestart,
-    seenElsewhere,
-    ...(start && { start }),
-  };
-  const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
-  const searchAttributes = await resources.hasSearchAttributes();
-  const prevented = preventRestart ? { preventRestart } : {};
-  return {
-    ...{ claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes },
-    ...(sensitiveParameters(definition).size > 0 && { shown }),
-  };
-}
-
-interface AskedInstance {
-  readonly job: string;
-  readonly parameters: unknown;
-}
-
-/** The same of an instance that has run, whose sensitive parameters the caller may have as hashes alone. */
-async function describeKnown(resources: EngineResources, request: AskedInstance): Promise<DescribedInstance> {
-  const definition = resources.registry.definition(request.job);
-  const parameters = await withSensitiveValues(resources, definition, request.parameters);
-  return describeInstance(resources, { ...request, parameters });
-}
-
-function describeInstance({ registry, hashKey }: EngineResources, request: AskedInstance): DescribedInstance {
-  const definition = registry.definition(request.job);
-  const parameters = parseParameters(definition, request.parameters);
-  return {
-    instance: instanceKey(definition, parameters, hashKey),
-    parameters,
-    policies: policiesOf(definition, parameters),
-  };
 }
 
 async function openStep(

@@ -6,7 +6,7 @@ import { keystride, shellWord } from '../contract/shell.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { redrivenWork } from './redriven-work.ts';
+import { redrivenWork, workOfRedrive } from './redriven-work.ts';
 
 type Work = AnyChunkWork | AnySetWork;
 
@@ -58,8 +58,10 @@ function redriveOf(claim: Claim, { instance, parameters }: RedrivenInstance): Ex
   return {
     // What a step derives from it (an idempotency key, say) is the same when a skipped item is run again.
     told: { instance, parameters },
-    // A set step skips nothing: there is nothing of it to redrive.
-    chunkWork: (work, ledger, step) => ('processor' in work ? redrivenWork(work, ledger, claim, step) : work),
+    chunkWork: (work, ledger, step) => {
+      const again = workOfRedrive(work);
+      return again ? redrivenWork(again, ledger, claim, step) : work;
+    },
     startAgain: () => `${keystride} skips ${shellWord(instance)} redrive`,
   };
 }

@@ -17,6 +17,7 @@ import { claimRedrive, findOriginal, stepsWithSkips } from '../ledger/redrive-cl
 import { readLedger } from '../ledger/hold-claim.ts';
 import { countTaken } from '../ledger/redriven-skips.ts';
 import { type AskedBy, startOf } from './enter-control.ts';
+import { workOfRedrive } from './redriven-work.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { keystride, shellWord } from '../contract/shell.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -100,8 +101,7 @@ async function newClaim(
 }
 
 function refuseWithoutKeys(registry: JobRegistry, job: string, step: string, context: StepContext): void {
-  const { reader } = registry.work('chunk', job, step, context);
-  if ('read' in reader && reader.readKeys) return;
+  if (workOfRedrive(registry.work('chunk', job, step, context))?.reader.readKeys) return;
   throw failure(
     'RedriveRefused',
     `${context.instance} step ${step}: its reader cannot read single items again (it has no readKeys), so its skips ` +

@@ -4,12 +4,17 @@ import { type Cursor, cursorOf } from '../contract/cursor.ts';
 import type { ItemRead, ReadPage, Reader, ReadRequest } from '../contract/reader.ts';
 import { failure, ToldError } from '../contract/errors.ts';
 import { listReader } from '../stores/list/list-reader.ts';
-import { type AnyChunkWork, SkipItem } from '../job/chunks.ts';
+import { type AnyChunkWork, type AnySetWork, SkipItem } from '../job/chunks.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { countTaken, type TakenSkip, readTaken } from '../ledger/redriven-skips.ts';
 
 /** The code of an item that cannot be run again because its reader no longer finds it. */
 const gone = 'NO_LONGER_THERE';
+
+/** What runs single items of a step again; undefined where nothing does, of a set step that skips nothing. */
+export function workOfRedrive(work: AnyChunkWork | AnySetWork): AnyChunkWork | undefined {
+  return work.redrive ?? ('processor' in work ? work : undefined);
+}
 
 /**
  * The work of a step as a redrive does it: over the skips that it has taken, each read again by its key; processed,

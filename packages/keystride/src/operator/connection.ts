@@ -1,7 +1,8 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadSettings } from '../dev/settings.ts';
 import { temporalProblemOf, tlsFailure } from '../host/temporal-problem.ts';
-import { clientOptionsOf, type Config } from '../settings/config.ts';
+import type { Config } from '../settings/config.ts';
+import { clientOptionsOf } from '../settings/temporal-settings.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { CommandError } from './command-error.ts';
 import { keystride } from './called-as.ts';

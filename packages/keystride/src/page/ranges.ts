@@ -13,6 +13,8 @@ import { inSpan } from '../telemetry/traces.ts';
 import type { Committed } from './page-telemetry.ts';
 import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoint.ts';
 import { backoff, ItemFailed } from './process-item.ts';
+import type { Skip } from '../ledger/skips.ts';
+import { rangeSkips } from './range-skips.ts';
 
 export interface RangesRequest {
   readonly work: AnySetWork;
@@ -145,7 +147,11 @@ function standsStill({ open, rows, upper }: RowRange, after: Cursor | null): boo
  * @throws RangeTooLarge; Fenced, Superseded, or ItemFailed when the retries are used up.
  */
 export async function commitRange(
-  committer: Committer & { readonly work: AnySetWork; readonly chunkSize: ChunkSize },
+  committer: Committer & {
+    readonly work: AnySetWork;
+    readonly chunkSize: ChunkSize;
+    readonly policy: Pick<PagePolicy, 'retry' | 'durableEvery' | 'skip' | 'skipLimit'>;
+  },
   lease: Lease,
   range: RowRange | null,
   last: boolean,
@@ -153,17 +159,23 @@ export async function commitRange(
   const { policy, classify } = committer;
   for (let attempt = 1; ; attempt++) {
     let counters = noCounters;
+    let skips: readonly Skip[] = [];
     try {
       await commitOnce(committer, lease, async (transaction) => {
         const { work } = committer;
+        const aside = rangeSkips(committer, lease, transaction, attempt);
+        ({ skips } = aside);
         const advance = { cursor: range?.upper ?? null, counters: noCounters, done: last };
         await advanceCheckpoint(transaction, lease, advance);
         faultPoint('afterCompareAndSet');
-        if (range) counters = countersOf(range, await work.write(range, transaction));
+        if (range) {
+          const written = await work.write(range, transaction, aside);
+          counters = countersOf(range, written, skips.length);
+        }
         await amendCounters(transaction, lease, counters);
         faultPoint('afterWrites');
       });
-      return { counters, skips: [] };
+      return { counters, skips };
     } catch (error) {
       // Our own failures are verdicts, not accidents.
       if (failureTypeOf(error) !== undefined) throw error;
@@ -186,7 +198,7 @@ export async function commitRange(
 }
 
 /** Rows that came into the range after it was measured are written all the same, and count as read. */
-function countersOf({ rows }: RowRange, written: number): Counters {
-  const read = Math.max(rows, written);
-  return { ...noCounters, read, written, filtered: read - written };
+function countersOf({ rows }: RowRange, written: number, skipped: number): Counters {
+  const read = Math.max(rows, written + skipped);
+  return { ...noCounters, read, written, skipped, filtered: read - written - skipped };
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { createServer, connect, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { connectServer, inPlain } from './server-socket.ts';
 
 /** What can go wrong between a worker and its database. */
 export const connectionFaults = [
@@ -34,28 +35,32 @@ const commitMessage = Buffer.from('Q\0\0\0\x0bCOMMIT\0', 'latin1');
 /**
  * Stands between workers and a PostgreSQL server, and loses what it is told to lose.
  *
- * It knows nothing of the protocol but the one message COMMIT, and it sees that only where the connection is not
- * encrypted; our driver sends it as a packet of its own.
+ * It knows little of the protocol but the one message COMMIT, which our driver sends as a packet of its own. To see it, it
+ * is spoken to in plain, on this machine; to the server it speaks as the address asks.
  */
 export class DatabaseProxy {
   /** Called with each fault as it happens. */
   onFault: (kind: ConnectionFaultKind) => void = () => undefined;
   #commits = 0;
   #messages = 0;
-  readonly #target: { readonly host: string; readonly port: number };
+  readonly #target: string;
   readonly #server: Server;
-  readonly #connections = new Set<{ readonly client: Socket; readonly server: Socket }>();
+  /** Of both sides. */
+  readonly #sockets = new Set<Socket>();
   #faults: ConnectionFault[];
 
-  private constructor(target: URL, faults: readonly ConnectionFault[]) {
-    this.#target = { host: target.hostname, port: Number(target.port || 5432) };
+  private constructor(target: string, faults: readonly ConnectionFault[]) {
+    this.#target = target;
     this.#faults = [...faults];
-    this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (client) => {
+      this.#watch(client);
+      void this.#accept(client);
+    });
   }
 
   /** Listens on a free port of 127.0.0.1, in front of the server that a connection string names. */
   static async start(target: string, faults: readonly ConnectionFault[]): Promise<DatabaseProxy> {
-    const proxy = new DatabaseProxy(new URL(target), faults);
+    const proxy = new DatabaseProxy(target, faults);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
@@ -73,15 +78,15 @@ export class DatabaseProxy {
 
   /** Whether a connection string names the server behind the proxy. */
   leadsTo(url: string): boolean {
-    const { hostname, port } = new URL(url);
-    return hostname === this.#target.host && Number(port || 5432) === this.#target.port;
+    const [asked, own] = [url, this.#target].map((of) => new URL(of));
+    return asked?.hostname === own?.hostname && (asked?.port || '5432') === (own?.port || '5432');
   }
 
   /** A connection string of the same server, by way of the proxy. */
   urlOf(url: string): string {
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('the proxy does not listen');
-    const through = new URL(url);
+    const through = inPlain(new URL(url));
     through.hostname = '127.0.0.1';
     through.port = String(address.port);
     return through.href;
@@ -89,10 +94,7 @@ export class DatabaseProxy {
 
   /** Ends every connection without a word. Not by a reset: Node may then wait for unwritten bytes when it exits. */
   cutAll(): void {
-    for (const { client, server } of this.#connections) {
-      client.destroy();
-      server.destroy();
-    }
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   async stop(): Promise<void> {
@@ -102,20 +104,29 @@ export class DatabaseProxy {
     await closed;
   }
 
-  #accept(client: Socket): void {
-    const server = connect({ ...this.#target, noDelay: true });
-    const connection = { client, server };
-    this.#connections.add(connection);
+  #watch(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#sockets.delete(socket));
+  }
+
+  async #accept(client: Socket): Promise<void> {
+    const server = await connectServer(this.#target).catch(() => undefined);
+    if (!server || client.destroyed) {
+      server?.destroy();
+      client.destroy();
+      return;
+    }
+    this.#watch(server);
+    this.#relay(client, server);
+    client.resume();
+  }
+
+  #relay(client: Socket, server: Socket): void {
     let losing: ConnectionFaultKind | undefined;
-    const end = () => {
-      this.#connections.delete(connection);
-      server.destroy();
-      // A connection that looks alive outlives its server's end of it.
-      if (losing !== 'commitReplyLate') client.destroy();
-    };
-    for (const socket of [client, server]) socket.on('error', () => undefined);
-    client.on('close', end);
-    server.on('close', end);
+    client.on('close', () => server.destroy());
+    // A connection that looks alive outlives its server's end of it.
+    server.on('close', () => losing === 'commitReplyLate' || client.destroy());
     client.on('data', (message: Buffer) => {
       if (losing !== undefined) return;
       losing = this.#faultAt(message);

@@ -62,10 +62,43 @@ const isText = ({ base }: ColumnType) => texts.includes(base);
 const isComparable = ({ base }: ColumnType) => comparable.includes(base.replace('[]', ''));
 const isLimited = ({ base, limitedTo }: ColumnType) => base !== limitedTo;
 
+/** Types that read less than a text may say, each with one that reads more of it: the time of a day, an offset, digits. */
+const readMore: Readonly<Record<string, string>> = {
+  date: 'timestamp with time zone',
+  'timestamp without time zone': 'timestamp with time zone',
+  'time without time zone': 'interval',
+  real: 'numeric',
+  'double precision': 'numeric',
+};
+
+/** The type in which a text must be the same as in another type, for it to be read whole; undefined where it always is. */
+export function readWholeIn(type: string): string | undefined {
+  const found = readMore[type.replace('[]', '')];
+  return found && type.replace(/^[^[]*/u, found);
+}
+
+/** Digits of a second that PostgreSQL rounds, and words that are another time whenever they are read. */
+const passingTime = String.raw`~* '\.\d{6}\d*[1-9]|\m(now|today|tomorrow|yesterday)\M'`;
+
+const lessThanCents = String.raw`~ '\.\d{2}\d*[1-9]'`;
+
+/**
+ * When a text is read as another value than it says, as a condition that follows it; undefined where it never is.
+ *
+ * @param tellsKeys the server has `IS JSON`.
+ */
+export function misread(source: ColumnType, sink: ColumnType, tellsKeys: boolean): string | undefined {
+  if (sink.base === 'jsonb' && tellsKeys && (isText(source) || source.base === 'json'))
+    return 'IS NOT JSON WITH UNIQUE KEYS';
+  if (!sink.builtIn || !texts.includes(source.base.replace('[]', ''))) return undefined;
+  if (sink.base.startsWith('money')) return lessThanCents;
+  return /^(date|time|interval)/u.test(sink.base) ? passingTime : undefined;
+}
+
 /**
  * The type in which a value that is written must equal the one that was sent; undefined where PostgreSQL refuses by
  * itself what does not fit. It rounds a numeric and a time to the column's scale without a word, reads a day out of a
- * timestamp, takes blanks off, and cuts a `name`.
+ * timestamp or of a text, takes blanks off, and cuts a `name`.
  */
 export function exactIn(
   source: ColumnType,
@@ -76,8 +109,10 @@ export function exactIn(
   if (isCast && !isKey) return isLimited(sink) && sink.builtIn && !isText(sink) ? sink.base : undefined;
   if (['name', '"char"'].includes(sink.base)) return same ? undefined : 'text';
   if (isText(sink)) return isText(source) && isLimited(sink) && !same ? 'text' : undefined;
-  if (isText(source) || !isComparable(source))
-    return isKey && source.base !== sink.base ? 'text' : limitOf(sink, same);
+  if (isText(source) || !isComparable(source)) {
+    if (isKey && source.base !== sink.base) return 'text';
+    return (sink.builtIn ? readWholeIn(sink.base) : undefined) ?? limitOf(sink, same);
+  }
   if (source.base === sink.base) return limitOf(sink, same);
   // 9007199254740992 is 9.007199254740992e+15 as a float, which is a number, and no integer's text.
   return source.base.replace(/^(smallint|integer|bigint)/u, 'numeric');

@@ -5,6 +5,7 @@ import { answeredOnce } from '../contract/answered-once.ts';
 import { hashComparison, type TableComparison } from '../stores/postgres/hash-comparison.ts';
 import { columnIn, namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
+import { readWholeIn } from './column-types.ts';
 import { type ComparedType, describeComparedTypes, fitsAlways, tellsInvalid } from './compared-types.ts';
 import type { SinkColumn } from './sink.ts';
 import { type ComparedSync, syncSource, type SyncRow } from './steps.ts';
@@ -97,7 +98,7 @@ function typeIn(types: readonly ComparedType[], name: string): ComparedType {
  * value of the sink has.
  */
 function sentAs(
-  { text, via }: ComparedColumn,
+  { text, via, misread }: ComparedColumn,
   source: ComparedType | undefined,
   sink: ComparedType,
   checks: boolean,
@@ -120,16 +121,21 @@ function sentAs(
   const kept = sql`${sent}::${sql.raw(sink.limited)}`;
   const isKept = sink.limited === sink.base ? sql`true` : sql`${kept} = ${value}`;
   // A day of a timestamp is not that timestamp: it must be what was sent when it is read back.
-  const back = via === undefined && source && source.base !== sink.base ? source.exact : 'text';
+  const back = via === undefined && source && source.base !== sink.base ? exactOf(source, sink) : 'text';
   const readBack = sql`${kept}::text::${sql.raw(back)} = ${sent}::${sql.raw(back)}`;
   const isWhole =
     back === 'text'
       ? isKept
-      : sql`CASE WHEN ${valid(sql`${kept}::text`, back)} THEN ${readBack} ELSE false END`;
+      : sql`CASE WHEN ${valid(sql`${kept}::text`, back)} AND ${valid(sent, back)} THEN ${readBack} ELSE false END`;
+  const other = misread === undefined ? sql`false` : sql`(${sent} ${sql.raw(misread)}) IS TRUE`;
   return sql<
     string | null
   >`CASE WHEN ${sent} IS NULL THEN NULL WHEN NOT ${valid(sent, sink.base)} THEN 'no value ' || ${sent}
-    WHEN NOT ${valid(sent, sink.limited)} OR NOT (${isWhole}) THEN 'cut ' || ${sent} ELSE ${comparable(kept, sink.base)} END`;
+    WHEN NOT ${valid(sent, sink.limited)} OR ${other} OR NOT (${isWhole}) THEN 'cut ' || ${sent} ELSE ${comparable(kept, sink.base)} END`;
+}
+
+function exactOf(source: ComparedType, sink: ComparedType): string {
+  return source.exact === 'text' ? (readWholeIn(sink.base) ?? 'text') : source.exact;
 }
 
 /** A value as both databases write it, whatever time zones they are set to, and numbers whatever zeros they end with. */

@@ -59,7 +59,7 @@ export function fitsAlways(source: ComparedType, sink: ComparedType): boolean {
   return numbers.includes(source.base) && numbers.indexOf(source.base) < numbers.indexOf(sink.base);
 }
 
-/** Whether a database can tell that a text is no value of a type, without an error: since PostgreSQL 16. */
+/** Whether a database can tell that a text is no value of a type, without an error, and whether it is JSON: since PostgreSQL 16. */
 export async function tellsInvalid(pool: pg.Pool): Promise<boolean> {
   const { rows } = await pool.query<{ since: boolean }>(
     `SELECT current_setting('server_version_num')::int >= 160000 AS since`,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineJob } from '../contract/job.ts';
 import { unquoted } from '../contract/parameters.ts';
 import { chunkStep } from '../contract/policy.ts';
-import { policiesOfSync, syncModes, syncParameters, syncPolicies } from '../contract/sync.ts';
+import { policiesOfSync, refusedRows, syncModes, syncParameters, syncPolicies } from '../contract/sync.ts';
 
 const table = z
   .string()
@@ -93,7 +93,10 @@ export const tableSync = defineJob({
   steps: {
     ...syncPolicies,
     /** Only of mode=log. */
-    follow: chunkStep({ chunkSize: 5000, adaptiveChunks: { targetSeconds: 1 } }),
+    follow: chunkStep({ chunkSize: 5000, skip: refusedRows, adaptiveChunks: { targetSeconds: 1 } }),
   },
-  policies: policiesOfSync,
+  policies: (parameters) => ({
+    ...policiesOfSync(parameters),
+    follow: { skipLimit: parameters.skipLimit },
+  }),
 });

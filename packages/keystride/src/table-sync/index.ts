@@ -16,9 +16,11 @@ import {
   exactIn,
   isLoose,
   maskedAs,
+  misread,
   requireDistinct,
 } from './column-types.ts';
 import { compareTables } from './compare.ts';
+import { tellsInvalid } from './compared-types.ts';
 import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
@@ -103,7 +105,10 @@ async function describeSync(
   requireUnique(sink, sinkKey);
   if (parameters.mode === 'log') refuseInLog(parameters, key);
   const written = await sinkColumnsOf(migration, sink, columns, parameters);
-  const types = { source: await describeTypes(service, from), sink: await describeTypes(migration, to) };
+  const types = {
+    ...{ source: await describeTypes(service, from), sink: await describeTypes(migration, to) },
+    tellKeys: (await tellsInvalid(service)) && (await tellsInvalid(migration)),
+  };
   const sinkColumns = typedColumns(written, columns, types, sinkKey);
   const stored = parameters.mode === 'log' ? await storedIn(service, from, columns) : null;
   const rows = { pool: service, query: queryOf(from, columns), table: from };
@@ -232,7 +237,11 @@ function queryOf(
 function typedColumns(
   written: readonly SinkColumn[],
   columns: readonly Travelling[],
-  types: { readonly source: readonly ColumnType[]; readonly sink: readonly ColumnType[] },
+  types: {
+    readonly source: readonly ColumnType[];
+    readonly sink: readonly ColumnType[];
+    readonly tellKeys: boolean;
+  },
   key: readonly string[],
 ): SinkColumn[] {
   const given = new Set(written.map(({ name }) => name));
@@ -250,12 +259,15 @@ function typedColumns(
     const sent = traveller.masked ? maskedAs(source) : source;
     const isKey = key.includes(column.name);
     if (isKey) requireDistinct(sent, sink);
-    const type = exactIn(sent, sink, { isKey, isCast: traveller.via !== undefined });
+    const isCast = traveller.via !== undefined;
+    const type = exactIn(sent, sink, { isKey, isCast });
+    const otherwise = isCast ? undefined : misread(sent, sink, types.tellKeys);
     return {
       ...column,
       type: sink.base,
       loose: isLoose(sink),
       ...(type === undefined ? {} : { exactIn: type }),
+      ...(otherwise === undefined ? {} : { misread: otherwise }),
     };
   });
 }

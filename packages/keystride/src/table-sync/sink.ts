@@ -18,6 +18,8 @@ export interface SinkColumn {
   readonly declared?: string;
   /** The type in which what `declared` makes of a value must equal what was sent. */
   readonly exactIn?: string;
+  /** When its type reads a text as another value than it says, as a condition that follows the text. */
+  readonly misread?: string;
   /** `GENERATED ALWAYS AS IDENTITY`: inserted by an override, and never updated. */
   readonly identityAlways?: boolean;
   /** Its type takes values that are written differently for one: of a key, the writing is updated as any other column. */
@@ -189,17 +191,26 @@ function plainValue({ type, via }: SinkColumn, index: number): string {
 
 /** The same value, or an error where the column would store another. */
 function exactValue(column: SinkColumn, index: number): string {
-  const { type, exactIn, declared = type } = column;
   const value = plainValue(column, index);
-  if (exactIn === undefined) return value;
+  const kept = [...isSame(column, index, value), ...isRead(column, index)];
+  if (kept.length === 0) return value;
+  // What PostgreSQL does to a text that is too long, for a value of any type. It names the column, or it were a constant.
+  const refusal = `pg_catalog."varchar"(('too long' || left(c${index}, 0))::varchar, 5, false)::text::${column.type}`;
+  return `CASE WHEN ${kept.join(' AND ')} THEN ${value} ELSE ${refusal} END`;
+}
+
+function isSame({ type, exactIn, declared = type }: SinkColumn, index: number, value: string): string[] {
+  if (exactIn === undefined) return [];
   const stored = `(${value})::${declared}`;
   const [sent, back] =
     exactIn === type
       ? [value, `(${stored})::${type}`]
       : [`c${index}::${exactIn}`, `(${stored})::text::${exactIn}`];
-  // What PostgreSQL does to a text that is too long, for a value of any type. It names the column, or it were a constant.
-  const refusal = `pg_catalog."varchar"(('too long' || left(c${index}, 0))::varchar, 5, false)::text::${type}`;
-  return `CASE WHEN ${back} IS NOT DISTINCT FROM ${sent} THEN ${value} ELSE ${refusal} END`;
+  return [`${back} IS NOT DISTINCT FROM ${sent}`];
+}
+
+function isRead({ misread }: SinkColumn, index: number): string[] {
+  return misread === undefined ? [] : [`(c${index} ${misread}) IS NOT TRUE`];
 }
 
 /** A row whose timestamp moved while it was read can be there twice; one statement must not write it twice. */

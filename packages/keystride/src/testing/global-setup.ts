@@ -16,7 +16,8 @@ const holder = globalThis as typeof globalThis & {
 /**
  * The `globalSetup` of vitest: brings the servers up once a run, for `createWorld` of `keystride/testing/vitest`, and ends
  * them when the last project is done. The processes of the run keep compiled code in the cache, and its servers collect
- * garbage less often: `NODE_COMPILE_CACHE` and `GOGC`, unless they are set already.
+ * garbage less often: `NODE_COMPILE_CACHE` and `GOGC`, unless they are set already. PostgreSQL does not wait for the disk:
+ * what a test has committed outlives the server, which it may kill, but not the machine.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const held = (holder.keystrideTestServers ??= { run: bringUp(project.config.root), users: 0 });

@@ -47,7 +47,7 @@ export interface TestDatabase {
 const addressVariables = ['TEMPORAL_ADDRESS', 'DATABASE_URL', 'MONGODB_URL'] as const;
 
 /** Whether the environment names a server to test on. */
-export function namesServers(env: NodeJS.ProcessEnv = process.env): boolean {
+function namesServers(env: NodeJS.ProcessEnv = process.env): boolean {
   return addressVariables.some((name) => env[name]);
 }
 
@@ -80,6 +80,8 @@ async function startParts(
     ...(namesServers() ? { home: ownHome(ends) } : { ephemeral: true }),
     cache,
     parts: partsOf(project),
+    // What these servers hold goes with them, and tests kill servers, not machines.
+    postgresFsync: false,
     ...(onProgress && { onProgress }),
   });
   ends.push(() => stack.stop());

@@ -24,7 +24,7 @@ import { createPool } from '../stores/postgres/pool.ts';
 import { bundleOf } from './bundles.ts';
 import { migrateDatabase } from './databases.ts';
 import { createNamespace } from './namespace.ts';
-import { cloneOf, namesServers, type TestServers } from './servers.ts';
+import { cloneOf, type TestServers } from './servers.ts';
 import { type OnStarted, startTestWorker, type TestWorker } from './worker.ts';
 
 /** What a world is to have. */
@@ -49,6 +49,8 @@ export interface WorldOptions {
 
 /** The servers behind a world that has its own. */
 export interface OwnServers {
+  /** The directory of their data and logs, which ends with them. */
+  readonly home: string;
   readonly temporal: Part;
   readonly postgres: Part;
   /** @throws when the project's jobs do not work with MongoDB */
@@ -293,12 +295,13 @@ async function dropMongoDatabase(url: string): Promise<void> {
   }
 }
 
-async function ownServers({ project, home, cache }: Making): Promise<Servers> {
-  // An ephemeral stack ignores the parts that the environment names, but its Temporal forgets all on a restart.
+async function ownServers({ project, cache }: Making): Promise<Servers> {
+  // On ports of its own: two worlds that come up at a time would both take the standard one for free.
   const stack = await startStack({
-    ...(namesServers() ? { ephemeral: true } : { home: path.join(home, 'servers') }),
+    ephemeral: true,
     cache,
     parts: partsOf(project),
+    postgresFsync: false,
   });
   try {
     const { postgres, temporal } = stack.parts;
@@ -310,6 +313,7 @@ async function ownServers({ project, home, cache }: Making): Promise<Servers> {
       sourceDatabaseUrl: postgres.sourceUrl,
       mongodbUrl: stack.info.mongodbUrl,
       own: {
+        home: stack.info.home,
         temporal,
         postgres,
         get mongodb() {

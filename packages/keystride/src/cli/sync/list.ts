@@ -1,7 +1,14 @@
 import { shellWord } from '../../contract/shell.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { duration, plain, table } from '../../operator/format.ts';
-import { behindText, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
+import {
+  behindText,
+  keptText,
+  leftText,
+  readSyncs,
+  secondsSince,
+  type SyncLag,
+} from '../../operator/syncs/lag.ts';
 import type { OutputOptions } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
 
@@ -12,7 +19,8 @@ export async function listStreams({ output }: OutputOptions): Promise<void> {
   show(syncs);
 }
 
-function show({ streams, oldestTransaction: oldest }: SyncLag): void {
+function show({ streams, oldestTransaction: oldest, slotsLeft }: SyncLag): void {
+  for (const slot of slotsLeft) printLine(plain(leftText(slot), 400));
   if (streams.length === 0) return printLine('no sync has run yet');
   const rows = streams.map(({ stream, cursor, movedAt, lag }) => [
     plain(stream),
@@ -21,7 +29,8 @@ function show({ streams, oldestTransaction: oldest }: SyncLag): void {
     `${duration((lag?.secondsSinceMoved ?? secondsSince(movedAt)) * 1000)} ago`,
   ]);
   for (const line of table(['stream', 'offset', 'behind', 'moved'], rows)) printLine(line);
-  for (const { stream, problem, told } of streams) {
+  for (const { stream, problem, told, lag } of streams) {
+    if (lag?.kept) printLine(`${plain(stream)}: ${keptText(lag.kept)}`);
     for (const line of told) printLine(`${plain(stream)}, its last run: ${plain(line, 400)}`);
     if (problem === null) continue;
     printLine(`${plain(stream)}: ${plain(problem, 400)}`);

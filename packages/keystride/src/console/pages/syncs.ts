@@ -2,7 +2,14 @@ import { ToldError } from '../../contract/told-error.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { withLedger } from '../../operator/ledger.ts';
 import { duration } from '../../operator/format.ts';
-import { behindText, readSyncs, secondsSince, type SyncLag } from '../../operator/syncs/lag.ts';
+import {
+  behindText,
+  keptText,
+  leftText,
+  readSyncs,
+  secondsSince,
+  type SyncLag,
+} from '../../operator/syncs/lag.ts';
 import { rewindStream } from '../../operator/syncs/rewind.ts';
 import { readStream } from '../../operator/syncs/streams.ts';
 import type { Stream } from '../../ledger/streams.ts';
@@ -78,12 +85,14 @@ function streamsTable({ streams }: SyncLag, readOnly: boolean): Html {
   );
 }
 
-function told({ streams }: SyncLag): Html {
-  const words = streams.flatMap(({ stream, problem, told: lines }) => [
+function told({ streams, slotsLeft }: SyncLag): Html {
+  const words = streams.flatMap(({ stream, problem, told: lines, lag }) => [
+    ...(lag?.kept ? [{ stream, text: keptText(lag.kept), kind: 'notice-soft' }] : []),
     ...lines.map((text) => ({ stream, text, kind: 'notice-soft' })),
     ...(problem === null ? [] : [{ stream, text: problem, kind: 'problem' }]),
   ]);
-  return html`${words.map(
+  return html`${slotsLeft.map((slot) => html`<p class="notice problem">${leftText(slot)}</p>`)}
+  ${words.map(
     ({ stream, text, kind }) => html`<p class="notice ${kind}"><strong>${stream}:</strong> ${text}</p>`,
   )}`;
 }

@@ -3,7 +3,7 @@ import { type Stream, readStreams } from '../../ledger/streams.ts';
 import { CommandError } from '../command-error.ts';
 import { reasonOf } from '../explain.ts';
 import { positionText } from '../../stores/postgres/log-position.ts';
-import { findSlot } from '../../stores/postgres/replication-slot.ts';
+import { findSlot, keepingSlots, type KeepingSlot } from '../../stores/postgres/replication-slot.ts';
 import { count, countUpTo } from '../format.ts';
 import { withLedger } from '../ledger.ts';
 import { countSeconds, keySql, withSource } from './streams.ts';
@@ -16,6 +16,8 @@ interface Lag {
   readonly rowsAbove: number | null;
   /** Bytes of the source's log after the position, which it keeps, of one that follows it. */
   readonly bytesBehind?: number;
+  /** What the source keeps of its log for it: more than it is behind by, as the log is kept from a checkpoint on. */
+  readonly kept?: KeepingSlot;
   readonly secondsSinceMoved: number;
 }
 
@@ -37,25 +39,44 @@ export interface SyncLag {
   readonly streams: readonly StreamLag[];
   /** Null where the source has none, or cannot be asked. */
   readonly oldestTransaction: OldestTransaction | null;
+  /** Slots in the source, named as ours, that no stream of this ledger has. */
+  readonly slotsLeft: readonly KeepingSlot[];
 }
 
 /** One stream that is broken, or a source that is away, hides none of the others. */
 export async function readSyncs(): Promise<SyncLag> {
   const streams = await withLedger(readStreams);
-  return withSource(async (client) => ({
-    streams: await lagsOf(client, streams),
-    oldestTransaction: await oldestTransaction(client),
-  })).catch((error: unknown) => {
+  return withSource(async (client) => {
+    const slots = await slotsIn(client);
+    return {
+      streams: await lagsOf(client, streams, slots),
+      oldestTransaction: await oldestTransaction(client),
+      slotsLeft: slots.filter(({ slot: name }) => !streams.some(({ slot }) => slot === name)),
+    };
+  }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    return { streams: streams.map((stream) => brokenBy(error, stream)), oldestTransaction: null };
+    const broken = streams.map((stream) => brokenBy(error, stream));
+    return { streams: broken, oldestTransaction: null, slotsLeft: [] };
   });
 }
 
-async function lagsOf(client: pg.Client, streams: readonly Stream[]): Promise<StreamLag[]> {
+/** A standby has no log of its own to keep. */
+async function slotsIn(client: pg.Client): Promise<readonly KeepingSlot[]> {
+  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+  return rows[0]?.standby ? [] : keepingSlots(client);
+}
+
+async function lagsOf(
+  client: pg.Client,
+  streams: readonly Stream[],
+  slots: readonly KeepingSlot[],
+): Promise<StreamLag[]> {
   const found: StreamLag[] = [];
   for (const stream of streams) {
     try {
-      found.push({ ...stream, lag: await lagOf(client, stream), problem: null });
+      const kept = slots.find(({ slot }) => slot === stream.slot);
+      const lag = { ...(await lagOf(client, stream)), ...(kept && { kept }) };
+      found.push({ ...stream, lag, problem: null });
     } catch (error) {
       found.push(brokenBy(error, stream));
     }
@@ -113,6 +134,28 @@ export function behindText(lag: Lag | null): string {
   if (lag === null) return 'unknown';
   if (lag.bytesBehind !== undefined) return `${count(Math.ceil(lag.bytesBehind / 1024))} kB of log`;
   return lag.rowsAbove === null ? 'unknown' : countUpTo(lag.rowsAbove, countedUpTo);
+}
+
+/** What a source keeps for a slot, and how long it does, in words. */
+export function keptText({ keptBytes, safeBytes }: KeepingSlot): string {
+  if (keptBytes === null) return 'the source has removed log that it needed';
+  const limit =
+    safeBytes === null
+      ? 'without a limit: set max_slot_wal_keep_size there'
+      : `and gives it up after ${megabytes(Math.max(0, safeBytes))} more`;
+  return `the source keeps ${megabytes(keptBytes)} of log for it, ${limit}`;
+}
+
+/** How a slot may be read by nobody of this ledger, and be dropped. */
+export function leftText({ slot, ...kept }: KeepingSlot): string {
+  return (
+    `replication slot ${slot} is of no stream of this ledger: ${keptText({ slot, ...kept })}. ` +
+    `If it is of no other ledger's either: SELECT pg_drop_replication_slot('${slot}')`
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${count(Math.ceil(bytes / 1024 / 1024))} MB`;
 }
 
 /** Whole seconds since an ISO time. */

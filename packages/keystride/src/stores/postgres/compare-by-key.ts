@@ -1,5 +1,6 @@
 import { type Cursor, nameOfKey } from '../../contract/cursor.ts';
 import type { ComparedPage, Difference } from '../../contract/verification.ts';
+import { incomparable } from './compare-by-halves.ts';
 import type { ComparedSide, FoundRow, HashedRow } from './compared-side.ts';
 
 /** Two sides of which each is read in its own order. */
@@ -30,6 +31,30 @@ export async function compareByKey(
     position: last ? { side, after: last } : next,
     compared: side === 'source' ? rows.length : 0,
     differences,
+  };
+}
+
+/** Whether both places are of one side, and the later one is not its end. */
+export function isOneSide(from: PlaceByKey, to: PlaceByKey, extra: Sides['extra']): boolean {
+  return to !== null && placeOf(from, extra).side === placeOf(to, extra).side;
+}
+
+/** What is said of the next row of a side, which cannot be compared. */
+export async function rowAloneByKey(
+  sides: Sides,
+  position: PlaceByKey,
+  why: string,
+  signal: AbortSignal,
+): Promise<ComparedPage | undefined> {
+  const { side, after } = placeOf(position, sides.extra);
+  const key = await sides[side].cut({ lower: after, upper: null }, 1, signal);
+  if (key === null) return undefined;
+  const found = incomparable(key, why);
+  // A row of the target is put right by its source, which is read later.
+  return {
+    position: { side, after: key },
+    compared: side === 'source' ? 1 : 0,
+    differences: [side === 'source' ? found : { told: found.told }],
   };
 }
 

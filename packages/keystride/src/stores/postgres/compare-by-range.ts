@@ -1,7 +1,8 @@
 import { type Cursor, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { failure } from '../../contract/errors.ts';
 import type { ComparedPage, Difference } from '../../contract/verification.ts';
-import type { ComparedSide, HashedRow } from './compared-side.ts';
+import { incomparable } from './compare-by-halves.ts';
+import { type ComparedSide, type HashedRow, nothing } from './compared-side.ts';
 
 /** Two sides whose keys sort alike. */
 interface Sides {
@@ -40,6 +41,21 @@ export async function compareByRange(
   const upper = await sides.source.cut({ lower, upper: null }, limit, signal);
   const { compared, differences } = await compareRange(sides, { lower, upper }, 0, signal);
   return { position: upper, compared, differences };
+}
+
+/** What is said of the next row of the source, which cannot be compared, and what the target has before it. */
+export async function rowAloneInRange(
+  { source, ...sides }: Sides,
+  lower: Cursor | null,
+  why: string,
+  signal: AbortSignal,
+): Promise<ComparedPage | undefined> {
+  const upper = await source.cut({ lower, upper: null }, 1, signal);
+  if (upper === null) return undefined;
+  const none = { ...source, digest: () => Promise.resolve(nothing), hashes: () => Promise.resolve([]) };
+  const { differences } = await compareRange({ ...sides, source: none }, { lower, upper }, 0, signal);
+  const others = differences.filter(({ remove }) => remove && nameOfKey(remove) !== nameOfKey(upper));
+  return { position: upper, compared: 1, differences: [...others, incomparable(upper, why)] };
 }
 
 async function compareRange(

@@ -27,6 +27,9 @@ export interface Digest {
   readonly hash: string;
 }
 
+/** Of no rows. */
+export const nothing: Digest = { rows: 0, hash: '0 0' };
+
 export interface HashedRow {
   /** As its own side writes it. */
   readonly key: Cursor;
@@ -96,7 +99,7 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
     digest: async (range, signal) => {
       const compared = (await inCommonRange(range)).clearSelect().select(hash).compile();
       const [digest] = await ask<Digest>(digestOf(compared.sql), compared.parameters, signal);
-      return digest ?? { rows: 0, hash: '' };
+      return digest ?? nothing;
     },
     hashes: async (range, signal) => hashed(await inCommonRange(range), signal),
     cut: async (range, count, signal) => {

@@ -1,9 +1,11 @@
 import type { Cursor } from '../../contract/cursor.ts';
-import type { Comparison } from '../../contract/verification.ts';
-import { compareByKey, type PlaceByKey } from './compare-by-key.ts';
-import { compareByRange } from './compare-by-range.ts';
+import type { ComparedPage, Comparison } from '../../contract/verification.ts';
+import { byHalves } from './compare-by-halves.ts';
+import { compareByKey, isOneSide, type PlaceByKey, rowAloneByKey } from './compare-by-key.ts';
+import { compareByRange, rowAloneInRange } from './compare-by-range.ts';
 import { sortAlike } from './compared-key.ts';
 import { comparedSide, type ComparedRows } from './compared-side.ts';
+import { mayHideRows } from './row-security.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
 
 interface ComparisonOptions {
@@ -33,6 +35,9 @@ export interface TableComparison extends Comparison {
  * page is `limit` rows of one side, first of the target for what is extra, then of the source. Keys and hashes of all
  * rows leave the databases then.
  *
+ * A row that makes a database fail differs, and is named; the others are compared. Where row security may hide rows of
+ * the source from the role, what is extra is told and not to be removed.
+ *
  * @throws Incomparable where hashes differ and no row does.
  */
 export function hashComparison<
@@ -53,14 +58,35 @@ export function hashComparison<
     const [from, to] = await Promise.all([sides.source.columns(), sides.target.columns()]);
     return !isTranslated && sortAlike(from, to);
   });
+  const inRanges = byHalves<Cursor | null>({
+    compare: (...page) => compareByRange(sides, ...page),
+    mayFollow: (_, to) => to !== null,
+    alone: (...row) => rowAloneInRange(sides, ...row),
+  });
+  const byKeys = byHalves<PlaceByKey>({
+    compare: (...page) => compareByKey(sides, ...page),
+    mayFollow: (from, to) => isOneSide(from, to, extra),
+    alone: (...row) => rowAloneByKey(sides, ...row),
+  });
   return {
-    comparePage: async (position, limit, signal) =>
-      (await alike())
-        ? compareByRange(sides, position as Cursor | null, limit, signal)
-        : compareByKey(sides, position as PlaceByKey, limit, signal),
+    comparePage: async (...page) => {
+      const found = await ((await alike()) ? inRanges(...page) : byKeys(...page));
+      if (!found.differences.some(({ remove }) => remove)) return found;
+      return (await mayHideRows(source.pool, source.table)) ? keepingExtra(found) : found;
+    },
     lacking: async (keys, signal) => {
       const found = new Set((await sides.source.find(keys, signal)).map(({ place }) => place));
       return keys.filter((_, index) => !found.has(index + 1));
     },
   };
+}
+
+/** What the source is not seen to have may be hidden in it, and is not for a repair to remove. */
+function keepingExtra({ differences, ...page }: ComparedPage): ComparedPage {
+  const kept = differences.map(({ remove, ...difference }) =>
+    remove
+      ? { ...difference, told: `${difference.told}, if row security does not hide it in the source` }
+      : difference,
+  );
+  return { ...page, differences: kept };
 }

@@ -35,18 +35,25 @@ interface Commit {
 /** Row versions carry 32 bits of their transaction: farther back than this they cannot be told from new ones. */
 const farthestBack = 2n ** 31n - 1_000_000n;
 
+/**
+ * The time line of a server, as SQL beside `pg_control_checkpoint()`. It changes when a standby is promoted, which may have
+ * lost transactions whose numbers it gives again. The control file learns of it with the next checkpoint only; the name
+ * of the present log file has it at once.
+ */
+export const timeLine = `CASE WHEN pg_is_in_recovery() THEN timeline_id
+  ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END`;
+
+/** How far a server has been written, in bytes, as SQL. */
+export const bytesWritten = `pg_wal_lsn_diff(
+  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0')::text`;
+
 /** Takes the present moment of a table. Read nothing before it that is to be seen from it. */
 export async function takeMoment(pool: pg.Pool, table: string): Promise<Moment> {
-  // The time line changes when a standby is promoted, which may have lost transactions whose numbers it gives again. The
-  // control file learns of it with the next checkpoint only; the name of the present log file has it at once.
   const { rows } = await pool.query<Moment>(
     `SELECT pg_snapshot_xmin(snapshot)::text AS horizon, pg_snapshot_xmax(snapshot)::text AS next,
             concat_ws('/', system_identifier,
-                      CASE WHEN pg_is_in_recovery() THEN timeline_id
-                           ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
-                      pg_database.oid, to_regclass($1)::oid) AS place,
-            pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
-                            '0/0')::text AS written,
+                      ${timeLine}, pg_database.oid, to_regclass($1)::oid) AS place,
+            ${bytesWritten} AS written,
             pg_postmaster_start_time()::text AS started,
             CASE WHEN current_setting('track_commit_timestamp') = 'on'
                  THEN (SELECT jsonb_build_object('transaction', xid::text, 'at', timestamp::text)

@@ -2,9 +2,9 @@ import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { cursorOf } from '../../contract/cursor.ts';
 import type { RangeReader, ReadRequest, RowRange } from '../../contract/reader.ts';
 import { boundedQuery } from './bounded-query.ts';
-import { inRange, keyAlias, type KeyColumn, keyOf, keyProblems, within } from './key-columns.ts';
+import { inRange, keyAlias, type KeyColumn, keyOf, within } from './key-columns.ts';
 import { splitRange } from './key-split.ts';
-import { describedOnce, type KeyedRows, planRows } from './keyset-reader.ts';
+import { describedOnce, type KeyedRows, planRows, readerProblems } from './keyset-reader.ts';
 
 /** A range of a table's key, for the statement of a set step. */
 export interface KeysetRange extends RowRange {
@@ -24,7 +24,7 @@ export function keysetRanges<Database, Table extends keyof Database & string, Ro
     plan: (request) => planRows(source, keyColumns, request),
     problems: async () => {
       await keyColumns();
-      return keyProblems(source.pool, source.table, source.key);
+      return readerProblems(source);
     },
     split: async (request) => splitRange(source, await keyColumns(), request),
     next: async (request) => nextRange(source, await keyColumns(), request),

@@ -33,6 +33,7 @@ import { firstKeys, refuseRepeated, refuseRepeatedFirst } from './repeated-keys.
 import { fixedColumns, mayMultiply, refuseUnpageable, UnusableQuery } from './query-shape.ts';
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
+import { mayHideRows } from './row-security.ts';
 import { requireUniqueKey } from './unique-key.ts';
 import { tooLargeToRead } from './value-size.ts';
 
@@ -76,7 +77,7 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
     plan: (request) => planRows(source, keyColumns, request),
     problems: async () => {
       await keyColumns();
-      return keyProblems(source.pool, source.table, source.key);
+      return readerProblems(source);
     },
     read: async (request) => readPage({ source, columns: await keyColumns(), readable, size }, request),
     split: async (request) => splitRange(source, await keyColumns(), request),
@@ -102,6 +103,16 @@ export function describedOnce<Database, Table extends keyof Database & string, R
     await requireUniqueKey(pool, table, key, fixedColumns(query, table));
     return columns;
   });
+}
+
+/** What people should know of a reader before it runs. */
+export async function readerProblems<Database, Table extends keyof Database & string, Row>({
+  pool,
+  table,
+  key,
+}: KeyedRows<Database, Table, Row>): Promise<readonly string[]> {
+  const hidden = `row security decides which rows of ${table} the role sees, and those that it hides are not read. If all are meant, use a role with BYPASSRLS`;
+  return [...(await keyProblems(pool, table, key)), ...((await mayHideRows(pool, table)) ? [hidden] : [])];
 }
 
 /** Divides the keys of these rows among partitions. */

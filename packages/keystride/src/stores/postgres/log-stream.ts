@@ -39,8 +39,8 @@ export interface LogSource {
   readonly from: LogPosition;
 }
 
-/** Bytes of the log that wait to be taken; more are left with the server. */
-const mostWaiting = 4 * 1024 * 1024;
+/** Bytes of the log that wait to be taken; more are left with the server. As objects they take ten times as much. */
+const mostWaiting = 1024 * 1024;
 
 /** Events that were taken and are still kept at most. */
 const mostTaken = 1_000;

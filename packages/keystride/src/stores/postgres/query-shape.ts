@@ -54,6 +54,9 @@ export function refuseUnpageable(query: Compiled, table: string): void {
   for (const [part, what] of unpageable) if (node[part] !== undefined) throw refused(table, what);
   if ((node.selections ?? []).some(({ selection }) => isAggregate(selection)))
     throw refused(table, 'an aggregate or a window function among what it selects');
+  for (const { name, expression } of node.with?.expressions ?? [])
+    if (!SelectQueryNode.is(expression) && !RawNode.is(expression))
+      throw refused(table, `a part that changes rows (WITH ${name.table.table.identifier.name})`);
   for (const join of node.joins ?? []) {
     const nullable =
       /Right|Full/u.test(join.joinType) ||
@@ -75,11 +78,40 @@ function selectOf(query: Compiled, table: string): SelectQueryNode {
   throw refused(table, `no SELECT of its own (${node.kind})`);
 }
 
-function isAggregate(selection: OperationNode): boolean {
-  const node = unnamed(selection);
-  if (!RawNode.is(node)) return AggregateFunctionNode.is(node);
-  const text = node.sqlFragments.join('$');
-  return /\)\s*over\s*[(\w"]/iu.test(text) && !/\bselect\b/iu.test(text);
+/** Whether it is, or holds, an aggregate or a window function: over a page it is another value than over the table. */
+function isAggregate(node: OperationNode): boolean {
+  if (AggregateFunctionNode.is(node)) return true;
+  // What it computes, it computes over rows of its own.
+  if (SelectQueryNode.is(node)) return false;
+  if (RawNode.is(node) && /\)\s*over\s*[(\w"]/iu.test(withoutSubqueries(node.sqlFragments.join('$'))))
+    return true;
+  return partsOf(node).some(isAggregate);
+}
+
+function partsOf(node: OperationNode): OperationNode[] {
+  const isNode = (part: unknown): part is OperationNode =>
+    typeof part === 'object' && part !== null && 'kind' in part;
+  return Object.values(node).flat().filter(isNode);
+}
+
+function withoutSubqueries(text: string): string {
+  let outside = '';
+  for (let from = 0; ;) {
+    const begin = text.slice(from).search(/\(\s*select\b/iu);
+    if (begin < 0) return outside + text.slice(from);
+    outside += text.slice(from, from + begin);
+    from = endOfParens(text, from + begin);
+  }
+}
+
+/** Behind the parenthesis that closes the one here. */
+function endOfParens(text: string, begin: number): number {
+  let open = 0;
+  for (let at = begin; at < text.length; at++) {
+    if (text[at] === '(') open++;
+    else if (text[at] === ')' && --open === 0) return at + 1;
+  }
+  return text.length;
 }
 
 /**
@@ -87,10 +119,12 @@ function isAggregate(selection: OperationNode): boolean {
  * a column as it is, of which nobody knows whether it is a function that returns several rows (`unnest`).
  */
 export function mayMultiply(query: Compiled, table: string): boolean {
-  const { from, joins = [], selections = [] } = selectOf(query, table);
+  const { from, joins = [], selections = [], with: ctes } = selectOf(query, table);
   const froms = from?.froms ?? [];
   return (
     joins.length > 0 ||
+    // One that is called as the table stands in its place.
+    ctes !== undefined ||
     froms.length !== 1 ||
     froms.some((item) => nameOf(item) !== table) ||
     selections.some(({ selection }) => !isSingle(unnamed(selection)))

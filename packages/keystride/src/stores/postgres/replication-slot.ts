@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { ToldError } from '../../contract/errors.ts';
+import { failure, ToldError } from '../../contract/errors.ts';
 import { type LogPosition, positionOf } from './log-position.ts';
 import { quotedTable } from './key-columns.ts';
 import { connectionOptions, ServerClient } from './server-client.ts';
@@ -11,6 +11,38 @@ export interface ReplicationSlot {
   readonly confirmed: LogPosition;
   /** The server has removed log that it needed: nothing can be read from it any more. */
   readonly lost: boolean;
+}
+
+/** A slot of ours, and the log that its server keeps for it. */
+export interface KeepingSlot {
+  readonly slot: string;
+  /** Somebody reads it. */
+  readonly active: boolean;
+  /** Null when the server has removed what it needed. */
+  readonly keptBytes: number | null;
+  /** After so many bytes more the server gives it up (`max_slot_wal_keep_size`); null for never. */
+  readonly safeBytes: number | null;
+}
+
+/** The slots of a database that bear our name, whoever's they are, by name. */
+export async function keepingSlots(client: Pick<pg.Client, 'query'>): Promise<readonly KeepingSlot[]> {
+  const { rows } = await client.query<{
+    slot: string;
+    active: boolean;
+    kept: string | null;
+    safe: string | null;
+  }>(
+    `SELECT slot_name AS slot, active, safe_wal_size::text AS safe,
+            pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text AS kept
+       FROM pg_replication_slots
+      WHERE starts_with(slot_name, 'keystride_') AND database = current_database() AND plugin = 'pgoutput'
+      ORDER BY slot_name`,
+  );
+  return rows.map(({ slot, active, kept, safe }) => ({
+    ...{ slot, active },
+    keptBytes: kept === null ? null : Number(kept),
+    safeBytes: safe === null ? null : Number(safe),
+  }));
 }
 
 /** Where a server is in its log, and which server that is. */
@@ -37,8 +69,17 @@ export async function findSlot(
   return { confirmed: positionOf(row.confirmed ?? '0/0'), lost: row.lost };
 }
 
-/** The place that positions are of. The time line changes when a standby is promoted: see `takeMoment`. */
+/**
+ * The place that positions are of. The time line changes when a standby is promoted: see `takeMoment`.
+ *
+ * @throws Unavailable for a standby: it may be promoted just now.
+ */
 export async function logMoment(pool: pg.Pool): Promise<LogMoment> {
+  const { rows: servers } = await pool.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
+  if (servers[0]?.standby)
+    throw failure('Unavailable', 'the source is a standby that is not promoted, or not yet', {
+      retryable: true,
+    });
   const { rows } = await pool.query<{ place: string; flushed: string }>(
     `SELECT concat_ws('/', system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
                       pg_database.oid) AS place,

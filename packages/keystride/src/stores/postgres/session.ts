@@ -14,7 +14,7 @@ export class UnusableSession extends ToldError {
 }
 
 /**
- * What decides how a value becomes text and a text a value, or what a statement means. A server, a database or a role
+ * What decides how a value becomes text and a text a value, what a statement means, or which of its rows are found. A server, a database or a role
  * may have any of them set otherwise (`ALTER ROLE … SET datestyle = 'SQL, DMY'`). Nothing that we read or write depends
  * on `lc_numeric`, `lc_time` or `xmlbinary`. Left alone because whoever set them meant it: `row_security`,
  * `statement_timeout`, `default_transaction_read_only`, `session_replication_role`.
@@ -35,6 +35,8 @@ export const pinned: Readonly<Record<string, string>> = {
   transform_null_equals: 'off',
   quote_all_identifiers: 'off',
   default_transaction_isolation: 'read committed',
+  // Above it, a GIN index leaves out rows by chance.
+  gin_fuzzy_search_limit: '0',
 };
 
 /** What would end a session or a transaction of ours at a time of its own. Older servers do not have them. */

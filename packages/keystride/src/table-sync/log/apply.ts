@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
+import type { SetAside } from '../../job/chunks.ts';
 import { noteUnsettled } from '../../ledger/log.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
@@ -9,6 +10,7 @@ import type { SyncRow } from '../steps.ts';
 import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
 import { isWhole, type Pending, PendingChanges } from './pending.ts';
+import { rowOf } from './refused-rows.ts';
 
 /** Changes that are taken together at most. */
 const mostTogether = 5_000;
@@ -25,6 +27,8 @@ export interface Applying {
    * Such a row is noted, and read again later.
    */
   readonly unsettled: boolean;
+  /** Takes rows that the sink refuses; undefined where none may be set aside so. */
+  readonly aside?: SetAside | undefined;
 }
 
 /** So many changes are found one by one among those that are not taken; then their neighbours are noted with them. */
@@ -52,6 +56,7 @@ export class Applier {
   #inOrder: RowChange[] = [];
   #begun = false;
   #noted = 0;
+  #aside = 0;
   #lookedFor = 0;
 
   constructor(applying: Applying, transaction: Transaction) {
@@ -62,6 +67,11 @@ export class Applier {
   /** Rows that were noted to be read again. */
   get noted(): number {
     return this.#noted;
+  }
+
+  /** Changes that are not in the sink. */
+  get lacking(): number {
+    return this.#noted + this.#aside;
   }
 
   async add(change: Change): Promise<void> {
@@ -175,11 +185,25 @@ export class Applier {
       await this.#write(table, [{ kind: 'write', key, row }]);
       if (before) await this.#remove(table, [before]);
     };
-    if (!this.#applying.unsettled) return apply();
     const refused = await this.#refusal(apply);
     if (refused === undefined) return;
+    if (!this.#mayPass(refused)) return this.#setAside(change, refused);
     this.#lookedFor += 1;
-    await this.#note([change], refused);
+    await this.#note([change], refused.code);
+  }
+
+  /** Whether the row may be taken later, by what others are then: it is read again before it is set aside for good. */
+  #mayPass(refused: unknown): refused is pg.DatabaseError & { readonly code: string } {
+    const { unsettled, aside } = this.#applying;
+    return isBetweenRows(refused) && (unsettled || aside?.takes(refused) === true);
+  }
+
+  /** The sink keeps what it has of the row. */
+  async #setAside({ table, key }: RowChange, refused: unknown): Promise<void> {
+    const { tables, aside } = this.#applying;
+    if (!aside?.takes(refused)) throw refused;
+    await aside.note(rowOf(tables, table.source, key), refused);
+    this.#aside += 1;
   }
 
   /**
@@ -213,8 +237,8 @@ export class Applier {
     await noteUnsettled(this.#transaction, this.#applying.stream, rows);
   }
 
-  /** Does something, or nothing of it where a constraint between rows forbids it. @returns the constraint's SQLSTATE */
-  async #refusal(body: () => Promise<void>): Promise<string | undefined> {
+  /** Does something, or nothing of it where the sink refuses one of the rows. @returns why it does */
+  async #refusal(body: () => Promise<void>): Promise<unknown> {
     await this.#begin();
     const transaction = this.#transaction;
     const noted = this.#noted;
@@ -224,10 +248,10 @@ export class Applier {
       await transaction.query('RELEASE SAVEPOINT changes');
       return undefined;
     } catch (error) {
-      if (!isBetweenRows(error)) throw error;
+      if (!isBetweenRows(error) && this.#applying.aside?.takes(error) !== true) throw error;
       this.#noted = noted;
       await transaction.query('ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes');
-      return error.code;
+      return error;
     }
   }
 

@@ -8,6 +8,7 @@ import {
   type LogPlace,
   type LogState,
   noteLog,
+  noteSeen,
   readLogPlace,
 } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
@@ -15,6 +16,7 @@ import { openOffset } from '../../ledger/offset.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
 import { isTried } from '../../ledger/trial.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
+import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
 import {
   createSlot,
@@ -25,6 +27,7 @@ import {
   publicationMark,
   publicationStatement,
 } from '../../stores/postgres/replication-slot.ts';
+import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { invalid } from '../tables.ts';
 import { cursorAt } from './batch.ts';
@@ -69,8 +72,11 @@ export async function beginLog(
     throw invalid(
       `${others[0].instance} is following ${stream}: stop it first, or let it go on (${others[0].workflowId})`,
     );
-  const before = await readLogPlace(transaction, stream);
   const { place } = await logMoment(source);
+  const found = await readLogPlace(transaction, stream);
+  const isFailedOver = found !== null && found.place !== place && (await isTheSame(source, found, place));
+  if (isFailedOver) await noteSeen(transaction, stream, { place });
+  const before = isFailedOver ? { ...found, place } : found;
   const table = tables.map((one) => one.source).join(',');
   const { cursor, moves } = await openOffset(transaction, stream, { place, table, key: [] });
   const start = { stream, moves, since: null, behind: false, heldBackBy: null };
@@ -78,10 +84,10 @@ export async function beginLog(
     return { ...start, from: null, horizon: '0', told: [], tried: true };
   const slot = nameInSource(stream, await ledgerId(transaction));
   const told = await whyAnew(followed, before, { place, cursor, slot });
-  if (told === null) return { ...start, from: cursor, horizon: '0', told: [] };
+  if (told === null) return { ...start, from: cursor, horizon: '0', told: isFailedOver ? [failedOver] : [] };
   const log = {
     ...{ slot, publication: slot, published: null },
-    ...{ how: followed.how, copied: false, settledAt: null },
+    ...{ how: followed.how, copied: false, settledAt: null, stored: {} },
   };
   if (!(await noteLog(transaction, { stream, moves }, null, log, told)))
     throw invalid(`${stream} was moved while this run began; start it again`);
@@ -98,8 +104,13 @@ export async function openLog(ledger: Ledger, { stream, source, tables }: Follow
   const place = await readLogPlace(ledger, stream);
   if (!place?.state || place.state.copied)
     throw invalid(`${stream} was moved while this run began; start the next`);
+  const stored = await storedRows(
+    source,
+    tables.map((table) => table.source),
+  );
   const position = await makeSlot(source, place.state.slot, tables);
-  const state = { ...place.state, published: await publicationMark(source, place.state.publication) };
+  const published = await publicationMark(source, place.state.publication);
+  const state = { ...place.state, published, stored };
   const noted = await ledger.transaction((transaction) =>
     noteLog(transaction, place, cursorAt(position), state, place.told),
   );
@@ -144,24 +155,58 @@ async function whyAnew(
   if (before.place !== now.place || now.cursor === null) return anew(anotherSource);
   if (!before.state?.copied) return anew('the copy before was not finished');
   if (before.state.how !== how) return anew('tables are copied otherwise than before');
-  const why = await slotProblem(
-    source,
-    { ...before.state, slot: now.slot },
-    positionOf(before.cursor[0] ?? ''),
-  );
-  return why === null ? null : anew(why);
+  const state = { ...before.state, slot: now.slot };
+  const { problem } = await lookAtSource(source, state, positionOf(before.cursor[0] ?? ''));
+  return problem === null ? null : anew(problem);
 }
 
 /** Why a position means nothing in the source that is there. */
 export const anotherSource =
-  'the source is another server or database, or another time line of it, than that of the position';
+  'the source is another server or database than that of the position, or a standby was promoted that lacks what was applied';
+
+const failedOver =
+  'the source was failed over to a standby that has all that was applied: the stream goes on there';
+
+/** Whether what the sink has is of the log that is there: also when it is that of a standby that was promoted. */
+export function isTheSame(
+  source: pg.Pool,
+  { place, cursor, state }: LogPlace,
+  now: string,
+): Promise<boolean> {
+  const positions = [cursor?.[0], state?.settledAt].map((text) => positionOf(text ?? '0/0'));
+  const last = positions.reduce((most, position) => (position > most ? position : most));
+  return goesOn(source, { from: place, to: now }, last);
+}
 
 function anew(reason: string): string[] {
   return [`${reason}: everything is copied again`];
 }
 
-/** Why a slot, and its publication, do not tell all that follows a position; null when they do. */
-export async function slotProblem(
+/** Whether what becomes of the tables after a position is told. */
+export interface Told {
+  /** Why it is not, or not all of it; null when it is. */
+  readonly problem: string | null;
+  /** How the rows were stored when this was looked at. */
+  readonly stored: LogState['stored'];
+}
+
+/** Looks at a slot, its publication, and at what becomes of rows without the log. */
+export async function lookAtSource(
+  source: pg.Pool,
+  { stored: before, ...state }: LogState,
+  position: LogPosition,
+): Promise<Told> {
+  const stored = await storedRows(source, Object.keys(before));
+  const rewritten = Object.entries(before).find(([table, was]) => mayBeRewritten(was, stored[table] ?? was));
+  const problem =
+    (await slotProblem(source, state, position)) ??
+    (rewritten
+      ? `a column of ${rewritten[0]} was altered and its rows were rewritten, which is not in the log`
+      : null);
+  return { problem, stored };
+}
+
+async function slotProblem(
   source: pg.Pool,
   { slot: name, publication, published }: Pick<LogState, 'slot' | 'publication' | 'published'>,
   position: LogPosition,

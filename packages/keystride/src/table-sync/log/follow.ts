@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import { ToldError } from '../../contract/errors.ts';
+import type { SetAside } from '../../job/chunks.ts';
 import type { RangeReader, ReadPlan, ReadRequest } from '../../contract/reader.ts';
-import { type LogPlace, movePosition, noteSettledAt, readLogPlace } from '../../ledger/log.ts';
+import { type LogPlace, type LogState, movePosition, noteSeen, readLogPlace } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LogSource } from '../../stores/postgres/log-stream.ts';
 import { type LogPosition, positionOf, positionText } from '../../stores/postgres/log-position.ts';
@@ -11,7 +13,7 @@ import { freeSlot, logMoment, markLog } from '../../stores/postgres/replication-
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { Applier } from './apply.ts';
 import { cursorAt, type LogBatch } from './batch.ts';
-import { anotherSource, type FollowedTables, slotProblem } from './begin.ts';
+import { anotherSource, type FollowedTables, isTheSame, lookAtSource } from './begin.ts';
 import { ChangeReader } from './changes.ts';
 import { Follower, type Goals, interrupted } from './follower.ts';
 import { openTransactions, settle } from './settle.ts';
@@ -83,15 +85,15 @@ export class Following implements RangeReader<LogBatch> {
   }
 
   /** Applies a batch. @returns how many of its changes are in the sink. */
-  async write(batch: LogBatch, transaction: Transaction): Promise<number> {
+  async write(batch: LogBatch, transaction: Transaction, aside?: SetAside): Promise<number> {
     // What was read while it was applied is not told again: the rest alone must not be taken for all of it.
     if (batch.isUsed) throw interrupted('a transaction that is too large to be held was not applied');
     const followed = await this.#followed();
     const { stream, tables } = followed;
     const moved = await movePosition(transaction, stream, batch.after, batch.upper);
-    if (batch.settles > 0) return this.#settle(followed, batch, transaction);
+    if (batch.settles > 0) return this.#settle(followed, batch, transaction, aside);
     const unsettled = moved.unsettled || at(batch.after) < this.#settledAt;
-    const applier = new Applier({ stream, tables, unsettled }, transaction);
+    const applier = new Applier({ stream, tables, unsettled, aside }, transaction);
     for await (const change of batch.changes()) {
       if (batch.isUsed && this.#signal?.aborted)
         throw interrupted('the page was ended within a transaction of the source');
@@ -100,23 +102,28 @@ export class Following implements RangeReader<LogBatch> {
     await applier.finish();
     // What else was noted within the transaction shows at the next look.
     if (applier.noted > 0) this.#lookedAt = 0;
-    return Math.max(0, batch.rows - applier.noted);
+    return Math.max(0, batch.rows - applier.lacking);
   }
 
-  async #settle(followed: FollowedTables, batch: LogBatch, transaction: Transaction): Promise<number> {
+  async #settle(
+    followed: FollowedTables,
+    batch: LogBatch,
+    transaction: Transaction,
+    aside: SetAside | undefined,
+  ): Promise<number> {
     const { source, stream } = followed;
     this.#lookedAt = 0;
     if (!(await (this.#follower as Follower).isSeen(() => openTransactions(source)))) {
       batch.settled(0);
       return 0;
     }
-    const settled = await settle(followed, transaction);
-    batch.settled(settled);
+    const { taken, aside: refused } = await settle(followed, transaction, aside);
+    batch.settled(taken + refused);
     // What was read is of a later moment than the rest. What was refused is tried past it.
     const mark = await markLog(source, stream);
-    await noteSettledAt(transaction, stream, positionText(mark));
+    await noteSeen(transaction, stream, { settledAt: positionText(mark) });
     this.#settledAt = mark;
-    return settled;
+    return taken;
   }
 
   /** Where the stream stands, by the ledger: asked now and then, and the source is told. */
@@ -138,34 +145,43 @@ export class Following implements RangeReader<LogBatch> {
     const position = at(place.cursor);
     this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
     const { slot, publication } = place.state;
-    await requireWhole(followed, place, position);
+    const seen = await requireWhole(followed, place, position);
+    if (!isDeepStrictEqual(seen, { place: place.place, stored: place.state.stored }))
+      await this.#ledger.transaction((transaction) => noteSeen(transaction, stream, seen));
     this.#follower = followers.get(slot);
-    if (this.#follower?.isAt(position, how)) return position;
+    // A connection to a primary that was left behind may be there still.
+    const what = `${seen.place} ${how}`;
+    if (this.#follower?.isAt(position, what)) return position;
     await this.#follower?.close();
     followers.delete(slot);
     const from = { pool: source, slot, publication, from: position };
-    this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), how), from);
+    this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), what), from);
     followers.set(slot, this.#follower);
     return position;
   }
 }
 
-/** @throws LogLost where the log does not tell all that becomes of the tables */
+/**
+ * @returns where the source is, and how the rows of its tables are stored.
+ * @throws LogLost where the log does not tell all that becomes of the tables
+ */
 async function requireWhole(
   { stream, source, how }: FollowedTables,
-  { place, state }: Placed,
+  known: Placed,
   position: LogPosition,
-): Promise<void> {
-  const problem =
-    state.how === how
-      ? (await logMoment(source)).place === place
-        ? await slotProblem(source, state, position)
-        : anotherSource
-      : 'its tables, or how they are copied, are others than when it began';
-  if (problem !== null)
-    throw new LogLost(
-      `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
-    );
+): Promise<{ readonly place: string; readonly stored: LogState['stored'] }> {
+  const { state } = known;
+  const { place } = await logMoment(source);
+  const { problem, stored } =
+    state.how !== how
+      ? { ...state, problem: 'its tables, or how they are copied, are others than when it began' }
+      : (await isTheSame(source, known, place))
+        ? await lookAtSource(source, state, position)
+        : { ...state, problem: anotherSource };
+  if (problem === null) return { place, stored };
+  throw new LogLost(
+    `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
+  );
 }
 
 /** Opens a follower. Whoever still reads the slot has lost the right to. */

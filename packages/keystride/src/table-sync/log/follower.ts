@@ -42,7 +42,7 @@ export interface Goals {
 export class Follower {
   readonly #stream: LogStream;
   readonly #reader: ChangeReader;
-  readonly #how: string;
+  readonly #what: string;
   /** Told last, and perhaps not applied. */
   #told: { readonly after: LogPosition; readonly batch: Promise<LogBatch> } | undefined;
   /** Where the next batch begins. */
@@ -61,22 +61,23 @@ export class Follower {
   #watched: Set<number> | undefined;
   #openBefore: readonly number[] | undefined;
 
-  private constructor(stream: LogStream, reader: ChangeReader, how: string, from: LogPosition) {
-    this.#how = how;
+  private constructor(stream: LogStream, reader: ChangeReader, what: string, from: LogPosition) {
+    this.#what = what;
     this.#stream = stream;
     this.#reader = reader;
     this.#position = from;
     this.#heard = from;
   }
 
-  static async open(source: LogSource, reader: ChangeReader, how: string): Promise<Follower> {
-    return new Follower(await LogStream.open(source), reader, how, source.from);
+  /** @param what it is opened for: another text for another log, or for tables that are copied otherwise. */
+  static async open(source: LogSource, reader: ChangeReader, what: string): Promise<Follower> {
+    return new Follower(await LogStream.open(source), reader, what, source.from);
   }
 
-  /** Whether it can go on from a position, for tables that are copied so. */
-  isAt(position: LogPosition, how: string): boolean {
+  /** Whether it can go on from a position, with what it was opened for. */
+  isAt(position: LogPosition, what: string): boolean {
     return (
-      !this.#broken && how === this.#how && (this.#told?.after === position || this.#position === position)
+      !this.#broken && what === this.#what && (this.#told?.after === position || this.#position === position)
     );
   }
 

@@ -1,11 +1,14 @@
 import type pg from 'pg';
+import type { Classifier } from '../../contract/classification.ts';
 import type { Cursor } from '../../contract/cursor.ts';
-import { countTries, readUnsettled, settleRows } from '../../ledger/log.ts';
+import { countTries, readUnsettled, settleRows, type UnsettledRow } from '../../ledger/log.ts';
 import { ToldError } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SyncRow } from '../steps.ts';
 import { Applier } from './apply.ts';
+import type { SetAside } from '../../job/chunks.ts';
 import type { FollowedTables } from './begin.ts';
+import { rowOf } from './refused-rows.ts';
 
 /** Rows that are read again at a time. */
 const mostAtOnce = 2_000;
@@ -16,7 +19,23 @@ const mostTries = 5;
 /** A row of the source that the sink does not take, though the stream has settled. */
 export class RowNotTaken extends ToldError {
   override readonly name = 'RowNotTaken';
+  /** SQLSTATE of the last refusal; null where there was none. */
+  readonly code: string | null;
+
+  constructor({ source, key, code }: UnsettledRow & { readonly code: string | null }) {
+    super(
+      `the sink does not take the row of ${source} with key ${key.join(',')}` +
+        `${code === null ? '' : ` (SQLSTATE_${code})`}: a constraint of the sink forbids what the source has`,
+    );
+    this.code = code;
+  }
 }
+
+/** By the constraint that forbids it. */
+export const classifyNotTaken: Classifier = (error) =>
+  error instanceof RowNotTaken && error.code !== null
+    ? { decision: 'fail', code: `SQLSTATE_${error.code}` }
+    : undefined;
 
 /** Transactions that are open in the source, by 32 bits of their numbers. */
 export async function openTransactions(pool: pg.Pool): Promise<readonly number[]> {
@@ -30,28 +49,26 @@ export async function openTransactions(pool: pg.Pool): Promise<readonly number[]
  * Reads rows again, at the position where the stream stands, and writes them as the source has them, or removes those that it
  * has not. What changes them later is told after the position, and is applied again.
  *
- * @returns how many were taken.
- * @throws RowNotTaken when a row was not taken again and again.
+ * @returns how many were taken, and how many set aside.
+ * @throws RowNotTaken when a row was not taken again and again, and may not be set aside.
  */
 export async function settle(
   { stream, tables }: Pick<FollowedTables, 'stream' | 'tables'>,
   transaction: Transaction,
-): Promise<number> {
-  const rows = await readUnsettled(
-    transaction,
-    stream,
-    tables.map(({ source }) => source),
-    mostAtOnce,
-  );
-  const hopeless = rows.find(({ tries }) => tries >= mostTries);
-  if (hopeless)
-    throw new RowNotTaken(
-      `the sink does not take the row of ${hopeless.source} with key ${hopeless.key.join(',')}` +
-        `${hopeless.code === null ? '' : ` (SQLSTATE_${hopeless.code})`}: a constraint of the sink forbids what the source has`,
-    );
-  const applier = new Applier({ stream, tables, unsettled: true }, transaction);
+  aside: SetAside | undefined,
+): Promise<{ readonly taken: number; readonly aside: number }> {
+  const sources = tables.map(({ source }) => source);
+  const rows = await readUnsettled(transaction, stream, sources, mostAtOnce);
+  const hopeless = rows.filter(({ tries }) => tries >= mostTries);
+  for (const row of hopeless) {
+    const error = new RowNotTaken(row);
+    if (!aside?.takes(error)) throw error;
+    await aside.note(rowOf(tables, row.source, row.key), error);
+  }
+  const tried = rows.filter((row) => !hopeless.includes(row));
+  const applier = new Applier({ stream, tables, unsettled: true, aside }, transaction);
   for (const table of tables) {
-    const keys = rows.filter((row) => row.source === table.source).map(({ key }) => key);
+    const keys = tried.filter((row) => row.source === table.source).map(({ key }) => key);
     const items =
       keys.length > 0 ? ((await table.reader.readKeys?.({ keys, signal: neverAborted })) ?? []) : [];
     for (const [index, item] of items.entries()) {
@@ -64,8 +81,12 @@ export async function settle(
   }
   await settleRows(transaction, stream, rows);
   await applier.finish();
-  await countTries(transaction, stream, rows);
-  return Math.max(0, rows.length - applier.noted);
+  await countTries(transaction, stream, tried);
+  const { noted, lacking } = applier;
+  return {
+    taken: Math.max(0, tried.length - lacking),
+    aside: hopeless.length + lacking - noted,
+  };
 }
 
 const neverAborted = new AbortController().signal;

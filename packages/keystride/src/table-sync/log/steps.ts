@@ -19,6 +19,8 @@ import type { LogBatch } from './batch.ts';
 import { beginLog, openLog, type FollowedTables, type LogStart } from './begin.ts';
 import { Following } from './follow.ts';
 import type { FollowedTable } from './followed-table.ts';
+import { readAgain } from './refused-rows.ts';
+import { classifyNotTaken } from './settle.ts';
 import { type OfTable, tablesReader } from './tables-reader.ts';
 
 /** What the steps know of the parameters. */
@@ -76,6 +78,7 @@ export function logSteps<Parameters extends LogParameters>(
         },
         processor: (row) => row,
         writer: { write: async (rows, transaction) => copyRows(await followed(), rows, transaction) },
+        redrive: readAgain(ledger, followed),
       });
     },
     sweep: ({ instance, parameters }) => {
@@ -90,6 +93,7 @@ export function logSteps<Parameters extends LogParameters>(
         }),
         processor: (row) => row,
         writer: { write: async (rows, transaction) => removeLacking(await followed(), rows, transaction) },
+        redrive: readAgain(ledger, followed),
       });
     },
     remember: ({ instance, parameters }) => ({
@@ -123,7 +127,9 @@ export function logSteps<Parameters extends LogParameters>(
               : following.plan(),
           next: (request) => following.next(request),
         },
-        write: (batch, transaction) => following.write(batch, transaction),
+        write: (batch, transaction, aside) => following.write(batch, transaction, aside),
+        classifiers: [classifyNotTaken],
+        redrive: readAgain(ledger, () => describe(parameters)),
       });
     },
     verify: ({ parameters }) => ({

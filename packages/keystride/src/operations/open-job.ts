@@ -1,0 +1,83 @@
+import { Context } from '@temporalio/activity';
+import type { DescribedInstance, OpenedJob, OpenJobRequest } from '../contract/activities.ts';
+import { instanceKey, parseParameters } from '../contract/parameters.ts';
+import { policiesOf } from '../contract/policies.ts';
+import { redrive } from '../contract/redrive.ts';
+import { type HashKey, sensitiveParameters, shownParameters } from '../contract/sensitive.ts';
+import type { JobRegistry } from '../job/registry.ts';
+import { claimInstance, type IsOpen } from '../ledger/claim.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { type AskedBy, startOf } from './enter-control.ts';
+import { openRedrive } from './redrive.ts';
+import { type InputOf, withSensitiveValues } from './sensitive-values.ts';
+
+interface OpenResources {
+  readonly registry: JobRegistry;
+  readonly ledger: Ledger;
+  readonly isOpen: IsOpen;
+  readonly inputOf: InputOf;
+  readonly hashKey: HashKey;
+  readonly hasSearchAttributes: () => Promise<boolean>;
+  readonly askedBy: AskedBy;
+}
+
+/**
+ * Validates the parameters of a job, claims its instance, and says with which policies it runs.
+ *
+ * @throws JobParametersInvalid, JobExecutionAlreadyRunning and whatever else refuses a claim.
+ */
+export async function openJob(resources: OpenResources, request: OpenJobRequest): Promise<OpenedJob> {
+  if (request.job === redrive.name)
+    return openRedrive(resources, request, (of) => describeKnown(resources, of));
+  const { instance, parameters, policies } = describeInstance(resources, request);
+  const definition = resources.registry.definition(request.job);
+  const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
+  const context = { parameters, instance, epoch: 0, log: Context.current().log };
+  const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
+  const start = await startOf(resources, request);
+  const shown = shownParameters(definition, parameters, resources.hashKey);
+  const claiming = {
+    ...request,
+    instance,
+    parameters: shown,
+    preventRestart,
+    seenElsewhere,
+    ...(start && { start }),
+  };
+  const claim = await claimInstance(resources.ledger, claiming, resources.isOpen);
+  const searchAttributes = await resources.hasSearchAttributes();
+  const prevented = preventRestart ? { preventRestart } : {};
+  return {
+    ...{ claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes },
+    ...(sensitiveParameters(definition).size > 0 && { shown }),
+  };
+}
+
+interface AskedInstance {
+  readonly job: string;
+  readonly parameters: unknown;
+}
+
+/** What `describeInstance` says of an instance that has run, whose sensitive parameters the caller may have as hashes alone. */
+export async function describeKnown(
+  resources: Pick<OpenResources, 'registry' | 'ledger' | 'hashKey' | 'inputOf'>,
+  request: AskedInstance,
+): Promise<DescribedInstance> {
+  const definition = resources.registry.definition(request.job);
+  const parameters = await withSensitiveValues(resources, definition, request.parameters);
+  return describeInstance(resources, { ...request, parameters });
+}
+
+/** Validates the parameters and says what they name, without claiming anything. @throws JobParametersInvalid */
+export function describeInstance(
+  { registry, hashKey }: Pick<OpenResources, 'registry' | 'hashKey'>,
+  request: AskedInstance,
+): DescribedInstance {
+  const definition = registry.definition(request.job);
+  const parameters = parseParameters(definition, request.parameters);
+  return {
+    instance: instanceKey(definition, parameters, hashKey),
+    parameters,
+    policies: policiesOf(definition, parameters),
+  };
+}

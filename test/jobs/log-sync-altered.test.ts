@@ -1,0 +1,213 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { keystride } from '../cli/support.ts';
+import { logSyncs } from '../support/log-syncs.ts';
+import type { Stores } from '../support/migration.ts';
+import { failureOf, stepOf, until } from '../support/runs.ts';
+import { closeShop, openShop, rowsOf } from '../support/shop.ts';
+import { waitFor, type World } from '../support/stack.ts';
+
+/** What cannot be followed in the log, or not any more: it is refused, or copied again. */
+
+let world: World;
+let stores: Stores;
+
+beforeAll(async () => {
+  ({ world, stores } = await openShop({ ownServers: true }));
+});
+
+afterAll(() => closeShop({ world, stores }));
+
+const { empty, dropSlots, expectSame, freeSlots, onBoth, parametersOf, refusal, sync } = logSyncs(() => ({
+  world,
+  stores,
+}));
+
+beforeEach(empty);
+
+test('a slot that is gone, and a sink that was restored, are copied again, and what has left the source leaves', async () => {
+  await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY)');
+  await stores.service.query('INSERT INTO shop.k SELECT generate_series(1, 100)');
+  const first = await sync();
+  expect(stepOf(first, 'begin').result).toMatchObject({ told: [] });
+  await dropSlots();
+  await stores.service.query('DELETE FROM shop.k WHERE id <= 10');
+  const second = await sync();
+  expect(stepOf(second, 'begin').result).toMatchObject({
+    told: [expect.stringMatching(/slot keystride_\w+ is gone: everything is copied again/)],
+  });
+  expect(stepOf(second, 'sweep').written).toBe(10);
+  await expectSame();
+  await stores.service.query('INSERT INTO shop.k VALUES (1000)');
+  await freeSlots();
+  await stores.service.query(
+    'SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots',
+  );
+  const third = await sync();
+  expect(stepOf(third, 'begin').result).toMatchObject({
+    told: [expect.stringMatching(/the sink was restored, or somebody has moved the slot/)],
+  });
+  await expectSame();
+});
+
+test.for<[string, { source?: string; sink?: string; parameters?: object; told: RegExp }]>([
+  [
+    'no replica identity',
+    {
+      source: 'ALTER TABLE shop.k REPLICA IDENTITY NOTHING',
+      told: /ALTER TABLE "shop"."k" REPLICA IDENTITY DEFAULT/,
+    },
+  ],
+  [
+    'another key than the log tells',
+    {
+      source: 'ALTER TABLE shop.k ADD UNIQUE (code)',
+      sink: 'ALTER TABLE shop.k ADD UNIQUE (code)',
+      parameters: { key: ['code'] },
+      told: /REPLICA IDENTITY FULL/,
+    },
+  ],
+  [
+    'an unlogged source',
+    { source: 'ALTER TABLE shop.k SET UNLOGGED', told: /ALTER TABLE "shop"."k" SET LOGGED/ },
+  ],
+  [
+    'a partitioned source',
+    {
+      source: `DROP TABLE shop.k; CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)
+        PARTITION BY RANGE (id)`,
+      told: /is partitioned: its log/,
+    },
+  ],
+  ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask them in the source/ }],
+  [
+    'a column that the source computes',
+    {
+      source:
+        'ALTER TABLE shop.k DROP COLUMN note; ALTER TABLE shop.k ADD COLUMN note text GENERATED ALWAYS AS (code::text) STORED',
+      told: /leave it out by drop=note/,
+    },
+  ],
+  [
+    'a source that another table inherits from',
+    {
+      source: 'CREATE TABLE shop.heir () INHERITS (shop.k)',
+      told: /does not hold over the tables that inherit from this one/,
+    },
+  ],
+  [
+    'a sink that deletes by itself',
+    {
+      sink: 'ALTER TABLE shop.k ADD FOREIGN KEY (code) REFERENCES shop.k (id) ON DELETE CASCADE',
+      told: /DROP CONSTRAINT k_code_fkey/,
+    },
+  ],
+])('%s is refused by name', async ([, { source = '', sink = '', parameters, told }]) => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)');
+  await stores.service.query(source);
+  await stores.migration.query(sink);
+  expect(await refusal(parameters)).toMatch(told);
+  expect(await rowsOf(stores.service, 'pg_replication_slots')).toEqual([]);
+});
+
+test('sync list tells how much log the source keeps for a stream, and of slots that no stream has', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await stores.service.query(
+    `SELECT pg_create_logical_replication_slot('keystride_left_behind', 'pgoutput')`,
+  );
+  const listed = await keystride(['sync', 'list'], world.environment);
+  expect(listed.stdout).toMatch(
+    /shop.k>shop.k:log: the source keeps \d+ MB of log for it, without a limit: set max_slot_wal_keep_size/,
+  );
+  expect(listed.stdout).toMatch(
+    /slot keystride_left_behind is of no stream of this ledger: .* SELECT pg_drop_replication_slot\('keystride_left/,
+  );
+  const json: unknown = (await keystride(['sync', 'list', '-o', 'json'], world.environment)).json();
+  expect(json).toMatchObject({
+    streams: [{ lag: { bytesBehind: expect.any(Number), kept: { keptBytes: expect.any(Number) } } }],
+    slotsLeft: [{ slot: 'keystride_left_behind', active: false }],
+  });
+});
+
+test('a table that is altered while it is followed ends the run by name', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await stores.service.query('ALTER TABLE shop.k ADD COLUMN more int');
+  await stores.service.query('INSERT INTO shop.k VALUES (1, 2)');
+  await stores.migration.query('ALTER TABLE shop.k ADD COLUMN more int');
+  const again = await sync();
+  expect(stepOf(again, 'begin').result).toMatchObject({
+    told: ['tables are copied otherwise than before: everything is copied again'],
+  });
+  await expectSame();
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await stores.service.query('INSERT INTO shop.k VALUES (2, 3)');
+  await waitFor(async () => (await rowsOf(stores.migration)).length === 2, { what: 'the row' });
+  await stores.service.query('ALTER TABLE shop.k ADD COLUMN third int');
+  await stores.service.query('INSERT INTO shop.k VALUES (3, 4, 5)');
+  expect((await failureOf(handle)).message).toMatch(
+    /shop.k was altered while it was followed: column third was added/,
+  );
+});
+
+test('what is altered in the source and leaves no mark in its log ends a run by name, and is copied again', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
+  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await sync();
+  const { rows } = await stores.service.query<{ name: string }>('SELECT pubname AS name FROM pg_publication');
+  const [{ name } = { name: '' }] = rows;
+  // What is written meanwhile is nowhere to be found.
+  const alterations = [
+    `ALTER PUBLICATION ${name} DROP TABLE shop.k; INSERT INTO shop.k VALUES (2, 'two');
+     ALTER PUBLICATION ${name} ADD TABLE shop.k`,
+    `ALTER TABLE shop.k ALTER note TYPE varchar USING 'x' || note`,
+    `ALTER TABLE shop.k DROP note; ALTER TABLE shop.k ADD note varchar`,
+    `ALTER TABLE shop.k ALTER note TYPE varchar USING 'rewritten'`,
+  ];
+  for (const altered of alterations) {
+    await stores.service.query(altered);
+    expect(stepOf(await sync(), 'begin').result).toMatchObject({
+      told: [
+        expect.stringMatching(
+          /(publication .* was altered|are copied otherwise than before|rows were rewritten).*: everything is copied/,
+        ),
+      ],
+    });
+    await expectSame();
+  }
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(world, handle.workflowId, 'running');
+  await stores.service.query('INSERT INTO shop.k VALUES (3)');
+  await waitFor(async () => (await rowsOf(stores.migration)).length === 3, { what: 'the row' });
+  await stores.service.query(`DROP PUBLICATION ${name}; CREATE PUBLICATION ${name} FOR TABLE shop.k`);
+  expect((await failureOf(handle)).message).toMatch(
+    /cannot go on: the publication \w+ was altered or made anew/,
+  );
+});
+
+test('what rewrites a table, or alters a column, and changes no value is followed on', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
+  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await sync();
+  for (const harmless of [
+    'VACUUM FULL shop.k',
+    `ALTER TABLE shop.k ALTER note SET DEFAULT ''`,
+    'CLUSTER shop.k USING k_pkey',
+    'TRUNCATE shop.k',
+    'ALTER TABLE shop.k ALTER note SET NOT NULL',
+  ]) {
+    await stores.service.query(harmless);
+    expect([harmless, stepOf(await sync(), 'begin').result]).toMatchObject([harmless, { told: [] }]);
+    await expectSame();
+  }
+});
+
+test('what a table was told under another name ends the run by name', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await stores.service.query(`ALTER TABLE shop.k RENAME TO other; INSERT INTO shop.other VALUES (1);
+    ALTER TABLE shop.other RENAME TO k`);
+  expect(await refusal()).toMatch(
+    /shop.other is not followed: a table was renamed. Then copy again: keystride sync/,
+  );
+});
