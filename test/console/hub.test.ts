@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { Banners } from '../../packages/keystride/src/console/banners.ts';
 import { Hub } from '../../packages/keystride/src/console/live/hub.ts';
 import { ratesOf, Series } from '../../packages/keystride/src/console/live/series.ts';
 
@@ -86,4 +87,17 @@ test('a long run keeps its whole time in view, and many runs no more than some',
   expect(kept.length).toBeLessThanOrEqual(480);
   for (let run = 0; run < 300; run++) series.add(`run ${run}`, { at: 0, done: 0 });
   expect(series.of('run')).toEqual([]);
+});
+
+test('the banner is looked for once for all pages, and anew when somebody has done something', async () => {
+  let looks = 0;
+  const banners = new Banners(() => {
+    looks++;
+    return Promise.resolve([{ kind: 'notice', what: `look ${looks}`, todo: '' }]);
+  });
+  const told = async () => (await banners.read()).map(({ what }) => what);
+  expect(await Promise.all([told(), told()])).toEqual([['look 1'], ['look 1']]);
+  expect(await told()).toEqual(['look 1']);
+  banners.expire();
+  expect(await told()).toEqual(['look 2']);
 });

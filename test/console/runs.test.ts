@@ -90,6 +90,16 @@ test('it is paused with a reason, which stands as text wherever the state does',
   }
 });
 
+test('at rest it shows what has committed, as its partitions do', async () => {
+  const { progress, strips } = (await console.send(`/api${run}`)).json() as {
+    progress: { steps: { read: number }[] };
+    strips: { partitions: { read: number }[] }[];
+  };
+  const committed = strips[0]?.partitions.reduce((sum, { read }) => sum + read, 0) ?? 0;
+  expect(committed).toBeGreaterThan(0);
+  expect(progress.steps.map(({ read }) => read)).toEqual([committed]);
+});
+
 test('it is tuned: what it is stands beside what it will be, and what makes no sense comes back', async () => {
   const wrong = await browser.fillIn(`${run}/tune`, { concurrency: '0' });
   expect(wrong.status).toBe(422);

@@ -74,6 +74,7 @@ function addAction<Data>(
     const given = fieldsOf(await context.req.parseBody({ all: true }));
     try {
       const { to } = await done.act(given, visitOf(context, services, { readOnly }));
+      services.banners.expire();
       return context.redirect(to, 303);
     } catch (error) {
       const explained = explain(error);
@@ -86,6 +87,7 @@ function addAction<Data>(
       fieldsOf(await jsonBody(context)),
       visitOf(context, services, { readOnly }),
     );
+    services.banners.expire();
     return context.json(result as object);
   });
 }

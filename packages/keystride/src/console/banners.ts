@@ -40,6 +40,11 @@ export class Banners {
     return this.#known;
   }
 
+  /** Somebody has done something: the next page is to know what came of it. */
+  expire(): void {
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
+  }
+
   async #refresh(): Promise<void> {
     try {
       this.#known = await this.#look();

@@ -49,10 +49,22 @@ export async function readExecution(client: Client, workflowId: string, run?: st
     queryProgress(client, description),
     readHeartbeats(client, description),
   ]);
-  if (progress !== undefined)
-    return { progress: { ...withHeartbeats(progress, heartbeats), ...times }, ...found };
+  if (progress !== undefined) {
+    const told = atRest.includes(progress.status) ? await withCommitted(progress) : progress;
+    return { progress: { ...withHeartbeats(told, heartbeats), ...times }, ...found };
+  }
   const known = await withFigures({ ...unanswered(description), ...times });
   return { progress: { ...known, live: null }, ...found };
+}
+
+/** No page works: what has committed since the workflow was told last stands in the ledger alone. */
+const atRest: readonly JobStatus[] = ['paused', 'throttled', 'holding'];
+
+/** A run at rest, with what the ledger has of its steps, where somebody has named it. */
+async function withCommitted(progress: JobProgress): Promise<JobProgress> {
+  if (loadSettings().databaseUrl === undefined) return progress;
+  const { withCommittedOfLedger } = await import('./ledger-figures.ts');
+  return withCommittedOfLedger(progress);
 }
 
 /** One that has completed has told everything. Of the others the ledger may know more, where somebody has named it. */

@@ -1,4 +1,4 @@
-import type { JobProgress, StepProgress } from '../contract/progress.ts';
+import type { Counters, JobProgress } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
 
 /** How far the work had come at a moment. */
@@ -91,6 +91,6 @@ export class Observed {
 }
 
 /** Rows that were reached. */
-export function doneOf(step: StepProgress): number {
-  return step.read + step.readSkipped;
+export function doneOf({ read, readSkipped }: Pick<Counters, 'read' | 'readSkipped'>): number {
+  return read + readSkipped;
 }

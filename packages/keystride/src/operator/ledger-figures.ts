@@ -12,6 +12,7 @@ import type { Asked } from '../ledger/ledger.ts';
 import { type Committed, committedBy as readCommitted } from '../ledger/run-figures.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { reasonOf } from './explain.ts';
+import { doneOf } from './figures.ts';
 import { withLedger as withLedgerConnection } from './ledger.ts';
 
 /** Whose figures are shown, where they are not the workflow's own. */
@@ -37,6 +38,24 @@ export async function withFiguresOfLedger(progress: JobProgress): Promise<KnownP
   } catch (error) {
     return { ...progress, figures: { from: 'unread', note: reasonOf(error) } };
   }
+}
+
+/**
+ * What a run at rest says of itself, with the figures of the ledger for each step where those are further: partitions tell
+ * theirs now and then, and not at their rest. Where the ledger does not answer it is as the run has told it.
+ */
+export async function withCommittedOfLedger(progress: JobProgress): Promise<JobProgress> {
+  const { instance } = progress;
+  if (instance === null) return progress;
+  const figures = await withLedgerConnection((ledger) => stepFigures(ledger, instance), impatient).catch(
+    () => [],
+  );
+  const steps = progress.steps.map((step) => {
+    const found = figures.find((each) => each.step === step.step);
+    const further = found !== undefined && doneOf(found) > doneOf(step);
+    return further ? { ...step, ...addCounters(found, noCounters) } : step;
+  });
+  return { ...progress, steps };
 }
 
 /** It is asked for more than can be told without it: nobody waits for it. In milliseconds. */
