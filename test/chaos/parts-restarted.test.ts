@@ -28,7 +28,8 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-const documents = 600;
+/** A page goes on while Temporal is away: so many that it is not through when a busy machine has it back. */
+const documents = 1_200;
 const inFlight = 50;
 
 beforeEach(async () => {
