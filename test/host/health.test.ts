@@ -5,7 +5,6 @@ import { freePort } from '../../packages/keystride/src/dev/ports.ts';
 import { serveHealth } from '../../packages/keystride/src/host/health.ts';
 import { installRuntime } from '../../packages/keystride/src/host/metrics.ts';
 import { gatedTable } from '../support/jobs/gated.ts';
-import { stepOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, type TestWorker, waitFor, type World } from '../support/stack.ts';
 
 let world: World;
@@ -55,9 +54,13 @@ test('a worker that is asked to end is not ready from then on, and alive until i
   // A chunk of two items takes four seconds.
   const slow = { items: 40, chunkSize: 2, millisecondsOfSquare: 1_000, pageSeconds: 60 };
   const handle = await world.start('gated', { run: 'drained', ...slow });
-  await waitFor(async () => stepOf(await world.progress(handle.workflowId), 'items').partitions.total === 1, {
-    what: 'the page to begin',
-  });
+  const begun = async () => {
+    const { pendingActivities } = (await handle.describe()).raw;
+    return pendingActivities?.some(
+      ({ activityType, lastHeartbeatTime }) => activityType?.name === 'processPage' && lastHeartbeatTime,
+    );
+  };
+  await waitFor(begun, { what: 'the page to begin' });
   expect(await probe('readyz')).toEqual(fine);
   const ended = worker.kill('SIGTERM');
   await readyWith('draining');
