@@ -40,11 +40,12 @@ function sections(figures: string, results: Results, machine: string): string[] 
   const day = new Date().toISOString().slice(0, 10);
   const bodies = Object.entries(tables).flatMap(([title, tableOf]) => {
     const fresh = tableOf(results);
+    const [oldHeader = [], , ...old] = linesUnder(figures, title);
     const rows = mergedRows(
-      rowsUnder(figures, title),
+      old,
       (fresh?.rows ?? []).map((row) => [...row, day]),
     );
-    const header = fresh ? [...fresh.header, 'measured'] : headerUnder(figures, title);
+    const header = fresh ? [...fresh.header, 'measured'] : oldHeader;
     if (rows.length === 0) return [];
     return [...(title === '' ? [] : [`### ${title}`]), markdown({ header, rows })];
   });
@@ -61,15 +62,7 @@ function mergedRows(
   return [...byName.values()].toSorted((a, b) => place(a) - place(b));
 }
 
-function rowsUnder(figures: string, title: string): string[][] {
-  return linesUnder(figures, title).slice(2);
-}
-
-function headerUnder(figures: string, title: string): string[] {
-  return linesUnder(figures, title)[0] ?? [];
-}
-
-/** The cells of a table's lines; what stands before any heading has none. */
+/** The cells of a table's lines, header and rule first; what stands before any heading has none. */
 function linesUnder(figures: string, title: string): string[][] {
   const section = figures
     .split(/^### /mu)

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { failure, ToldError } from '../../contract/errors.ts';
+import { timeLine } from './horizon.ts';
 import { type LogPosition, positionOf } from './log-position.ts';
 import { quotedTable } from './key-columns.ts';
 import { connectionOptions, ServerClient } from './server-client.ts';
@@ -70,7 +71,7 @@ export async function findSlot(
 }
 
 /**
- * The place that positions are of. The time line changes when a standby is promoted: see `takeMoment`.
+ * The place that positions are of, the time line included.
  *
  * @throws Unavailable for a standby: it may be promoted just now.
  */
@@ -81,10 +82,9 @@ export async function logMoment(pool: pg.Pool): Promise<LogMoment> {
       retryable: true,
     });
   const { rows } = await pool.query<{ place: string; flushed: string }>(
-    `SELECT concat_ws('/', system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
-                      pg_database.oid) AS place,
+    `SELECT concat_ws('/', system_identifier, ${timeLine}, pg_database.oid) AS place,
             pg_current_wal_flush_lsn()::text AS flushed
-       FROM pg_control_system(), pg_database WHERE datname = current_database()`,
+       FROM pg_control_system(), pg_control_checkpoint(), pg_database WHERE datname = current_database()`,
   );
   if (!rows[0]) throw new ToldError('the source does not tell where its log is');
   return { place: rows[0].place, flushed: positionOf(rows[0].flushed) };

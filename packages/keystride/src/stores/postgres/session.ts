@@ -14,8 +14,8 @@ export class UnusableSession extends ToldError {
 }
 
 /**
- * What decides how a value becomes text and a text a value, what a statement means, or which of its rows are found. A server, a database or a role
- * may have any of them set otherwise (`ALTER ROLE … SET datestyle = 'SQL, DMY'`). Nothing that we read or write depends
+ * What decides how a value becomes text and a text a value, what a statement means, or which of its rows are found. A
+ * server, a database or a role may have any of them set otherwise (`ALTER ROLE … SET datestyle = 'SQL, DMY'`). Nothing that we read or write depends
  * on `lc_numeric`, `lc_time` or `xmlbinary`. Left alone because whoever set them meant it: `row_security`,
  * `statement_timeout`, `default_transaction_read_only`, `session_replication_role`.
  */
