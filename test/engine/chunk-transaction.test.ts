@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
 import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
 import { ChunkSize } from '../../packages/keystride/src/page/chunk-size.ts';

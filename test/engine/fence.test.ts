@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
 import { OvertakenWrite } from '../../packages/keystride/src/contract/write-attempt.ts';
 import type { Chunk } from '../../packages/keystride/src/page/chunk.ts';
 import { chunks } from '../../packages/keystride/src/job/chunks.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Claim, SeenStep } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
+import type { SeenStep } from '../../packages/keystride/src/contract/step-activities.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import {
   advanceCheckpoint,

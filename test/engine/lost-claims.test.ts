@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import {

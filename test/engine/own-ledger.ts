@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll } from 'vitest';
-import type { Claim, SeenStep } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
+import type { SeenStep } from '../../packages/keystride/src/contract/step-activities.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import {

@@ -3,7 +3,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { failureTypeOf } from '../../packages/keystride/src/contract/errors.ts';
 import { noCounters } from '../../packages/keystride/src/contract/progress.ts';

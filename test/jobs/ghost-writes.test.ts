@@ -15,7 +15,7 @@ import {
 } from '../../src/activities/document-migration/store.ts';
 import { compareDocuments } from '../../src/activities/document-migration/verify.ts';
 import type { Resources } from '../../src/resources.ts';
-import type { Claim } from '../../packages/keystride/src/contract/activities.ts';
+import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
 import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
 import { ChunkSize } from '../../packages/keystride/src/page/chunk-size.ts';

@@ -1,6 +1,7 @@
 import type { Mutation } from './mutation.ts';
 
 const pipeline = 'packages/keystride/src/page/pipeline.ts';
+const readAhead = 'packages/keystride/src/page/read-ahead.ts';
 const keysetReader = 'packages/keystride/src/stores/postgres/keyset-reader.ts';
 const keyColumns = 'packages/keystride/src/stores/postgres/key-columns.ts';
 const mongoReader = 'packages/keystride/src/stores/mongo/keyset-reader.ts';
@@ -115,7 +116,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'a full page is not the end',
-    edits: [[pipeline, 'const full = count >= limit ||', 'const full = count > limit ||']],
+    edits: [[readAhead, 'const full = count >= limit ||', 'const full = count > limit ||']],
     test: 'test/engine/pipeline.test.ts',
     named: 'items in chunks of 3',
   },

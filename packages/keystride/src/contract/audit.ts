@@ -42,6 +42,15 @@ export interface ChangedBy {
   readonly from: AuditOrigin;
 }
 
+/** Who has started a run, as far as its workflow can tell. */
+export interface StartedBy {
+  /** As the caller has said; undefined where nobody has. */
+  readonly by?: ChangedBy;
+  readonly reason?: string;
+  /** It is a part of this workflow, whose start is the one that somebody made. */
+  readonly parent?: string;
+}
+
 /** Who makes a change, and why. */
 export interface Authorship {
   readonly by: ChangedBy;

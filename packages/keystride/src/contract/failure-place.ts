@@ -26,3 +26,8 @@ function isFailurePlace(detail: unknown): detail is FailurePlace {
   const { step, partitions, items } = detail as Partial<FailurePlace>;
   return typeof step === 'string' && Array.isArray(partitions) && Array.isArray(items);
 }
+
+/** In the details of a failure of 0.1.0: the item that failed. Now it is part of a `FailurePlace`. */
+export interface FailedItem {
+  readonly failedKey: string;
+}

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import type { Counters } from '../contract/progress.ts';

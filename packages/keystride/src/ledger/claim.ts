@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
-import type { Claim, JobOutcome, OpenJobRequest, SeenStep } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
+import type { JobOutcome, OpenJobRequest } from '../contract/activities.ts';
+import type { SeenStep } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import { enterChange, type RunStart } from './audit.ts';
 import { ledgerSql } from './schema.ts';

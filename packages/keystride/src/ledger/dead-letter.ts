@@ -1,4 +1,4 @@
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import type { DeadLetter } from '../contract/alerts.ts';
 import { itemKeyOf } from './item-key.ts';
 import { ledgerSql } from './schema.ts';

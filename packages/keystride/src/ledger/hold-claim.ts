@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import { failure } from '../contract/errors.ts';
 import { shellWord } from '../contract/shell.ts';
 import { ledgerSql } from './schema.ts';

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import type { Asked } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
 

@@ -1,4 +1,5 @@
-import type { Claim, SeenStep } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
+import type { SeenStep } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import { addCounters, type Counters, noCounters } from '../contract/progress.ts';
 import { keystride, shellWord } from '../contract/shell.ts';

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import type { Cursor } from '../contract/cursor.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { PartitionKey } from './checkpoint.ts';

@@ -1,4 +1,4 @@
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import { type Cursor, encodeCursor } from '../contract/cursor.ts';
 import { ledgerSql } from './schema.ts';
 import {

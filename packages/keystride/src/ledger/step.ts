@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { Claim, OpenedStep, SeenStep, StepState } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
+import type { OpenedStep, SeenStep, StepState } from '../contract/step-activities.ts';
 import { encodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
 import { addCounters, booksBalance, type Counters, noCounters } from '../contract/progress.ts';

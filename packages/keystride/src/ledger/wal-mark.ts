@@ -1,4 +1,4 @@
-import type { WalMark } from '../contract/activities.ts';
+import type { WalMark } from '../contract/step-activities.ts';
 import { bytesWritten, timeLine } from '../stores/postgres/horizon.ts';
 import type { Ledger } from './ledger.ts';
 

@@ -1,10 +1,8 @@
 import { Context } from '@temporalio/activity';
+import type { Claim } from '../contract/claim.ts';
+import type { ClosedJob, CloseJobRequest, EngineActivities } from '../contract/activities.ts';
 import type {
-  Claim,
-  ClosedJob,
-  CloseJobRequest,
   CloseStepRequest,
-  EngineActivities,
   GateRequest,
   OpenedStep,
   OpenStepRequest,
@@ -14,7 +12,7 @@ import type {
   Throttled,
   VerificationRequest,
   VerificationState,
-} from '../contract/activities.ts';
+} from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { StepPolicy } from '../contract/policy.ts';
 import { unreadText } from '../contract/progress.ts';

@@ -1,6 +1,13 @@
 import { Context } from '@temporalio/activity';
-import type { ControlEntry, OpenJobRequest, StartedBy, VerificationRequest } from '../contract/activities.ts';
-import { type AuditEntry, type Authorship, type ChangedBy, unknownOperator } from '../contract/audit.ts';
+import type { ControlEntry, OpenJobRequest } from '../contract/activities.ts';
+import {
+  type AuditEntry,
+  type Authorship,
+  type ChangedBy,
+  type StartedBy,
+  unknownOperator,
+} from '../contract/audit.ts';
+import type { VerificationRequest } from '../contract/step-activities.ts';
 import { enterChange, type RunStart } from '../ledger/audit.ts';
 import { readLedger, refuseOther } from '../ledger/hold-claim.ts';
 import type { Ledger } from '../ledger/ledger.ts';

@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { Claim, RedrivenInstance } from '../contract/activities.ts';
+import type { Claim, RedrivenInstance } from '../contract/claim.ts';
 import { identifyingParameters, parameterToText } from '../contract/parameters.ts';
 import { sensitiveParameters } from '../contract/sensitive.ts';
 import { keystride, shellWord } from '../contract/shell.ts';

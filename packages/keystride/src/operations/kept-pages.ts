@@ -1,5 +1,5 @@
 import type { Logger } from '@temporalio/common';
-import type { VerificationRequest, VerificationState } from '../contract/activities.ts';
+import type { VerificationRequest, VerificationState } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isKept, walMark } from '../ledger/wal-mark.ts';

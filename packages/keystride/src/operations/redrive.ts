@@ -1,11 +1,6 @@
 import { Context } from '@temporalio/activity';
-import type {
-  Claim,
-  DescribedInstance,
-  OpenedJob,
-  OpenJobRequest,
-  RedrivenInstance,
-} from '../contract/activities.ts';
+import type { Claim, RedrivenInstance } from '../contract/claim.ts';
+import type { DescribedInstance, OpenedJob, OpenJobRequest } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { ParametersOf } from '../contract/job.ts';
 import { parseParameters } from '../contract/parameters.ts';

@@ -1,4 +1,4 @@
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import { bytesOf } from '../contract/bytes.ts';
 import { type Cursor, cursorOf } from '../contract/cursor.ts';
 import type { ItemRead, ReadPage, Reader, ReadRequest } from '../contract/reader.ts';

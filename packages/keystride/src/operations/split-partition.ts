@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '@temporalio/common';
-import type { DivisibleRequest, SplitPartitionRequest } from '../contract/activities.ts';
+import type { DivisibleRequest, SplitPartitionRequest } from '../contract/step-activities.ts';
 import type { RangeSplit } from '../contract/reader.ts';
 import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
 import { safeMessage } from '../page/item-errors.ts';

@@ -1,4 +1,5 @@
-import type { Claim, CloseJobRequest } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
+import type { CloseJobRequest } from '../contract/activities.ts';
 import { readRunTimes } from '../ledger/run-times.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isTracing, placeOf, tellSpan } from '../telemetry/traces.ts';

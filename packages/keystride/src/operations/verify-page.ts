@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { VerificationRequest, VerificationState } from '../contract/activities.ts';
+import type { VerificationRequest, VerificationState } from '../contract/step-activities.ts';
 import type { ComparedPage, Difference } from '../contract/verification.ts';
 import type { VerificationWork } from '../job/registry.ts';
 

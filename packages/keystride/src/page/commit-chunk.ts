@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PagePolicy } from '../contract/activities.ts';
+import type { PagePolicy } from '../contract/step-activities.ts';
 import type { ErrorClass } from '../contract/classification.ts';
 import { failureTypeOf } from '../contract/errors.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { PageRequest } from '../contract/activities.ts';
+import type { PageRequest } from '../contract/step-activities.ts';
 import type { Alert, AlertSettings, DeadLetter } from '../contract/alerts.ts';
 import { cutText } from '../contract/errors.ts';
 import { recordDeadLetter } from '../ledger/dead-letter.ts';

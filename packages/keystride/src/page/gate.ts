@@ -1,5 +1,5 @@
 import type { Logger } from '@temporalio/common';
-import type { HoldableRequest, Throttled } from '../contract/activities.ts';
+import type { HoldableRequest, Throttled } from '../contract/step-activities.ts';
 import { failure, ToldError } from '../contract/errors.ts';
 import type { QuietHours } from '../contract/policy.ts';
 import { quietNow } from '../contract/quiet-hours.ts';

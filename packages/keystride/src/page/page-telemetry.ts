@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { PageRequest, PartitionState } from '../contract/activities.ts';
+import type { PageRequest, PartitionState } from '../contract/step-activities.ts';
 import type { ErrorClass } from '../contract/classification.ts';
 import { addRetries, type Counters, type PageHeartbeat, type Retries } from '../contract/progress.ts';
 import type { Skip } from '../ledger/skips.ts';

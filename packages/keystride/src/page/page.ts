@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { ErrorClass } from '../contract/classification.ts';
-import type { PageRequest, PartitionState, Throttled } from '../contract/activities.ts';
+import type { PageRequest, PartitionState, Throttled } from '../contract/step-activities.ts';
 import { addCounters, type Counters, type PageHeartbeat } from '../contract/progress.ts';
 import type { CallLimiter } from '../stores/http/call-limiter.ts';
 import type { ByteBudget } from './byte-budget.ts';

@@ -1,17 +1,14 @@
-import { type Cursor, type KeyRange, sameCursor } from '../contract/cursor.ts';
-import { inSpan } from '../telemetry/traces.ts';
-import type { PagePolicy } from '../contract/activities.ts';
-import type { ReadPage } from '../contract/reader.ts';
-import { forget, lengthOf, release, Skipped, type Slice } from './block.ts';
+import type { Cursor, KeyRange } from '../contract/cursor.ts';
+import type { PagePolicy } from '../contract/step-activities.ts';
+import { forget, lengthOf, release, type Slice } from './block.ts';
 import { type Chunk, chunkOf } from './chunk.ts';
 import type { ChunkSize } from './chunk-size.ts';
 import type { AnyChunkWork } from '../job/chunks.ts';
-import { safeMessage } from './item-errors.ts';
-import { ItemQueue, type Place } from './item-queue.ts';
-import { LargePages } from './large-pages.ts';
-import { Pace } from './pace.ts';
+import { ItemQueue } from './item-queue.ts';
+import { ItemsInFlight } from './items-in-flight.ts';
 import { PageTime } from './page-time.ts';
-import { ItemFailed, type Processing, processItem } from './process-item.ts';
+import type { Processing } from './process-item.ts';
+import { ReadAhead } from './read-ahead.ts';
 
 export interface PipelineRequest {
   readonly work: AnyChunkWork;
@@ -63,14 +60,8 @@ const drainMs = { pageOver: 30_000, cancelled: 3_000, failed: 3_000 };
 export class Pipeline {
   readonly #request: PipelineRequest;
   readonly #queue = new ItemQueue();
-  #inFlight = 0;
-  #reading = false;
-  #readEnded = false;
-  #readAfter: Cursor | null;
-  /** How far the reader has looked without finding more, while no chunk has committed that. */
-  #passed: Cursor | undefined;
-  readonly #reads = new AbortController();
-  readonly #pages: LargePages;
+  readonly #items: ItemsInFlight;
+  readonly #reads: ReadAhead;
   #chunks: PreparedChunk[] = [];
   #committing = false;
   #endCommitted = false;
@@ -84,23 +75,28 @@ export class Pipeline {
   /** The page's time is over, and it has nothing yet but a read under way. */
   #late = false;
   #drainTimer: NodeJS.Timeout | undefined;
-  #paceTimer: NodeJS.Timeout | undefined;
-  readonly #pace: Pace;
-  readonly #setAside: ReadonlySet<string>;
   readonly #finished = Promise.withResolvers<void>();
 
   constructor(request: PipelineRequest) {
     this.#request = request;
-    this.#readAfter = request.after;
-    this.#pace = new Pace(request.policy.itemsPerSecond);
     this.#time = new PageTime(request.policy.pageSeconds);
-    this.#setAside = new Set(request.policy.setAside);
-    this.#pages = new LargePages(request.processing.budget);
+    this.#reads = new ReadAhead(request, this.#queue);
+    this.#items = new ItemsInFlight({
+      queue: this.#queue,
+      policy: request.policy,
+      processing: request.processing,
+      ended: (milliseconds) => {
+        this.#time.itemTook(milliseconds);
+        this.#advance();
+      },
+      due: () => this.#advance(),
+      failed: (error) => this.#fail(error),
+    });
   }
 
   /** Items being processed at this moment. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#items.count;
   }
 
   /**
@@ -117,7 +113,7 @@ export class Pipeline {
     } finally {
       ignore();
       clearTimeout(this.#drainTimer);
-      clearTimeout(this.#paceTimer);
+      this.#items.close();
       this.#request.abort();
       this.#queue.release();
     }
@@ -128,13 +124,13 @@ export class Pipeline {
   stop(reason: 'pageOver' | 'cancelled' | 'failed'): void {
     if (this.#stopping === reason || this.#stopping === 'failed') return;
     // A read that takes longer than a page would else be given up by this page, and by the next one again.
-    const hasNothing = this.#reading && this.#uncommitted() === 0 && !this.#time.hasDoneOne;
+    const hasNothing = this.#reads.reading && this.#uncommitted() === 0 && !this.#time.hasDoneOne;
     if (reason === 'pageOver' && hasNothing) return void (this.#late = true);
     this.#stopping = reason;
+    this.#items.close();
     this.#request.end?.();
-    this.#pages.stopWaiting();
-    // Nobody is going to use what is being read.
-    if (reason !== 'pageOver') this.#reads.abort();
+    this.#reads.close();
+    if (reason !== 'pageOver') this.#reads.giveUp();
     clearTimeout(this.#drainTimer);
     this.#drainTimer = setTimeout(() => this.#request.abort(), drainMs[reason]);
     this.#advance();
@@ -142,9 +138,9 @@ export class Pipeline {
 
   #advance(): void {
     if (!this.#stopping && this.#isOver()) return this.stop('pageOver');
-    if (this.#isStuck()) this.#pages.stopWaiting();
+    if (this.#isStuck()) this.#reads.stopWaiting();
     if (this.#stopping === 'pageOver' && !this.#time.allowsChunk) this.#leaveWaiting();
-    this.#startItems();
+    this.#items.startMore();
     this.#formChunks();
     this.#markPassed();
     if (!this.#committing && this.#chunks[0]) void this.#commitFirst(this.#chunks[0]);
@@ -158,13 +154,13 @@ export class Pipeline {
   }
 
   #wantsMore(): boolean {
-    if (this.#reading || this.#readEnded || this.#stopping) return false;
-    return this.#isStuck() || (this.#uncommitted() < this.#window() && this.#pages.mayReadOn);
+    if (!this.#reads.mayRead) return false;
+    return this.#isStuck() || (this.#uncommitted() < this.#window() && this.#reads.hasRoom);
   }
 
   /** However many unreadable rows the queue holds, they make no chunk: then only reading on helps. */
   #isStuck(): boolean {
-    return this.#inFlight === 0 && this.#chunks.length === 0 && !this.#queue.hasNext;
+    return this.#items.count === 0 && this.#chunks.length === 0 && !this.#queue.hasNext;
   }
 
   #uncommitted(): number {
@@ -187,7 +183,8 @@ export class Pipeline {
   }
 
   #isIdle(): boolean {
-    if (this.#reading || this.#inFlight > 0 || this.#committing || this.#chunks.length > 0) return false;
+    if (this.#reads.reading || this.#items.count > 0 || this.#committing || this.#chunks.length > 0)
+      return false;
     if (this.#leaving > 0) return false;
     return this.#stopping !== undefined || this.#endCommitted;
   }
@@ -203,16 +200,10 @@ export class Pipeline {
   }
 
   async #readMore(): Promise<void> {
-    this.#reading = true;
     try {
-      const limit = Math.min(this.#chunkSize(), 10_000);
-      const page = await this.#readPage(limit);
-      if (page) this.#pageRead(page, limit);
+      await this.#reads.read(Math.min(this.#chunkSize(), 10_000), this.#chunkBytes());
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
-    } finally {
-      this.#reading = false;
-      this.#pages.releaseRoom();
     }
     if (this.#late && !this.#stopping) this.#stopLater();
     this.#advance();
@@ -224,108 +215,23 @@ export class Pipeline {
     this.#drainTimer ??= setTimeout(() => this.stop('pageOver'), milliseconds);
   }
 
-  /** @returns undefined when there is to be no more reading. */
-  async #readPage(limit: number): Promise<ReadPage<unknown> | undefined> {
-    const { work, range, processing } = this.#request;
-    await this.#pages.roomForNext();
-    if (this.#stopping) return undefined;
-    return inSpan('read', {}, () =>
-      work.reader.read({
-        range,
-        after: this.#readAfter,
-        limit,
-        bytes: this.#chunkBytes(),
-        signal: AbortSignal.any([processing.signal, this.#reads.signal]),
-      }),
-    );
-  }
-
-  #pageRead(page: ReadPage<unknown>, limit: number): void {
-    const count = page.items.length;
-    const last = count > 0 ? page.cursorAt(count - 1) : this.#readAfter;
-    this.#pages.push(this.#queue.push(page, this.#pages.hold(page)));
-    this.#readAfter = page.passed ?? last;
-    this.#passed = page.passed && !sameCursor(page.passed, last) ? page.passed : undefined;
-    const full = count >= limit || page.passed !== undefined;
-    this.#readEnded = !full || sameCursor(this.#readAfter, this.#request.range.upper);
-  }
-
-  #startItems(): void {
-    const { concurrency } = this.#request.policy;
-    while (!this.#stopping && this.#inFlight < concurrency && this.#queue.hasNext) {
-      if (!this.#pace.mayStart()) return this.#startLater();
-      this.#start(this.#queue.next());
-    }
-    this.#queue.announceFirst();
-  }
-
-  /** The rate holds items back: looks again when the next one is due. */
-  #startLater(): void {
-    this.#queue.announceFirst();
-    this.#paceTimer ??= setTimeout(() => {
-      this.#paceTimer = undefined;
-      this.#advance();
-    }, this.#pace.nextInMs());
-  }
-
-  #start(place: Place): void {
-    const { block, index } = place;
-    let outcome: unknown;
-    try {
-      outcome = this.#setAsideOf(place) ?? processItem(place, this.#request.processing);
-    } catch (error) {
-      return this.#fail(error);
-    }
-    if (!(outcome instanceof Promise)) {
-      block.outcomes[index] = outcome;
-      return;
-    }
-    this.#inFlight++;
-    const begun = performance.now();
-    void outcome
-      .then((settled: unknown) => void (block.outcomes[index] = settled))
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => {
-        this.#inFlight--;
-        this.#time.itemTook(performance.now() - begun);
-        this.#advance();
-      });
-  }
-
-  /** The skip of an item that is not to be processed at all. @throws ItemFailed when it cannot be read. */
-  #setAsideOf({ block: { page }, index }: Place): Skipped | undefined {
-    if (this.#setAside.size > 0 && this.#setAside.has(page.keyAt(index)))
-      return new Skipped('process', 'SET_ASIDE', 'set aside by an operator', 1);
-    const error = page.errorAt?.(index);
-    if (error === undefined) return undefined;
-    const found = this.#request.processing.classify(error);
-    if (found.decision !== 'skip')
-      throw new ItemFailed(error, found, page.keyAt(index), 1, 'read', true, [page.items[index]]);
-    return new Skipped(
-      'read',
-      found.code,
-      safeMessage(error, { items: [page.items[index]], key: page.keyAt(index) }),
-      1,
-    );
-  }
-
   #formChunks(): void {
     while (!this.#gap && this.#chunks.length < preparedAhead && !this.#endFormed()) {
       const size = this.#nextChunkLength();
       if (size === undefined) return;
       const slices = this.#queue.take(size);
       this.#queue.announceFirst();
-      const chunk = chunkOf(slices, this.#readEnded && this.#queue.length === 0);
+      const chunk = chunkOf(slices, this.#reads.ended && this.#queue.length === 0);
       this.#chunks.push(this.#prepare(chunk, slices));
     }
   }
 
   /** Where nothing waits to commit, a chunk without items moves the checkpoint to where the reader has looked. */
   #markPassed(): void {
-    const cursor = this.#passed;
-    if (cursor === undefined || this.#readEnded || this.#gap) return;
+    if (this.#reads.ended || this.#gap) return;
     if (this.#queue.length > 0 || this.#chunks.length > 0) return;
-    this.#passed = undefined;
+    const cursor = this.#reads.takePassed();
+    if (cursor === undefined) return;
     this.#chunks.push(this.#prepare({ ...chunkOf([], false), cursor }, []));
   }
 
@@ -349,14 +255,14 @@ export class Pipeline {
   #nextChunkLength(): number | undefined {
     const limits = { items: this.#chunkSize(), bytes: this.#chunkBytes() };
     const { length, stop } = this.#queue.ready(limits);
-    const whole = stop === 'full' || (stop === 'end' && this.#readEnded && !this.#stopping);
+    const whole = stop === 'full' || (stop === 'end' && this.#reads.ended && !this.#stopping);
     return whole || (length > 0 && this.#mayCommitEarly()) ? length : undefined;
   }
 
   /** A chunk may be cut short when the page ends early, or to free bytes that others wait for. */
   #mayCommitEarly(): boolean {
     if (this.#stopping === 'failed') return false;
-    if (this.#stopping && this.#inFlight === 0) return true;
+    if (this.#stopping && this.#items.count === 0) return true;
     return this.#request.processing.budget.contended && this.#chunks.length === 0;
   }
 

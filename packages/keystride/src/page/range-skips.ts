@@ -1,4 +1,4 @@
-import type { PagePolicy } from '../contract/activities.ts';
+import type { PagePolicy } from '../contract/step-activities.ts';
 import type { SetAside } from '../job/chunks.ts';
 import type { Lease } from '../ledger/checkpoint.ts';
 import { recordSkips, reopenSkip, type Skip } from '../ledger/skips.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PagePolicy } from '../contract/activities.ts';
+import type { PagePolicy } from '../contract/step-activities.ts';
 import { type Cursor, type KeyRange, nameOfKey, sameCursor } from '../contract/cursor.ts';
 import { failureTypeOf, ToldError } from '../contract/errors.ts';
 import { type Counters, noCounters } from '../contract/progress.ts';

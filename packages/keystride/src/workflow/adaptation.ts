@@ -1,4 +1,4 @@
-import type { PartitionNews } from '../contract/activities.ts';
+import type { PartitionNews } from '../contract/step-activities.ts';
 import { addDecisions, addRetries, type Decision, type Retries } from '../contract/progress.ts';
 
 /** What a step has learned and decided by itself. */

@@ -6,7 +6,8 @@ import {
   patched,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Claim, ControlEntry } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
+import type { ControlEntry } from '../contract/activities.ts';
 import type { AuditedControl, AuditFacts } from '../contract/audit.ts';
 import type { ControlRequest } from '../contract/messages.ts';
 import { enterControl } from './activities.ts';

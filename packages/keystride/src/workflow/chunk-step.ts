@@ -1,4 +1,4 @@
-import type { OpenedStep, StepRequest } from '../contract/activities.ts';
+import type { OpenedStep, StepRequest } from '../contract/step-activities.ts';
 import type { ChunkPolicy } from '../contract/policy.ts';
 import type { StepProgress } from '../contract/progress.ts';
 import { ledgerWork } from './activities.ts';

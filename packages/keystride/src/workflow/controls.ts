@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
-import type { PartitionNews } from '../contract/activities.ts';
+import type { PartitionNews } from '../contract/step-activities.ts';
 import { cutText, failure, longestMessage } from '../contract/errors.ts';
 import { wrongChangedBy } from '../contract/audit.ts';
 import {

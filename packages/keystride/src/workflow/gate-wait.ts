@@ -5,7 +5,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { GateRequest, StepRequest, Throttled } from '../contract/activities.ts';
+import type { GateRequest, StepRequest, Throttled } from '../contract/step-activities.ts';
 import { failureTypeOf } from '../contract/errors.ts';
 import type { QuietHours } from '../contract/policy.ts';
 import type { Decision } from '../contract/progress.ts';

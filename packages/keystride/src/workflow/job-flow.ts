@@ -1,4 +1,4 @@
-import type { VerificationState } from '../contract/activities.ts';
+import type { VerificationState } from '../contract/step-activities.ts';
 import type { JobDefinition, ParametersOf, StepName } from '../contract/job.ts';
 import type { JsonOf } from '../contract/json.ts';
 import type { ChunkPolicy, StepPolicy, TaskletPolicy } from '../contract/policy.ts';

@@ -1,5 +1,6 @@
 import { allHandlersFinished, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
-import type { Claim, OpenedJob } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
+import type { OpenedJob } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
 import { comparesSides } from '../contract/policy.ts';

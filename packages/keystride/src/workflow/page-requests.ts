@@ -1,4 +1,4 @@
-import type { PagePolicy, PageRequest, StepRequest } from '../contract/activities.ts';
+import type { PagePolicy, PageRequest, StepRequest } from '../contract/step-activities.ts';
 import type { Tuning } from '../contract/messages.ts';
 import { chunkBoundsOf, type ChunkPolicy } from '../contract/policy.ts';
 import type { JobRun } from './job-run.ts';

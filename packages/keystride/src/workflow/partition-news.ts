@@ -1,5 +1,5 @@
 import { getExternalWorkflowHandle, workflowInfo } from '@temporalio/workflow';
-import type { PageRequest, PartitionNews, PartitionState } from '../contract/activities.ts';
+import type { PageRequest, PartitionNews, PartitionState } from '../contract/step-activities.ts';
 import { messages } from '../contract/messages.ts';
 import { addDecisions, addRetries, type Decision, type Retries } from '../contract/progress.ts';
 

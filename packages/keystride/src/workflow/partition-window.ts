@@ -6,7 +6,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { PageRequest, PartitionState, StepRequest, Throttled } from '../contract/activities.ts';
+import type { PageRequest, PartitionState, StepRequest, Throttled } from '../contract/step-activities.ts';
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { ChunkPolicy } from '../contract/policy.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';

@@ -1,5 +1,5 @@
 import { CancellationScope, continueAsNew } from '@temporalio/workflow';
-import type { PageRequest, PartitionState } from '../contract/activities.ts';
+import type { PageRequest, PartitionState } from '../contract/step-activities.ts';
 import { PartitionReporter } from './partition-news.ts';
 import { runPages, withChunkSize } from './run-pages.ts';
 

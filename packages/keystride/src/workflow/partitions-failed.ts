@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { FailedItem } from '../contract/activities.ts';
+import type { FailedItem } from '../contract/failure-place.ts';
 import { describeError, failureTypeOf } from '../contract/errors.ts';
 import { failurePlaceOf } from '../contract/failure-place.ts';
 

@@ -7,7 +7,7 @@ import {
   workflowInfo,
   type Workflow,
 } from '@temporalio/workflow';
-import type { Claim } from '../contract/activities.ts';
+import type { Claim } from '../contract/claim.ts';
 import type { InputOf, JobDefinition } from '../contract/job.ts';
 import { cutText, describeError, failure, failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { type FailurePlace, failurePlaceOf } from '../contract/failure-place.ts';

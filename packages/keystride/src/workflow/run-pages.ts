@@ -1,5 +1,5 @@
 import { CancellationScope, workflowInfo } from '@temporalio/workflow';
-import type { PageRequest, PartitionState } from '../contract/activities.ts';
+import type { PageRequest, PartitionState } from '../contract/step-activities.ts';
 import { pageActivities } from './activities.ts';
 
 /**

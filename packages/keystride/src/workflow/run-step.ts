@@ -1,4 +1,4 @@
-import type { OpenedStep, StepRequest, VerificationState } from '../contract/activities.ts';
+import type { OpenedStep, StepRequest, VerificationState } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { StepPolicy, VerificationPolicy } from '../contract/policy.ts';
 import { noCounters, type StepProgress } from '../contract/progress.ts';

@@ -1,4 +1,4 @@
-import type { SeenStep } from '../contract/activities.ts';
+import type { SeenStep } from '../contract/step-activities.ts';
 import type { NestedRun, StepProgress } from '../contract/progress.ts';
 
 /** What a run has seen completed: of a step that it runs more than once, the last time. */

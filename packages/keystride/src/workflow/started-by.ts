@@ -1,7 +1,12 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { workflowInfo } from '@temporalio/workflow';
-import type { StartedBy } from '../contract/activities.ts';
-import { type Authorship, authorshipMemo, longestOperator, wrongChangedBy } from '../contract/audit.ts';
+import {
+  type Authorship,
+  authorshipMemo,
+  longestOperator,
+  type StartedBy,
+  wrongChangedBy,
+} from '../contract/audit.ts';
 import { cutText } from '../contract/errors.ts';
 
 /** The schedule whose action a workflow is; Temporal sets it with the start. */

@@ -1,4 +1,4 @@
-import type { OpenedStep } from '../contract/activities.ts';
+import type { OpenedStep } from '../contract/step-activities.ts';
 
 /** The partitions of a step that its run knows of: those that it found, and those that it has cut off from others. */
 export class StepPartitions {

@@ -1,4 +1,5 @@
-import type { ClosedJob, OpenedJob, PartitionNews } from '../contract/activities.ts';
+import type { ClosedJob, OpenedJob } from '../contract/activities.ts';
+import type { PartitionNews } from '../contract/step-activities.ts';
 import {
   addPoint,
   type Counters,

@@ -1,5 +1,5 @@
 import { setCurrentDetails, sleep } from '@temporalio/workflow';
-import type { StepRequest, VerificationRequest, VerificationState } from '../contract/activities.ts';
+import type { StepRequest, VerificationRequest, VerificationState } from '../contract/step-activities.ts';
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { VerificationPolicy } from '../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
