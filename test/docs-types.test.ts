@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { asProject, complaintsOf } from './support/compile.ts';
 import { type Block, blocksOf, type Page, readPages } from './support/docs.ts';
 
 /**
@@ -16,10 +16,7 @@ let directory: string;
 
 beforeAll(() => {
   directory = mkdtempSync(path.join(tmpdir(), 'keystride-docs-'));
-  symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
-  writeFileSync(path.join(directory, 'package.json'), '{"type":"module"}');
-  const tsconfig = { extends: path.join(root, 'tsconfig.json'), include: ['pages'] };
-  writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(tsconfig));
+  asProject(directory, ['pages']);
 });
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -39,33 +36,18 @@ async function problemsOf(pages: readonly Page[]): Promise<string[]> {
       places.set(file, page.file);
     }
   }
-  const output = await compile();
-  return output
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) =>
-      line.replace(/^(\S+?)\((\d+),\d+\)/u, (whole, file: string, number: string) =>
-        places.has(file) ? `${places.get(file)}:${number}` : whole,
-      ),
-    );
+  const complaints = await complaintsOf(directory);
+  return complaints.map((line) =>
+    line.replace(/^(\S+?)\((\d+),\d+\)/u, (whole, file: string, number: string) =>
+      places.has(file) ? `${places.get(file)}:${number}` : whole,
+    ),
+  );
 }
 
 /** The block with its lines where they stand in the page, so that the compiler names them. */
 function sourceOf({ text, line, preamble }: Block): string {
   const before = preamble.replaceAll('\n', ' ');
   return `${before}${'\n'.repeat(line - 1)}${text}export {};\n`;
-}
-
-function compile(): Promise<string> {
-  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [tsc, '--noEmit', '--pretty', 'false'],
-      { cwd: directory },
-      (_, stdout, stderr) => resolve(stdout + stderr),
-    );
-  });
 }
 
 /** A page with one block that is wrong, compiled with the others: the compiler runs once. */

@@ -1,31 +1,25 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { loadConfig } from '../packages/keystride/src/settings/config.ts';
+import { asProject, complaintsOf } from './support/compile.ts';
 
-/** The manifests that `docs/deployment.md` gives: they are YAML, and set what settings know. */
+/** The manifests that `docs/deployment.md` gives: Kubernetes takes them, and they set what settings know. */
 const folder = path.join(import.meta.dirname, '../ops/kubernetes');
 
-interface Variable {
-  readonly name: string;
-  readonly value?: string;
-  readonly valueFrom?: { readonly secretKeyRef?: { readonly name: string; readonly key: string } };
-}
-
-interface Container {
-  readonly env?: readonly Variable[];
-  readonly securityContext?: Readonly<Record<string, unknown>>;
-}
-
-interface PodSpec {
-  readonly containers: readonly Container[];
-  readonly securityContext?: Readonly<Record<string, unknown>>;
-  readonly terminationGracePeriodSeconds?: number;
-}
+/** The kinds that there are, and where their types stand. */
+const modules = {
+  ConfigMap: 'core/v1',
+  Deployment: 'apps/v1',
+  Job: 'batch/v1',
+  PodDisruptionBudget: 'policy/v1',
+} as const;
 
 interface Manifest {
-  readonly kind: string;
+  readonly kind: keyof typeof modules;
   readonly data?: Readonly<Record<string, string>>;
   readonly spec?: { readonly template?: { readonly spec: PodSpec } };
 }
@@ -61,10 +55,49 @@ function read(environment: Record<string, string>): unknown {
   }
 }
 
-test('there are settings, a migration, workers and their budget for disruptions', () => {
-  expect(manifests.map(({ kind }) => kind).toSorted()).toEqual(
-    ['ConfigMap', 'Deployment', 'Job', 'PodDisruptionBudget'].toSorted(),
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(path.join(tmpdir(), 'keystride-manifests-'));
+  asProject(directory, ['manifests']);
+});
+
+beforeEach(() => {
+  rmSync(path.join(directory, 'manifests'), { recursive: true, force: true });
+  mkdirSync(path.join(directory, 'manifests'));
+});
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** The manifest as a value of its type: the compiler knows every field, and what may stand in it. */
+function typed(name: string, kind: keyof typeof modules, manifest: string): void {
+  writeFileSync(
+    path.join(directory, 'manifests', `${name}.ts`),
+    `import type { ${kind} } from 'kubernetes-types/${modules[kind]}.d.ts';\nexport const ${name}: ${kind} = ${manifest};\n`,
   );
+}
+
+test('there are settings, a migration, workers and their budget for disruptions', () => {
+  expect(manifests.map(({ kind }) => kind).toSorted()).toEqual(Object.keys(modules).toSorted());
+});
+
+test('every manifest has the fields that Kubernetes knows, with values of their types', async () => {
+  for (const [index, manifest] of manifests.entries())
+    typed(`manifest${index}`, manifest.kind, JSON.stringify(manifest));
+  expect(await complaintsOf(directory)).toEqual([]);
+});
+
+test('a field that is misspelt, in the wrong place or of another type is told', async () => {
+  const deployment = JSON.stringify(manifests.find(({ kind }) => kind === 'Deployment'));
+  const wrong = {
+    misspelt: deployment.replace('"readinessProbe"', '"readinesProbe"'),
+    misplaced: deployment.replace('"replicas":2', '"replicas":2,"containers":[]'),
+    mistyped: deployment.replace('"replicas":2', '"replicas":"two"'),
+    outdated: deployment.replace('"apps/v1"', '"apps/v1beta1"'),
+  };
+  for (const [name, manifest] of Object.entries(wrong)) typed(name, 'Deployment', manifest);
+  const complaints = await complaintsOf(directory);
+  for (const name of Object.keys(wrong)) expect(complaints.join('\n')).toContain(`manifests/${name}.ts`);
 });
 
 test('every variable is one that settings know, with a value that they take', () => {

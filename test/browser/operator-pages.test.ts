@@ -3,8 +3,8 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { testConsole, type TestConsole } from '../console/support.ts';
-import { barriersOf, overflowOf } from '../support/axe.ts';
-import { noBrowser, openBrowser, picture } from '../support/chromium.ts';
+import { noBrowser, openBrowser } from '../support/chromium.ts';
+import { looksRight, lookAt } from '../support/page-look.ts';
 import { createWorld, type World } from '../support/stack.ts';
 
 /** Jobs, schedules, skips, syncs, health and the audit in a real browser. */
@@ -74,27 +74,10 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-const widths = { laptop: 1280, telephone: 380 } as const;
-
-describe.skipIf(noBrowser).each(Object.entries(widths))('on a %s', (device, width) => {
+describe.skipIf(noBrowser).each(['laptop', 'telephone'] as const)('on a %s', (device) => {
   describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
     test.each(Object.entries(pages))('%s keeps nobody out, and fits', async (name, path) => {
-      const context = await browser.newContext({
-        ...{ baseURL: console.url, colorScheme },
-        viewport: { width, height: 900 },
-      });
-      const page = await context.newPage();
-      const complaints: string[] = [];
-      page.on('pageerror', ({ message }) => complaints.push(message));
-      page.on('console', (message) => {
-        if (message.type() === 'error') complaints.push(message.text());
-      });
-      await page.goto(path);
-      expect(await barriersOf(page)).toEqual([]);
-      expect(await overflowOf(page)).toBe(0);
-      expect(complaints).toEqual([]);
-      await picture(page, `${name}-${device}-${colorScheme}`);
-      await context.close();
+      expect(await lookAt(browser, console.url + path, name, { device, colorScheme })).toEqual(looksRight);
     });
   });
 });

@@ -1,9 +1,9 @@
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { testConsole, type TestConsole } from '../console/support.ts';
-import { barriersOf, overflowOf } from '../support/axe.ts';
-import { noBrowser, openBrowser, picture } from '../support/chromium.ts';
+import { noBrowser, openBrowser } from '../support/chromium.ts';
+import { looksRight, lookAt, visit as visitPage } from '../support/page-look.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
 /** The pages of the console in a real browser, over a migration that takes a while. */
@@ -44,21 +44,8 @@ afterAll(async () => {
   await world?.dispose();
 });
 
-/** A page of a browser of its own, and what it complains of: scripts that fail, what the policy refuses. */
-async function visit(
-  path: string,
-  options: BrowserContextOptions = {},
-): Promise<{ page: Page; complaints: string[]; close: () => Promise<void> }> {
-  const context = await browser.newContext({ baseURL: console.url, ...options });
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('404')) complaints.push(message.text());
-  });
-  await page.goto(path);
-  return { page, complaints, close: () => context.close() };
-}
+const visit = (path: string, options: BrowserContextOptions = {}) =>
+  visitPage(browser, console.url + path, options);
 
 test.skipIf(noBrowser)('a run is followed without loading its page again', async () => {
   const { page, close } = await visit(run);
@@ -132,21 +119,11 @@ test.skipIf(noBrowser)('a run is found and paused by keyboard alone', async () =
   await close();
 });
 
-const widths = { laptop: 1280, telephone: 380 } as const;
-
-describe.skipIf(noBrowser).each(Object.entries(widths))('on a %s', (device, width) => {
+describe.skipIf(noBrowser).each(['laptop', 'telephone'] as const)('on a %s', (device) => {
   describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
     test.each(Object.entries(pages))('%s keeps nobody out, and fits', async (name, path) => {
-      const { page, complaints, close } = await visit(path, {
-        colorScheme,
-        viewport: { width, height: 900 },
-      });
-      if (name === 'run') await page.waitForSelector('.u-over');
-      expect(await barriersOf(page)).toEqual([]);
-      expect(await overflowOf(page)).toBe(0);
-      expect(complaints).toEqual([]);
-      await picture(page, `${name}-${device}-${colorScheme}`);
-      await close();
+      const look = { device, colorScheme, waitFor: name === 'run' ? '.u-over' : undefined };
+      expect(await lookAt(browser, console.url + path, name, look)).toEqual(looksRight);
     });
   });
 });

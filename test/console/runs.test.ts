@@ -101,6 +101,8 @@ test('at rest it shows what has committed, as its partitions do', async () => {
 });
 
 test('it is tuned: what it is stands beside what it will be, and what makes no sense comes back', async () => {
+  const { text } = await browser.get(`${run}/tune`);
+  expect(text).toMatch(/Partitions<\/label>[^]*?<strong>3<\/strong>\s*<span class="soft">\(by contract\)/u);
   const wrong = await browser.fillIn(`${run}/tune`, { concurrency: '0' });
   expect(wrong.status).toBe(422);
   expect(wrong.text).toContain('concurrency must be a whole number from 1 to 10000');

@@ -17,7 +17,11 @@ export async function barriersOf(page: Page): Promise<string[]> {
     );
 }
 
-/** How many pixels of the page lie beyond the window's right edge. */
+/** How many pixels lie beyond the right edge of the window; on a telephone, where rows are cards, of a table too. */
 export function overflowOf(page: Page): Promise<number> {
-  return page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+  return page.evaluate<number>(`(() => {
+    const tables = innerWidth > 720 ? [] : document.querySelectorAll('.table-frame');
+    const wide = [document.documentElement, ...tables];
+    return Math.max(...wide.map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth));
+  })()`);
 }

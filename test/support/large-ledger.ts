@@ -39,7 +39,7 @@ interface LargeCause {
  * What checks rows against other rows is left out: the server would check each of a million.
  */
 export async function fillLedger(
-  client: pg.Client,
+  client: pg.ClientBase,
   { instances, skips, partitions }: LedgerSize,
 ): Promise<void> {
   await client.query('set session_replication_role = replica');

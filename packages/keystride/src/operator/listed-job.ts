@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { JobDefinition } from '../contract/job.ts';
 import { identifyingParameters } from '../contract/parameters.ts';
 import { sensitiveParameters } from '../contract/sensitive.ts';
+import { descriptionOf } from './parameter-inputs.ts';
 
 /** A job as the catalogue shows it. */
 export interface ListedJob {
@@ -13,6 +14,7 @@ export interface ListedJob {
 
 interface ListedParameter {
   readonly name: string;
+  /** Of a text its format, such as `date`; of a choice the values. */
   readonly type: string;
   readonly required: boolean;
   readonly default?: unknown;
@@ -32,10 +34,11 @@ export function listedJob(job: JobDefinition): ListedJob {
     name: job.name,
     description: job.description,
     parameters: Object.entries(schema.properties ?? {}).map(([name, property]) => {
-      const { type, enum: values, default: byDefault } = typeof property === 'object' ? property : {};
+      const told = typeof property === 'object' ? property : {};
+      const { type, format, enum: values, default: byDefault } = told;
       return {
         name,
-        type: values === undefined ? [type ?? 'any'].flat().join(' | ') : values.join(' | '),
+        type: (values ?? [format ?? type ?? 'any'].flat()).join(' | '),
         required: schema.required?.includes(name) ?? false,
         ...(byDefault !== undefined && !hidden.has(name) && { default: byDefault }),
         description: descriptionOf(job.parameters.shape[name]),
@@ -45,9 +48,4 @@ export function listedJob(job: JobDefinition): ListedJob {
     }),
     steps: Object.entries(job.steps).map(([step, { kind }]) => ({ step, kind })),
   };
-}
-
-/** The JSON schema loses it where other metadata was added after it. */
-function descriptionOf(schema: unknown): string {
-  return (schema instanceof z.ZodType ? schema.description : undefined) ?? '';
 }

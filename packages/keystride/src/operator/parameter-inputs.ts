@@ -72,8 +72,8 @@ function boundOf(bound: number | undefined): number | null {
   return bound === undefined || Math.abs(bound) >= Number.MAX_SAFE_INTEGER ? null : bound;
 }
 
-/** The JSON schema loses it where other metadata was added after it. */
-function descriptionOf(schema: unknown): string {
+/** What a parameter is, in words. The JSON schema loses it where other metadata was added after it. */
+export function descriptionOf(schema: unknown): string {
   return (schema instanceof z.ZodType ? schema.description : undefined) ?? '';
 }
 

@@ -80,10 +80,15 @@ function filterForm({ id, operator, action }: AuditData['asked']): Html {
   </form>`;
 }
 
-/** Changes, with who made them and why. */
+/**
+ * Changes, with who made them and why.
+ *
+ * @param ofAll the run whose page it stands on: where all of them are of that one, none names it
+ */
 export function entriesTable(
   entries: readonly EnteredChange[],
   caption: Html = html`Changes <span class="soft">the last one first</span>`,
+  ofAll?: string,
 ): Html {
   return dataTable(
     caption,
@@ -95,7 +100,9 @@ export function entriesTable(
         cell: ({ operator, from }) => html`${operator} <span class="soft small">by ${from}</span>`,
       },
       { head: 'What', cell: ({ action }) => action },
-      { head: 'Of what', cell: subjectCell },
+      ...(entries.some(({ workflowId }) => workflowId !== ofAll)
+        ? [{ head: 'Of what', cell: subjectCell }]
+        : []),
       { head: 'Why', cell: ({ reason }) => reason ?? html`<span class="soft">–</span>` },
       ...(entries.some(({ before }) => Object.keys(before).length > 0)
         ? [{ head: 'Before', cell: ({ before }: EnteredChange) => factsCell(before) }]

@@ -66,6 +66,7 @@ function changesTable({ changes, progress: { workflowId } }: RunData): Html {
   return entriesTable(
     changes,
     html`Who did what <a class="small" href="/audit${queryOf({ id: workflowId })}">all of it</a>`,
+    workflowId,
   );
 }
 

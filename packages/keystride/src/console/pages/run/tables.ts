@@ -27,12 +27,16 @@ export function stepsTable({ progress, strips }: RunData): Html {
     'Steps',
     [
       { head: 'Step', names: true, cell: stepCell },
-      { head: 'State', cell: ({ status }) => stateBadge(status) },
+      // A step that goes on stands as its run does.
+      {
+        head: 'State',
+        cell: ({ status }) => stateBadge(status === 'running' ? progress.status : status),
+      },
       number('Read', ({ read }) => read),
       number('Filtered', ({ filtered }) => filtered),
       number('Written', ({ written }) => written),
       number('Skipped', ({ skipped }) => skipped),
-      number('… reading', ({ readSkipped }) => readSkipped),
+      number('Skipped reading', ({ readSkipped }) => readSkipped),
       { head: 'Retried', number: true, cell: retriesCell },
       { head: 'Expected', number: true, cell: ({ expected }) => figure(expected) },
       { head: 'Commits', number: true, cell: ({ step }) => figure(commits.get(step) ?? null) },
