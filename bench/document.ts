@@ -3,7 +3,7 @@ import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { keys } from './keys.ts';
 import { tables, type Table } from './report.ts';
-import type { Results } from './suite.ts';
+import type { Results } from './request.ts';
 
 /** The page that holds the figures. */
 export const page = path.join(import.meta.dirname, '../docs/performance.md');

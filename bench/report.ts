@@ -5,7 +5,7 @@ import type { LagFigures } from './rows/log.ts';
 import type { ManyFigures } from './rows/many.ts';
 import type { NoopFigures } from './rows/measure-noop.ts';
 import type { GrowthFigures } from './rows/measure-orders.ts';
-import type { Results } from './suite.ts';
+import type { Results } from './request.ts';
 
 /** A table of results: its header, and its rows. */
 export interface Table {

@@ -1,6 +1,6 @@
 import type { Bench } from './bench.ts';
-import type { Figures } from './figures.ts';
 import type { Key } from './keys.ts';
+import type { Request, Results } from './request.ts';
 import { measureEncryption } from './rows/encryption.ts';
 import { measureLog } from './rows/log.ts';
 import { measureMany } from './rows/many.ts';
@@ -10,20 +10,6 @@ import { measureNoop } from './rows/measure-noop.ts';
 import { measureOrders } from './rows/measure-orders.ts';
 import { measureStart } from './rows/start.ts';
 import { measureSync } from './rows/measure-sync.ts';
-
-/** What is to be measured, and how. */
-export interface Request {
-  readonly keys: ReadonlySet<Key>;
-  /** Runs of each way. */
-  readonly runs: number;
-  /** Ten million rows too, where growth is measured. */
-  readonly large: boolean;
-  /** The other engines too, where they can be built. */
-  readonly peers: boolean;
-}
-
-/** What came of it, by key. */
-export type Results = Partial<Record<Key, Figures>>;
 
 /** Measurements that share their tables, and so one function. */
 interface Group {

@@ -60,6 +60,8 @@ interface Import {
   readonly file: string;
   readonly name: string;
   readonly typeOnly: boolean;
+  /** Where it is needed, not at the file's head. */
+  readonly lazy: boolean;
 }
 
 /** What a file imports, whether at its head, where it is needed, or by passing it on. */
@@ -68,8 +70,12 @@ function importsOf(file: string): Import[] {
   const declared = text.matchAll(/^(?:import|export)\s+(type\s)?[^;'"]*?from\s+'([^']+)'/gmu);
   const others = text.matchAll(/^import '([^']+)'|\bimport\('([^']+)'\)/gmu);
   return [
-    ...Array.from(declared, ([, type, name = '']) => ({ file, name, typeOnly: type !== undefined })),
-    ...Array.from(others, ([, bare, lazy]) => ({ file, name: bare ?? lazy ?? '', typeOnly: false })),
+    ...Array.from(declared, ([, type, name = '']) => ({
+      ...{ file, name, typeOnly: type !== undefined, lazy: false },
+    })),
+    ...Array.from(others, ([, bare, lazy]) => ({
+      ...{ file, name: bare ?? lazy ?? '', typeOnly: false, lazy: lazy !== undefined },
+    })),
   ];
 }
 
@@ -130,6 +136,33 @@ test('the rooms below a room are below each other in one order, so that there is
     seen.push(room);
   }
 });
+
+/** What is left of the files when those are taken away, again and again, that import none of the others. */
+function inCircles(files: readonly string[]): readonly string[] {
+  const left = new Map(
+    files.map((file) => [
+      file,
+      importsOf(file)
+        .filter((one) => isOurs(one) && !one.lazy)
+        .map(targetOf),
+    ]),
+  );
+  for (let before = Infinity; left.size < before;) {
+    before = left.size;
+    for (const [file, targets] of left) if (!targets.some((one) => left.has(one))) left.delete(file);
+  }
+  return [...left.keys()].map((file) => path.relative(root, file));
+}
+
+// What a command is loaded by names it: the table of commands is known to some of those that it loads.
+test.each(['packages/keystride/src', 'src', 'bench', 'test'])(
+  'no files of %s import each other in a circle',
+  (folder) => {
+    const files = filesIn(path.join(root, folder));
+    expect(files.length).toBeGreaterThan(10);
+    expect(inCircles(files)).toEqual([]);
+  },
+);
 
 // The first user of the library, and the jobs of bench and tests, know it as everybody does.
 test.each(['src', 'bench/jobs', 'test/support/jobs'])(

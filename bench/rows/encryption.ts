@@ -5,7 +5,7 @@ import { dataConverterOf } from '../../packages/keystride/src/settings/data-conv
 import { type Bench, startWorker } from '../bench.ts';
 import { inRounds, warmUp } from '../contest.ts';
 import { figuresOf } from '../figures.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import { noopContest } from './noop.ts';
 
 /** Many small pages, since what is encrypted is what each page says. */

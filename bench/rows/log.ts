@@ -5,7 +5,7 @@ import { inRounds, warmUp, type Contest } from '../contest.ts';
 import { figuresOf, rounded, type Figures, type Observation } from '../figures.ts';
 import { median } from '../median.ts';
 import { peakMb } from '../processes.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import { copyBetween } from './sync.ts';
 
 const rows = 1_000_000;

@@ -3,7 +3,7 @@ import { type Bench, emptyLedger, runJob } from '../bench.ts';
 import { type Contest, inRounds, warmUp } from '../contest.ts';
 import { figuresOf, type Figures, type Observation } from '../figures.ts';
 import { type LedgerSize, ledgerSizeOf } from '../ledger-size.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 
 const executions = 1000;
 

@@ -3,7 +3,7 @@ import { inRounds, warmUp, type Contest } from '../contest.ts';
 import { figuresOf, loopOf } from '../figures.ts';
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import {
   date,
   forgetMedication,

@@ -3,7 +3,7 @@ import { inRounds, warmUp } from '../contest.ts';
 import { figuresOf, rounded, spreadOf, type Figures, type Spread } from '../figures.ts';
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import { noopContest, type NoopSize } from './noop.ts';
 
 /** The first is the row itself; with the two after it another engine has been measured. */

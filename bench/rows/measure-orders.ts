@@ -5,7 +5,7 @@ import { historyFigures } from './history.ts';
 import { median } from '../median.ts';
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import {
   connections,
   deliveredBefore,

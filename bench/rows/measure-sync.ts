@@ -3,7 +3,7 @@ import { inRounds, warmUp } from '../contest.ts';
 import { figuresOf, type Figures } from '../figures.ts';
 import { kafkaConnect } from '../peers/kafka-connect.ts';
 import { peerOf } from '../peers/peer-of.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import {
   columnsWithoutTimes,
   forgetDocuments,

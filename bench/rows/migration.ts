@@ -9,7 +9,7 @@ import { observed } from '../contest.ts';
 import { costOf, figuresOf, type Figures, type Observation } from '../figures.ts';
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 
 const documents = 1000;
 const latency = 1000;

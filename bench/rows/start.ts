@@ -9,7 +9,7 @@ import { figuresOf, rounded, type Figures, type Observation } from '../figures.t
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
 import { peakMb } from '../processes.ts';
-import type { Request, Results } from '../suite.ts';
+import type { Request, Results } from '../request.ts';
 import { deliveredBefore, forgetOrders, makeOrders, prepareOrders, refuseUnconfirmed } from './orders.ts';
 
 const root = path.join(import.meta.dirname, '../..');

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { loadSettings } from '../dev/settings.ts';
-import type { ListenAddress } from '../settings/console-settings.ts';
+import type { ListenAddress } from '../settings/server-variables.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine, progressLine } from './output.ts';
 import { addressToListenOn, untilAskedToEnd } from './serving.ts';

@@ -1,6 +1,6 @@
 import { withSession } from '../operator/connection.ts';
 import { runIds, scheduleIds } from '../operator/known-ids.ts';
-import type { Candidate } from './complete.ts';
+import type { Candidate } from './candidate.ts';
 
 /** How long Temporal may take, in milliseconds: somebody waits at a prompt. */
 const patience = 1_000;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parameterToText } from '../contract/parameters.ts';
 import { catalogue, findJob } from '../operator/catalogue.ts';
-import type { Candidate } from './complete.ts';
+import type { Candidate } from './candidate.ts';
 
 /** The jobs of the project. */
 export async function jobCandidates(): Promise<readonly Candidate[]> {

@@ -1,14 +1,9 @@
 import type { Argument, Command, Option } from 'commander';
 import { oneLine } from '../contract/inert.ts';
 import { ownCommands } from '../project/project.ts';
+import type { Candidate } from './candidate.ts';
 import { jobCandidates, parameterCandidates } from './complete-jobs.ts';
 import { commandTable, headOf } from './command-table.ts';
-
-/** A word that may come next, and what it means. */
-export interface Candidate {
-  readonly word: string;
-  readonly told?: string | undefined;
-}
 
 /** For the script of a shell: names of files may come next. */
 const files: Candidate = { word: ':files' };

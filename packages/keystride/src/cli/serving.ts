@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { type ListenAddress, parseListenAddress } from '../settings/console-settings.ts';
+import { type ListenAddress, parseListenAddress } from '../settings/server-variables.ts';
 
 /** The value of `--listen`. */
 export function addressToListenOn(text: string): ListenAddress {

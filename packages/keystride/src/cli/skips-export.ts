@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { withLedger } from '../operator/ledger.ts';
 import { exportedSkips } from '../operator/skips/export.ts';
-import type { SkipsOptions } from './skips.ts';
+import type { SkipsOptions } from './skips-options.ts';
 
 /** `keystride skips ID export`: every skip, as it stood at one moment, to stdout. */
 export async function exportSkips(id: string, options: SkipsOptions): Promise<void> {

@@ -5,7 +5,7 @@ import { plain, table } from '../operator/format.ts';
 import { withLedger } from '../operator/ledger.ts';
 import { readSkips, skipCount, type SkipList } from '../operator/skips/list.ts';
 import { printJson, printLine } from './output.ts';
-import type { SkipsOptions } from './skips.ts';
+import type { SkipsOptions } from './skips-options.ts';
 
 /** `keystride skips ID list`: the causes, and the first items. */
 export async function listSkips(id: string, options: SkipsOptions): Promise<void> {

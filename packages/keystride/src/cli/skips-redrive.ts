@@ -5,7 +5,7 @@ import { skipCount } from '../operator/skips/list.ts';
 import { startRedrive } from '../operator/skips/redrive.ts';
 import { untilOpened } from '../operator/start.ts';
 import { printJson, printLine, progressLine } from './output.ts';
-import type { SkipsOptions } from './skips.ts';
+import type { SkipsOptions } from './skips-options.ts';
 import { announce } from './start.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';

@@ -4,7 +4,7 @@ import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { count, plain } from '../operator/format.ts';
 import { type Waived, waiveSkips as waive } from '../operator/skips/waive.ts';
 import { printJson, printLine } from './output.ts';
-import type { SkipsOptions } from './skips.ts';
+import type { SkipsOptions } from './skips-options.ts';
 
 /** `keystride skips ID waive`: closes open skips without running them. Doing it again changes nothing. */
 export async function waiveSkips(id: string, options: SkipsOptions): Promise<void> {

@@ -1,21 +1,16 @@
 import { type Command, Option } from 'commander';
-import { type AuthorOptions, withAuthor } from './author.ts';
+import { withAuthor } from './author.ts';
 import { shellWord } from '../contract/shell.ts';
 import type { skipsActions } from './command-table.ts';
-import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
+import type { SkipsOptions } from './skips-options.ts';
+import { outputOption, wholeNumber } from './options.ts';
 import { CommandError, exitCodes } from '../operator/command-error.ts';
 import { exportSkips } from './skips-export.ts';
-import { type SkipFilter, skipStatuses } from '../ledger/skip-filter.ts';
+import { skipStatuses } from '../ledger/skip-filter.ts';
 import { listSkips } from './skips-list.ts';
 import { redriveSkips } from './skips-redrive.ts';
 import { waiveSkips } from './skips-waive.ts';
 import { keystride } from '../operator/called-as.ts';
-
-/** The options of all actions. */
-export interface SkipsOptions extends OutputOptions, AuthorOptions, SkipFilter {
-  limit: number;
-  watch?: true;
-}
 
 interface Action {
   readonly act: (id: string, options: SkipsOptions) => Promise<void>;

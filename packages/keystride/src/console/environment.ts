@@ -1,5 +1,11 @@
 import type { HttpBindings } from '@hono/node-server';
-import type { Session } from './guards/session.ts';
+
+/** One browser. */
+export interface Session {
+  readonly id: string;
+  /** Who has signed in with the token, by the name that they gave. */
+  readonly who?: string;
+}
 
 /** What handlers find in a request's context. */
 export interface ConsoleEnv {

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { serve, type ServerType } from '@hono/node-server';
 import { ConfigError } from '../settings/config.ts';
-import type { ListenAddress } from '../settings/console-settings.ts';
+import type { ListenAddress } from '../settings/server-variables.ts';
 
 /** A server that listens. */
 export interface Listening {

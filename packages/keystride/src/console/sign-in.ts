@@ -1,11 +1,11 @@
 import type { Hono } from 'hono';
 import type { ConsoleSettings } from '../settings/console-settings.ts';
 import { fieldsOf } from './action.ts';
-import type { ConsoleEnv } from './environment.ts';
+import type { ConsoleEnv, Session } from './environment.ts';
 import { longestName, nameOf, signInPath } from './guards/admission.ts';
 import { formTokenOf, expectFormToken, tokenField } from './guards/form-token.ts';
 import { isSameSecret, type Seal } from './guards/sealed.ts';
-import type { Session, Sessions } from './guards/session.ts';
+import type { Sessions } from './guards/session.ts';
 import { html, nothing, type Html } from './html.ts';
 import { bareLayout } from './layout.ts';
 

@@ -7,7 +7,7 @@ import {
 import { TerminatedFailure } from '@temporalio/common';
 import { describeError } from '../contract/errors.ts';
 import { carriedMemo } from '../contract/messages.ts';
-import type { CarriedState } from '../workflow/job-run.ts';
+import type { CarriedState } from '../workflow/carried-state.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { isFinal, jobStatuses, type JobStatus } from '../contract/states.ts';

@@ -1,6 +1,5 @@
-import { z } from 'zod';
 import type { Settings } from './environment.ts';
-import { type ListenAddress, listenAddress, serverToken } from './console-settings.ts';
+import type { ListenAddress } from './server-variables.ts';
 import { isLoopback } from '../stores/networks.ts';
 
 /** Where the codec server listens, and whom it decrypts for. */
@@ -17,19 +16,6 @@ export interface CodecServerSettings {
 
 /** Where the codec server listens when nobody says otherwise. */
 export const codecServerPort = 9234;
-
-/** The settings of the codec server in the environment. */
-export const codecServerVariables = {
-  KEYSTRIDE_CODEC_SERVER: listenAddress.optional(),
-  KEYSTRIDE_CODEC_SERVER_TOKEN: serverToken.optional(),
-  KEYSTRIDE_CODEC_SERVER_ORIGINS: z
-    .string()
-    .transform((text) => text.split(',').map((one) => one.trim()))
-    .refine((list) => list.every((one) => URL.parse(one)?.origin === one), {
-      error: ({ input }) => `is not like https://temporal.example.com, with commas between: ${String(input)}`,
-    })
-    .optional(),
-};
 
 /**
  * The settings of the codec server.

@@ -2,10 +2,9 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { addressProblem } from '../stores/postgres/address.ts';
 import { parseQuietHours } from '../contract/quiet-hours.ts';
-import { codecServerVariables } from './codec-server-settings.ts';
-import { consoleVariables, isNetwork } from './console-settings.ts';
 import { parseEncryptionKeys } from './encryption-keys.ts';
 import { type ConfigProblem, valuesOf } from './secret-files.ts';
+import { codecServerVariables, consoleVariables, isNetwork } from './server-variables.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 

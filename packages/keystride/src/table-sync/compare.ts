@@ -8,7 +8,8 @@ import type { Transaction } from '../stores/postgres/transaction.ts';
 import { readWholeIn } from './column-types.ts';
 import { type ComparedType, describeComparedTypes, fitsAlways, tellsInvalid } from './compared-types.ts';
 import type { SinkColumn } from './sink.ts';
-import { type ComparedSync, syncSource, type SyncRow } from './steps.ts';
+import { type ComparedSync, syncSource } from './steps.ts';
+import type { SyncRow } from './sync-row.ts';
 
 interface ComparedSide {
   readonly pool: pg.Pool;

@@ -9,7 +9,7 @@ import { keyAlias } from '../stores/postgres/key-columns.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { lackingParents, type References } from './references.ts';
 import type { Sink } from './sink.ts';
-import type { SyncRow } from './steps.ts';
+import type { SyncRow } from './sync-row.ts';
 
 /** Where rows of a table that may refer to itself go. */
 export interface PostponingSink {

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { SinkColumn } from './sink.ts';
-import type { SyncRow } from './steps.ts';
+import type { SyncRow } from './sync-row.ts';
 
 /** A foreign key of the sink that leads to the sink itself. */
 export interface SelfReference {

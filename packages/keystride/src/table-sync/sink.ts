@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
-import type { SyncRow } from './steps.ts';
+import type { SyncRow } from './sync-row.ts';
 import { ToldError } from '../contract/errors.ts';
 
 /** A column of the sink. */

@@ -15,7 +15,8 @@ import {
   takeMoment,
 } from '../stores/postgres/horizon.ts';
 import type { TableComparison } from '../stores/postgres/hash-comparison.ts';
-import { type KeyedRows, keysetReader } from '../stores/postgres/keyset-reader.ts';
+import type { KeyedRows } from '../stores/postgres/keyed-rows.ts';
+import { keysetReader } from '../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../stores/postgres/late-rows.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { CopiedTables } from './copied-tables.ts';
@@ -23,10 +24,8 @@ import { changesSince, markSink, type ShapeChanges, type StreamShape, takeShape 
 import { writePostponed, writePostponing } from './postponing.ts';
 import type { References } from './references.ts';
 import type { Sink } from './sink.ts';
+import type { SyncRow } from './sync-row.ts';
 import { Ledger } from '../ledger/ledger.ts';
-
-/** A row on its way: every value as the text that the source renders, under the column's name in the sink. */
-export type SyncRow = Readonly<Record<string, string | null>>;
 
 /** What is copied, and where to. */
 export interface Sync {

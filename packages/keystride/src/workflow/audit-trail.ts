@@ -11,7 +11,6 @@ import type { ControlEntry } from '../contract/activities.ts';
 import type { AuditedControl, AuditFacts } from '../contract/audit.ts';
 import type { ControlRequest } from '../contract/messages.ts';
 import { enterControl } from './activities.ts';
-import type { JobRun } from './job-run.ts';
 import { startedBy } from './started-by.ts';
 
 /** A control that was obeyed. */
@@ -65,21 +64,4 @@ export class AuditTrail {
   async settled(): Promise<void> {
     if (this.#open > 0) await condition(() => this.#open === 0, '1 hour');
   }
-}
-
-/** Does what an operator wants of a run, and has it entered: what was so before, and what is now. */
-export function obey(
-  run: JobRun,
-  control: AuditedControl,
-  request: ControlRequest | undefined,
-  act: () => void,
-): void {
-  const before = factsOf(run, control);
-  act();
-  run.trail.enter(run.job, run.claim, { control, request, before, after: factsOf(run, control) });
-}
-
-function factsOf({ status, tuning, heldItems }: JobRun, control: AuditedControl): AuditFacts {
-  if (control === 'tune') return { tuning };
-  return control === 'skip' ? { status, heldItems: heldItems.length } : { status };
 }

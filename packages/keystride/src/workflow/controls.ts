@@ -12,7 +12,7 @@ import {
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus, mayBecome } from '../contract/states.ts';
 import { figuresOf, wrongTuning } from '../contract/tuning.ts';
-import { obey } from './audit-trail.ts';
+import { obey } from './obey.ts';
 import type { JobRun } from './job-run.ts';
 
 /**

@@ -4,10 +4,10 @@ import type { OpenedJob } from '../contract/activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { Tuning } from '../contract/messages.ts';
 import { comparesSides } from '../contract/policy.ts';
-import type { CoursePoint, JobProgress } from '../contract/progress.ts';
+import type { JobProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
-import type { Adapted } from './adaptation.ts';
 import { AuditTrail } from './audit-trail.ts';
+import type { CarriedState } from './carried-state.ts';
 import { detailsOf } from './details.ts';
 import { Holding } from './holding.ts';
 import { JobStopped, JobYielded } from './interruption.ts';
@@ -17,20 +17,6 @@ import { publishStatus } from './search-attributes.ts';
 import { StepReports } from './step-reports.ts';
 import { Throttling } from './throttling.ts';
 import { WorkInHand } from './work-in-hand.ts';
-
-/** What a run that continues another must know of it. */
-export interface CarriedState {
-  readonly startedAt: string;
-  /** The reason of a pause that is to go on; null for none. */
-  readonly paused: string | null;
-  readonly tuning: Tuning;
-  readonly setAside: Readonly<Record<string, readonly string[]>>;
-  /** How often the ledger was found behind the history; undefined for never. */
-  readonly rewinds?: number;
-  /** Undefined from a build that learned nothing. */
-  readonly adapted?: Readonly<Record<string, Adapted>>;
-  readonly course?: readonly CoursePoint[];
-}
 
 /** How often a run goes through its flow again because the ledger has gone back, before it takes that for a fault. */
 const mostRewinds = 10;

@@ -14,11 +14,12 @@ import { type FailurePlace, failurePlaceOf } from '../contract/failure-place.ts'
 import { carriedMemo } from '../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
 import { ledgerWork, raiseAlert } from './activities.ts';
-import { obey } from './audit-trail.ts';
+import { obey } from './obey.ts';
 import { wasAway } from './away.ts';
 import { setControls } from './controls.ts';
 import { interruptionIn, JobStopped, JobYielded } from './interruption.ts';
-import { type CarriedState, JobRun } from './job-run.ts';
+import type { CarriedState } from './carried-state.ts';
+import { JobRun } from './job-run.ts';
 import type { JobFlow } from './job-flow.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
 import { placed } from './placed-failure.ts';

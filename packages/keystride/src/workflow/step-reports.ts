@@ -8,7 +8,7 @@ import {
   withLedger,
 } from '../contract/progress.ts';
 import { Adaptation, type Adapted } from './adaptation.ts';
-import type { CarriedState } from './job-run.ts';
+import type { CarriedState } from './carried-state.ts';
 
 /** Points of a run that are kept: a few kilobytes, which its report and the run that continues it have, too. */
 const courseBounds = { apart: 10_000, most: 120 };

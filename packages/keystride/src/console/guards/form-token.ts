@@ -1,9 +1,8 @@
 import type { MiddlewareHandler } from 'hono';
-import type { ConsoleEnv } from '../environment.ts';
+import type { ConsoleEnv, Session } from '../environment.ts';
 import { isSafe } from './origin.ts';
 import { Refusal } from './refusal.ts';
 import { isSameSecret, type Seal } from './sealed.ts';
-import type { Session } from './session.ts';
 
 /** The field of a form, and the header of a request to the API, that has the session's token. */
 export const tokenField = 'token';

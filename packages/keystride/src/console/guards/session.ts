@@ -2,15 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { z } from 'zod';
-import type { ConsoleEnv } from '../environment.ts';
+import type { ConsoleEnv, Session } from '../environment.ts';
 import type { Seal } from './sealed.ts';
-
-/** One browser. */
-export interface Session {
-  readonly id: string;
-  /** Who has signed in with the token, by the name that they gave. */
-  readonly who?: string;
-}
 
 const sessionSchema = z.object({ id: z.string(), who: z.string().optional() });
 

@@ -2,7 +2,7 @@ import type { RangeSplit, SplitRequest } from '../../contract/reader.ts';
 import { inRange, type KeyColumn } from './key-columns.ts';
 import { rankedCuts, sampledCuts } from './key-cuts.ts';
 import { expectedRows, rankedUpTo } from './key-ranges.ts';
-import type { KeyedRows } from './keyset-reader.ts';
+import type { KeyedRows } from './keyed-rows.ts';
 import { tableFigures } from './table-figures.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { RawBuilder, SqlBool } from 'kysely';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import { classifyPostgres, statementCancelled } from './errors.ts';
 import { inRange, keyAlias, type KeyColumn, keyOf } from './key-columns.ts';
-import type { KeyedRows } from './keyset-reader.ts';
+import type { KeyedRows } from './keyed-rows.ts';
 import { inTransaction } from './transaction.ts';
 
 /** Rows that follow one another in key order, of which some are looked for. */

@@ -4,7 +4,8 @@ import type { RangeReader, ReadRequest, RowRange } from '../../contract/reader.t
 import { boundedQuery } from './bounded-query.ts';
 import { inRange, keyAlias, type KeyColumn, keyOf, within } from './key-columns.ts';
 import { splitRange } from './key-split.ts';
-import { describedOnce, type KeyedRows, planRows, readerProblems } from './keyset-reader.ts';
+import type { KeyedRows } from './keyed-rows.ts';
+import { describedOnce, planRows, readerProblems } from './keyset-reader.ts';
 
 /** A range of a table's key, for the statement of a set step. */
 export interface KeysetRange extends RowRange {

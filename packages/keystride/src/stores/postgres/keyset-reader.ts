@@ -8,7 +8,7 @@ import {
   type SelectQueryBuilder,
   sql,
 } from 'kysely';
-import { type Cursor, cursorOf, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
+import { cursorOf, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import {
   emptyPage,
@@ -26,6 +26,7 @@ import {
   rowsOf,
 } from './column-page.ts';
 import { planRanges } from './key-ranges.ts';
+import type { KeyedRows } from './keyed-rows.ts';
 import { boundedQuery, boundedRows } from './bounded-query.ts';
 import { areLarge, RowSize } from './row-size.ts';
 import type { MostRows, SizedRows } from './rows-by-bytes.ts';
@@ -36,20 +37,6 @@ import { readByKeys } from './read-by-keys.ts';
 import { mayHideRows } from './row-security.ts';
 import { requireUniqueKey } from './unique-key.ts';
 import { tooLargeToRead } from './value-size.ts';
-
-/** The rows of a table that a step is about. */
-export interface KeyedRows<Database, Table extends keyof Database & string, Row> {
-  readonly pool: pg.Pool;
-  /** What to read of the table, without order or limit. */
-  readonly query: SelectQueryBuilder<Database, Table, Row>;
-  readonly table: Table;
-  /** A unique, not nullable key of the table, in the order of an index. The last column is its primary key. */
-  readonly key: readonly (keyof Database[Table] & string)[];
-  /** Plans only keys above this one, exclusive: where an earlier run ended. */
-  above?(): Promise<Cursor | null>;
-  /** Called when the upper key is frozen and nothing is read yet. */
-  onFrozen?(): Promise<void>;
-}
 
 export interface KeysetSource<Database, Table extends keyof Database & string, Row> extends KeyedRows<
   Database,

@@ -3,7 +3,8 @@ import { emptyPage, type ReadPlan, type Reader, type ReadRequest } from '../../c
 import { arrivedSince, type Since } from './horizon.ts';
 import type { KeyColumn } from './key-columns.ts';
 import { KeyWindows, type Window } from './key-windows.ts';
-import { describedOnce, type KeyedRows, keysetReader } from './keyset-reader.ts';
+import type { KeyedRows } from './keyed-rows.ts';
+import { describedOnce, keysetReader } from './keyset-reader.ts';
 
 /** How long a plan looks, and how long a read does that finds nothing, in milliseconds. */
 const lookMs = 2_000;

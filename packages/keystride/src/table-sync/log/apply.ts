@@ -6,7 +6,7 @@ import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { changeKey, updateKnown } from '../sink.ts';
-import type { SyncRow } from '../steps.ts';
+import type { SyncRow } from '../sync-row.ts';
 import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
 import { isWhole, type Pending, PendingChanges } from './pending.ts';

@@ -3,7 +3,7 @@ import type { Reader } from '../../contract/reader.ts';
 import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SinkTable } from '../sink.ts';
-import type { SyncRow } from '../steps.ts';
+import type { SyncRow } from '../sync-row.ts';
 
 /** A table that is followed in the log, and its copy. */
 export interface FollowedTable {

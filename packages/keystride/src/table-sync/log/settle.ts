@@ -4,7 +4,7 @@ import type { Cursor } from '../../contract/cursor.ts';
 import { countTries, readUnsettled, settleRows, type UnsettledRow } from '../../ledger/log.ts';
 import { ToldError } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
-import type { SyncRow } from '../steps.ts';
+import type { SyncRow } from '../sync-row.ts';
 import { Applier } from './apply.ts';
 import type { SetAside } from '../../job/chunks.ts';
 import type { FollowedTables } from './begin.ts';
