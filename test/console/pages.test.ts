@@ -137,6 +137,20 @@ describe('skips', () => {
     expect((await console.send(`/skips/nobody/export.csv`)).status).toBe(404);
   });
 
+  test('are exported into a file whose name leads nowhere else', async () => {
+    const instance = `../../etc/x"; filename="/evil\n`;
+    await ledger.query(
+      `insert into keystride.instance (instance_key, job, params, epoch, owner_workflow_id, owner_run_id, status)
+       values ($1, 'fixture', '{}', 1, $1, 'run', 'failed')`,
+      [instance],
+    );
+    const { headers } = await console.send(`/skips/${encodeURIComponent(instance)}/export.csv`);
+    expect(headers['content-disposition']).toBe(
+      'attachment; filename="skips-.._.._etc_x___filename=__evil_.csv"',
+    );
+    await ledger.query('delete from keystride.instance where instance_key = $1', [instance]);
+  });
+
   test('that are marked are waived, with a reason', async () => {
     const page = `${skips}/waive?key=1500&key=200`;
     const refused = await browser.fillIn(page, { key: '1500' });

@@ -84,4 +84,28 @@ export const console: readonly Mutation[] = [
     test,
     named: 'leads to no other site',
   },
+  {
+    rule: 'a file of the pages is one of those that are named',
+    edits: [
+      [
+        'packages/keystride/src/console/assets.ts',
+        'Object.hasOwn(assets, name) ? assets[name] : undefined',
+        "assets[name] ?? { type: 'text/plain', file: () => own(name) }",
+      ],
+    ],
+    test,
+    named: 'no file but those of the pages',
+  },
+  {
+    rule: 'the name of an export leads to no other place',
+    edits: [
+      [
+        'packages/keystride/src/console/pages/skips/export.ts',
+        "instance.replaceAll(/[^\\w.=-]/gu, '_')",
+        "instance.replaceAll(/[\\r\\n]/gu, '_')",
+      ],
+    ],
+    test: 'test/console/pages.test.ts',
+    named: 'leads nowhere else',
+  },
 ];
