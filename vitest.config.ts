@@ -18,6 +18,8 @@ const cases = [
   'test/jobs/sync-changes.test.ts',
   'test/jobs/sync-refusals.test.ts',
   'test/jobs/sync-set-back.test.ts',
+  'test/jobs/table-sync-settings.test.ts',
+  'test/jobs/table-sync-types.test.ts',
   'test/host/traces.test.ts',
   'test/conformance/limits.test.ts',
   'test/host/encrypted-connections.test.ts',
