@@ -75,6 +75,8 @@ export interface SyncStart {
   readonly since: string | null;
   /** The horizon when the run began: what committed later belongs to the next run. */
   readonly horizon: string;
+  /** How far the source had been written then, in bytes. Undefined from an older build. */
+  readonly written?: string;
   /** `StreamOffset.moves` */
   readonly moves: number;
   /** A transaction of the source is open for so long that its rows, and no others, will come late. */

@@ -44,6 +44,7 @@ export function compareTables(
       comparePage: async (position, limit, signal) =>
         (await comparison()).comparePage(position, limit, signal),
       lacking: async (keys, signal) => (await comparison()).lacking(keys, signal),
+      unrepairable: async () => (await comparison()).unrepairable(),
     },
     reader: syncSource(source).above(null),
     remove: async (keys, transaction) => removeRows(sink, await typesOf(sink), keys, transaction),
