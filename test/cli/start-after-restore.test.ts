@@ -1,6 +1,7 @@
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openStores, type Stores } from '../support/migration.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { createWorld, testJobsWorker, type World } from '../support/stack.ts';
 import { keystride } from './support.ts';
 
 /** After a restore, history and ledger may disagree about whether an instance has completed: the ledger is right. */
@@ -52,4 +53,32 @@ test('the ledger says that it has completed, and history that it was terminated:
   const refused = await start(100);
   expect(refused.exitCode).toBe(1);
   expect(refused.stdout + refused.stderr).toContain('has completed');
+});
+
+test('the ledger has lost that a job which must not be restarted has completed: a start is refused', async () => {
+  await world.startWorker({ program: testJobsWorker });
+  const environment = {
+    ...world.environment,
+    KEYSTRIDE_CONFIG: path.join(path.dirname(testJobsWorker), 'keystride.config.ts'),
+  };
+  const startOnce = () =>
+    keystride(
+      [
+        'start',
+        'fixtureOnce',
+        ...['run=restored', 'items=0'].flatMap((given) => ['--param', given]),
+        '--watch',
+        '-o',
+        'json',
+      ],
+      environment,
+    );
+  expect((await startOnce()).json()).toMatchObject({ status: 'completed' });
+  await stores.migration.query(`DELETE FROM keystride.instance WHERE job = 'fixtureOnce'`);
+  expect((await startOnce()).json()).toMatchObject({
+    error: {
+      type: 'JobRestartRefused',
+      message: expect.stringMatching(/the ledger has lost that/u) as string,
+    },
+  });
 });

@@ -55,6 +55,8 @@ export const refusedRows: SkipPolicy = {
     'SQLSTATE_54',
     'SQLSTATE_P0001',
     'SQLSTATE_21000',
+    // What some types say of a text that is none of theirs: tsquery, jsonpath.
+    'SQLSTATE_42601',
     'RowNotKept',
     'ValueTooLarge',
   ],
