@@ -1,6 +1,9 @@
-import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { withSession } from '../../packages/keystride/src/operator/connection.ts';
+import { startRequest, startRun } from '../../packages/keystride/src/operator/start.ts';
+import { fixtureOnce } from '../support/jobs/fixture-contract.ts';
 import { openStores, type Stores } from '../support/migration.ts';
+import { reportOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, type World } from '../support/stack.ts';
 import { keystride } from './support.ts';
 
@@ -9,7 +12,7 @@ let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld();
+  world = await createWorld({ workerProgram: testJobsWorker });
   stores = openStores(world);
   await world.startWorker();
 });
@@ -56,29 +59,16 @@ test('the ledger says that it has completed, and history that it was terminated:
 });
 
 test('the ledger has lost that a job which must not be restarted has completed: a start is refused', async () => {
-  await world.startWorker({ program: testJobsWorker });
-  const environment = {
-    ...world.environment,
-    KEYSTRIDE_CONFIG: path.join(path.dirname(testJobsWorker), 'keystride.config.ts'),
-  };
-  const startOnce = () =>
-    keystride(
-      [
-        'start',
-        'fixtureOnce',
-        ...['run=restored', 'items=0'].flatMap((given) => ['--param', given]),
-        '--watch',
-        '-o',
-        'json',
-      ],
-      environment,
-    );
-  expect((await startOnce()).json()).toMatchObject({ status: 'completed' });
+  for (const [name, value] of Object.entries(world.environment)) vi.stubEnv(name, value);
+  const request = startRequest(fixtureOnce, { run: 'restored', items: 0 });
+  await reportOf(
+    await world.client.workflow.start('fixtureOnce', {
+      ...{ taskQueue: world.taskQueue, workflowId: request.workflowId, args: [request.input] },
+    }),
+  );
   await stores.migration.query(`DELETE FROM keystride.instance WHERE job = 'fixtureOnce'`);
-  expect((await startOnce()).json()).toMatchObject({
-    error: {
-      type: 'JobRestartRefused',
-      message: expect.stringMatching(/the ledger has lost that/u) as string,
-    },
+  await expect(withSession((session) => startRun(session, request))).rejects.toMatchObject({
+    message: expect.stringMatching(/the ledger has lost that/u) as string,
   });
+  vi.unstubAllEnvs();
 });

@@ -105,7 +105,13 @@ export const transactions: readonly Mutation[] = [
   },
   {
     rule: 'an instance that runs is not claimed',
-    edits: [[claim, '(await isOpen(owner.workflowId))', '!(await isOpen(owner.workflowId))']],
+    edits: [
+      [
+        claim,
+        '(await isOpen(owner.workflowId, owner.namespace))',
+        '!(await isOpen(owner.workflowId, owner.namespace))',
+      ],
+    ],
     test: jobs,
     named: '36: ',
   },
