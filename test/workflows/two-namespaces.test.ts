@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRuns } from '../../packages/keystride/src/host/open-runs.ts';
 import { openStores, type Stores } from '../support/migration.ts';
-import { failureOf, reportOf } from '../support/runs.ts';
+import { control, failureOf, reportOf, until } from '../support/runs.ts';
 import { emptyShop, onBothSides, plain, rowsOf } from '../support/shop.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
@@ -34,6 +34,10 @@ test('what runs in one namespace is not taken over from another, whatever its wo
   await sink.query('BEGIN; LOCK TABLE shop.k');
   const running = await one.start('tableSync', { source: 'shop.k' });
   await waitFor(async () => (await one.progress(running.workflowId)).steps.length > 0);
+  await control(running, 'pause');
+  await sink.query('ROLLBACK');
+  sink.release();
+  await until(one, running.workflowId, 'paused');
   const { namespace } = one.client.options;
   for (const workflowId of [running.workflowId, 'another']) {
     const second = await other.client.workflow.start('tableSync', {
@@ -46,8 +50,7 @@ test('what runs in one namespace is not taken over from another, whatever its wo
       ) as string,
     });
   }
-  await sink.query('ROLLBACK');
-  sink.release();
+  await control(running, 'resume');
   expect((await reportOf(running)).status).toBe('completed');
   expect(await rowsOf(stores.migration)).toEqual(await rowsOf(stores.service));
 });
