@@ -17,6 +17,7 @@ const cases = [
   'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/jobs/sync-refusals.test.ts',
+  'test/jobs/sync-replica.test.ts',
   'test/jobs/sync-set-back.test.ts',
   'test/jobs/table-sync-settings.test.ts',
   'test/jobs/table-sync-types.test.ts',

@@ -1,6 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { withSession } from '../../packages/keystride/src/operator/connection.ts';
+import { startRequest, startRun } from '../../packages/keystride/src/operator/start.ts';
+import { fixtureOnce } from '../support/jobs/fixture-contract.ts';
 import { openStores, type Stores } from '../support/migration.ts';
-import { createWorld, type World } from '../support/stack.ts';
+import { reportOf } from '../support/runs.ts';
+import { createWorld, testJobsWorker, type World } from '../support/stack.ts';
 import { keystride } from './support.ts';
 
 /** After a restore, history and ledger may disagree about whether an instance has completed: the ledger is right. */
@@ -8,7 +12,7 @@ let world: World;
 let stores: Stores;
 
 beforeAll(async () => {
-  world = await createWorld();
+  world = await createWorld({ workerProgram: testJobsWorker });
   stores = openStores(world);
   await world.startWorker();
 });
@@ -52,4 +56,19 @@ test('the ledger says that it has completed, and history that it was terminated:
   const refused = await start(100);
   expect(refused.exitCode).toBe(1);
   expect(refused.stdout + refused.stderr).toContain('has completed');
+});
+
+test('the ledger has lost that a job which must not be restarted has completed: a start is refused', async () => {
+  for (const [name, value] of Object.entries(world.environment)) vi.stubEnv(name, value);
+  const request = startRequest(fixtureOnce, { run: 'restored', items: 0 });
+  await reportOf(
+    await world.client.workflow.start('fixtureOnce', {
+      ...{ taskQueue: world.taskQueue, workflowId: request.workflowId, args: [request.input] },
+    }),
+  );
+  await stores.migration.query(`DELETE FROM keystride.instance WHERE job = 'fixtureOnce'`);
+  await expect(withSession((session) => startRun(session, request))).rejects.toMatchObject({
+    message: expect.stringMatching(/the ledger has lost that/u) as string,
+  });
+  vi.unstubAllEnvs();
 });

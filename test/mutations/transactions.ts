@@ -104,8 +104,20 @@ export const transactions: readonly Mutation[] = [
     named: '35: ',
   },
   {
+    rule: 'a workflow of the same id in another namespace is another run',
+    edits: [[claim, '(owner.namespace ?? request.namespace) !== request.namespace', 'false']],
+    test: 'test/workflows/two-namespaces.test.ts',
+    named: 'what runs in one namespace',
+  },
+  {
     rule: 'an instance that runs is not claimed',
-    edits: [[claim, '(await isOpen(owner.workflowId))', '!(await isOpen(owner.workflowId))']],
+    edits: [
+      [
+        claim,
+        '(await isOpen(owner.workflowId, owner.namespace))',
+        '!(await isOpen(owner.workflowId, owner.namespace))',
+      ],
+    ],
     test: jobs,
     named: '36: ',
   },

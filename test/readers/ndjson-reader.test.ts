@@ -36,6 +36,19 @@ test('values, lines that are none, empty ones and a last one that is cut off', a
   expect(found.map(({ key }) => key)).toEqual(['3', '12', '19', '26', '29', '33']);
 });
 
+test('a line of which JSON.parse would lose something is malformed, unless it is parsed by the job', async () => {
+  await writeFile(
+    file,
+    '{"id":9007199254740993}\n{"a":1,"a":2}\n"\\ud800"\n{"id":9007199254740992,"a":[1.50,1e3]}\n',
+  );
+  expect(outcomes(await readEveryWay(ndjson, [1, 5]))).toEqual([
+    ...['malformed', 'malformed', 'malformed'],
+    { id: 9007199254740992, a: [1.5, 1000] },
+  ]);
+  const own = await readEveryWay(() => ndjsonReader({ path: file, parse: (line) => line }), [5]);
+  expect(outcomes(own)).toContain('{"id":9007199254740993}');
+});
+
 test('any values, partitions and pages: each once, in order, from any cursor', async () => {
   const line = fc.oneof(fc.json({ maxDepth: 1 }), fc.constantFrom('', '{', 'nonsense', '\r'));
   await fc.assert(

@@ -132,6 +132,21 @@ test('an item that moved in its page is found again; one that is gone is not gue
   );
 });
 
+test.for([
+  ['in one page', ['order-1', 'order-1'], ['order-2']],
+  ['in a page and the one before it', ['order-1', 'order-2'], ['order-2', 'order-3']],
+])(
+  'an item that is there twice %s: the pages have moved, and one may be left out',
+  async ([, first, second]) => {
+    const items = (ids: readonly string[]) => ids.map((id) => ({ id }));
+    pages = {
+      '': { items: items(first as string[]), next: 't1' },
+      t1: { items: items(second as string[]), next: null },
+    };
+    await expect(readAll(reader, 10, 3)).rejects.toThrow(PagesMoved);
+  },
+);
+
 test('an item without a key is the read error of that item alone', async () => {
   serve([2, 2]);
   pages['t1'] = { items: [{ id: null }, { id: 'last' }], next: null };

@@ -55,6 +55,8 @@ export const refusedRows: SkipPolicy = {
     'SQLSTATE_54',
     'SQLSTATE_P0001',
     'SQLSTATE_21000',
+    // What some types say of a text that is none of theirs: tsquery, jsonpath.
+    'SQLSTATE_42601',
     'RowNotKept',
     'ValueTooLarge',
   ],
@@ -75,6 +77,8 @@ export interface SyncStart {
   readonly since: string | null;
   /** The horizon when the run began: what committed later belongs to the next run. */
   readonly horizon: string;
+  /** How far the source had been written then, in bytes. Undefined from an older build. */
+  readonly written?: string;
   /** `StreamOffset.moves` */
   readonly moves: number;
   /** A transaction of the source is open for so long that its rows, and no others, will come late. */

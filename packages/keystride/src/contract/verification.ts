@@ -59,4 +59,6 @@ export interface Comparison {
    * `comparePage` found is removed.
    */
   lacking?(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly Cursor[]>;
+  /** Why a repair would do harm: the source may show what it had a while ago. Null where it would not. */
+  unrepairable?(): Promise<string | null>;
 }

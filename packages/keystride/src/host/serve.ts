@@ -1,4 +1,4 @@
-import { Client, WorkflowNotFoundError } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import {
   type NativeConnection,
   Worker,
@@ -7,7 +7,6 @@ import {
 } from '@temporalio/worker';
 import type { AlertSettings } from '../contract/alerts.ts';
 import { answeredOnce } from '../contract/answered-once.ts';
-import { failure } from '../contract/errors.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
 import { askedBy } from './asked-by.ts';
@@ -20,12 +19,15 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { sampleGauges } from './metrics.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { inputOf } from './input-of.ts';
+import { openRuns } from './open-runs.ts';
 import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
 
 export interface ServeOptions extends WorkerLoad {
   readonly connection: NativeConnection;
   readonly namespace: string;
+  /** Namespaces that are gone, whose runs have ended with them. */
+  readonly formerNamespaces: readonly string[];
   /** The task queues that are polled: alerts go to the first. */
   readonly workerQueues: readonly string[];
   /** Where the runs of a job go, that one of another job starts. */
@@ -88,7 +90,7 @@ function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOp
       budget,
       gate: options.gate,
       metrics: options.metrics,
-      isOpen: (workflowId) => isOpen(client, workflowId),
+      isOpen: openRuns(options),
       askedBy: askedBy(client),
       inputOf: inputOf(client),
       hashKey: options.encryption?.hashKey,
@@ -117,19 +119,6 @@ function versioning(build: ServeOptions['build']): Pick<WorkerOptions, 'workerDe
       defaultVersioningBehavior: 'PINNED',
     },
   };
-}
-
-/** Whether a workflow id has an open run. An id that Temporal no longer knows has none. */
-async function isOpen(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    const { status } = await client.workflow.getHandle(workflowId).describe();
-    return status.name === 'RUNNING' || status.name === 'PAUSED';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw failure('Unavailable', `Temporal could not be asked whether ${workflowId} is running.`, {
-      retryable: true,
-    });
-  }
 }
 
 async function hasSearchAttributes(connection: NativeConnection, namespace: string): Promise<boolean> {

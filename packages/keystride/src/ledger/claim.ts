@@ -21,11 +21,16 @@ import {
 import { lostSteps } from './seen-steps.ts';
 import type { Ledger } from './ledger.ts';
 
-/** Whether Temporal has an open run under that workflow id. It throws when Temporal cannot be asked. */
-export type IsOpen = (workflowId: string) => Promise<boolean>;
+/**
+ * Whether Temporal has an open run under that workflow id, in that namespace; null for the worker's own. It throws when
+ * that cannot be asked.
+ */
+export type IsOpen = (workflowId: string, namespace: string | null) => Promise<boolean>;
 
 interface ClaimRequest extends Pick<OpenJobRequest, 'job' | 'workflowId' | 'runId' | 'carried'> {
   readonly instance: string;
+  /** Of Temporal, that the run is in. */
+  readonly namespace?: string | undefined;
   /** Refuses an instance that an earlier execution has left unfinished. */
   readonly preventRestart: boolean;
   readonly parameters: Readonly<Record<string, unknown>>;
@@ -37,6 +42,7 @@ interface ClaimRequest extends Pick<OpenJobRequest, 'job' | 'workflowId' | 'runI
 
 interface Owner extends Holder {
   readonly runId: string;
+  readonly namespace: string | null;
   readonly status: string;
 }
 
@@ -70,8 +76,10 @@ export async function claimInstance(ledger: Ledger, request: ClaimRequest, isOpe
       continue;
     }
     if (owner.status === 'completed') throw alreadyComplete(instance);
-    if (owner.workflowId !== workflowId && owner.status === 'running' && (await isOpen(owner.workflowId))) {
-      throw alreadyRunning(instance, owner.workflowId);
+    const isAnother =
+      owner.workflowId !== workflowId || (owner.namespace ?? request.namespace) !== request.namespace;
+    if (isAnother && owner.status === 'running' && (await isOpen(owner.workflowId, owner.namespace))) {
+      throw alreadyRunning(instance, owner.workflowId, owner.namespace);
     }
     if (request.preventRestart) throw restartRefused(instance, owner.status);
     const next = Math.max(owner.epoch + 1, least);
@@ -109,7 +117,14 @@ async function readOwner(
   const query = ledgerSql
     .selectFrom('keystride.ledger')
     .leftJoin('keystride.instance', (join) => join.on('instance_key', '=', instance))
-    .select(['epoch', 'owner_workflow_id', 'owner_run_id', 'status', ledgerIdentity.as('ledger')]);
+    .select([
+      'epoch',
+      'owner_workflow_id',
+      'owner_run_id',
+      'owner_namespace',
+      'status',
+      ledgerIdentity.as('ledger'),
+    ]);
   const [row] = await ledger.run(query);
   const identity = row?.ledger ?? '';
   if (!row || row.epoch === null) return { owner: undefined, identity };
@@ -117,6 +132,7 @@ async function readOwner(
     epoch: Number(row.epoch),
     workflowId: row.owner_workflow_id ?? '',
     runId: row.owner_run_id ?? '',
+    namespace: row.owner_namespace,
     status: row.status ?? '',
     ledger: identity,
   };
@@ -133,6 +149,7 @@ async function insertInstance(ledger: Ledger, request: ClaimRequest, epoch: numb
       epoch,
       owner_workflow_id: request.workflowId,
       owner_run_id: request.runId,
+      owner_namespace: request.namespace ?? null,
       status: 'running',
     })
     .onConflict((conflict) => conflict.doNothing())
@@ -168,6 +185,7 @@ function takeOver(ledger: Ledger, request: ClaimRequest, owner: Owner, next: num
           params: JSON.stringify(request.parameters),
           owner_workflow_id: request.workflowId,
           owner_run_id: request.runId,
+          owner_namespace: request.namespace ?? null,
           status: 'running',
           opened_at: sql<string>`now()`,
           closed_at: null,
@@ -272,9 +290,10 @@ function restartRefused(instance: string, status: string) {
 }
 
 /** The failure of a start while the instance, or what works on its skips, runs. */
-export function alreadyRunning(instance: string, workflowId: string) {
+export function alreadyRunning(instance: string, workflowId: string, namespace: string | null) {
+  const where = namespace === null ? '' : ` of namespace ${namespace}`;
   return failure(
     'JobExecutionAlreadyRunning',
-    `${instance} is running already, as workflow ${workflowId}. See: ${keystride} status ${shellWord(workflowId)}`,
+    `${instance} is running already, as workflow ${workflowId}${where}. See: ${keystride} status ${shellWord(workflowId)}`,
   );
 }

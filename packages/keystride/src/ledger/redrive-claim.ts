@@ -22,6 +22,8 @@ export interface RedriveRequest {
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly workflowId: string;
   readonly runId: string;
+  /** Of Temporal, that the run is in. */
+  readonly namespace?: string | undefined;
   /** The highest epoch that other stores have seen of the instance. @default 0 */
   readonly seenElsewhere?: number;
   /** Entered in the audit with the claim. */
@@ -36,6 +38,7 @@ export interface LedgerInstance {
   readonly epoch: number;
   readonly workflowId: string;
   readonly runId: string;
+  readonly namespace: string | null;
   readonly status: string;
   /** The instance whose skips it runs again; null for a job's own. */
   readonly redrives: string | null;
@@ -75,7 +78,7 @@ export async function claimRedrive(
       ({ workflowId, runId }) => workflowId === request.workflowId && runId === request.runId,
     );
     if (mine) return mine;
-    await refuseWhileRunning(seen, request.workflowId, isOpen);
+    await refuseWhileRunning(seen, request, isOpen);
     const begun = await ledger.transaction((transaction) => begin(transaction, request, seen));
     if (begun) return begun;
   }
@@ -116,6 +119,7 @@ async function readFamily(transaction: Transaction, instance: string): Promise<F
     epoch: Number(row.epoch),
     workflowId: row.owner_workflow_id,
     runId: row.owner_run_id,
+    namespace: row.owner_namespace,
     status: row.status,
     redrives: row.redrives,
     pruned: row.pruned_at !== null,
@@ -130,13 +134,13 @@ async function readFamily(transaction: Transaction, instance: string): Promise<F
 
 async function refuseWhileRunning(
   { original, redrives }: Family,
-  workflowId: string,
+  { workflowId, namespace }: RedriveRequest,
   isOpen: IsOpen,
 ): Promise<void> {
   for (const member of [original, ...redrives]) {
-    const another = member.status === 'running' && member.workflowId !== workflowId;
-    if (another && (await isOpen(member.workflowId)))
-      throw alreadyRunning(member.instance, member.workflowId);
+    const mine = member.workflowId === workflowId && (member.namespace ?? namespace) === namespace;
+    if (!mine && member.status === 'running' && (await isOpen(member.workflowId, member.namespace)))
+      throw alreadyRunning(member.instance, member.workflowId, member.namespace);
   }
 }
 
@@ -168,6 +172,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
       epoch,
       owner_workflow_id: request.workflowId,
       owner_run_id: request.runId,
+      owner_namespace: request.namespace ?? null,
       status: 'running',
       redrives: selection.instance,
     }),

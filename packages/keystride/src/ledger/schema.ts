@@ -23,6 +23,7 @@ export const ledgerTables = {
     epoch: bigint,
     owner_workflow_id: text,
     owner_run_id: text,
+    owner_namespace: nullable(text),
     status: text,
     opened_at: defaulted(timestamp),
     closed_at: nullable(timestamp),

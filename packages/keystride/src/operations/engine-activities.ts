@@ -241,6 +241,8 @@ async function compareAndRepair(
       'RepairRefused',
       `${job} step ${request.step} only tells differences: it cannot repair them.`,
     );
+  const harm = (await verification.unrepairable?.()) ?? null;
+  if (harm !== null) throw failure('RepairRefused', `${job} step ${request.step}: ${harm}.`);
   const repairing = await repairOf(resources, request);
   const claimed = await claimRepair(ledger, instance, repairing);
   const work = repair.work ?? registry.work('chunk', job, repair.step, { ...context, epoch: claimed.epoch });

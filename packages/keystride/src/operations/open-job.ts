@@ -39,6 +39,7 @@ export async function openJob(resources: OpenResources, request: OpenJobRequest)
   const claiming = {
     ...request,
     instance,
+    namespace: Context.current().info.workflowNamespace,
     parameters: shown,
     preventRestart,
     seenElsewhere,

@@ -70,7 +70,8 @@ async function carriedClaim(
   parameters: RedriveParameters,
   carried: Claim,
 ): Promise<Claim> {
-  const claiming = { ...request, instance: carried.instance, parameters, preventRestart: false };
+  const namespace = Context.current().info.workflowNamespace;
+  const claiming = { ...request, namespace, instance: carried.instance, parameters, preventRestart: false };
   return claimInstance(ledger, claiming, isOpen);
 }
 
@@ -87,6 +88,7 @@ async function newClaim(
   const start = await startOf({ askedBy }, request);
   const claiming = {
     ...{ selection, parameters: selection, workflowId, runId, seenElsewhere },
+    namespace: Context.current().info.workflowNamespace,
     ...(start && { start }),
   };
   const { instance, epoch: raised } = await claimRedrive(ledger, claiming, isOpen);

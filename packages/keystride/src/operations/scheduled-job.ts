@@ -35,7 +35,7 @@ export async function resolveScheduledJob(
   };
   const { status, workflowId } = await findInstance(ledger, resolved.instance);
   if (status === 'completed') return { ...resolved, notStarted: 'completeAlready' };
-  const running = status === 'running' && workflowId !== null && (await isOpen(workflowId));
+  const running = status === 'running' && workflowId !== null && (await isOpen(workflowId, null));
   return { ...resolved, notStarted: running ? 'runningAlready' : null };
 }
 

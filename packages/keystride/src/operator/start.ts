@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
+import type { FoundInstance } from '../contract/activities.ts';
 import { type Authorship, authorshipMemo } from '../contract/audit.ts';
 import { describeError, failureTypeOf, type FailureType } from '../contract/errors.ts';
 import { failurePlaceOf } from '../contract/failure-place.ts';
@@ -86,7 +87,7 @@ export function startRequest(
 
 /**
  * Starts a run, unless the instance runs or has completed.
- * @throws CommandError of type JobExecutionAlreadyRunning or JobInstanceAlreadyComplete, naming the run
+ * @throws CommandError of type JobExecutionAlreadyRunning, JobInstanceAlreadyComplete or JobRestartRefused, naming the run
  */
 export async function startRun({ client, config }: Session, request: StartRequest): Promise<StartedRun> {
   const { job, input, instance, workflowId, queuedAs = job.name, author = commandAuthor() } = request;
@@ -126,22 +127,31 @@ async function refuseSecondStart(client: Session['client'], request: StartReques
   if (latest?.status.name !== 'COMPLETED') return;
   const report = (await handle.result()) as Partial<JobProgress> | null;
   const said = report?.status === 'completed' || report?.status === 'completedWithSkips';
-  if (said && (await completedInLedger(request.instance)))
+  const known = said ? await statusInLedger(request.instance) : undefined;
+  const ended = `${report?.status}, ${report?.finishedAt ?? latest.closeTime?.toISOString()}`;
+  if (known === 'completed')
     throw refusal(
       'JobInstanceAlreadyComplete',
-      `${request.instance} has completed (${report.status}, ${report.finishedAt ?? latest.closeTime?.toISOString()}).`,
+      `${request.instance} has completed (${ended}).`,
+      request,
+      latest.runId,
+    );
+  if (known !== undefined && request.job.preventRestart === true)
+    throw refusal(
+      'JobRestartRefused',
+      `${request.instance} has completed (${ended}), and the ledger has lost that: it was restored, or failed over. Its job must not be restarted: look at what it has done.`,
       request,
       latest.runId,
     );
 }
 
 /**
- * Whether the ledger too has an instance completed: after a restore or a failover it may have lost that, and the start is
- * to do it again. From where the ledger cannot be asked the run that is started asks it, and is refused where it has.
+ * What the ledger says of an instance: after a restore or a failover it may have lost that it has completed, and the start
+ * is to do it again. Undefined from where it cannot be asked: the run that is started asks it.
  */
-async function completedInLedger(instance: string): Promise<boolean> {
+async function statusInLedger(instance: string): Promise<FoundInstance['status'] | undefined> {
   const found = await withLedger((ledger) => findInstance(ledger, instance)).catch(() => undefined);
-  return found?.status === 'completed';
+  return found?.status;
 }
 
 function alreadyRunning(request: StartRequest, runId: string, cause?: unknown): CommandError {

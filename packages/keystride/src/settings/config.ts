@@ -71,6 +71,8 @@ export interface BaseConfig extends TaskQueues {
   console: ConsoleSettings;
   /** `KEYSTRIDE_PRIVATE_HOSTS`: where in private networks APIs may be. @default nowhere but at numbers and localhost */
   privateHosts: readonly string[];
+  /** `KEYSTRIDE_FORMER_NAMESPACES`: namespaces of Temporal that are gone, whose runs have ended with them. @default none */
+  formerNamespaces: readonly string[];
   /** `KEYSTRIDE_CODEC_SERVER` and what else begins with it. */
   codecServer: CodecServerSettings;
   /**
@@ -163,6 +165,7 @@ export function loadConfig<const N extends Need = never>(
     logLevel: settings.LOG_LEVEL ?? 'info',
     connections: settings.KEYSTRIDE_CONNECTIONS ?? 20,
     privateHosts: settings.KEYSTRIDE_PRIVATE_HOSTS ?? [],
+    formerNamespaces: settings.KEYSTRIDE_FORMER_NAMESPACES ?? [],
     bytesInFlight: settings.KEYSTRIDE_BYTES_IN_FLIGHT ?? 256 * 1024 * 1024,
     quietHours: settings.KEYSTRIDE_QUIET_HOURS ?? [],
     health: defined({

@@ -175,6 +175,7 @@ const environmentSchema = z.object({
   KEYSTRIDE_DEPLOYMENT: deploymentName.optional(),
   KEYSTRIDE_BUILD_ID: z.string().optional(),
   KEYSTRIDE_PLAINTEXT: z.string().transform(namesIn).optional(),
+  KEYSTRIDE_FORMER_NAMESPACES: z.string().transform(namesIn).optional(),
   KEYSTRIDE_PRIVATE_HOSTS: privateHosts.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS: encryptionKeys.optional(),
   KEYSTRIDE_ENCRYPTION_KEYS_FILE: z.string().optional(),

@@ -13,6 +13,8 @@ export interface ColumnType {
   /** Of PostgreSQL itself. */
   readonly builtIn: boolean;
   readonly isEnum: boolean;
+  /** A composite or a range that is not PostgreSQL's own, or an array of them: its parts have types of their own. */
+  readonly isStructured: boolean;
   /** The collation by which a unique index of it takes different texts for one; null where none does. */
   readonly looseCollation: string | null;
   /** A value must be given, and there is none of its own. */
@@ -24,6 +26,9 @@ export async function describeTypes(pool: pg.Pool, table: string): Promise<reado
   const { rows } = await pool.query<ColumnType>(
     `SELECT attname AS name, format_type(base.id, -1) AS base, format_type(base.id, base.typmod) AS "limitedTo",
             typnamespace = 'pg_catalog'::regnamespace AS "builtIn", typtype = 'e' AS "isEnum",
+            typnamespace <> 'pg_catalog'::regnamespace
+              AND EXISTS (SELECT FROM pg_type AS part WHERE part.oid IN (base.id, pg_type.typelem) AND part.typtype IN ('c', 'r', 'm'))
+              AS "isStructured",
             (SELECT min(collname)
                FROM pg_index, unnest(indkey::int2[], indcollation::oid[]) AS part (attnum, coll)
                JOIN pg_collation ON pg_collation.oid = coll
@@ -44,82 +49,7 @@ export async function describeTypes(pool: pg.Pool, table: string): Promise<reado
 
 /** A column that a mask makes a text of. */
 export function maskedAs(column: ColumnType): ColumnType {
-  return { ...column, base: 'text', limitedTo: 'text', builtIn: true, isEnum: false };
-}
-
-const texts: readonly string[] = ['text', 'character varying', 'bpchar'];
-
-/** Values of these that differ are written differently, and a text that was written is read as what it was. */
-const comparable: readonly string[] = [
-  ...['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision', 'boolean', 'uuid', 'bytea'],
-  ...['date', 'time without time zone', 'time with time zone', 'interval'],
-  ...['timestamp without time zone', 'timestamp with time zone'],
-  ...['inet', 'cidr', 'macaddr', 'macaddr8', '"bit"', 'bit varying', 'oid', 'pg_lsn'],
-  ...['int4range', 'int8range', 'numrange', 'daterange', 'tsrange', 'tstzrange'],
-];
-
-const isText = ({ base }: ColumnType) => texts.includes(base);
-const isComparable = ({ base }: ColumnType) => comparable.includes(base.replace('[]', ''));
-const isLimited = ({ base, limitedTo }: ColumnType) => base !== limitedTo;
-
-/** Types that read less than a text may say, each with one that reads more of it: the time of a day, an offset, digits. */
-const readMore: Readonly<Record<string, string>> = {
-  date: 'timestamp with time zone',
-  'timestamp without time zone': 'timestamp with time zone',
-  'time without time zone': 'interval',
-  real: 'numeric',
-  'double precision': 'numeric',
-};
-
-/** The type in which a text must be the same as in another type, for it to be read whole; undefined where it always is. */
-export function readWholeIn(type: string): string | undefined {
-  const found = readMore[type.replace('[]', '')];
-  return found && type.replace(/^[^[]*/u, found);
-}
-
-/** Digits of a second that PostgreSQL rounds, and words that are another time whenever they are read. */
-const passingTime = String.raw`~* '\.\d{6}\d*[1-9]|\m(now|today|tomorrow|yesterday)\M'`;
-
-const lessThanCents = String.raw`~ '\.\d{2}\d*[1-9]'`;
-
-/**
- * When a text is read as another value than it says, as a condition that follows it; undefined where it never is.
- *
- * @param tellsKeys the server has `IS JSON`.
- */
-export function misread(source: ColumnType, sink: ColumnType, tellsKeys: boolean): string | undefined {
-  if (sink.base === 'jsonb' && tellsKeys && (isText(source) || source.base === 'json'))
-    return 'IS NOT JSON WITH UNIQUE KEYS';
-  if (!sink.builtIn || !texts.includes(source.base.replace('[]', ''))) return undefined;
-  if (sink.base.startsWith('money')) return lessThanCents;
-  return /^(date|time|interval)/u.test(sink.base) ? passingTime : undefined;
-}
-
-/**
- * The type in which a value that is written must equal the one that was sent; undefined where PostgreSQL refuses by
- * itself what does not fit. It rounds a numeric and a time to the column's scale without a word, reads a day out of a
- * timestamp or of a text, takes blanks off, and cuts a `name`.
- */
-export function exactIn(
-  source: ColumnType,
-  sink: ColumnType,
-  { isKey, isCast }: { readonly isKey: boolean; readonly isCast: boolean },
-): string | undefined {
-  const same = source.limitedTo === sink.limitedTo;
-  if (isCast && !isKey) return isLimited(sink) && sink.builtIn && !isText(sink) ? sink.base : undefined;
-  if (['name', '"char"'].includes(sink.base)) return same ? undefined : 'text';
-  if (isText(sink)) return isText(source) && isLimited(sink) && !same ? 'text' : undefined;
-  if (isText(source) || !isComparable(source)) {
-    if (isKey && source.base !== sink.base) return 'text';
-    return (sink.builtIn ? readWholeIn(sink.base) : undefined) ?? limitOf(sink, same);
-  }
-  if (source.base === sink.base) return limitOf(sink, same);
-  // 9007199254740992 is 9.007199254740992e+15 as a float, which is a number, and no integer's text.
-  return source.base.replace(/^(smallint|integer|bigint)/u, 'numeric');
-}
-
-function limitOf(sink: ColumnType, same: boolean): string | undefined {
-  return isLimited(sink) && isComparable(sink) && !same ? sink.base : undefined;
+  return { ...column, base: 'text', limitedTo: 'text', builtIn: true, isEnum: false, isStructured: false };
 }
 
 /** Types of which no two values that are written differently are taken for one. */

@@ -5,7 +5,7 @@ import { answeredOnce } from '../contract/answered-once.ts';
 import { hashComparison, type TableComparison } from '../stores/postgres/hash-comparison.ts';
 import { columnIn, namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
-import { readWholeIn } from './column-types.ts';
+import { misreadAs, readWholeIn } from './exact-values.ts';
 import { type ComparedType, describeComparedTypes, fitsAlways, tellsInvalid } from './compared-types.ts';
 import type { SinkColumn } from './sink.ts';
 import { type ComparedSync, syncSource } from './steps.ts';
@@ -45,6 +45,7 @@ export function compareTables(
       comparePage: async (position, limit, signal) =>
         (await comparison()).comparePage(position, limit, signal),
       lacking: async (keys, signal) => (await comparison()).lacking(keys, signal),
+      unrepairable: async () => (await comparison()).unrepairable(),
     },
     reader: syncSource(source).above(null),
     remove: async (keys, transaction) => removeRows(sink, await typesOf(sink), keys, transaction),
@@ -99,7 +100,7 @@ function typeIn(types: readonly ComparedType[], name: string): ComparedType {
  * value of the sink has.
  */
 function sentAs(
-  { text, via, misread }: ComparedColumn,
+  { text, via, misread, exactIn }: ComparedColumn,
   source: ComparedType | undefined,
   sink: ComparedType,
   checks: boolean,
@@ -120,7 +121,8 @@ function sentAs(
   const value = sql`${sent}::${sql.raw(sink.base)}`;
   if (via === undefined && source && fitsAlways(source, sink)) return comparable(value, sink.base);
   const kept = sql`${sent}::${sql.raw(sink.limited)}`;
-  const isKept = sink.limited === sink.base ? sql`true` : sql`${kept} = ${value}`;
+  const isSent = exactIn === 'text' ? sql`${kept}::text = ${sent}` : sql`true`;
+  const isKept = sink.limited === sink.base ? isSent : sql`${kept} = ${value}`;
   // A day of a timestamp is not that timestamp: it must be what was sent when it is read back.
   const back = via === undefined && source && source.base !== sink.base ? exactOf(source, sink) : 'text';
   const readBack = sql`${kept}::text::${sql.raw(back)} = ${sent}::${sql.raw(back)}`;
@@ -128,7 +130,7 @@ function sentAs(
     back === 'text'
       ? isKept
       : sql`CASE WHEN ${valid(sql`${kept}::text`, back)} AND ${valid(sent, back)} THEN ${readBack} ELSE false END`;
-  const other = misread === undefined ? sql`false` : sql`(${sent} ${sql.raw(misread)}) IS TRUE`;
+  const other = misread === undefined ? sql`false` : sql`${misreadAs(misread, sent)} IS TRUE`;
   return sql<
     string | null
   >`CASE WHEN ${sent} IS NULL THEN NULL WHEN NOT ${valid(sent, sink.base)} THEN 'no value ' || ${sent}
@@ -136,6 +138,7 @@ function sentAs(
 }
 
 function exactOf(source: ComparedType, sink: ComparedType): string {
+  if (sink.base.startsWith('money')) return 'text';
   return source.exact === 'text' ? (readWholeIn(sink.base) ?? 'text') : source.exact;
 }
 

@@ -10,17 +10,10 @@ import { logSteps } from './log/steps.ts';
 import { tablesNamed } from './log/table-list.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import { shapeOf } from '../stores/postgres/table-shape.ts';
-import {
-  type ColumnType,
-  describeTypes,
-  exactIn,
-  isLoose,
-  maskedAs,
-  misread,
-  requireDistinct,
-} from './column-types.ts';
+import { type ColumnType, describeTypes, isLoose, maskedAs, requireDistinct } from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { tellsInvalid } from './compared-types.ts';
+import { exactIn, misread } from './exact-values.ts';
 import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, syncSource, syncSteps } from './steps.ts';

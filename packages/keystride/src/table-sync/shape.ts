@@ -1,5 +1,11 @@
 import type pg from 'pg';
-import { isSetBack, type Moment, type MomentMark, presentTransaction } from '../stores/postgres/horizon.ts';
+import {
+  isSetBack,
+  type Moment,
+  type MomentMark,
+  presentTransaction,
+  takeMoment,
+} from '../stores/postgres/horizon.ts';
 import {
   mayHaveBeenEmptied,
   shapeOf,
@@ -77,12 +83,23 @@ export async function takeShape(
   };
 }
 
-/** The shape with a later mark for its sink, now that a run has written to it; as it was if rows were taken away. */
-export async function markSink({ sink }: CopiedTables, shape: StreamShape): Promise<StreamShape> {
+/**
+ * The shape with later marks, now that a run has read and written: how far the source is, which it shows no less of from
+ * here on; and the sink's, unless rows were taken away.
+ */
+export async function markEnd({ source, sink }: CopiedTables, shape: StreamShape): Promise<StreamShape> {
+  const { moment } = shape.source;
+  const now = await takeMoment(source.pool, source.table);
+  const read = { next: later(moment.next, now.next), written: later(moment.written, now.written) };
+  const marked = { ...shape, source: { ...shape.source, moment: { ...moment, ...read } } };
   const since = await presentTransaction(sink.pool);
   const { members } = await shapeOf(sink.pool, sink.table, []);
   const kept = Object.entries(shape.sink.members).every(([oid, { file }]) => members[oid]?.file === file);
-  return kept ? { ...shape, sink: { ...shape.sink, since } } : shape;
+  return kept ? { ...marked, sink: { ...shape.sink, since } } : marked;
+}
+
+function later(one: string, other: string): string {
+  return BigInt(one) > BigInt(other) ? one : other;
 }
 
 /** What has changed since a stream's offset was moved. */

@@ -18,7 +18,7 @@ export interface SinkColumn {
   readonly declared?: string;
   /** The type in which what `declared` makes of a value must equal what was sent. */
   readonly exactIn?: string;
-  /** When its type reads a text as another value than it says, as a condition that follows the text. */
+  /** When its type reads a text as another value than it says: see `misread` of exact values. */
   readonly misread?: string;
   /** `GENERATED ALWAYS AS IDENTITY`: inserted by an override, and never updated. */
   readonly identityAlways?: boolean;
@@ -210,7 +210,7 @@ function isSame({ type, exactIn, declared = type }: SinkColumn, index: number, v
 }
 
 function isRead({ misread }: SinkColumn, index: number): string[] {
-  return misread === undefined ? [] : [`(c${index} ${misread}) IS NOT TRUE`];
+  return misread === undefined ? [] : [`(${misread.replaceAll('{}', `c${index}`)}) IS NOT TRUE`];
 }
 
 /** A row whose timestamp moved while it was read can be there twice; one statement must not write it twice. */

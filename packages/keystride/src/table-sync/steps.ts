@@ -18,9 +18,10 @@ import type { TableComparison } from '../stores/postgres/hash-comparison.ts';
 import type { KeyedRows } from '../stores/postgres/keyed-rows.ts';
 import { keysetReader } from '../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../stores/postgres/late-rows.ts';
+import { requireReplayed } from '../stores/postgres/standby.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { CopiedTables } from './copied-tables.ts';
-import { changesSince, markSink, type ShapeChanges, type StreamShape, takeShape } from './shape.ts';
+import { changesSince, markEnd, type ShapeChanges, type StreamShape, takeShape } from './shape.ts';
 import { writePostponed, writePostponing } from './postponing.ts';
 import type { References } from './references.ts';
 import type { Sink } from './sink.ts';
@@ -111,7 +112,9 @@ export function syncSteps<Parameters extends SyncParameters>(
     const sync = answeredOnce(() => describe(parameters));
     const reader = answeredOnce(async () => {
       const described = await sync();
-      const chosen = choose(described, await startOf(ledger, instance));
+      const start = await startOf(ledger, instance);
+      if (start.written !== undefined) await requireReplayed(described.source.pool, start.written);
+      const chosen = choose(described, start);
       return described.references?.toItself.length ? inOneRange(chosen) : chosen;
     });
     return chunks<SyncRow, SyncRow>({
@@ -156,7 +159,7 @@ export function syncSteps<Parameters extends SyncParameters>(
       run: async (transaction) => {
         const { from, since, ...start } = await startOf(ledger, instance);
         const met = (await takeNotedShape(transaction, instance)) as StreamShape | null;
-        const shape = met && (await markSink((await describe(parameters)).tables, met));
+        const shape = met && (await markEnd((await describe(parameters)).tables, met));
         // A run that did not sweep leaves the horizon to the next one that does, and the shape with it.
         const swept = from === null || since !== null;
         const move = { ...start, from, horizon: swept ? start.horizon : null, shape };
@@ -168,6 +171,7 @@ export function syncSteps<Parameters extends SyncParameters>(
       return {
         comparePage: async (...page) => (await sync()).compared.comparison.comparePage(...page),
         lacking: async (...keys) => (await sync()).compared.comparison.lacking(...keys),
+        unrepairable: async () => (await sync()).compared.comparison.unrepairable(),
         repair: {
           step: 'copy',
           // By the key that is compared: the copy may be reading in the order of a timestamp.
@@ -194,9 +198,11 @@ async function beginRun(
   const shape = await takeShape(tables, moment, mode);
   const offset = await openOffset(transaction, stream, { ...source, place: moment.place });
   const { cursor, horizon, sweptSecondsAgo, moves } = offset;
+  const before = offset.shape as StreamShape | null;
+  if (before) await requireReplayed(source.pool, before.source.moment.written);
   // Without a horizon that can be compared nobody knows what is missing below the offset.
   const known = mode !== 'bulk' && cursor !== null && horizon !== null && isComparable(horizon, moment);
-  const changes = known ? await changesOf(tables, offset.shape as StreamShape | null, shape, horizon) : none;
+  const changes = known ? await changesOf(tables, before, shape, horizon) : none;
   const from = known && changes.again.length === 0 ? cursor : null;
   const due = sweptSecondsAgo === null || sweptSecondsAgo >= sweepSeconds;
   const heldBackBy = await longTransaction(source.pool, moment, horizon);
@@ -207,7 +213,7 @@ async function beginRun(
   ];
   await noteShape(transaction, instance, { ...shape, told });
   return {
-    ...{ stream, from, moves, horizon: moment.horizon },
+    ...{ stream, from, moves, horizon: moment.horizon, written: moment.written },
     since: from && due ? horizon : null,
     ...{ behind: heldBackBy !== null, heldBackBy, joined: changes.joined, told },
   };

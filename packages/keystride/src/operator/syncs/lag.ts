@@ -4,6 +4,7 @@ import { CommandError } from '../command-error.ts';
 import { reasonOf } from '../explain.ts';
 import { positionText } from '../../stores/postgres/log-position.ts';
 import { findSlot, keepingSlots, type KeepingSlot } from '../../stores/postgres/replication-slot.ts';
+import { isStandby } from '../../stores/postgres/standby.ts';
 import { count, countUpTo } from '../format.ts';
 import { withLedger } from '../ledger.ts';
 import { countSeconds, keySql, withSource } from './streams.ts';
@@ -62,8 +63,7 @@ export async function readSyncs(): Promise<SyncLag> {
 
 /** A standby has no log of its own to keep. */
 async function slotsIn(client: pg.Client): Promise<readonly KeepingSlot[]> {
-  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
-  return rows[0]?.standby ? [] : keepingSlots(client);
+  return (await isStandby(client)) ? [] : keepingSlots(client);
 }
 
 async function lagsOf(

@@ -1,4 +1,6 @@
 import type { Reader } from '../../contract/reader.ts';
+import { Unacceptable } from '../http/errors.ts';
+import { exactly } from '../json/exact-json.ts';
 import { fileReader } from './file-reader.ts';
 import {
   attempt,
@@ -14,9 +16,8 @@ import type { FilePlace, SourceFile } from './source-file.ts';
 
 export interface NdjsonSource<Item> extends FilePlace {
   /**
-   * What a line holds; an error that it throws is the failed read of that line alone. JSON.parse makes numbers of ids
-   * that are too long for one.
-   * @default JSON.parse
+   * What a line holds; an error that it throws is the failed read of that line alone.
+   * @default its JSON, if nothing of it is lost: a long number, a key that is there twice
    */
   readonly parse?: (line: string) => Item;
   /** Bytes that one line may have. @default 1 MiB */
@@ -27,7 +28,7 @@ export interface NdjsonSource<Item> extends FilePlace {
  * Reads a file of one JSON value a line (NDJSON, JSON Lines), in UTF-8. Empty lines are no records; the last line
  * needs no line end.
  *
- * A line that is no JSON is that line's read error, `MalformedRecord`, and the rest is read. Ranges are cut at line
+ * A line that is no JSON, or of which `JSON.parse` would lose something, is that line's read error, `MalformedRecord`, and the rest is read. Ranges are cut at line
  * ends, about as many bytes each. The key of a record is the byte at which it begins.
  *
  * @throws UnusableFile when the file is not there or has changed since the step was opened.
@@ -49,9 +50,14 @@ export function ndjsonReader<Item = unknown>(source: NdjsonSource<Item>): Reader
 
 function parseJson(line: string): unknown {
   try {
-    return JSON.parse(line) as unknown;
-  } catch {
-    throw new Problem('is not JSON');
+    return exactly(line, JSON.parse(line)).value;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new Problem('is not JSON');
+    if (error instanceof Unacceptable)
+      throw new Problem(
+        'would lose something when it is read: a digit of a long number, a key that is there twice, or half of a surrogate pair',
+      );
+    throw error;
   }
 }
 

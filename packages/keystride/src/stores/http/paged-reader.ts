@@ -34,8 +34,8 @@ export class PagesMoved extends ToldError {
  * An item's cursor is `[token of its page, index in it, key]`. Going on from it fetches the page once more and looks
  * whether the item is still at its place, or where it has moved to in the page.
  *
- * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, and when the
- * pages name each other in a circle.
+ * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, when one is there
+ * twice in a page and the one before it, and when the pages name each other in a circle.
  */
 export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
   // The last page, since its items may be asked for a few at a time.
@@ -50,7 +50,9 @@ export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
         `the pages go round in a circle: that of token ${token} names one that was before it.`,
       );
     if (next) before.set(next, token);
-    last = { token, next: next ?? '', items: items.map((item, index) => locate(source, token, item, index)) };
+    const located = items.map((item, index) => locate(source, token, item, index));
+    requireOnce([...(last?.next === token ? last.items : []), ...located]);
+    last = { token, next: next ?? '', items: located };
     return last;
   };
   return {
@@ -101,6 +103,18 @@ interface ItemAt<Item> {
   readonly key: string;
   readonly cursor: Cursor;
   readonly error: unknown;
+}
+
+/** Of a page and the one before it: an API that counts from the beginning shows an item again when one was added before it. */
+function requireOnce(items: readonly { readonly key: string }[]): void {
+  const keys = new Set<string>();
+  for (const { key } of items) {
+    if (keys.has(key))
+      throw new PagesMoved(
+        `item ${key} is there twice, in one page or in two that follow each other: the pages moved while they were read, and one may have been left out; start a new run.`,
+      );
+    keys.add(key);
+  }
 }
 
 function locate<Item>(source: PagedSource<Item>, token: string, item: Item, index: number): ItemAt<Item> {

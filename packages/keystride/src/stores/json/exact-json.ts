@@ -21,12 +21,21 @@ const deepest = 500;
  */
 export function parseExactly(body: Buffer): ExactJson {
   const text = decode(body);
-  let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    throw new MalformedBody(`the answer of ${body.length} bytes is not JSON`);
+    return exactly(text, JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError)
+      throw new MalformedBody(`the answer of ${body.length} bytes is not JSON`);
+    throw error;
   }
+}
+
+/**
+ * What a text of JSON was read as, if nothing of it was lost.
+ *
+ * @throws Unacceptable as `parseExactly` does.
+ */
+export function exactly(text: string, value: unknown): ExactJson {
   const { keys, fitsDocument } = look(value);
   const written = scan(text);
   if (written.rounded)

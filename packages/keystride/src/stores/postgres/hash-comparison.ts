@@ -6,6 +6,7 @@ import { compareByRange, rowAloneInRange } from './compare-by-range.ts';
 import { sortAlike } from './compared-key.ts';
 import { comparedSide, type ComparedRows } from './compared-side.ts';
 import { mayHideRows } from './row-security.ts';
+import { isStandby } from './standby.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
 
 interface ComparisonOptions {
@@ -23,6 +24,8 @@ export interface TableComparison extends Comparison {
    * where it takes `A` for `a`, neither is lacking when it has one of them.
    */
   lacking(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly Cursor[]>;
+  /** A source that is a standby may be behind what the target has. */
+  unrepairable(): Promise<string | null>;
 }
 
 /**
@@ -78,8 +81,13 @@ export function hashComparison<
       const found = new Set((await sides.source.find(keys, signal)).map(({ place }) => place));
       return keys.filter((_, index) => !found.has(index + 1));
     },
+    unrepairable: async () => ((await isStandby(source.pool)) ? ofStandby : null),
   };
 }
+
+const ofStandby =
+  'the source is a standby, which may lack what the target has already: a repair would write older values over newer ' +
+  'ones, and remove rows. Repair from its primary';
 
 /** What the source is not seen to have may be hidden in it, and is not for a repair to remove. */
 function keepingExtra({ differences, ...page }: ComparedPage): ComparedPage {

@@ -5,6 +5,7 @@ import { timeLine } from './horizon.ts';
 import { type LogPosition, positionOf } from './log-position.ts';
 import { quotedTable } from './key-columns.ts';
 import { connectionOptions, ServerClient } from './server-client.ts';
+import { isStandby } from './standby.ts';
 
 /** A logical replication slot, as its server has it. */
 export interface ReplicationSlot {
@@ -76,8 +77,7 @@ export async function findSlot(
  * @throws Unavailable for a standby: it may be promoted just now.
  */
 export async function logMoment(pool: pg.Pool): Promise<LogMoment> {
-  const { rows: servers } = await pool.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
-  if (servers[0]?.standby)
+  if (await isStandby(pool))
     throw failure('Unavailable', 'the source is a standby that is not promoted, or not yet', {
       retryable: true,
     });
