@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import type { SelectQueryBuilder } from 'kysely';
 import type { ParametersOf } from '../contract/job.ts';
 import { unquoted } from '../contract/parameters.ts';
@@ -6,8 +6,10 @@ import { pairOf, type tableSync } from './contract.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
 import type { FollowedTable } from './log/followed-table.ts';
+import { presentTable } from './log/seen.ts';
 import { logSteps } from './log/steps.ts';
 import { tablesNamed } from './log/table-list.ts';
+import { quotedTable } from '../stores/postgres/key-columns.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import { shapeOf } from '../stores/postgres/table-shape.ts';
 import {
@@ -24,7 +26,14 @@ import { tellsInvalid } from './compared-types.ts';
 import { referencesOf } from './references.ts';
 import { type SinkColumn, upsertSink } from './sink.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
-import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
+import {
+  columnOf,
+  describeTable,
+  invalid,
+  requireUnique,
+  type TableColumn,
+  type TableDescription,
+} from './tables.ts';
 import { type Travelling, travelling } from './transforms.ts';
 import { refuseUnsyncable } from './unsyncable.ts';
 
@@ -45,21 +54,16 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     return describeSync(databases, { ...parameters, source });
   };
   const polled = syncSteps<Parameters>(databases.database, describe);
-  const followed = logSteps<Parameters>(databases.database, async (parameters) => {
+  const followed = logSteps<Parameters>(databases, async (parameters) => {
     const { tables: several } = parameters;
     if (!several) {
-      const { followed: table, stream, how } = await describe(parameters);
-      return { ...databases, stream, how, tables: [table] };
+      const { followed: table, stream } = await describe(parameters);
+      return { ...databases, stream, tables: [table] };
     }
-    const found: DescribedSync[] = [];
+    const tables: FollowedTable[] = [];
     for (const source of await tablesNamed(databases, several))
-      found.push(await describeSync(databases, { ...parameters, source }));
-    return {
-      ...databases,
-      stream: `tableSync:${several.map(inList).join(',')}:log`,
-      how: JSON.stringify(found.map(({ how }) => how)),
-      tables: found.map((table) => table.followed),
-    };
+      tables.push((await describeSync(databases, { ...parameters, source })).followed);
+    return { ...databases, stream: `tableSync:${several.map(inList).join(',')}:log`, tables };
   });
   const stepsOf = ({ parameters }: StepContext<Parameters>) =>
     parameters.mode === 'log' ? followed : polled;
@@ -79,8 +83,6 @@ type OfTable = Parameters & { readonly source: string };
 /** A sync, with what following it in the log takes besides. */
 interface DescribedSync extends Sync {
   readonly followed: FollowedTable;
-  /** How it is copied: another text when it is done otherwise. */
-  readonly how: string;
 }
 
 /**
@@ -102,15 +104,14 @@ async function describeSync(
   const { key, order } = keysOf(source, parameters);
   const columns = travelling(source, order, parameters);
   const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
-  requireUnique(sink, sinkKey);
   if (parameters.mode === 'log') refuseInLog(parameters, key);
-  const written = await sinkColumnsOf(migration, sink, columns, parameters);
+  const written = await sinkColumnsOf(migration, { source, sink }, columns, parameters);
+  requireUnique(sink, sinkKey);
   const types = {
     ...{ source: await describeTypes(service, from), sink: await describeTypes(migration, to) },
     tellKeys: (await tellsInvalid(service)) && (await tellsInvalid(migration)),
   };
-  const sinkColumns = typedColumns(written, columns, types, sinkKey);
-  const stored = parameters.mode === 'log' ? await storedIn(service, from, columns) : null;
+  const sinkColumns = typedColumns(to, written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
   const references = await referencesOf(migration, to, sinkColumns);
@@ -138,14 +139,22 @@ async function describeSync(
       columns: copied,
     },
     compared,
-    how: JSON.stringify([source.oid, key, copied, sinkColumns, stored]),
     followed: {
       source: from,
-      relation: source.relation,
-      sourceColumns: source.columns.map(({ name }) => name),
+      oid: source.oid,
       columns: copied,
       key,
       sink: sinkTable,
+      look: async () =>
+        presentTable(
+          {
+            ...{ ...rows, ...source, types: types.source, declared: source.columns },
+            values: await valuesIn(service, from, columns),
+          },
+          { pool: migration, table: to, oid: sink.oid, types: types.sink },
+          copied,
+          key,
+        ),
       reader: compared.reader,
       comparison: compared.comparison,
       write: (those, transaction) => sinkOf.write(those, transaction),
@@ -174,22 +183,18 @@ function inList(name: string): string {
 }
 
 /**
- * How the columns of a source are stored, and what their types call their values: no change of it is in the log.
+ * What the types of a source call their values: no change of it is in the log.
  *
  * @throws JobParametersInvalid where row security hides rows that the log has.
  */
-async function storedIn(pool: pg.Pool, table: string, copied: readonly Travelling[]) {
+async function valuesIn(pool: pg.Pool, table: string, copied: readonly Travelling[]) {
   const names = copied.map(({ from }) => from);
-  const { columns, values, policies } = await shapeOf(pool, table, names);
+  const { values, policies } = await shapeOf(pool, table, names);
   if (policies !== null)
     throw invalid(
       `row security may hide rows of ${table} from the role, and its log has them: ALTER ROLE … BYPASSRLS, or use another mode`,
     );
-  return [columns, values].map((found) =>
-    Object.entries(found)
-      .map((one) => one.join(' '))
-      .toSorted(),
-  );
+  return values;
 }
 
 /** The parameters with the columns' names as they are. */
@@ -235,6 +240,7 @@ function queryOf(
  * @throws JobParametersInvalid where two keys may become one, or a column that must have a value gets none.
  */
 function typedColumns(
+  table: string,
   written: readonly SinkColumn[],
   columns: readonly Travelling[],
   types: {
@@ -248,7 +254,7 @@ function typedColumns(
   const lacked = types.sink.find(({ name, mustBeGiven }) => mustBeGiven && !given.has(name));
   if (lacked)
     throw invalid(
-      `the sink's column ${lacked.name} is NOT NULL without a default, and is given no value: copy a column to it by rename, or give it a default`,
+      `the sink's column ${lacked.name} is NOT NULL without a default, and is given no value: copy a column to it by rename, give it a default, or ALTER TABLE ${quotedTable(table)} DROP COLUMN ${pg.escapeIdentifier(lacked.name)}`,
     );
   return written.map((column) => {
     const traveller = columns.find(({ to }) => to === column.name);
@@ -275,12 +281,13 @@ function typedColumns(
 /** Leaves out what the sink computes itself, unless it was asked for. */
 async function sinkColumnsOf(
   pool: pg.Pool,
-  sink: TableDescription,
+  { source, sink }: Readonly<Record<'source' | 'sink', TableDescription>>,
   columns: readonly Travelling[],
   { columns: chosen }: Parameters,
 ): Promise<SinkColumn[]> {
   const written = columns.flatMap((column) => {
-    const found = columnOf(sink, column.to);
+    const found = sink.columns.find(({ name }) => name === column.to);
+    if (!found) throw lackingIn(sink, column.to, columnOf(source, column.from));
     if (!found.generated) return [{ ...found, via: column.via }];
     if (chosen.includes(column.from)) throw invalid(`column ${column.to} of ${sink.table} is computed there`);
     return [];
@@ -290,6 +297,16 @@ async function sinkColumnsOf(
       ...{ name, type, declared, identityAlways },
       ...(via === undefined ? {} : { via: await typeNamed(pool, via) }),
     })),
+  );
+}
+
+/** A sink without a column, with the statement that gives it the values of the rows that the source had when it got it. */
+function lackingIn({ table }: TableDescription, to: string, { name, declared, missing }: TableColumn) {
+  const [sink, column] = [quotedTable(table), pg.escapeIdentifier(to)];
+  const given = missing === null ? '' : ` DEFAULT ${pg.escapeLiteral(missing)}`;
+  return invalid(
+    `the sink ${table} has no column ${to}: ALTER TABLE ${sink} ADD COLUMN ${column} ${declared}${given}, ` +
+      `or RENAME COLUMN … TO ${column} where the source has renamed it; or leave it out by drop=${name}`,
   );
 }
 
