@@ -21,13 +21,7 @@ import { referencesOf } from './references.ts';
 import { upsertSink } from './sink.ts';
 import { sinkColumnsOf, typedColumns } from './sink-columns.ts';
 import { type Sync, type SyncRow, syncSource, syncSteps } from './steps.ts';
-import {
-  columnOf,
-  describeTable,
-  invalid,
-  requireUnique,
-  type TableDescription,
-} from './tables.ts';
+import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
 import { type Travelling, travelling } from './transforms.ts';
 import { refuseUnsyncable } from './unsyncable.ts';
 
