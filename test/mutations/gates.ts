@@ -86,13 +86,7 @@ export const gates: readonly Mutation[] = [
   },
   {
     rule: 'a tasklet does not begin while it is held back',
-    edits: [
-      [
-        gate,
-        "if (throttled) throw failure('HeldBack'",
-        "if (!throttled?.reason && throttled) throw failure('HeldBack'",
-      ],
-    ],
+    edits: [[gate, 'if (throttled) throw heldBack(', 'if (!throttled?.reason && throttled) throw heldBack(']],
     test: throttled,
     named: 'tasklets before they begin',
   },

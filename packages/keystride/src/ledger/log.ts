@@ -5,6 +5,7 @@ import type { StoredRows } from '../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { Asked } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
+import type { SeenTable } from './seen-table.ts';
 
 /** What is remembered of a stream that follows the log of its source, beside the position. */
 export interface LogState {
@@ -12,14 +13,18 @@ export interface LogState {
   readonly publication: string;
   /** The publication as it was when the slot was made; null before that. See `publicationMark`. */
   readonly published: string | null;
-  /** How the tables are copied: another text when it is done otherwise. */
-  readonly how: string;
+  /** The tables of the source, in the order in which skips number them. */
+  readonly tables: readonly string[];
+  /** By their names in the source: what they were at the last look. */
+  readonly seen: Readonly<Record<string, SeenTable>>;
   /** The tables are copied, and the log is followed from the position on. */
   readonly copied: boolean;
   /** Where the log was when rows were last copied: past it, the sink is as the source was at one moment. */
   readonly settledAt: string | null;
   /** How the rows of the tables were stored at the last look, to find what rewrites them. */
   readonly stored: Readonly<Record<string, StoredRows>>;
+  /** Why nothing can be applied from the position on, where that was met in the log. */
+  readonly lost?: string;
 }
 
 /** Where a stream stands. */
@@ -125,7 +130,7 @@ export async function noteSeen(
   {
     place = null,
     ...log
-  }: Partial<Pick<LogState, 'settledAt' | 'stored'>> & { readonly place?: string | null },
+  }: Partial<Pick<LogState, 'settledAt' | 'stored' | 'seen' | 'lost'>> & { readonly place?: string | null },
 ): Promise<void> {
   await transaction.query(
     `UPDATE keystride.stream_offset

@@ -1,6 +1,7 @@
 import type { Logger } from '@temporalio/common';
 import type { HoldableRequest, Throttled } from '../contract/step-activities.ts';
-import { failure, ToldError } from '../contract/errors.ts';
+import { ToldError } from '../contract/errors.ts';
+import { heldBack } from '../contract/held-back.ts';
 import type { QuietHours } from '../contract/policy.ts';
 import { quietNow } from '../contract/quiet-hours.ts';
 import { safeMessage } from './item-errors.ts';
@@ -117,7 +118,7 @@ export class Gate {
     if (!mayBeHeld) return;
     const { throttled, unreadable } = await this.ask([], temporalMs);
     if (unreadable !== null) log.warn(`went on without knowing the health of ${unreadable}`);
-    if (throttled) throw failure('HeldBack', throttled.reason, { details: [throttled], benign: true });
+    if (throttled) throw heldBack(throttled);
   }
 
   /** The same between two chunks, for whoever cannot wait: by what is known. */

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { ErrorClass } from '../contract/classification.ts';
 import type { PageRequest, PartitionState, Throttled } from '../contract/step-activities.ts';
 import { addCounters, type Counters, type PageHeartbeat } from '../contract/progress.ts';
+import { throttledBy } from '../contract/held-back.ts';
 import type { CallLimiter } from '../stores/http/call-limiter.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { ChunkSize } from './chunk-size.ts';
@@ -282,7 +283,10 @@ class Page {
     } catch (error) {
       // What this attempt has tried again the next one goes on counting from.
       this.#heartbeat();
-      throw error;
+      const throttled = throttledBy(error);
+      if (!throttled) throw error;
+      this.#throttled = throttled;
+      return false;
     } finally {
       clearTimeout(pageOver);
       clearInterval(alive);

@@ -57,6 +57,11 @@ export const tableSync = defineJob({
           'bulk reads the whole table; incrementing goes on above the last key, timestamp and timestamp+incrementing after the last change; log follows every change in the log of the source, deletes included',
         ),
       ...syncParameters,
+      createSink: z
+        .boolean()
+        .default(false)
+        .describe('makes a sink that is not there: the columns with their types, NOT NULL, and the key')
+        .meta(setting),
       key: columns('the unique key of the source to page and upsert by; otherwise its primary key'),
       timestamp: column
         .optional()

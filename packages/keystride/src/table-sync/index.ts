@@ -6,16 +6,20 @@ import { pairOf, type tableSync } from './contract.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
 import type { FollowedTable } from './log/followed-table.ts';
+import { presentTable } from './log/seen.ts';
 import { logSteps } from './log/steps.ts';
 import { tablesNamed } from './log/table-list.ts';
 import { namedTables, tableNamed } from '../stores/postgres/sql.ts';
 import { shapeOf } from '../stores/postgres/table-shape.ts';
-import { type ColumnType, describeTypes, isLoose, maskedAs, requireDistinct } from './column-types.ts';
+import { describeTypes } from './column-types.ts';
 import { compareTables } from './compare.ts';
 import { tellsInvalid } from './compared-types.ts';
-import { exactIn, misread } from './exact-values.ts';
+import { createSink, hasTable, sinkStatement } from './create-sink.ts';
+import { isTried } from '../ledger/trial.ts';
+import type { Transaction } from '../stores/postgres/transaction.ts';
 import { referencesOf } from './references.ts';
-import { type SinkColumn, upsertSink } from './sink.ts';
+import { upsertSink } from './sink.ts';
+import { sinkColumnsOf, typedColumns } from './sink-columns.ts';
 import { type Sync, syncSource, syncSteps } from './steps.ts';
 import type { SyncRow } from './sync-row.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
@@ -39,26 +43,27 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     return describeSync(databases, { ...parameters, source });
   };
   const polled = syncSteps<Parameters>(databases.database, describe);
-  const followed = logSteps<Parameters>(databases.database, async (parameters) => {
+  const followed = logSteps<Parameters>(databases, async (parameters) => {
     const { tables: several } = parameters;
     if (!several) {
-      const { followed: table, stream, how } = await describe(parameters);
-      return { ...databases, stream, how, tables: [table] };
+      const { followed: table, stream } = await describe(parameters);
+      return { ...databases, stream, tables: [table] };
     }
-    const found: DescribedSync[] = [];
+    const tables: FollowedTable[] = [];
     for (const source of await tablesNamed(databases, several))
-      found.push(await describeSync(databases, { ...parameters, source }));
-    return {
-      ...databases,
-      stream: `tableSync:${several.map(inList).join(',')}:log`,
-      how: JSON.stringify(found.map(({ how }) => how)),
-      tables: found.map((table) => table.followed),
-    };
+      tables.push((await describeSync(databases, { ...parameters, source })).followed);
+    return { ...databases, stream: `tableSync:${several.map(inList).join(',')}:log`, tables };
   });
   const stepsOf = ({ parameters }: StepContext<Parameters>) =>
     parameters.mode === 'log' ? followed : polled;
   return {
-    begin: (context) => stepsOf(context).begin(context),
+    begin: (context) => ({
+      run: async (transaction) => {
+        const made = await makeSinks(databases, context, transaction);
+        const { told = [], ...start } = await stepsOf(context).begin(context).run(transaction);
+        return { ...start, told: [...made, ...told] };
+      },
+    }),
     copy: (context) => stepsOf(context).copy(context),
     sweep: (context) => stepsOf(context).sweep(context),
     remember: (context) => stepsOf(context).remember(context),
@@ -67,14 +72,47 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
   };
 }
 
+/**
+ * Makes the sinks that are not there, where that is asked for.
+ *
+ * @returns what was done.
+ * @throws JobParametersInvalid, also with the statement of a sink that is not there where the run is only tried.
+ */
+async function makeSinks(
+  databases: SyncedDatabases,
+  { parameters, instance, log }: StepContext<Parameters>,
+  transaction: Transaction,
+): Promise<string[]> {
+  const { createSink: isWanted, tables: several, source: only = '' } = parameters;
+  const told: string[] = [];
+  if (!isWanted) return told;
+  for (const from of several ? await tablesNamed(databases, several) : [only]) {
+    const given = named({ ...parameters, source: from });
+    const { sink = from } = given;
+    if (await hasTable(databases.database, sink)) continue;
+    await refuseUnsyncable(
+      { pool: databases.source, table: from },
+      { pool: databases.database, table: sink },
+    );
+    const source = await describeTable(databases.source, from, 'source');
+    const { key, order } = keysOf(source, given);
+    const wanted = { sink, source, key, columns: travelling(source, order, given) };
+    if (await isTried(transaction, instance))
+      throw invalid(
+        `the sink ${sink} is not there. A run makes it: ${await sinkStatement(databases.source, wanted)}`,
+      );
+    told.push(...(await createSink(databases, wanted)));
+  }
+  for (const one of told) log.warn(one);
+  return told;
+}
+
 /** What one table is copied by. */
 type OfTable = Parameters & { readonly source: string };
 
 /** A sync, with what following it in the log takes besides. */
 interface DescribedSync extends Sync {
   readonly followed: FollowedTable;
-  /** How it is copied: another text when it is done otherwise. */
-  readonly how: string;
 }
 
 /**
@@ -96,15 +134,14 @@ async function describeSync(
   const { key, order } = keysOf(source, parameters);
   const columns = travelling(source, order, parameters);
   const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
-  requireUnique(sink, sinkKey);
   if (parameters.mode === 'log') refuseInLog(parameters, key);
-  const written = await sinkColumnsOf(migration, sink, columns, parameters);
+  const written = await sinkColumnsOf(migration, { source, sink }, columns, parameters);
+  requireUnique(sink, sinkKey);
   const types = {
     ...{ source: await describeTypes(service, from), sink: await describeTypes(migration, to) },
     tellKeys: (await tellsInvalid(service)) && (await tellsInvalid(migration)),
   };
-  const sinkColumns = typedColumns(written, columns, types, sinkKey);
-  const stored = parameters.mode === 'log' ? await storedIn(service, from, columns) : null;
+  const sinkColumns = typedColumns(to, written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
   const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
   const references = await referencesOf(migration, to, sinkColumns);
@@ -132,14 +169,22 @@ async function describeSync(
       columns: copied,
     },
     compared,
-    how: JSON.stringify([source.oid, key, copied, sinkColumns, stored]),
     followed: {
       source: from,
-      relation: source.relation,
-      sourceColumns: source.columns.map(({ name }) => name),
+      oid: source.oid,
       columns: copied,
       key,
       sink: sinkTable,
+      look: async () =>
+        presentTable(
+          {
+            ...{ ...rows, ...source, types: types.source, declared: source.columns },
+            values: await valuesIn(service, from, columns),
+          },
+          { pool: migration, table: to, oid: sink.oid, types: types.sink },
+          copied,
+          key,
+        ),
       reader: compared.reader,
       comparison: compared.comparison,
       write: (those, transaction) => sinkOf.write(those, transaction),
@@ -168,22 +213,18 @@ function inList(name: string): string {
 }
 
 /**
- * How the columns of a source are stored, and what their types call their values: no change of it is in the log.
+ * What the types of a source call their values: no change of it is in the log.
  *
  * @throws JobParametersInvalid where row security hides rows that the log has.
  */
-async function storedIn(pool: pg.Pool, table: string, copied: readonly Travelling[]) {
+async function valuesIn(pool: pg.Pool, table: string, copied: readonly Travelling[]) {
   const names = copied.map(({ from }) => from);
-  const { columns, values, policies } = await shapeOf(pool, table, names);
+  const { values, policies } = await shapeOf(pool, table, names);
   if (policies !== null)
     throw invalid(
       `row security may hide rows of ${table} from the role, and its log has them: ALTER ROLE … BYPASSRLS, or use another mode`,
     );
-  return [columns, values].map((found) =>
-    Object.entries(found)
-      .map((one) => one.join(' '))
-      .toSorted(),
-  );
+  return values;
 }
 
 /** The parameters with the columns' names as they are. */
@@ -221,82 +262,4 @@ function queryOf(
   columns: readonly Travelling[],
 ): SelectQueryBuilder<Record<string, Record<string, string | null>>, string, SyncRow> {
   return namedTables.selectFrom(tableNamed(table)).select(columns.map(({ text, to }) => text.as(to)));
-}
-
-/**
- * The sink's columns with what their types make of what is sent.
- *
- * @throws JobParametersInvalid where two keys may become one, or a column that must have a value gets none.
- */
-function typedColumns(
-  written: readonly SinkColumn[],
-  columns: readonly Travelling[],
-  types: {
-    readonly source: readonly ColumnType[];
-    readonly sink: readonly ColumnType[];
-    readonly tellKeys: boolean;
-  },
-  key: readonly string[],
-): SinkColumn[] {
-  const given = new Set(written.map(({ name }) => name));
-  const lacked = types.sink.find(({ name, mustBeGiven }) => mustBeGiven && !given.has(name));
-  if (lacked)
-    throw invalid(
-      `the sink's column ${lacked.name} is NOT NULL without a default, and is given no value: copy a column to it by rename, or give it a default`,
-    );
-  return written.map((column) => {
-    const traveller = columns.find(({ to }) => to === column.name);
-    const source = types.source.find(({ name }) => name === traveller?.from);
-    const sink = types.sink.find(({ name }) => name === column.name);
-    if (!traveller || !source || !sink)
-      throw invalid(`column ${column.name} has changed just now; start again`);
-    const sent = traveller.masked ? maskedAs(source) : source;
-    const isKey = key.includes(column.name);
-    if (isKey) requireDistinct(sent, sink);
-    const isCast = traveller.via !== undefined;
-    const type = exactIn(sent, sink, { isKey, isCast });
-    const otherwise = isCast ? undefined : misread(sent, sink, types.tellKeys);
-    return {
-      ...column,
-      type: sink.base,
-      loose: isLoose(sink),
-      ...(type === undefined ? {} : { exactIn: type }),
-      ...(otherwise === undefined ? {} : { misread: otherwise }),
-    };
-  });
-}
-
-/** Leaves out what the sink computes itself, unless it was asked for. */
-async function sinkColumnsOf(
-  pool: pg.Pool,
-  sink: TableDescription,
-  columns: readonly Travelling[],
-  { columns: chosen }: Parameters,
-): Promise<SinkColumn[]> {
-  const written = columns.flatMap((column) => {
-    const found = columnOf(sink, column.to);
-    if (!found.generated) return [{ ...found, via: column.via }];
-    if (chosen.includes(column.from)) throw invalid(`column ${column.to} of ${sink.table} is computed there`);
-    return [];
-  });
-  return Promise.all(
-    written.map(async ({ name, type, declared, identityAlways, via }) => ({
-      ...{ name, type, declared, identityAlways },
-      ...(via === undefined ? {} : { via: await typeNamed(pool, via) }),
-    })),
-  );
-}
-
-/** A type as the catalogue writes it, with the scale or precision that was asked for; no length, which would cut. */
-async function typeNamed(pool: pg.Pool, name: string): Promise<string> {
-  const { rows } = await pool.query<{ known: boolean }>('SELECT to_regtype($1) IS NOT NULL AS known', [name]);
-  if (!rows[0]?.known || /^[-\d]/u.test(name)) throw invalid(`${name} is no type that the sink knows`);
-  // What to_regtype has read is the name of a type and nothing else; a null of it has its scale too.
-  const { fields } = await pool.query(`SELECT NULL::${name}\n LIMIT 0`);
-  const { rows: types } = await pool.query<{ plain: string; scaled: string }>(
-    'SELECT format_type($1, -1) AS plain, format_type($1, $2) AS scaled',
-    [fields[0]?.dataTypeID, fields[0]?.dataTypeModifier],
-  );
-  const { plain = name, scaled = name } = types[0] ?? {};
-  return /^(character varying|bpchar|"bit"|bit varying)/u.test(plain) ? plain : scaled;
 }

@@ -152,8 +152,8 @@ function changedColumns({ columns: before }: StreamShape, { columns: now }: Stre
   });
 }
 
-/** A label that was added is in no row yet; an attribute that was added is in all of them. */
-function valuesDiffer(before: TableShape['values'], now: TableShape['values']): boolean {
+/** Whether values are called otherwise: a label that was added is in no row yet; an attribute that was added is in all of them. */
+export function valuesDiffer(before: TableShape['values'], now: TableShape['values']): boolean {
   return (
     Object.entries(before).some(([name, value]) => now[name] !== value) ||
     Object.keys(now).some((name) => name.startsWith('attribute') && before[name] === undefined)

@@ -9,6 +9,8 @@ export interface TableColumn {
   readonly type: string;
   /** With its length, scale and whatever else was declared. */
   readonly declared: string;
+  /** What rows have in it that were there before it was, as a text. */
+  readonly missing: string | null;
   readonly generated: boolean;
   readonly identityAlways: boolean;
 }
@@ -18,8 +20,6 @@ export interface TableDescription {
   readonly table: string;
   /** Another one when it was dropped and made anew. */
   readonly oid: string;
-  /** Its schema and its name. */
-  readonly relation: readonly [schema: string, name: string];
   readonly columns: readonly TableColumn[];
   /** The columns of each unique index over whole columns of all rows, the primary key first. */
   readonly uniqueKeys: readonly (readonly string[])[];
@@ -41,11 +41,11 @@ export async function describeTable(
   where: 'source' | 'sink',
 ): Promise<TableDescription> {
   const name = quotedTable(table);
-  const { rows: columns } = await pool.query<TableColumn & { oid: string; schema: string; relation: string }>(
-    `SELECT attrelid::text AS oid, nspname AS schema, relname AS relation, attname AS name, format_type(atttypid, -1) AS type, format_type(atttypid, atttypmod) AS declared,
-            attgenerated <> '' AS generated,
-            attidentity = 'a' AS "identityAlways"
-       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+  const { rows: columns } = await pool.query<TableColumn & { oid: string }>(
+    `SELECT attrelid::text AS oid, attname AS name, format_type(atttypid, -1) AS type,
+            format_type(atttypid, atttypmod) AS declared, attgenerated <> '' AS generated,
+            (attmissingval::text::text[])[1] AS missing, attidentity = 'a' AS "identityAlways"
+       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
       WHERE attrelid = to_regclass($1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
       ORDER BY attnum`,
     [name],
@@ -57,7 +57,6 @@ export async function describeTable(
   return {
     table,
     oid: first.oid,
-    relation: [first.schema, first.relation],
     columns,
     changesRows: triggers !== 0,
     uniqueKeys: indexes.flatMap(({ columns: key, flaw }) => (flaw === null ? [key] : [])),
@@ -126,7 +125,10 @@ export function requireUnique(
   throw invalid(`(${key.join(', ')}) is no unique key of table ${table}; ${why}`);
 }
 
+/** What a refusal ends with, where a run has only begun. */
+export const nothingWritten = '. Nothing was written.';
+
 /** A parameter that the databases contradict. */
 export function invalid(message: string) {
-  return failure('JobParametersInvalid', `${message}. Nothing was written.`);
+  return failure('JobParametersInvalid', `${message}${nothingWritten}`);
 }

@@ -1,24 +1,10 @@
-import {
-  ApplicationFailure,
-  CancellationScope,
-  isCancellation,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import type { GateRequest, StepRequest, Throttled } from '../contract/step-activities.ts';
-import { failureTypeOf } from '../contract/errors.ts';
+import { throttledBy } from '../contract/held-back.ts';
 import type { QuietHours } from '../contract/policy.ts';
 import type { Decision } from '../contract/progress.ts';
 import { checkGate } from './activities.ts';
 import type { JobRun } from './job-run.ts';
-
-/** Why work has not begun, where a gate throttled it; undefined for any other failure. */
-export function throttledBy(error: unknown): Throttled | undefined {
-  if (failureTypeOf(error) !== 'HeldBack') return undefined;
-  for (let at = error; at instanceof Error; at = at.cause)
-    if (at instanceof ApplicationFailure && at.details?.[0]) return at.details[0] as Throttled;
-  return undefined;
-}
 
 /** The longest wait before a health is asked for again, in seconds. Each time costs about six events. */
 const longestSeconds = 60;

@@ -5,7 +5,8 @@ import type { VerificationPolicy } from '../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { ledgerWork, pageActivities } from './activities.ts';
 import { startedBy } from './started-by.ts';
-import { throttledBy, secondsUntilNextLook } from './gate-wait.ts';
+import { throttledBy } from '../contract/held-back.ts';
+import { secondsUntilNextLook } from './gate-wait.ts';
 
 /** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
 export async function comparePages(

@@ -6,7 +6,7 @@ import { connectionOptions, driverOptions } from './server-client.ts';
 import { pinned } from './session.ts';
 
 /** A table as the log describes it before the first of its rows, and again when it was altered. */
-export type LogRelation = Pick<Pgoutput.MessageRelation, 'schema' | 'name' | 'columns' | 'keyColumns'>;
+export type LogRelation = Pick<Pgoutput.MessageRelation, 'relationOid' | 'columns' | 'keyColumns'>;
 
 /** A row as the log has it: texts by column; undefined where a large value was left out because it did not change. */
 export type LogRow = Readonly<Record<string, string | null | undefined>>;
@@ -15,10 +15,11 @@ export type LogRow = Readonly<Record<string, string | null | undefined>>;
 export type LogEvent = { readonly bytes: number } & (
   | { readonly kind: 'begin'; readonly position: LogPosition; readonly xid: number }
   | { readonly kind: 'commit' }
-  | { readonly kind: 'relation'; readonly relation: LogRelation }
   | {
       readonly kind: 'row';
       readonly relation: LogRelation;
+      /** It was inserted. */
+      readonly isNew?: true;
       /** What identified the row before; undefined for an insert, and where its identity did not change. */
       readonly old?: LogRow;
       /** Undefined for a delete. */
@@ -238,9 +239,9 @@ function eventOf(message: Pgoutput.Message, bytes: number): LogEvent | undefined
     case 'relation':
       // The parser makes numbers and dates of texts, which loses digits; it keeps this very object for the rows to come.
       for (const column of message.columns) column.parser = (text: string) => text;
-      return { kind: 'relation', relation: message, bytes };
+      return undefined;
     case 'insert':
-      return { kind: 'row', relation: message.relation, row: message.new as LogRow, bytes };
+      return { kind: 'row', relation: message.relation, isNew: true, row: message.new as LogRow, bytes };
     case 'update': {
       const old = (message.key ?? message.old) as LogRow | null;
       return {

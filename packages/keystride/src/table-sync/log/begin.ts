@@ -6,33 +6,33 @@ import {
   forgetUnsettled,
   ledgerId,
   type LogPlace,
-  type LogState,
   noteLog,
   noteSeen,
   readLogPlace,
 } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
+import type { SeenTable } from '../../ledger/seen-table.ts';
 import { openOffset } from '../../ledger/offset.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
 import { isTried } from '../../ledger/trial.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
-import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
 import {
   createSlot,
   dropSlot,
   ensurePublication,
-  findSlot,
   logMoment,
   publicationMark,
   publicationStatement,
 } from '../../stores/postgres/replication-slot.ts';
-import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
+import { storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { invalid } from '../tables.ts';
 import { cursorAt } from './batch.ts';
 import type { FollowedTable } from './followed-table.ts';
+import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { nameInSource } from './names.ts';
+import { seenFirst } from './seen.ts';
 import { refuseActingSink, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
 
 /** What is followed, and where to. */
@@ -44,8 +44,6 @@ export interface FollowedTables {
   readonly database: pg.Pool;
   /** Parents before the tables that refer to them. */
   readonly tables: readonly FollowedTable[];
-  /** How they are copied: another text when it is done otherwise. */
-  readonly how: string;
 }
 
 /** Where a run that follows the log begins. */
@@ -87,7 +85,8 @@ export async function beginLog(
   if (told === null) return { ...start, from: cursor, horizon: '0', told: isFailedOver ? [failedOver] : [] };
   const log = {
     ...{ slot, publication: slot, published: null },
-    ...{ how: followed.how, copied: false, settledAt: null, stored: {} },
+    ...{ copied: false, settledAt: null, stored: {}, seen: {} },
+    tables: tables.map((one) => one.source),
   };
   if (!(await noteLog(transaction, { stream, moves }, null, log, told)))
     throw invalid(`${stream} was moved while this run began; start it again`);
@@ -108,9 +107,11 @@ export async function openLog(ledger: Ledger, { stream, source, tables }: Follow
     source,
     tables.map((table) => table.source),
   );
+  const seen: Record<string, SeenTable> = {};
+  for (const table of tables) seen[table.source] = seenFirst(await table.look());
   const position = await makeSlot(source, place.state.slot, tables);
   const published = await publicationMark(source, place.state.publication);
-  const state = { ...place.state, published, stored };
+  const state = { ...place.state, published, stored, seen };
   const noted = await ledger.transaction((transaction) =>
     noteLog(transaction, place, cursorAt(position), state, place.told),
   );
@@ -140,86 +141,36 @@ async function untilSeen(source: pg.Pool): Promise<void> {
 async function refuse({ source, database, tables }: FollowedTables): Promise<void> {
   await refuseSilentSource(source);
   for (const table of tables) {
+    await table.look();
     await refuseUnfollowable(source, table);
     await refuseActingSink(database, table.sink.table);
   }
 }
 
-/** Why everything is copied anew, in words; null where the stream goes on. */
+/**
+ * Why everything is copied anew, in words; null where the stream goes on.
+ *
+ * @throws JobParametersInvalid where it would, once the sink has what the source has by now.
+ */
 async function whyAnew(
-  { source, how }: FollowedTables,
+  followed: FollowedTables,
   before: LogPlace | null,
   now: { readonly place: string; readonly cursor: Cursor | null; readonly slot: string },
 ): Promise<string[] | null> {
   if (!before || before.cursor === null) return [];
   if (before.place !== now.place || now.cursor === null) return anew(anotherSource);
   if (!before.state?.copied) return anew('the copy before was not finished');
-  if (before.state.how !== how) return anew('tables are copied otherwise than before');
   const state = { ...before.state, slot: now.slot };
-  const { problem } = await lookAtSource(source, state, positionOf(before.cursor[0] ?? ''));
+  const { problem, wanted } = await lookAtTables(followed, state, positionOf(before.cursor[0] ?? ''));
+  if (wanted !== null) throw invalid(wanted);
   return problem === null ? null : anew(problem);
 }
-
-/** Why a position means nothing in the source that is there. */
-export const anotherSource =
-  'the source is another server or database than that of the position, or a standby was promoted that lacks what was applied';
 
 const failedOver =
   'the source was failed over to a standby that has all that was applied: the stream goes on there';
 
-/** Whether what the sink has is of the log that is there: also when it is that of a standby that was promoted. */
-export function isTheSame(
-  source: pg.Pool,
-  { place, cursor, state }: LogPlace,
-  now: string,
-): Promise<boolean> {
-  const positions = [cursor?.[0], state?.settledAt].map((text) => positionOf(text ?? '0/0'));
-  const last = positions.reduce((most, position) => (position > most ? position : most));
-  return goesOn(source, { from: place, to: now }, last);
-}
-
 function anew(reason: string): string[] {
   return [`${reason}: everything is copied again`];
-}
-
-/** Whether what becomes of the tables after a position is told. */
-export interface Told {
-  /** Why it is not, or not all of it; null when it is. */
-  readonly problem: string | null;
-  /** How the rows were stored when this was looked at. */
-  readonly stored: LogState['stored'];
-}
-
-/** Looks at a slot, its publication, and at what becomes of rows without the log. */
-export async function lookAtSource(
-  source: pg.Pool,
-  { stored: before, ...state }: LogState,
-  position: LogPosition,
-): Promise<Told> {
-  const stored = await storedRows(source, Object.keys(before));
-  const rewritten = Object.entries(before).find(([table, was]) => mayBeRewritten(was, stored[table] ?? was));
-  const problem =
-    (await slotProblem(source, state, position)) ??
-    (rewritten
-      ? `a column of ${rewritten[0]} was altered and its rows were rewritten, which is not in the log`
-      : null);
-  return { problem, stored };
-}
-
-async function slotProblem(
-  source: pg.Pool,
-  { slot: name, publication, published }: Pick<LogState, 'slot' | 'publication' | 'published'>,
-  position: LogPosition,
-): Promise<string | null> {
-  const slot = await findSlot(source, name);
-  if (!slot) return `the replication slot ${name} is gone`;
-  if (slot.lost)
-    return `the source has removed log that the replication slot ${name} needed (max_slot_wal_keep_size)`;
-  if (slot.confirmed > position + 1n)
-    return `the replication slot ${name} is beyond what the sink has: the sink was restored, or somebody has moved the slot`;
-  if ((await publicationMark(source, publication)) !== published)
-    return `the publication ${publication} was altered or made anew: the log does not tell what was written meanwhile`;
-  return null;
 }
 
 /** @returns the position that all that is told comes after. */

@@ -2,20 +2,24 @@ import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import type { Cursor } from '../../contract/cursor.ts';
-import { ToldError } from '../../contract/errors.ts';
+import { failureTypeOf, ToldError } from '../../contract/errors.ts';
+import { heldBack } from '../../contract/held-back.ts';
 import type { SetAside } from '../../job/chunks.ts';
-import type { RangeReader, ReadPlan, ReadRequest } from '../../contract/reader.ts';
+import type { RangeReader, ReadRequest } from '../../contract/reader.ts';
 import { type LogPlace, type LogState, movePosition, noteSeen, readLogPlace } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LogSource } from '../../stores/postgres/log-stream.ts';
 import { type LogPosition, positionOf, positionText } from '../../stores/postgres/log-position.ts';
 import { freeSlot, logMoment, markLog } from '../../stores/postgres/replication-slot.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
+import { nothingWritten } from '../tables.ts';
 import { Applier } from './apply.ts';
-import { cursorAt, type LogBatch } from './batch.ts';
-import { anotherSource, type FollowedTables, isTheSame, lookAtSource } from './begin.ts';
+import type { LogBatch } from './batch.ts';
+import type { FollowedTables } from './begin.ts';
 import { ChangeReader } from './changes.ts';
 import { Follower, type Goals, interrupted } from './follower.ts';
+import { UnknownLayout } from './layout.ts';
+import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { openTransactions, settle } from './settle.ts';
 
 /** The stream cannot go on from where it stands. */
@@ -41,29 +45,21 @@ const followers = new Map<string, Follower>();
  * already, by an attempt that was thought dead or by another run, is not applied again. The source's slot is confirmed up to
  * what the ledger says, never further.
  */
-export class Following implements RangeReader<LogBatch> {
+export class Following implements Pick<RangeReader<LogBatch>, 'next'> {
   readonly #describe: () => Promise<FollowedTables>;
   readonly #followed: () => Promise<FollowedTables>;
   readonly #ledger: Ledger;
-  readonly #continuous: boolean;
   #follower: Follower | undefined;
   #place: Placed | undefined;
+  #seen: LogState['seen'] = {};
   #lookedAt = 0;
   #settledAt: LogPosition = 0n as LogPosition;
   #signal: AbortSignal | undefined;
 
-  /** @param continuous whether it goes on when it has reached what was in the log when it was planned. */
-  constructor(ledger: Ledger, followed: () => Promise<FollowedTables>, continuous: boolean) {
+  constructor(ledger: Ledger, followed: () => Promise<FollowedTables>) {
     this.#ledger = ledger;
     this.#describe = followed;
-    this.#followed = answeredOnce(followed);
-    this.#continuous = continuous;
-  }
-
-  async plan(): Promise<ReadPlan> {
-    const { source, stream } = await this.#followed();
-    const upper = this.#continuous ? null : cursorAt(await markLog(source, stream));
-    return { ranges: [{ lower: null, upper }], expected: null };
+    this.#followed = answeredOnce(() => described(followed));
   }
 
   async next({ range, after, limit, signal }: ReadRequest): Promise<LogBatch | null> {
@@ -73,7 +69,7 @@ export class Following implements RangeReader<LogBatch> {
     const until = range.upper && at(range.upper);
     if (until && position >= until && place.unsettled === 0) {
       // What was altered within this page has left no mark in the log.
-      await requireWhole(await this.#describe(), place, position);
+      await requireWhole(await described(this.#describe), place, position);
       return null;
     }
     const goals: Goals = {
@@ -81,7 +77,7 @@ export class Following implements RangeReader<LogBatch> {
       settleFrom: place.unsettled > 0 ? this.#settledAt : null,
       unsettled: place.unsettled,
     };
-    return (this.#follower as Follower).next(position, limit, goals);
+    return this.#known(() => (this.#follower as Follower).next(position, limit, goals));
   }
 
   /** Applies a batch. @returns how many of its changes are in the sink. */
@@ -94,15 +90,37 @@ export class Following implements RangeReader<LogBatch> {
     if (batch.settles > 0) return this.#settle(followed, batch, transaction, aside);
     const unsettled = moved.unsettled || at(batch.after) < this.#settledAt;
     const applier = new Applier({ stream, tables, unsettled, aside }, transaction);
+    await this.#known(() => this.#apply(batch, applier));
+    // What else was noted within the transaction shows at the next look.
+    if (applier.noted > 0) this.#lookedAt = 0;
+    return Math.max(0, batch.rows - applier.lacking);
+  }
+
+  async #apply(batch: LogBatch, applier: Applier): Promise<void> {
     for await (const change of batch.changes()) {
       if (batch.isUsed && this.#signal?.aborted)
         throw interrupted('the page was ended within a transaction of the source');
       await applier.add(change);
     }
     await applier.finish();
-    // What else was noted within the transaction shows at the next look.
-    if (applier.noted > 0) this.#lookedAt = 0;
-    return Math.max(0, batch.rows - applier.lacking);
+  }
+
+  /** Does what takes tables for what they were when this was opened; where they are not any more it is opened again. */
+  async #known<Result>(body: () => Promise<Result>): Promise<Result> {
+    try {
+      return await body();
+    } catch (error) {
+      if (isAltered(error)) throw interrupted('a sink was altered');
+      if (!(error instanceof UnknownLayout)) throw error;
+      const followed = await described(this.#describe);
+      const place = placed(await readLogPlace(this.#ledger, followed.stream), followed.stream);
+      const { seen } = (await requireWhole(followed, place, at(place.cursor))).state;
+      if (!isDeepStrictEqual(seen, this.#seen)) throw interrupted(error.message);
+      await this.#ledger.transaction((transaction) =>
+        noteSeen(transaction, followed.stream, { lost: error.message }),
+      );
+      throw lost(followed.stream, error.message);
+    }
   }
 
   async #settle(
@@ -140,48 +158,72 @@ export class Following implements RangeReader<LogBatch> {
   /** Begins where the ledger says, with the connection of the page before where that is just there. */
   async #open(): Promise<LogPosition> {
     const followed = await this.#followed();
-    const { stream, source, tables, how } = followed;
+    const { stream, source, tables } = followed;
     const place = placed(await readLogPlace(this.#ledger, stream), stream);
     const position = at(place.cursor);
     this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
-    const { slot, publication } = place.state;
-    const seen = await requireWhole(followed, place, position);
-    if (!isDeepStrictEqual(seen, { place: place.place, stored: place.state.stored }))
-      await this.#ledger.transaction((transaction) => noteSeen(transaction, stream, seen));
+    const { slot, publication, stored, seen } = place.state;
+    const found = await requireWhole(followed, place, position);
+    if (!isDeepStrictEqual(found, { place: place.place, state: { stored, seen } }))
+      await this.#ledger.transaction((transaction) =>
+        noteSeen(transaction, stream, { place: found.place, ...found.state }),
+      );
+    this.#seen = found.state.seen;
     this.#follower = followers.get(slot);
     // A connection to a primary that was left behind may be there still.
-    const what = `${seen.place} ${how}`;
+    const what = `${found.place} ${JSON.stringify(this.#seen)}`;
     if (this.#follower?.isAt(position, what)) return position;
     await this.#follower?.close();
     followers.delete(slot);
     const from = { pool: source, slot, publication, from: position };
-    this.#follower = await opened(() => Follower.open(from, new ChangeReader(stream, tables), what), from);
+    const reader = new ChangeReader(tables, this.#seen);
+    this.#follower = await opened(() => Follower.open(from, reader, what), from);
     followers.set(slot, this.#follower);
     return position;
   }
 }
 
 /**
- * @returns where the source is, and how the rows of its tables are stored.
- * @throws LogLost where the log does not tell all that becomes of the tables
+ * @returns where the source is, and what its tables are by now.
+ * @throws LogLost where the log does not tell all that becomes of the tables; HeldBack until a sink has what its source has
  */
-async function requireWhole(
-  { stream, source, how }: FollowedTables,
-  known: Placed,
-  position: LogPosition,
-): Promise<{ readonly place: string; readonly stored: LogState['stored'] }> {
-  const { state } = known;
+async function requireWhole(followed: FollowedTables, known: Placed, position: LogPosition) {
+  const { stream, source } = followed;
   const { place } = await logMoment(source);
-  const { problem, stored } =
-    state.how !== how
-      ? { ...state, problem: 'its tables, or how they are copied, are others than when it began' }
-      : (await isTheSame(source, known, place))
-        ? await lookAtSource(source, state, position)
-        : { ...state, problem: anotherSource };
-  if (problem === null) return { place, stored };
-  throw new LogLost(
-    `${stream} cannot go on: ${problem}. Start its next run (run=…), which copies everything again`,
+  if (!(await isTheSame(source, known, place))) throw lost(stream, anotherSource);
+  const { problem, wanted, found } = await lookAtTables(followed, known.state, position);
+  if (problem !== null) throw lost(stream, problem);
+  if (wanted !== null) throw untilMended(wanted);
+  return { place, state: found };
+}
+
+function lost(stream: string, why: string): LogLost {
+  return new LogLost(
+    `${stream} cannot go on: ${why}. Start its next run (run=…), which copies everything again`,
   );
+}
+
+/** When it is looked again whether somebody has mended what holds the stream, in seconds. */
+const lookAgainSeconds = 2;
+
+/** What was altered since the run began, and can be mended: the step goes on when it is. */
+function untilMended(reason: string): Error {
+  return heldBack({ reason, retryAfterSeconds: lookAgainSeconds, certain: false });
+}
+
+/** Looks up the tables. @throws HeldBack while they are not what can be followed: they were when the run began */
+async function described(describe: () => Promise<FollowedTables>): Promise<FollowedTables> {
+  try {
+    return await describe();
+  } catch (error) {
+    if (failureTypeOf(error) !== 'JobParametersInvalid') throw error;
+    throw untilMended((error as Error).message.replace(nothingWritten, ''));
+  }
+}
+
+/** Columns or tables that are not there, or of other types than they had. */
+function isAltered(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['42703', '42P01', '42804'].includes(error.code ?? '');
 }
 
 /** Opens a follower. Whoever still reads the slot has lost the right to. */

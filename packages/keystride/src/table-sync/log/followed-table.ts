@@ -4,20 +4,21 @@ import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SinkTable } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
+import type { PresentTable } from './seen.ts';
 
 /** A table that is followed in the log, and its copy. */
 export interface FollowedTable {
   /** As the parameters name it. */
   readonly source: string;
-  /** As the log names it: schema and table. */
-  readonly relation: readonly [schema: string, name: string];
-  /** All columns of the source, as they were when the table was described. */
-  readonly sourceColumns: readonly string[];
+  /** Of the source: it keeps it under another name. */
+  readonly oid: string;
   /** Those that are copied. */
   readonly columns: readonly { readonly from: string; readonly to: string }[];
   /** Its key, in the source. */
   readonly key: readonly string[];
   readonly sink: SinkTable;
+  /** Looks at both. */
+  look(): Promise<PresentTable>;
   /** Reads all its rows, and rows again by their keys. */
   readonly reader: Reader<SyncRow>;
   readonly comparison: TableComparison;
@@ -25,9 +26,4 @@ export interface FollowedTable {
   write(rows: readonly SyncRow[], transaction: Transaction): Promise<void>;
   /** Removes rows by their keys. */
   remove(keys: readonly Cursor[], transaction: Transaction): Promise<number>;
-}
-
-/** A relation's name in a map. */
-export function relationName(schema: string, name: string): string {
-  return JSON.stringify([schema, name]);
 }

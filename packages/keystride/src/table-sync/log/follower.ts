@@ -187,9 +187,6 @@ export class Follower {
         this.#open = undefined;
         return ended;
       }
-      case 'relation':
-        this.#reader.check(event.relation);
-        return undefined;
       case 'told':
         // What begins just there is not told yet.
         if (!this.#open && event.position > this.#heard) this.#heard = (event.position - 1n) as LogPosition;

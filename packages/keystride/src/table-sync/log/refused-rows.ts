@@ -22,10 +22,11 @@ export function readAgain(ledger: Ledger, describe: () => Promise<FollowedTables
       plan: () => Promise.reject(new ToldError('rows that were set aside are asked for by their keys')),
       read: () => Promise.reject(new ToldError('rows that were set aside are asked for by their keys')),
       readKeys: async ({ keys }) => {
-        const { stream, how } = await describe();
+        const { stream, tables } = await describe();
         const { state } = (await readLogPlace(ledger, stream)) ?? {};
-        // Of other tables, or another stream of them, a number of a table says nothing.
-        const error = state?.copied && state.how === how ? null : new SkipItem('NOT_FOLLOWED', notFollowed);
+        // Among other tables, the number of a table says nothing.
+        const isSame = state?.copied && tables.every(({ source }, place) => state.tables[place] === source);
+        const error = isSame ? null : new SkipItem('NOT_FOLLOWED', notFollowed);
         return keys.map((key) => (error ? { error } : { item: key }));
       },
     },

@@ -12,11 +12,12 @@ import { markLog } from '../../stores/postgres/replication-slot.ts';
 import { columnIn, namedTables, tableNamed } from '../../stores/postgres/sql.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { sql } from 'kysely';
+import type { SyncedDatabases } from '../index.ts';
 import { startOf, type SyncSteps } from '../steps.ts';
 import type { SyncRow } from '../sync-row.ts';
 import { invalid } from '../tables.ts';
 import { Applier } from './apply.ts';
-import type { LogBatch } from './batch.ts';
+import { cursorAt, type LogBatch } from './batch.ts';
 import { beginLog, openLog, type FollowedTables, type LogStart } from './begin.ts';
 import { Following } from './follow.ts';
 import type { FollowedTable } from './followed-table.ts';
@@ -43,11 +44,11 @@ export interface LogSteps<Parameters> extends SyncSteps<Parameters, LogStart> {
  * the source was at each commit. Before that it is of several moments, and a row that a constraint forbids for that reason is
  * read again when it is not.
  *
- * @param database of the ledger, which the sinks are in too.
+ * @param databases the sinks are in that of the ledger.
  * @param describe looks up what the parameters name.
  */
 export function logSteps<Parameters extends LogParameters>(
-  database: pg.Pool,
+  { source, database }: SyncedDatabases,
   describe: (parameters: Parameters) => Promise<FollowedTables>,
 ): LogSteps<Parameters> {
   const ledger = new Ledger(database);
@@ -97,11 +98,10 @@ export function logSteps<Parameters extends LogParameters>(
         redrive: readAgain(ledger, followed),
       });
     },
-    remember: ({ instance, parameters }) => ({
+    remember: ({ instance }) => ({
       run: async (transaction) => {
         const { from, stream, tried, told = [] } = await startOf<LogStart>(ledger, instance);
         if (from !== null || tried) return { copied: false };
-        const { source } = await describe(parameters);
         const place = await readLogPlace(transaction, stream);
         const settledAt = positionText(await markLog(source, stream));
         const noted =
@@ -119,13 +119,15 @@ export function logSteps<Parameters extends LogParameters>(
       },
     }),
     follow: ({ instance, parameters }) => {
-      const following = new Following(ledger, () => describe(parameters), parameters.poll === 'continuous');
+      const following = new Following(ledger, () => describe(parameters));
       return sets<LogBatch>({
         reader: {
-          plan: async () =>
-            (await startOf<LogStart>(ledger, instance)).tried
-              ? { ranges: [], expected: null }
-              : following.plan(),
+          plan: async () => {
+            const { stream, tried } = await startOf<LogStart>(ledger, instance);
+            if (tried) return { ranges: [], expected: null };
+            const upper = parameters.poll === 'continuous' ? null : cursorAt(await markLog(source, stream));
+            return { ranges: [{ lower: null, upper }], expected: null };
+          },
           next: (request) => following.next(request),
         },
         write: (batch, transaction, aside) => following.write(batch, transaction, aside),
