@@ -21,6 +21,7 @@ const cases = [
   'test/host/traces.test.ts',
   'test/conformance/limits.test.ts',
   'test/host/encrypted-connections.test.ts',
+  'test/host/secured-temporal.test.ts',
   'test/stores/pgbouncer.test.ts',
   'test/stores/limits.test.ts',
 ];
