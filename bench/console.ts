@@ -153,21 +153,25 @@ async function measurePages(bench: Bench, shown: TestConsole, requests: number):
   return found;
 }
 
-const pagesOf = (instance: string): readonly string[] => [
-  ...['/', '/?state=failed', '/?text=many-77', `/runs/${instance}`, `/runs/${instance}/partitions/work`],
-  ...['/jobs', '/schedules', '/skips', `/skips/${instance}`, `/skips/${instance}?key=77`],
-  ...['/dead-letters', '/syncs', '/health', '/audit'],
-];
+function pagesOf(instance: string): readonly string[] {
+  return [
+    ...['/', '/?state=failed', '/?text=many-77', `/runs/${instance}`, `/runs/${instance}/partitions/work`],
+    ...['/jobs', '/schedules', '/skips', `/skips/${instance}`, `/skips/${instance}?key=77`],
+    ...['/dead-letters', '/syncs', '/health', '/audit'],
+  ];
+}
 
-const commandsOf = (instance: string): readonly (readonly string[])[] => [
-  ...[['list'], ['list', '--status', 'failed'], ['status', instance], ['status', instance, '--partitions']],
-  ...[
-    ['skips', instance],
-    ['skips', instance, 'list'],
-    ['skips', instance, 'list', '--fingerprint', 'ODD: the API has said so'],
-  ],
-  ...[['audit'], ['jobs'], ['schedule', 'list'], ['sync', 'list'], ['prune', '--dry-run']],
-];
+function commandsOf(instance: string): readonly (readonly string[])[] {
+  return [
+    ...[['list'], ['list', '--status', 'failed'], ['status', instance], ['status', instance, '--partitions']],
+    ...[
+      ['skips', instance],
+      ['skips', instance, 'list'],
+      ['skips', instance, 'list', '--fingerprint', 'ODD: the API has said so'],
+    ],
+    ...[['audit'], ['jobs'], ['schedule', 'list'], ['sync', 'list'], ['prune', '--dry-run']],
+  ];
+}
 
 /** A run that has failed, as the large one has, is told by exit code 1. */
 function succeeded({ exitCode, stderr }: CommandResult): void {

@@ -41,7 +41,8 @@ export async function measureStart(bench: Bench, request: Request): Promise<Resu
 }
 
 /**
- * The project as its image has it: the jobs as they are, the library as it is published, the flows bundled.
+ * The project as its image has it: the jobs as they are, the library as it is published, the flows bundled, what a worker
+ * loads compiled.
  * @returns its directory
  */
 async function deliver(directory: string): Promise<string> {
@@ -55,8 +56,13 @@ async function deliver(directory: string): Promise<string> {
   for (const name of ['package.json', 'keystride.config.ts', 'src'])
     cpSync(path.join(root, name), path.join(directory, name), { recursive: true });
   const command = path.join(packages, 'keystride/cli/main.js');
-  await call(process.execPath, [command, 'bundle'], { cwd: directory, timeout: 180_000 });
+  const env = { ...process.env, NODE_COMPILE_CACHE: compiledIn(directory) };
+  await call(process.execPath, [command, 'bundle'], { cwd: directory, env, timeout: 180_000 });
   return directory;
+}
+
+function compiledIn(directory: string): string {
+  return path.join(directory, 'compiled');
 }
 
 async function oneStart(bench: Bench, delivered: string, run: number): Promise<Observation> {
@@ -99,6 +105,7 @@ function startDelivered(
     environment: {
       ...workerEnvironment,
       KEYSTRIDE_WORKFLOW_BUNDLE: path.join(delivered, 'workflows.js'),
+      NODE_COMPILE_CACHE: compiledIn(delivered),
       KEYSTRIDE_TASK_QUEUE: taskQueue,
     },
     owner: stack.ownership,
