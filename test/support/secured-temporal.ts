@@ -30,8 +30,8 @@ export interface SecuredTemporal {
   readonly administrator: Connection;
   /** A key by which the server lets its bearer into namespaces: `default:write`. */
   key(permissions: readonly string[], signedBy?: string): string;
-  /** Takes keys of one signer alone from now on. */
-  trust(signer: string): void;
+  /** Takes keys of these signers alone from now on. */
+  trust(...signers: readonly string[]): void;
   stop(): Promise<void>;
 }
 
@@ -82,7 +82,7 @@ export async function startSecuredTemporal(
   return {
     ...{ address, administrator },
     key: (permissions, signedBy) => signers.key(permissions, signedBy),
-    trust: (signer) => signers.trust(signer),
+    trust: (...names) => signers.trust(...names),
     stop: async () => {
       await administrator.close();
       await server.stop();
@@ -170,14 +170,12 @@ class Signers {
     this.file = file;
   }
 
-  trust(name: string): void {
-    const key = {
-      ...this.#of(name).publicKey.export({ format: 'jwk' }),
-      kid: name,
-      alg: 'ES256',
-      use: 'sig',
-    };
-    writeFileSync(this.file, JSON.stringify({ keys: [key] }));
+  trust(...names: readonly string[]): void {
+    const keys = names.map((name) => {
+      const key = this.#of(name).publicKey.export({ format: 'jwk' });
+      return { ...key, kid: name, alg: 'ES256', use: 'sig' };
+    });
+    writeFileSync(this.file, JSON.stringify({ keys }));
   }
 
   /** A JSON web token with the claims that Temporal's default authorizer reads. */
