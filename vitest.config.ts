@@ -12,6 +12,7 @@ const shared: TestUserConfig = {
 
 /** Tables of many cases on real parts, each a run or several commands of its own: minutes by their nature. */
 const cases = [
+  'test/workflows/postgres-upgrade.test.ts',
   'test/workflows/canaries.test.ts',
   'test/workflows/canaries-steps.test.ts',
   'test/workflows/canaries-sensitive.test.ts',
@@ -24,6 +25,7 @@ const cases = [
   'test/host/traces.test.ts',
   'test/conformance/limits.test.ts',
   'test/host/encrypted-connections.test.ts',
+  'test/host/secured-temporal.test.ts',
   'test/stores/pgbouncer.test.ts',
   'test/stores/limits.test.ts',
 ];

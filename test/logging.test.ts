@@ -78,3 +78,11 @@ test('what goes round in circles, or is no object of ours, ends nothing', () => 
 test('a task token is told nowhere', () => {
   expect(logged({ taskToken: 'secret' })).not.toHaveProperty('taskToken');
 });
+
+test('a line holds nothing that a terminal obeys, or that turns its text round', () => {
+  const hostile = 'a\u001b[31m\u009b1m\u202eb';
+  const line = JSON.stringify(
+    logged({ note: hostile, error: new Error(hostile), inner: { deep: [hostile] } }),
+  );
+  expect(line).not.toMatch(/[\p{Cc}\p{Cf}]|\\u00[19]b/u);
+});

@@ -1,9 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
-import { selfSigned } from '../support/self-signed.ts';
+import { x509 } from '../support/x509.ts';
 import { keystride } from './support.ts';
 
 /** A database that cannot be used: what every command says of it. */
@@ -91,7 +92,12 @@ test('TLS that the server does not have, or a certificate of its own', async () 
   expect(await told(changed({ host: without, search: verify }))).toMatch(
     /no encrypted connections.*sslmode=disable/su,
   );
-  const context = tls.createSecureContext(selfSigned);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const issuer = { name: '127.0.0.1', privateKey };
+  const context = tls.createSecureContext({
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    cert: x509({ name: issuer.name, publicKey, issuer, days: 1 }),
+  });
   const signedByItself = await listening((socket) =>
     socket.once('data', () => {
       socket.write('S');

@@ -228,40 +228,4 @@ describe('Temporal', () => {
     };
     for (const text of await told(settings[what as keyof typeof settings])) expect(text).toMatch(message);
   });
-
-  test('an API key: the wrong one, and one that is replaced while a worker runs', async () => {
-    const byKey = await startTemporalFront(world.temporalAddress, authority.sign('server'));
-    try {
-      byKey.keys.add('first');
-      const given = {
-        ...{ TEMPORAL_ADDRESS: byKey.address, TEMPORAL_TLS_SERVER_CA_CERT_PATH: authority.cert },
-        ...{ TEMPORAL_PROFILE: '', TEMPORAL_CONFIG_FILE: '/none', TEMPORAL_NAMESPACE: world.namespace },
-      };
-      for (const text of await told({ ...given, TEMPORAL_API_KEY: 'wrong' })) {
-        expect(text).toMatch(/refuses the API key, or gets none.*TEMPORAL_API_KEY_FILE/su);
-        expect(text).not.toContain('wrong');
-      }
-      await Promise.all(world.workers.map((worker) => worker.stop()));
-      const keyFile = file('api-key', 'first\n');
-      await world.startWorker({ environment: { ...environment, ...given, TEMPORAL_API_KEY_FILE: keyFile } });
-      const before = await world.start('evenNumbers', { from: 2 });
-      expect(await before.result()).toMatchObject({ status: 'completed' });
-      // For a while both are taken, as with Temporal Cloud; then the first one is not.
-      byKey.keys.add('second');
-      file('api-key', 'second\n');
-      await waitFor(() => {
-        byKey.seen.clear();
-        return new Promise<boolean>((resolve) =>
-          setTimeout(() => resolve(byKey.seen.has('second') && !byKey.seen.has('first')), 2_000),
-        );
-      });
-      byKey.keys.delete('first');
-      const after = await world.start('evenNumbers', { from: 3 });
-      expect(await after.result()).toMatchObject({ status: 'completed' });
-      const list = await keystride(['list'], { ...environment, ...given, TEMPORAL_API_KEY_FILE: keyFile });
-      expect(list).toMatchObject({ exitCode: 0 });
-    } finally {
-      byKey.close();
-    }
-  }, 240_000);
 });

@@ -28,6 +28,12 @@ beforeAll(async () => {
   for (const role of roles) await superuser.query(`ALTER ROLE ${role} PASSWORD 'word'`);
   await script('target', target);
   await script('source', world.sourceDatabaseUrl);
+  const migrating = { ...world.environment, DATABASE_URL: as('migrate', target) };
+  for (const only of ['ledger', 'target'])
+    expect(await keystride(['migrate', '--only', only], migrating)).toMatchObject({ exitCode: 0 });
+  await script('jobs', target);
+  // Doing it again harms nothing.
+  await script('target', target);
 });
 
 afterAll(async () => {
@@ -61,13 +67,6 @@ function as(role: string, url: string): string {
 const mayWriteNoFile = '--permission --allow-fs-read=* --allow-addons --allow-worker';
 
 test('one role migrates, one works and writes no file, one reads, and doctor agrees', async () => {
-  const migrating = { ...world.environment, DATABASE_URL: as('migrate', target) };
-  for (const only of ['ledger', 'target'])
-    expect(await keystride(['migrate', '--only', only], migrating)).toMatchObject({ exitCode: 0 });
-  await script('jobs', target);
-  // Doing it again harms nothing.
-  await script('target', target);
-
   const environment = {
     DATABASE_URL: as('worker', target),
     SOURCE_DATABASE_URL: as('source', world.sourceDatabaseUrl),

@@ -1,4 +1,5 @@
 import { adaptivity } from './adaptivity.ts';
+import { connections } from './connections.ts';
 import { console } from './console.ts';
 import { cursors } from './cursors.ts';
 import { fences } from './fences.ts';
@@ -9,6 +10,7 @@ import type { Mutation } from './mutation.ts';
 import { retention } from './retention.ts';
 import { scaleOut } from './scale-out.ts';
 import { threats } from './threats.ts';
+import { told } from './told.ts';
 import { transactions } from './transactions.ts';
 import { workerEnds } from './worker-ends.ts';
 
@@ -26,4 +28,6 @@ export const mutations: readonly Mutation[] = [
   ...retention,
   ...console,
   ...threats,
+  ...told,
+  ...connections,
 ];

@@ -39,6 +39,7 @@ function copyCheckout(): string {
   for (const name of [
     'src',
     'packages',
+    'ops',
     'test',
     'keystride.config.ts',
     'package.json',

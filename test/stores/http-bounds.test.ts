@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
 import { safeMessage } from '../../packages/keystride/src/stores/safe-message.ts';
 import { IdempotentApi } from '../../packages/keystride/src/stores/http/idempotent-api.ts';
 import { LegacyApi } from '../../src/stores/legacy-api.ts';
+import { boundedCall } from '../../packages/keystride/src/stores/http/calls.ts';
 import { postToWebhook } from '../../packages/keystride/src/stores/http/webhook.ts';
 
 const block = Buffer.alloc(256 * 1024, 'x');
@@ -243,4 +244,22 @@ describe('a body', () => {
     answer = body(kaese, { 'content-encoding': 'gzip' });
     expect(await sentences('a')).toMatch(/compressed/u);
   });
+});
+
+test('a call ends when its time is over, and not before', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    let outcome: unknown = 'open';
+    const never = ({ signal }: { readonly signal: AbortSignal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error));
+      });
+    void boundedCall(new AbortController().signal, never).catch((error: unknown) => (outcome = error));
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(outcome).toBe('open');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(outcome).toMatchObject({ name: 'TimeoutError', message: 'no complete answer within 30 s' });
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -11,6 +11,7 @@ import {
   connectorTo,
   isPrivate,
 } from '../../packages/keystride/src/stores/http/private-hosts.ts';
+import { postToWebhook } from '../../packages/keystride/src/stores/http/webhook.ts';
 import { loadConfig } from '../../packages/keystride/src/settings/config.ts';
 import { listening, type Listening } from '../support/listening.ts';
 
@@ -152,4 +153,12 @@ test('the list is of names, addresses and networks', () => {
   expect(listed('legacy-api, 10.0.0.0/8,fd00::1')).toEqual(['legacy-api', '10.0.0.0/8', 'fd00::1']);
   for (const wrong of ['10.0.0.0/33', 'http://x', '*', 'a b', '2130706433'])
     expect(() => listed(wrong), wrong).toThrow(/KEYSTRIDE_PRIVATE_HOSTS is not like/u);
+});
+
+test('a webhook is held to the same, and says what to set', async () => {
+  const post = (address: string) => postToWebhook(address, {}, AbortSignal.timeout(5_000));
+  expect(await post(`${server.url}/hook`)).toBe(200);
+  await expect(post('http://169.254.169.254/token')).rejects.toThrow(
+    /^the webhook is not called: 169\.254\.169\.254 is in a private network.*KEYSTRIDE_PRIVATE_HOSTS$/u,
+  );
 });

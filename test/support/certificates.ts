@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { chownSync, copyFileSync, chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type pg from 'pg';
+import { x509 } from './x509.ts';
 
 /** A certificate and its key, as files. */
 export interface Certificate {
@@ -20,47 +21,36 @@ export interface Authority extends Certificate {
   sign(name: string, options?: { readonly hosts?: readonly string[]; readonly days?: number }): Certificate;
 }
 
-/** A directory of certificates that are made here, by openssl, and gone when it is removed. */
+/** A directory of certificates that are made here, and gone when it is removed. */
 export class Certificates {
   readonly directory = mkdtempSync(path.join(tmpdir(), 'keystride-certificates-'));
 
   authority(name: string): Authority {
-    const own = this.#files(name);
-    const request = ['req', '-x509', '-nodes', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-    openssl([...request, '-days', '2', '-subj', `/CN=${name}`, '-keyout', own.key, '-out', own.cert]);
-    return { ...own, sign: (subject, options) => this.#sign(own, subject, options) };
+    const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const issuer = { name, privateKey: own.privateKey };
+    return {
+      ...this.#write(name, own.privateKey, x509({ ...own, name, issuer, days: 2 })),
+      sign: (subject, { hosts = ['DNS:localhost', 'IP:127.0.0.1'], days = 1 } = {}) => {
+        const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+        const certificate = x509({ ...keys, name: subject, issuer, days, hosts });
+        return this.#write(`${subject}-${crypto.randomUUID()}`, keys.privateKey, certificate);
+      },
+    };
   }
 
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  #sign(
-    { cert, key }: Certificate,
-    name: string,
-    { hosts = ['DNS:localhost', 'IP:127.0.0.1'], days = 1 }: Parameters<Authority['sign']>[1] = {},
-  ): Certificate {
-    const own = this.#files(`${name}-${crypto.randomUUID()}`);
-    const request = `${own.cert}.request`;
-    const extensions = `${own.cert}.extensions`;
-    writeFileSync(extensions, `subjectAltName=${hosts.join(',')}\n`);
-    const made = ['req', '-nodes', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-    openssl([...made, '-subj', `/CN=${name}`, '-keyout', own.key, '-out', request]);
-    const signed = ['x509', '-req', '-in', request, '-CA', cert, '-CAkey', key, '-days', String(days)];
-    openssl([...signed, '-set_serial', String(Date.now()), '-extfile', extensions, '-out', own.cert]);
-    return own;
-  }
-
-  #files(name: string): Certificate {
-    return {
+  #write(name: string, privateKey: KeyObject, certificate: string): Certificate {
+    const files = {
       cert: path.join(this.directory, `${name}.crt`),
       key: path.join(this.directory, `${name}.key`),
     };
+    writeFileSync(files.cert, certificate);
+    writeFileSync(files.key, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    return files;
   }
-}
-
-function openssl(words: readonly string[]): void {
-  execFileSync('openssl', words, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 /**

@@ -4,20 +4,11 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import type { Authority, Certificate } from './certificates.ts';
 
-/** What stands before a Temporal server and asks whoever comes for a certificate, for a key, or for both. */
+/** What stands before a Temporal server and asks whoever comes for a certificate. */
 export interface TemporalFront {
   readonly address: string;
-  /** The keys that it lets in: none for whoever comes. */
-  readonly keys: Set<string>;
-  /** The keys that were shown. */
-  readonly seen: Set<string>;
   close(): void;
 }
-
-const unauthenticated = {
-  ...{ ':status': 200, 'content-type': 'application/grpc' },
-  ...{ 'grpc-status': '16', 'grpc-message': 'Request unauthorized.' },
-};
 
 /**
  * Ends TLS before the development server, which knows none: a proxy of gRPC, as it stands before many servers.
@@ -27,14 +18,12 @@ const unauthenticated = {
 export async function startTemporalFront(
   temporalAddress: string,
   { cert, key }: Certificate,
-  clients?: Pick<Authority, 'cert'>,
+  clients: Pick<Authority, 'cert'>,
 ): Promise<TemporalFront> {
-  const keys = new Set<string>();
-  const seen = new Set<string>();
   const server = http2.createSecureServer({
     cert: readFileSync(cert),
     key: readFileSync(key),
-    ...(clients && { ca: readFileSync(clients.cert), requestCert: true, rejectUnauthorized: true }),
+    ...{ ca: readFileSync(clients.cert), requestCert: true, rejectUnauthorized: true },
   });
   const sessions = new Set<http2.ServerHttp2Session>();
   server.on('session', (session) => {
@@ -46,28 +35,15 @@ export async function startTemporalFront(
       sessions.delete(session);
       behind.destroy();
     });
-    session.on('stream', (stream, headers) => answer(stream, headers, behind));
+    session.on('stream', (stream, headers) => {
+      stream.on('error', () => undefined);
+      passOn(stream, behind.request({ ...headers, ':authority': temporalAddress }));
+    });
   });
-  const answer = (
-    stream: http2.ServerHttp2Stream,
-    headers: http2.IncomingHttpHeaders,
-    behind: http2.ClientHttp2Session,
-  ) => {
-    stream.on('error', () => undefined);
-    const shown = headers.authorization?.replace(/^Bearer /u, '');
-    if (shown !== undefined) seen.add(shown);
-    if (keys.size > 0 && !keys.has(shown ?? '')) {
-      stream.respond(unauthenticated, { endStream: true });
-      return;
-    }
-    passOn(stream, behind.request({ ...headers, ':authority': temporalAddress }));
-  };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     address: `localhost:${(server.address() as net.AddressInfo).port}`,
-    keys,
-    seen,
     close: () => {
       for (const session of sessions) session.destroy();
       server.close();

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createWorld, type World } from 'keystride/testing/vitest';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -30,6 +31,7 @@ let id: string;
 const minutes = { timeout: 300_000 };
 
 beforeAll(async () => {
+  writeFileSync(memberFile, `${theMember}\n`);
   collector = await startCollector();
   metrics = `127.0.0.1:${await freePort()}`;
   world = await createWorld({
@@ -53,6 +55,7 @@ afterAll(async () => {
   await console?.stop();
   await world?.dispose();
   collector?.stop();
+  rmSync(memberFile, { force: true });
 });
 
 /** What a command has printed, which is looked through at the end. */
@@ -76,7 +79,9 @@ async function page(address: string): Promise<string> {
   return texts.join('\n');
 }
 
-const given = ['--param', `memberId=${theMember}`];
+/** By a file, since others see a command line. */
+const memberFile = path.join(tmpdir(), `keystride-member-${process.pid}`);
+const given = ['--param-file', `memberId=${memberFile}`];
 
 test('a run, its redrive, verification and schedule work with the value', minutes, async () => {
   const started = await command(['start', 'memberItems', ...given, '--watch', '-o', 'json'], 3);
@@ -91,8 +96,9 @@ test('a run, its redrive, verification and schedule work with the value', minute
 
   // The same member is the same instance, which has completed; and what cannot be is refused without a word of it.
   expect(await command(['start', 'memberItems', ...given, '-o', 'json'], 1)).toContain('AlreadyComplete');
-  for (const wrong of ['x', pin])
-    await command(['start', 'memberItems', '--param', `memberId=wrong ${wrong}`], 2);
+  writeFileSync(memberFile, `wrong ${pin}`);
+  await command(['start', 'memberItems', ...given], 2);
+  writeFileSync(memberFile, theMember);
 
   const schedule = ['schedule', 'create', 'memberItems', '--id', 'nightly', '--cron', '0 2 * * *'];
   await command([...schedule, ...given, '--param', 'run=2']);

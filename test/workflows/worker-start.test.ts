@@ -50,6 +50,12 @@ test('a malformed setting is named with its variable and without its password', 
   expect(stderr).not.toContain('hidden-word');
 });
 
+test('a namespace that Temporal does not have is named as the setting that is wrong', async () => {
+  const { exitCode, stderr } = await startedWith({ TEMPORAL_NAMESPACE: 'elsewhere' });
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/Temporal has no such namespace.*TEMPORAL_NAMESPACE/u);
+});
+
 test('a queue for a job that the worker does not have is a misspelt name', async () => {
   const { exitCode, stderr } = await startedWith({ KEYSTRIDE_QUEUES: 'documentsMigration=documents' });
   expect(exitCode).toBe(1);

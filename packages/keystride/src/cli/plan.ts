@@ -1,16 +1,15 @@
 import type { Command } from 'commander';
-import { parametersFromText } from '../contract/parameters.ts';
 import type { JobForecast, PlannedStep } from '../host/plan-job.ts';
 import { sizeOf, spanOf } from '../operator/plan-words.ts';
 import { forecastOf } from '../operator/plan.ts';
 import { count, duration, plain } from '../operator/format.ts';
-import { collect, outputOption, type OutputOptions, wholeNumber } from './options.ts';
+import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
 import { exitCodes } from '../operator/command-error.ts';
 import { printJson, printLine, progressLine } from './output.ts';
+import { type ParameterOptions, parametersOf, withParameters } from './parameters.ts';
 import { jobNamed } from '../operator/start.ts';
 
-interface PlanCommandOptions extends OutputOptions {
-  param?: string[];
+interface PlanCommandOptions extends OutputOptions, ParameterOptions {
   rows: number;
   seconds: number;
 }
@@ -28,8 +27,7 @@ Examples:
 
 /** `keystride plan`: what a run of a job would be like. */
 export function planCommand(command: Command): Command {
-  return command
-    .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
+  return withParameters(command)
     .option('--rows <n>', 'rows shown of each step', wholeNumber(0, 100), 3)
     .option('--seconds <n>', 'how long each step is tried at most', wholeNumber(1, 600), 5)
     .addOption(outputOption())
@@ -39,7 +37,7 @@ export function planCommand(command: Command): Command {
 
 async function plan(name: string, options: PlanCommandOptions): Promise<void> {
   const job = await jobNamed(name, 'Plan');
-  const input = parametersFromText(job, options.param ?? []);
+  const input = await parametersOf(job, options);
   progressLine(`trying the first chunks of ${name}; everything is rolled back …`);
   const forecast = await forecastOf(job, input, { samples: options.rows, trySeconds: options.seconds });
   if (forecast.steps.some(({ problems }) => problems.length > 0)) process.exitCode = exitCodes.failed;

@@ -2,21 +2,17 @@ import { randomInt } from 'node:crypto';
 import type { Command } from 'commander';
 import { loadConfig } from '../settings/config.ts';
 import { loadProject } from '../project/project.ts';
-import type { JobDefinition } from '../contract/job.ts';
-import { parametersFromText } from '../contract/parameters.ts';
-import { sensitiveParameters } from '../contract/sensitive.ts';
 import { progressText } from '../dev/progress.ts';
 import type { ProveReport, ProvedRun } from '../prove/prove.ts';
-import { shellWord } from '../contract/shell.ts';
 import { count } from '../operator/format.ts';
-import { collect, outputOption, wholeNumber, type OutputOptions } from './options.ts';
+import { outputOption, wholeNumber, type OutputOptions } from './options.ts';
 import { exitCodes } from '../operator/command-error.ts';
 import { printJson, printLine, progressLine } from './output.ts';
+import { type ParameterOptions, parametersOf, parameterWords, withParameters } from './parameters.ts';
 import { jobNamed } from '../operator/start.ts';
 import { keystride } from '../operator/called-as.ts';
 
-interface ProveCommandOptions extends OutputOptions {
-  param?: string[];
+interface ProveCommandOptions extends OutputOptions, ParameterOptions {
   runs: number;
   seed?: number;
   rows?: number;
@@ -42,8 +38,7 @@ Examples:
 
 /** `keystride prove`: a job under faults. */
 export function proveCommand(command: Command): Command {
-  return command
-    .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
+  return withParameters(command)
     .option('--runs <n>', 'runs with faults', wholeNumber(1, 100_000), 20)
     .option('--seed <n>', 'decides the faults of the first run (default: chance)', wholeNumber(0, 2 ** 31))
     .option(
@@ -68,14 +63,12 @@ async function proveJob(name: string, options: ProveCommandOptions): Promise<voi
   const chunkSizes = Object.values(job.steps).map((step) => (step.kind === 'chunk' ? step.chunkSize : 0));
   // What comes up here is never needed by another command.
   const { hasFailed, prove } = await import('../prove/prove.ts');
-  const again = shownWords(job, options.param ?? [])
-    .map((parameter) => ` --param ${shellWord(parameter)}`)
-    .join('');
-  const repeat = (of: number) => `${keystride} prove ${name}${again} --seed ${of} --runs 1`;
+  const input = await parametersOf(job, options);
+  const repeat = (of: number) => `${keystride} prove ${name}${parameterWords(options)} --seed ${of} --runs 1`;
   const report = await prove({
     project: await loadProject(),
     job,
-    input: parametersFromText(job, options.param ?? []),
+    input,
     ...(encryption && { encryption }),
     seeds: Array.from({ length: options.runs }, (_, run) => seed + run),
     parallel: options.parallel,
@@ -105,15 +98,6 @@ function tell(run: ProvedRun, failed: boolean): void {
   if (!failed) return;
   if (run.problem !== undefined) progressLine(`  ${run.problem}`);
   for (const finding of run.findings) progressLine(`  ${finding}`);
-}
-
-/** What was given, to be given again: nobody needs to read what is sensitive. */
-function shownWords(job: JobDefinition, words: readonly string[]): string[] {
-  const hidden = sensitiveParameters(job);
-  return words.map((word) => {
-    const [name = ''] = word.split('=', 1);
-    return hidden.has(name) ? `${name}=VALUE` : word;
-  });
 }
 
 function summarise(report: ProveReport, repeat: (seed: number) => string): void {

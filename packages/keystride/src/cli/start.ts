@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { parametersFromText } from '../contract/parameters.ts';
 import { shellWord } from '../contract/shell.ts';
 import { commandAuthor } from '../operator/author.ts';
 import { withSession } from '../operator/connection.ts';
@@ -12,14 +11,14 @@ import {
   untilOpened,
 } from '../operator/start.ts';
 import { type AuthorOptions, withAuthor } from './author.ts';
-import { chosenId, collect, outputOption, type OutputOptions } from './options.ts';
+import { chosenId, outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine, progressLine } from './output.ts';
+import { type ParameterOptions, parametersOf, withParameters } from './parameters.ts';
 import { reportEnd } from './status.ts';
 import { watchOrDetach } from './watch.ts';
 import { keystride } from '../operator/called-as.ts';
 
-interface StartOptions extends OutputOptions, AuthorOptions {
-  param?: string[];
+interface StartOptions extends OutputOptions, AuthorOptions, ParameterOptions {
   watch?: true;
   id?: string;
 }
@@ -39,8 +38,7 @@ The same without keystride:
 
 /** `keystride start`: starts a job, or goes on with one that has failed or was stopped. */
 export function startCommand(command: Command): Command {
-  return withAuthor(command)
-    .option('-p, --param <name=value>', 'a parameter; repeatable', collect)
+  return withParameters(withAuthor(command))
     .option('-w, --watch', 'show the progress until the run ends')
     .option('--id <id>', 'another workflow id than the instance key', chosenId)
     .addOption(outputOption())
@@ -66,7 +64,7 @@ async function start(name: string, options: StartOptions): Promise<void> {
 
 async function requestOf(name: string, options: StartOptions): Promise<StartRequest> {
   const job = await jobNamed(name, 'Start');
-  const request = startRequest(job, parametersFromText(job, options.param ?? []), options.id);
+  const request = startRequest(job, await parametersOf(job, options), options.id);
   return { ...request, author: commandAuthor(options) };
 }
 

@@ -117,11 +117,18 @@ export async function openResources(
   }
 }
 
+/** A server may let anybody connect, and judge a key by the namespace that it is shown for. */
 async function connectTemporal(temporal: TemporalConfig): Promise<NativeConnection> {
-  try {
-    return await NativeConnection.connect(temporal.connectionOptions);
-  } catch (error) {
+  const { connectionOptions, namespace } = temporal;
+  const connection = await NativeConnection.connect(connectionOptions).catch(async (error: unknown) => {
     throw (await tlsFailure(temporal)) ?? error;
+  });
+  try {
+    await connection.workflowService.describeNamespace({ namespace });
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
   }
 }
 

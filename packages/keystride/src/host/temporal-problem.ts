@@ -79,7 +79,12 @@ const problems: Readonly<Record<string, TemporalProblem>> = {
 
 const refusesKey: TemporalProblem = {
   what: 'Temporal does not let us in: it refuses the API key, or gets none',
-  todo: 'Set TEMPORAL_API_KEY, or TEMPORAL_API_KEY_FILE where keys are replaced.',
+  todo: 'Set TEMPORAL_API_KEY, or TEMPORAL_API_KEY_FILE where keys are replaced, to a key for TEMPORAL_NAMESPACE.',
+};
+
+const noNamespace: TemporalProblem = {
+  what: 'Temporal has no such namespace',
+  todo: 'Correct TEMPORAL_NAMESPACE, or make it: temporal operator namespace create.',
 };
 
 /** What was raised while somebody connected; undefined for what says no more than that nobody answers. */
@@ -88,5 +93,6 @@ export function temporalProblemOf(error: unknown): TemporalProblem | undefined {
   if (problems[code]) return problems[code];
   if (/^ERR_SSL\w*_ALERT_/u.test(code)) return unknownToServer;
   const told = causesOf(error).map(String).join('\n');
+  if (/namespace \S+ is not found/iu.test(told)) return noNamespace;
   return /unauthenticated|permission.?denied|request unauthorized/iu.test(told) ? refusesKey : undefined;
 }

@@ -46,8 +46,10 @@ function startOf({ job, instance }: Claim, parameters: Asked['parameters']): Exe
     startAgain: (registry) => {
       // Only what identifies the instance: any of the others may be a secret, and may be given anew.
       const words = identifyingParameters(registry.definition(job)).flatMap((name) => {
-        const value = sensitiveParameters(registry.definition(job)).has(name) ? 'VALUE' : parameters[name];
-        return value === undefined ? [] : [`--param ${shellWord(`${name}=${parameterToText(value)}`)}`];
+        const value = parameters[name];
+        if (value === undefined) return [];
+        if (sensitiveParameters(registry.definition(job)).has(name)) return [`--param-file ${name}=FILE`];
+        return [`--param ${shellWord(`${name}=${parameterToText(value)}`)}`];
       });
       return [`${keystride} start`, job, ...words].join(' ');
     },

@@ -30,8 +30,10 @@ export async function nextCommands(progress: LiveProgress): Promise<string[]> {
     .filter((command) => command !== 'verify ID' || verifiable)
     .map((command) => `${keystride} ${command.replace('ID', () => id)}`);
   if (state !== 'failed' && state !== 'stopped') return next;
-  const given = Object.entries(await givenParameters(job, parameters ?? {})).map(
-    ([name, value]) => ` --param ${shellWord(`${name}=${isHash(value) ? 'VALUE' : parameterToText(value)}`)}`,
+  const given = Object.entries(await givenParameters(job, parameters ?? {})).map(([name, value]) =>
+    isHash(value)
+      ? ` --param-file ${name}=FILE`
+      : ` --param ${shellWord(`${name}=${parameterToText(value)}`)}`,
   );
   const skipped = steps.some((step) => step.skipped > 0) ? [`${keystride} skips ${id} list`] : [];
   return [

@@ -69,7 +69,7 @@ export interface BaseConfig extends TaskQueues {
   alerts: AlertSettings;
   /** `KEYSTRIDE_CONSOLE` and what else begins with it. */
   console: ConsoleSettings;
-  /** `KEYSTRIDE_PRIVATE_HOSTS`: where in private networks APIs may be. @default nowhere but at numbers and localhost */
+  /** `KEYSTRIDE_PRIVATE_HOSTS`: where in private networks APIs and webhooks may be. @default nowhere but at numbers and localhost */
   privateHosts: readonly string[];
   /** `KEYSTRIDE_FORMER_NAMESPACES`: namespaces of Temporal that are gone, whose runs have ended with them. @default none */
   formerNamespaces: readonly string[];

@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander';
-import { parametersFromText } from '../../contract/parameters.ts';
 import { shellWord } from '../../contract/shell.ts';
 import { keystride } from '../../operator/called-as.ts';
 import { withSession } from '../../operator/connection.ts';
@@ -10,12 +9,12 @@ import { jobNamed } from '../../operator/start.ts';
 import { type AuthorOptions, withAuthor } from '../author.ts';
 import { chosenId, collect, outputOption, timeSpan, type OutputOptions } from '../options.ts';
 import { printJson, printLine, progressLine } from '../output.ts';
+import { type ParameterOptions, parametersOf, withParameters } from '../parameters.ts';
 import { scheduleAuthor } from './author.ts';
 
-interface CreateOptions extends OutputOptions, AuthorOptions {
+interface CreateOptions extends OutputOptions, AuthorOptions, ParameterOptions {
   cron: string[];
   timezone: string;
-  param?: string[];
   id?: string;
   overlap: OverlapName;
   catchupWindow?: number;
@@ -47,7 +46,8 @@ Examples:
 
 /** `keystride schedule create`: checks the job, its dates and its parameters, then makes the schedule. */
 export function scheduleCreateCommand(): Command {
-  return withAuthor(new Command('create'))
+  const command = new Command('create');
+  return withParameters(withAuthor(command), 'a parameter, which may hold date expressions; repeatable')
     .description('make a schedule')
     .argument('<job>', 'its name, see `keystride jobs`')
     .requiredOption(
@@ -56,7 +56,6 @@ export function scheduleCreateCommand(): Command {
       collect,
     )
     .option('--timezone <zone>', 'in which times and dates are meant, an IANA name', 'UTC')
-    .option('-p, --param <name=value>', 'a parameter, which may hold date expressions; repeatable', collect)
     .option('--id <id>', "the schedule's id; otherwise the job's name", chosenId)
     .addOption(overlapOption().default('skip'))
     .option(
@@ -82,8 +81,9 @@ function overlapOption(): Option {
 
 async function create(name: string, options: CreateOptions): Promise<void> {
   const job = await jobNamed(name, 'Schedule');
-  const { output, param = [], id: scheduleId = job.name, timezone: timeZone, ...rest } = options;
-  const request = { ...rest, scheduleId, timeZone, parameters: parametersFromText(job, param) };
+  const { output, id: scheduleId = job.name, timezone: timeZone, ...rest } = options;
+  const parameters = await parametersOf(job, options);
+  const request = { ...rest, scheduleId, timeZone, parameters };
   const created = await withSession((session) =>
     createSchedule(session, job, request, scheduleAuthor(options)),
   );

@@ -18,7 +18,7 @@ let listedNames: readonly string[] = [];
 let isListed = inNetworks([]);
 
 /**
- * Says which hosts of private networks the APIs of this process may be at.
+ * Says which hosts of private networks the APIs and webhooks of this process may be at.
  * @param hosts names, addresses, and networks such as `10.0.0.0/8`
  */
 export function allowPrivateHosts(hosts: readonly string[]): void {
@@ -70,6 +70,6 @@ function publicAddresses(lookUp: typeof lookup): LookupFunction {
 
 function notListed(host: string): Unacceptable {
   return new Unacceptable(
-    `${host} is in a private network: where the API is meant to be there, name it in KEYSTRIDE_PRIVATE_HOSTS`,
+    `${host} is in a private network: where it is meant to be there, name it in KEYSTRIDE_PRIVATE_HOSTS`,
   );
 }

@@ -1,5 +1,7 @@
+import { request } from 'undici';
 import { ToldError } from '../../contract/errors.ts';
-import { retryAfter } from './errors.ts';
+import { createAgent } from './calls.ts';
+import { retryAfter, Unacceptable } from './errors.ts';
 
 /** One call, from the request to the answer. In milliseconds. */
 const callTimeout = 10_000;
@@ -19,34 +21,44 @@ export class WebhookRefused extends ToldError {
 /**
  * Posts JSON to a webhook, once.
  *
- * What `fetch` says is not passed on, since it may quote the address; nor is a redirection followed, which would send the
- * message to somebody else.
+ * It is where an API may be: in a private network only where `KEYSTRIDE_PRIVATE_HOSTS` lists it. A redirection is not
+ * followed, since it would send the message to somebody else, and what an error says is not passed on, since it may quote
+ * the address.
  *
  * @returns the status of its answer
  * @throws WebhookRefused
  */
 export async function postToWebhook(address: string, body: unknown, signal: AbortSignal): Promise<number> {
   const url = new URL(address);
-  const headers = { 'content-type': 'application/json', ...authorization(url) };
-  let answer: Response;
+  const agent = createAgent(address);
   try {
-    answer = await fetch(withoutUser(url), {
-      method: 'POST',
+    const {
+      statusCode,
       headers,
+      body: answer,
+    } = await request(withoutUser(url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...authorization(url) },
       body: JSON.stringify(body),
-      redirect: 'manual',
+      dispatcher: agent,
       signal: AbortSignal.any([signal, AbortSignal.timeout(callTimeout)]),
     });
-    await answer.body?.cancel();
+    // Its status is all that is wanted: what follows may be without end.
+    answer.on('error', () => undefined).destroy();
+    if (statusCode >= 200 && statusCode < 300) return statusCode;
+    const asked = retryAfter([headers['retry-after']].flat()[0]);
+    throw new WebhookRefused(`the webhook at ${url.host} answered ${statusCode}`, asked);
   } catch (error) {
+    if (error instanceof WebhookRefused) throw error;
+    if (error instanceof Unacceptable)
+      throw new WebhookRefused(`the webhook is not called: ${error.message}`);
     throw new WebhookRefused(`the webhook at ${url.host} did not answer (${reasonOf(error)})`);
+  } finally {
+    await agent.destroy();
   }
-  if (answer.ok) return answer.status;
-  const asked = retryAfter(answer.headers.get('retry-after') ?? undefined);
-  throw new WebhookRefused(`the webhook at ${url.host} answered ${answer.status}`, asked);
 }
 
-/** A user and a password in the address, which `fetch` refuses there. */
+/** A user and a password in the address, which belong into a header. */
 function authorization({ username, password }: URL): Record<string, string> {
   if (username === '' && password === '') return {};
   const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
