@@ -6,7 +6,6 @@ import { parametersFromText } from '../contract/parameters.ts';
 import { sensitiveParameters } from '../contract/sensitive.ts';
 import { shellWord } from '../contract/shell.ts';
 import { CommandError, exitCodes } from '../operator/command-error.ts';
-import { keystride } from '../operator/called-as.ts';
 import { codeOf } from '../stores/causes.ts';
 import { collect } from './options.ts';
 
@@ -40,7 +39,7 @@ export async function parametersOf(
   if (sensitive !== undefined)
     throw unusable(
       `${sensitive} is sensitive, and a command line is seen by others of this machine`,
-      `Give it by a file, or by standard input: printf %s "$VALUE" | ${keystride} … --param-file ${sensitive}=-`,
+      `Give it by a file, --param-file ${sensitive}=FILE, or by standard input, --param-file ${sensitive}=-`,
     );
   return parametersFromText(job, [...param, ...(await Promise.all(paramFile.map(withContent)))]);
 }

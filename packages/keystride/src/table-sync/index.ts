@@ -22,19 +22,12 @@ import { upsertSink } from './sink.ts';
 import { sinkColumnsOf, typedColumns } from './sink-columns.ts';
 import { type Sync, syncSource, syncSteps } from './steps.ts';
 import type { SyncRow } from './sync-row.ts';
+import type { SyncedDatabases } from './synced-databases.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
 import { type Travelling, travelling } from './transforms.ts';
 import { refuseUnsyncable } from './unsyncable.ts';
 
 type Parameters = ParametersOf<typeof tableSync>;
-
-/** The two databases of a sync. */
-export interface SyncedDatabases {
-  /** Of the table that is copied; only read. */
-  readonly source: pg.Pool;
-  /** Of the copy, with the ledger. */
-  readonly database: pg.Pool;
-}
 
 /** The work of tableSync, for `registerJob`: each run looks up in both databases the table that its parameters name. */
 export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof tableSync> {

@@ -29,22 +29,11 @@ import { storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { invalid } from '../tables.ts';
 import { cursorAt } from './batch.ts';
-import type { FollowedTable } from './followed-table.ts';
+import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { nameInSource } from './names.ts';
 import { seenFirst } from './seen.ts';
 import { refuseActingSink, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
-
-/** What is followed, and where to. */
-export interface FollowedTables {
-  /** The name that the position is kept under. */
-  readonly stream: string;
-  readonly source: pg.Pool;
-  /** Of the sinks, with the ledger. */
-  readonly database: pg.Pool;
-  /** Parents before the tables that refer to them. */
-  readonly tables: readonly FollowedTable[];
-}
 
 /** Where a run that follows the log begins. */
 export interface LogStart extends SyncStart {

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
@@ -26,4 +27,15 @@ export interface FollowedTable {
   write(rows: readonly SyncRow[], transaction: Transaction): Promise<void>;
   /** Removes rows by their keys. */
   remove(keys: readonly Cursor[], transaction: Transaction): Promise<number>;
+}
+
+/** What is followed, and where to. */
+export interface FollowedTables {
+  /** The name that the position is kept under. */
+  readonly stream: string;
+  readonly source: pg.Pool;
+  /** Of the sinks, with the ledger. */
+  readonly database: pg.Pool;
+  /** Parents before the tables that refer to them. */
+  readonly tables: readonly FollowedTable[];
 }

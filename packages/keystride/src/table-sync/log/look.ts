@@ -6,8 +6,7 @@ import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
 import { findSlot, publicationMark } from '../../stores/postgres/replication-slot.ts';
 import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
-import type { FollowedTables } from './begin.ts';
-import type { FollowedTable } from './followed-table.ts';
+import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { type Alterations, alterationsSince, unlikeAdded } from './seen.ts';
 
 /** Why a position means nothing in the source that is there. */

@@ -3,8 +3,7 @@ import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
 import { type AnyChunkWork, chunks, type RefusedRow, SkipItem } from '../../job/chunks.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { noteUnsettled, readLogPlace } from '../../ledger/log.ts';
-import type { FollowedTables } from './begin.ts';
-import type { FollowedTable } from './followed-table.ts';
+import type { FollowedTable, FollowedTables } from './followed-table.ts';
 
 /** A row of a source as a skip names it: as the copy does. */
 export function rowOf(tables: readonly FollowedTable[], source: string, key: Cursor): RefusedRow {

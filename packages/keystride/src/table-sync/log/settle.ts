@@ -7,7 +7,7 @@ import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SyncRow } from '../sync-row.ts';
 import { Applier } from './apply.ts';
 import type { SetAside } from '../../job/chunks.ts';
-import type { FollowedTables } from './begin.ts';
+import type { FollowedTables } from './followed-table.ts';
 import { rowOf } from './refused-rows.ts';
 
 /** Rows that are read again at a time. */
