@@ -1,10 +1,10 @@
-import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SinkTable } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
+import type { SyncedDatabases } from '../synced-databases.ts';
 import type { PresentTable } from './seen.ts';
 
 /** A table that is followed in the log, and its copy. */
@@ -30,12 +30,9 @@ export interface FollowedTable {
 }
 
 /** What is followed, and where to. */
-export interface FollowedTables {
+export interface FollowedTables extends SyncedDatabases {
   /** The name that the position is kept under. */
   readonly stream: string;
-  readonly source: pg.Pool;
-  /** Of the sinks, with the ledger. */
-  readonly database: pg.Pool;
   /** Parents before the tables that refer to them. */
   readonly tables: readonly FollowedTable[];
 }
