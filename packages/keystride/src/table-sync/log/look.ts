@@ -7,7 +7,7 @@ import { type LogPosition, positionOf } from '../../stores/postgres/log-position
 import { findSlot, publicationMark } from '../../stores/postgres/replication-slot.ts';
 import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
-import { type Alterations, alterationsSince, unlikeAdded } from './seen.ts';
+import { type Alterations, alterationsSince, firstOf, unlikeAdded } from './seen.ts';
 
 /** Why a position means nothing in the source that is there. */
 export const anotherSource =
@@ -55,7 +55,7 @@ export async function lookAtTables(
     )
       ? null
       : 'its tables are others than before') ??
-    firstOf(altered, ({ again }, { source: name }) => again && `${name} was altered: ${again}`) ??
+    firstOf(altered, ([{ source: name }, { again }]) => again && `${name} was altered: ${again}`) ??
     rewritten(state.stored, stored);
   if (problem !== null || isDeepStrictEqual(found.seen, state.seen)) return { problem, wanted: null, found };
   return { problem, wanted: await wantedFor(database, altered), found };
@@ -88,17 +88,6 @@ function rewritten(before: LogState['stored'], now: LogState['stored']): string 
   return found
     ? `a column of ${found[0]} was altered and its rows were rewritten, which is not in the log`
     : null;
-}
-
-function firstOf(
-  altered: Altered,
-  find: (found: Alterations, table: FollowedTable) => string | null,
-): string | null {
-  for (const [table, one] of altered) {
-    const found = find(one, table);
-    if (found !== null) return found;
-  }
-  return null;
 }
 
 async function slotProblem(

@@ -170,7 +170,8 @@ function withForms(before: readonly SeenColumn[], column: SeenColumn): SeenColum
   return { ...column, missing: was.missing, forms: [...others, ...column.forms] };
 }
 
-function firstOf<Item>(items: readonly Item[], find: (item: Item) => string | null): string | null {
+/** The first answer that is one. */
+export function firstOf<Item>(items: Iterable<Item>, find: (item: Item) => string | null): string | null {
   for (const item of items) {
     const found = find(item);
     if (found !== null) return found;
