@@ -8,6 +8,8 @@ export const work = {
   sync: 'targetSync, 1,000,000 rows from one database to another, upsert',
   log: 'a change in the source until it is in the sink, 500 transactions a second, mode=log',
   logRows: '1,000,000 changed rows from the log of the source into the sink',
+  verify: '1,000,000 rows of two tables compared, by keystride verify',
+  verifyDocuments: '1,000 migrated documents verified, against reading them all',
   noop: 'a job that writes nothing: 1,000,000 items in chunks of 1,000',
   growth: 'purchaseConfirmation with ten times the rows',
   many: '1,000 executions of a job of ten items, started at once',

@@ -10,6 +10,8 @@ import { measureNoop } from './rows/measure-noop.ts';
 import { measureOrders } from './rows/measure-orders.ts';
 import { measureStart } from './rows/start.ts';
 import { measureSync } from './rows/measure-sync.ts';
+import { measureVerifyDocuments } from './rows/verify-documents.ts';
+import { measureVerify } from './rows/verify.ts';
 
 /** Measurements that share their tables, and so one function. */
 interface Group {
@@ -28,6 +30,8 @@ export const groups: readonly Group[] = [
   { keys: ['encryption'], seconds: 70, measure: measureEncryption },
   { keys: ['migration', 'migrationWithFailures'], seconds: 70, measure: measureMigration },
   { keys: ['sync'], seconds: 80, measure: measureSync },
+  { keys: ['verify'], seconds: 40, measure: measureVerify },
+  { keys: ['verifyDocuments'], seconds: 60, measure: measureVerifyDocuments },
   { keys: ['log', 'logRows'], seconds: 120, measure: measureLog },
   { keys: ['medicationSet', 'medicationItems'], seconds: 120, measure: measureMedication },
 ];

@@ -77,7 +77,8 @@ async function oneRun(
   return { result, observation: { ...observation, seconds: result.seconds ?? Number.NaN } };
 }
 
-function partsOf({ config, stack }: Bench): DemoParts {
+/** A stack, as the demo knows it. */
+export function partsOf({ config, stack }: Bench): DemoParts {
   return { config, ours: { postgres: true, mongodb: true }, adopted: false, stop: () => stack.stop() };
 }
 

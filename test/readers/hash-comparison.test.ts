@@ -33,12 +33,21 @@ afterAll(async () => {
   await database?.drop();
 });
 
-/** Everything that differs, and how many rows of keys and hashes have left the databases. */
-async function compared(limit: number) {
+/**
+ * Everything that differs, and how many rows of keys and hashes have left the databases.
+ *
+ * @param connections of the pool: a comparison takes half of them at most.
+ */
+async function compared(limit: number, connections: number) {
   let fetched = 0;
+  let asked = 0;
+  let askedAtOnce = 0;
   const counting = {
+    options: { max: connections },
     query: async (text: string, values: unknown[]) => {
+      askedAtOnce = Math.max(askedAtOnce, (asked += 1));
       const answer = await pool.query(text, values);
+      asked -= 1;
       fetched += answer.rowCount ?? 0;
       return answer;
     },
@@ -60,7 +69,7 @@ async function compared(limit: number) {
     rows += page.compared;
     position = page.position;
   } while (position !== null);
-  return { differences, rows, fetched };
+  return { differences, rows, fetched, askedAtOnce };
 }
 
 const told = (differences: readonly Difference[]) =>
@@ -74,7 +83,7 @@ test('7 missing, 5 different and 3 extra rows among 200,000 are named, and few r
     DELETE FROM copy WHERE id IN (1, 2, 77777, 100000, 100003, 150000, ${rows});
     UPDATE copy SET content = 'other' WHERE id IN (3, 500, 99999, 123456, 199999);
     INSERT INTO copy VALUES (0, 0, 'x'), (1, 600001, 'y'), (7, 1, 'z'); ANALYZE origin, copy`);
-  const found = await compared(10_000);
+  const found = await compared(10_000, 8);
   expect(told(found.differences)).toEqual(
     [
       ...[1, 2, 77777, 100000, 100003, 150000, rows].map((id) => `key ${id % 3},${id}: missing`),
@@ -84,13 +93,16 @@ test('7 missing, 5 different and 3 extra rows among 200,000 are named, and few r
   );
   expect(found.rows).toBe(rows);
   expect(found.fetched).toBeLessThan((2 * rows) / 20);
+  expect(found.askedAtOnce).toBeGreaterThan(2);
 });
 
 test('whatever differs is found, and nothing else', { timeout: 120_000 }, async () => {
   const row = fc.record({ part: fc.nat(3), id: fc.nat(400), content: fc.constantFrom('a', 'b') });
   const table = fc.uniqueArray(row, { maxLength: 400, selector: ({ part, id }) => `${part},${id}` });
+  const limits = fc.integer({ min: 1, max: 500 });
+  const pools = fc.integer({ min: 1, max: 10 });
   await fc.assert(
-    fc.asyncProperty(table, table, fc.integer({ min: 1, max: 500 }), async (origin, copy, limit) => {
+    fc.asyncProperty(table, table, limits, pools, async (origin, copy, limit, connections) => {
       await pool.query('TRUNCATE origin, copy');
       for (const [name, rows] of Object.entries({ origin, copy }))
         await pool.query(`INSERT INTO ${name} SELECT * FROM json_populate_recordset(null::${name}, $1)`, [
@@ -106,9 +118,10 @@ test('whatever differs is found, and nothing else', { timeout: 120_000 }, async 
           .map(([key]) => `key ${key}: different`),
         ...[...to.keys()].filter((key) => !from.has(key)).map((key) => `key ${key}: extra`),
       ];
-      const found = await compared(limit);
+      const found = await compared(limit, connections);
       expect(told(found.differences)).toEqual(expected.toSorted());
       expect(found.rows).toBe(origin.length);
+      expect(found.askedAtOnce).toBeLessThanOrEqual(Math.max(2, connections));
     }),
     { numRuns: 40 },
   );

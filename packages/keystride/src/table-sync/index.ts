@@ -148,6 +148,7 @@ async function describeSync(
       const { from: sent, text, masked } = travellerTo(column.name);
       return { ...column, from: sent, text, masked };
     }),
+    parameters.partitions,
   );
   const sinkTable = { table: to, columns: sinkColumns, key: sinkKey, changesRows: sink.changesRows };
   const sinkOf = upsertSink(sinkTable);

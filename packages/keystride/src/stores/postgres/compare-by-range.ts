@@ -9,6 +9,8 @@ interface Sides {
   readonly source: ComparedSide;
   readonly target: ComparedSide;
   readonly extra: 'told' | 'ignored';
+  /** Ranges of a page that are compared at once. */
+  readonly atOnce: number;
 }
 
 /** What was found in a range. */
@@ -31,16 +33,35 @@ const deepest = 32;
 /** How often a range is looked at whose hashes differ, and whose rows do not. */
 const looks = 3;
 
-/** Compares the next rows of the source with what the target has in the same range of the key. */
+/**
+ * Compares the next rows of the source with what the target has in the same range of the key: in several ranges, of which
+ * the next is looked for while both databases hash those before.
+ */
 export async function compareByRange(
   sides: Sides,
   lower: Cursor | null,
   limit: number,
   signal: AbortSignal,
 ): Promise<ComparedPage> {
-  const upper = await sides.source.cut({ lower, upper: null }, limit, signal);
-  const { compared, differences } = await compareRange(sides, { lower, upper }, 0, signal);
-  return { position: upper, compared, differences };
+  const rows = Math.max(1, Math.floor(limit / sides.atOnce));
+  const ranges: Promise<Found>[] = [];
+  let position = lower;
+  try {
+    do {
+      const upper = await sides.source.cut({ lower: position, upper: null }, rows, signal);
+      ranges.push(compareRange(sides, { lower: position, upper }, 0, signal));
+      position = upper;
+    } while (position !== null && ranges.length < Math.min(sides.atOnce, limit));
+  } finally {
+    // Nothing of a page that has failed is left in the databases.
+    await Promise.allSettled(ranges);
+  }
+  const found = await Promise.all(ranges);
+  return {
+    position,
+    compared: found.reduce((sum, { compared }) => sum + compared, 0),
+    differences: found.flatMap(({ differences }) => differences),
+  };
 }
 
 /** What is said of the next row of the source, which cannot be compared, and what the target has before it. */

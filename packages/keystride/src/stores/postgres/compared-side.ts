@@ -173,12 +173,14 @@ function rowHash<Database, Table extends keyof Database & string, Row>({
   return sql<string>`md5(convert_to(${text}, 'UTF8'))`;
 }
 
-/** Both halves as numbers: these add up to the same whatever order rows come in. Sums need no sort. */
+/**
+ * Both halves as numbers: these add up to the same whatever order rows come in. Sums need no sort. Each row is hashed
+ * once, because of the `OFFSET`: without it PostgreSQL puts the hash into either half, text and all.
+ */
 function digestOf(query: string): string {
-  const half = (side: string) =>
-    `coalesce(sum(('x' || ${side}(keystride_hash, 16))::bit(64)::bigint), 0)::text`;
-  return `SELECT count(*)::float8 AS rows, ${half('left')} || ' ' || ${half('right')} AS hash
-    FROM (${query}) AS keystride_compared`;
+  const half = (bits: string) => `coalesce(sum((${bits})::bit(64)::bigint), 0)::text`;
+  return `SELECT count(*)::float8 AS rows, ${half('bits')} || ' ' || ${half('bits << 64')} AS hash
+    FROM (SELECT ('x' || keystride_hash)::bit(128) AS bits FROM (${query}) AS keystride_compared OFFSET 0) AS hashed`;
 }
 
 function arrayOf(texts: readonly RawBuilder<unknown>[]): RawBuilder<string[]> {

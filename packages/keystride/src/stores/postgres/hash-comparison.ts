@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ComparedPage, Comparison } from '../../contract/verification.ts';
 import { byHalves } from './compare-by-halves.ts';
@@ -15,6 +16,8 @@ interface ComparisonOptions {
    * range with such rows is always compared row by row. @default 'told'
    */
   readonly extra?: 'told' | 'ignored';
+  /** Ranges of the key that are compared at once, each over a connection of its own to either database. @default 4 */
+  readonly atOnce?: number;
 }
 
 /** Two tables that are compared. */
@@ -53,9 +56,14 @@ export function hashComparison<
 >(
   source: ComparedRows<SourceDatabase, SourceTable, SourceRow>,
   target: ComparedRows<TargetDatabase, TargetTable, TargetRow>,
-  { extra = 'told' }: ComparisonOptions = {},
+  { extra = 'told', atOnce = 4 }: ComparisonOptions = {},
 ): TableComparison {
-  const sides = { source: comparedSide(source), target: comparedSide(target), extra };
+  const sides = {
+    source: comparedSide(source),
+    target: comparedSide(target),
+    extra,
+    atOnce: affordable(atOnce, [source.pool, target.pool]),
+  };
   const isTranslated = sides.source.isTranslated || sides.target.isTranslated;
   const alike = answeredOnce(async () => {
     const [from, to] = await Promise.all([sides.source.columns(), sides.target.columns()]);
@@ -83,6 +91,11 @@ export function hashComparison<
     },
     unrepairable: async () => ((await isStandby(source.pool)) ? ofStandby : null),
   };
+}
+
+/** No more than half of what either pool has: pages of runs take theirs from it too, and both sides may have one pool. */
+function affordable(atOnce: number, pools: readonly pg.Pool[]): number {
+  return Math.max(1, Math.min(atOnce, ...pools.map(({ options }) => Math.floor((options.max ?? 0) / 2))));
 }
 
 const ofStandby =
