@@ -24,8 +24,11 @@ export class Terminal {
       path.join(bin, 'keystride'),
     );
     const env = {
-      // The command says how it was called, and npm would have called it otherwise.
-      ...Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('npm_'))),
+      // The command says how it was called, and npm would have called it otherwise. Whoever runs the tests may want no
+      // colours, and Node says on every screen that it has been told both.
+      ...Object.fromEntries(
+        Object.entries(environment).filter(([name]) => !name.startsWith('npm_') && name !== 'NO_COLOR'),
+      ),
       ...{ HOME: this.#home, TERM: 'xterm-256color', LANG: 'C.UTF-8', FORCE_COLOR: '1' },
       PATH: [bin, path.dirname(process.execPath), process.env['PATH']].join(':'),
     };
