@@ -9,27 +9,7 @@ import type { EngineActivities } from '../contract/activities.ts';
  */
 
 /** How long a worker may be silent before its work is given to another, in milliseconds. */
-const heartbeatTimeout = 8_000;
-
-/** Ledger work: short, but for the plan of a large table. A ledger that is away is waited for: giving up would leave the instance claimed. */
-export const ledgerWork = proxyActivities<
-  Pick<
-    EngineActivities,
-    | 'openJob'
-    | 'describeInstance'
-    | 'findInstance'
-    | 'resolveScheduledJob'
-    | 'openStep'
-    | 'splitPartition'
-    | 'closeStep'
-    | 'closeJob'
-  >
->({
-  startToCloseTimeout: '5 minutes',
-  scheduleToCloseTimeout: '1 hour',
-  heartbeatTimeout,
-  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
-});
+export const heartbeatTimeout = 8_000;
 
 /** A look at the ledger that may fail: the next one will tell. */
 export const {
