@@ -189,18 +189,19 @@ test(
   async () => {
     const [handle, keys] = await startedSkewed('reset');
     await hasSplit('reset');
-    const { events } = await handle.fetchHistory();
-    const child =
-      events?.findIndex((event) => event.startChildWorkflowExecutionInitiatedEventAttributes) ?? 0;
-    // Its partitions run by then, and the step has long been opened.
-    const opened = events?.slice(child).find((event) => event.workflowTaskCompletedEventAttributes);
+    const events = (await handle.fetchHistory()).events ?? [];
+    const started = events.filter((event) => event.childWorkflowExecutionStartedEventAttributes);
+    // Its four partitions run by then, and it has heard so.
+    const heard = events
+      .filter((event) => event.workflowTaskCompletedEventAttributes)
+      .find((event) => Number(event.eventId) > Number(started[3]?.eventId));
     const { client, namespace } = fixture.world;
     const { runId } = await client.workflowService.resetWorkflowExecution({
       namespace,
       workflowExecution: { workflowId: handle.workflowId },
       reason: 'as told',
       requestId: handle.workflowId,
-      workflowTaskFinishEventId: opened?.eventId ?? null,
+      workflowTaskFinishEventId: heard?.eventId ?? null,
     });
     await letGo('reset');
     expect(await endingOf(client.workflow.getHandle(handle.workflowId, runId))).toMatchObject({
