@@ -29,16 +29,21 @@ const pageGrace = 5 * 60_000;
 
 const retryPage = { initialInterval: 1_000, maximumInterval: 15_000, maximumAttempts: 25 };
 
-/** The activity of a page that goes on for about so many seconds. */
-export function pageActivities(pageSeconds: number) {
+/**
+ * The activity of a page that goes on for about so many seconds.
+ *
+ * @param only whether it is the only one of its step, as far as the plan has counted.
+ */
+export function pageActivities(pageSeconds: number, only = false) {
   return proxyActivities<Pick<EngineActivities, 'processPage' | 'verifyPage'>>({
     startToCloseTimeout: pageSeconds * 1000 + pageGrace,
     heartbeatTimeout,
     // A page commits what it has in hand before it is at rest. Left out, the SDK sends the server's default: do not wait.
     cancellationType: 'WAIT_CANCELLATION_COMPLETED',
     // To whichever worker has room. Handed to the one that has just asked for it, as the server may, the pages of a
-    // partition would stay where they began, and a worker that is started later would get none.
-    allowEagerDispatch: false,
+    // partition would stay where they began, and a worker that is started later would get none. One that no other
+    // follows is better off there, if that worker has room: it waits for no queue.
+    allowEagerDispatch: only,
     retry: retryPage,
   });
 }
