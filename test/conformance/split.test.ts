@@ -74,8 +74,17 @@ async function heldSkewed(run: string, told: Told = {}): Promise<[WorkflowHandle
   return [handle, [...keys, ...added].toSorted((a, b) => a - b)];
 }
 
+/** All partitions but the one that is held have processed what they have. */
+async function othersProcessed(run: string): Promise<void> {
+  await waitFor(async () => Object.keys(await fixture.calls(run, 'process')).length >= 31, {
+    what: `the other partitions of ${run}`,
+  });
+}
+
+/** The same, with the first partition let go when slots are about to fall idle: it takes some seconds for all of it. */
 async function startedSkewed(run: string, told: Told = {}): Promise<[WorkflowHandle, number[]]> {
   const started = await heldSkewed(run, told);
+  await othersProcessed(run);
   await letGo(run, 1000);
   return started;
 }
@@ -211,11 +220,9 @@ test(
   },
 );
 
-/** All partitions but the one that is held have ended, and looks have been taken since. */
+/** The others have ended, and looks have been taken since. */
 async function othersEnded(run: string): Promise<void> {
-  await waitFor(async () => Object.keys(await fixture.calls(run, 'process')).length >= 31, {
-    what: `the other partitions of ${run}`,
-  });
+  await othersProcessed(run);
   await delay(1_500);
 }
 
