@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { presentLevel } from '../packages/keystride/src/contract/level.ts';
 import { migrateLedger, migrateTables } from '../packages/keystride/src/ledger/migrate.ts';
 import { emptyDatabase, ownMigrations } from './support/database.ts';
 import { TransactionPooler } from './support/transaction-pooler.ts';
@@ -148,6 +149,20 @@ test('has the same tables after an upgrade as in a new database', async () => {
 test('lets several starts at once all succeed, and applies each file once', async () => {
   const all = await Promise.all(Array.from({ length: 4 }, () => migrateLedger(database.url)));
   expect(all.flat().toSorted()).toEqual(ledgerFiles);
+});
+
+test('workers of an earlier release are reckoned with until somebody says that there are none', async () => {
+  const level = async () => (await client.query('select level from keystride.ledger')).rows;
+  await migrateAs010('0009');
+  await migrateLedger(database.url);
+  expect(await level()).toEqual([{ level: 0 }]);
+  await migrateLedger(database.url, { olderWorkers: false });
+  await migrateLedger(database.url);
+  expect(await level()).toEqual([{ level: presentLevel }]);
+  // One that is made now has met none.
+  await client.query('drop schema keystride cascade');
+  await migrateLedger(database.url);
+  expect(await level()).toEqual([{ level: presentLevel }]);
 });
 
 test('works through a pooler that gives each transaction another connection, and leaves no lock there', async () => {

@@ -41,19 +41,24 @@ describe.concurrent('a run that failed is reset to a moment after its claim', ()
   const told = { faults: [fails('process', 3, { error: 'other', times: 1 })], heldInProcessor: [5] };
 
   test('it runs for everybody again, and completes', async () => {
-    const handle = await fixture.start('reset', told);
+    const handle = await fixture.start('reset', told, flow);
     expect((await endingOf(handle)).status).toBe('failed');
     await fixture.hold('reset', 5);
+    // Its first task has claimed and opened, its second is that of the tasklet which the step that failed follows.
     const again = await resetTo(handle, 1);
     await fixture.reached('reset', 'process', 5);
-    expect(await standing(instanceOf('reset'))).toBe('running');
-    const second = await fixture.run('reset', {}, { workflowId: 'while-reset' });
+    expect(await standing(instanceOf('reset', 'fixtureFlow'))).toBe('running');
+    const second = await fixture.run('reset', {}, { ...flow, workflowId: 'while-reset' });
     expect(second.type).toBe('JobExecutionAlreadyRunning');
     await fixture.release('reset');
     expect((await endingOf(again)).status).toBe('completed');
-    expect(await standing(instanceOf('reset'))).toBe('completed');
-    expect(await fixture.effects('reset')).toMatchObject({ read: 5, writtenCount: 5, written: upTo(5) });
-    expect((await fixture.run('reset')).type).toBe('JobInstanceAlreadyComplete');
+    expect(await standing(instanceOf('reset', 'fixtureFlow'))).toBe('completed');
+    expect(await fixture.effects('reset', flow)).toMatchObject({
+      read: 5,
+      writtenCount: 5,
+      written: upTo(5),
+    });
+    expect((await fixture.run('reset', {}, flow)).type).toBe('JobInstanceAlreadyComplete');
   });
 
   test('while partitions run: they are run again under it, and it does not wait for those that are gone', async () => {

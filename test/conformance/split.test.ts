@@ -74,8 +74,17 @@ async function heldSkewed(run: string, told: Told = {}): Promise<[WorkflowHandle
   return [handle, [...keys, ...added].toSorted((a, b) => a - b)];
 }
 
+/** All partitions but the one that is held have processed what they have. */
+async function othersProcessed(run: string): Promise<void> {
+  await waitFor(async () => Object.keys(await fixture.calls(run, 'process')).length >= 31, {
+    what: `the other partitions of ${run}`,
+  });
+}
+
+/** The same, with the first partition let go when slots are about to fall idle: it takes some seconds for all of it. */
 async function startedSkewed(run: string, told: Told = {}): Promise<[WorkflowHandle, number[]]> {
   const started = await heldSkewed(run, told);
+  await othersProcessed(run);
   await letGo(run, 1000);
   return started;
 }
@@ -189,17 +198,19 @@ test(
   async () => {
     const [handle, keys] = await startedSkewed('reset');
     await hasSplit('reset');
-    const { events } = await handle.fetchHistory();
-    const child =
-      events?.findIndex((event) => event.startChildWorkflowExecutionInitiatedEventAttributes) ?? 0;
-    const opened = events?.slice(0, child).findLast((event) => event.workflowTaskCompletedEventAttributes);
+    const events = (await handle.fetchHistory()).events ?? [];
+    const started = events.filter((event) => event.childWorkflowExecutionStartedEventAttributes);
+    // Its four partitions run by then, and it has heard so.
+    const heard = events
+      .filter((event) => event.workflowTaskCompletedEventAttributes)
+      .find((event) => Number(event.eventId) > Number(started[3]?.eventId));
     const { client, namespace } = fixture.world;
     const { runId } = await client.workflowService.resetWorkflowExecution({
       namespace,
       workflowExecution: { workflowId: handle.workflowId },
       reason: 'as told',
       requestId: handle.workflowId,
-      workflowTaskFinishEventId: opened?.eventId ?? null,
+      workflowTaskFinishEventId: heard?.eventId ?? null,
     });
     await letGo('reset');
     expect(await endingOf(client.workflow.getHandle(handle.workflowId, runId))).toMatchObject({
@@ -209,11 +220,9 @@ test(
   },
 );
 
-/** All partitions but the one that is held have ended, and looks have been taken since. */
+/** The others have ended, and looks have been taken since. */
 async function othersEnded(run: string): Promise<void> {
-  await waitFor(async () => Object.keys(await fixture.calls(run, 'process')).length >= 31, {
-    what: `the other partitions of ${run}`,
-  });
+  await othersProcessed(run);
   await delay(1_500);
 }
 

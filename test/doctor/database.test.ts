@@ -16,6 +16,7 @@ import {
 import { freeDisk, remoteDisk } from '../../packages/keystride/src/doctor/disk.ts';
 import {
   ledgerGrants,
+  ledgerLevel,
   ledgerMigrations,
   projectMigrations,
   retentionOf,
@@ -161,6 +162,15 @@ test('a ledger that is missing or old is told with its files, the tables of the 
     await none.end();
     await empty.drop();
   }
+});
+
+test('a ledger that reckons with workers of an earlier release is told, with the command', async () => {
+  expect(await ledgerLevel(pool)).toMatchObject({ mark: 'ok' });
+  await pool.query('UPDATE keystride.ledger SET level = 0');
+  expect(await ledgerLevel(pool)).toMatchObject({
+    mark: 'warn',
+    todo: expect.stringContaining('keystride migrate --no-older-workers') as string,
+  });
 });
 
 test('a retention shorter than a run is told with the run', async () => {

@@ -12,6 +12,7 @@ import { scaleOut } from './scale-out.ts';
 import { threats } from './threats.ts';
 import { told } from './told.ts';
 import { transactions } from './transactions.ts';
+import { withinTasks } from './within-tasks.ts';
 import { workerEnds } from './worker-ends.ts';
 
 /** One for each rule and trap. */
@@ -25,6 +26,7 @@ export const mutations: readonly Mutation[] = [
   ...gates,
   ...scaleOut,
   ...workerEnds,
+  ...withinTasks,
   ...retention,
   ...console,
   ...threats,

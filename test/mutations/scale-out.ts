@@ -47,7 +47,7 @@ export const scaleOut: readonly Mutation[] = [
   },
   {
     rule: 'a page is handed to whichever worker has room',
-    edits: [[activities, 'allowEagerDispatch: false', 'allowEagerDispatch: true']],
+    edits: [[activities, 'allowEagerDispatch: only', 'allowEagerDispatch: true']],
     test: scaling,
     named: 'a second worker that is started in the middle',
   },

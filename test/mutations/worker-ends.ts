@@ -10,7 +10,7 @@ export const workerEnds: readonly Mutation[] = [
     rule: 'a worker that dies while it plans a step is missed by its heartbeat',
     edits: [
       [
-        activities,
+        'packages/keystride/src/workflow/ledger-work.ts',
         `scheduleToCloseTimeout: '1 hour',\n  heartbeatTimeout,`,
         `scheduleToCloseTimeout: '1 hour',`,
       ],

@@ -38,6 +38,14 @@ test.concurrent('where the database is the limit: at most 500 events for a milli
   expect(ofAMillion).toBeLessThanOrEqual(eventsPerMillion);
 });
 
+test.concurrent('a run of ten items: at most 20 events, in two workflow tasks', async () => {
+  const handle = await world.start('evenNumbers', { from: 1, to: 10 });
+  expect((await reportOf(handle)).status).toBe('completed');
+  const { events, bytes, actions } = await historyOf(world.client, handle.workflowId);
+  console.log(`ten items: ${events} events, ${bytes} bytes, ${actions} actions`);
+  expect(events).toBeLessThanOrEqual(20);
+});
+
 test.concurrent.for([1, 4])(
   'where something slower is: at most an event a second for each open partition, of %d',
   async (partitions) => {

@@ -146,6 +146,7 @@ const flowParameters = z.object({
         'branch',
         'loop',
         'again',
+        'often',
         'parallel',
         'branches',
         'tolerant',

@@ -61,6 +61,9 @@ const flows: Record<Flow['parameters']['flow'], (job: Flow) => Promise<void>> = 
   again: async (job) => {
     for (const step of ['items', 'prepare', 'items', 'prepare'] as const) await job.step(step);
   },
+  often: async (job) => {
+    for (let times = 0; times < 20; times++) await job.step('prepare');
+  },
   unknown: async (job) => {
     await job.step('prepare');
     // @ts-expect-error the contract has no such step: a build that is compiled by halves may ask for it all the same

@@ -14,21 +14,28 @@ import { printJson, printLine } from './output.ts';
 
 interface MigrateOptions extends OutputOptions {
   only?: string;
+  /** False where nobody works with the ledger who could not go on with what this release begins. */
+  olderWorkers: boolean;
 }
 
 const help = `
 The database of the ledger (DATABASE_URL) gets schema keystride, and nothing else of it is touched. Then come the
 numbered SQL files that keystride.config.ts names under migrations, each set in its own database.
 
+A ledger that an earlier release has made is worked with as that release does, so that its workers can go on with any run.
+When the last of them has ended, --no-older-workers lets short runs take half the events; workers heed it when they start.
+
 Examples:
   $ keystride migrate
   $ keystride migrate --only ledger
+  $ keystride migrate --no-older-workers
   $ keystride migrate -o json`;
 
 /** `keystride migrate`: brings the ledger and the project's own tables up to date. */
 export function migrateCommand(command: Command): Command {
   return command
     .option('--only <set>', 'ledger, or the name of a set in keystride.config.ts')
+    .option('--no-older-workers', 'no worker of an earlier release works with this ledger, or will')
     .addOption(outputOption())
     .addHelpText('after', help)
     .action(migrate);
@@ -37,18 +44,21 @@ export function migrateCommand(command: Command): Command {
 /** The ledger's files belong to the library; every other set to the project. */
 type MigrationSet = Omit<MigrationFolder, 'folder'> & { readonly folder?: string };
 
-async function migrate({ only, output }: MigrateOptions): Promise<void> {
+async function migrate({ only, olderWorkers, output }: MigrateOptions): Promise<void> {
   const file = projectFile();
   const own = file === undefined ? [] : migrationsOf(await loadProject(file));
   const all: readonly MigrationSet[] = [{ name: 'ledger' }, ...own];
   const sets = all.filter(({ name }) => only === undefined || name === only);
   if (sets.length === 0) throw unknownSet(only ?? '', all);
+  if (!olderWorkers && !sets.some(({ folder }) => folder === undefined)) throw notTheLedger(only ?? '');
   const applied: Record<string, string[]> = {};
   for (const set of sets) {
     const variable = set.database ?? 'DATABASE_URL';
     const url = addressOf(variable);
     const apply = () =>
-      set.folder === undefined ? migrateLedger(url) : migrateTables(url, { ...set, folder: set.folder });
+      set.folder === undefined
+        ? migrateLedger(url, { olderWorkers })
+        : migrateTables(url, { ...set, folder: set.folder });
     const files = await explained(apply, url, variable);
     applied[set.name] = files;
     if (output === 'text') show(set.name, url, files);
@@ -67,6 +77,16 @@ function unknownSet(name: string, all: readonly MigrationSet[]): CommandError {
     {
       what: `there is no set of migrations ${plain(name)}`,
       todo: `Name one of: ${all.map((set) => set.name).join(', ')}.`,
+    },
+    { exitCode: exitCodes.usage, type: 'Usage' },
+  );
+}
+
+function notTheLedger(name: string): CommandError {
+  return new CommandError(
+    {
+      what: `--no-older-workers is about the ledger, which --only ${plain(name)} leaves as it is`,
+      todo: 'Leave one of them out.',
     },
     { exitCode: exitCodes.usage, type: 'Usage' },
   );

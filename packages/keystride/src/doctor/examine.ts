@@ -26,7 +26,7 @@ import {
 } from './database.ts';
 import { freeDisk, remoteDisk } from './disk.ts';
 import { failed, type Finding, looked, ok, warn } from '../operator/finding.ts';
-import { ledgerGrants, ledgerMigrations, projectMigrations, retentionOf } from './ledger.ts';
+import { ledgerGrants, ledgerLevel, ledgerMigrations, projectMigrations, retentionOf } from './ledger.ts';
 import { asDatabase, reachDatabase, reachResource, reachTemporal } from './parts.ts';
 import { partitionsFit } from './partitions.ts';
 import { readersOf } from './readers.ts';
@@ -107,6 +107,7 @@ async function inLedger(part: Database, around: Around): Promise<readonly Findin
   const ledger = [
     looked('writes', () => takesWrites(part)),
     looked('migrations', () => ledgerMigrations(pool)),
+    looked('level', () => ledgerLevel(pool)),
     looked('grants', () => ledgerGrants(pool)),
     ...(temporal
       ? [

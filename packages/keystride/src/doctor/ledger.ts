@@ -1,6 +1,8 @@
 import type pg from 'pg';
+import { presentLevel } from '../contract/level.ts';
 import { longestInstance, rightsOn } from '../ledger/inspect.ts';
 import { Ledger } from '../ledger/ledger.ts';
+import { readLevel } from '../ledger/level.ts';
 import { type MigrationSet, pendingMigrations } from '../ledger/migrate.ts';
 import { keystride } from '../operator/called-as.ts';
 import { duration } from '../operator/format.ts';
@@ -12,6 +14,17 @@ export async function ledgerMigrations(pool: pg.Pool): Promise<Finding> {
   return pending.length === 0
     ? ok('migrations', 'the ledger is up to date')
     : bad('migrations', `the ledger lacks ${pending.join(', ')}`, `Run: ${keystride} migrate`);
+}
+
+/** Whether runs still keep to what workers of an earlier release can go on with. */
+export async function ledgerLevel(pool: pg.Pool): Promise<Finding> {
+  if ((await readLevel(new Ledger(pool))) >= presentLevel)
+    return ok('level', 'no worker of an earlier release is reckoned with');
+  return warn(
+    'level',
+    'workers of an earlier release are reckoned with: a short run costs Temporal twice the events it needs',
+    `When the last of them has ended, and before workers start again: ${keystride} migrate --no-older-workers`,
+  );
 }
 
 /** Whether the tables of the project are up to date, as far as keystride makes them. */

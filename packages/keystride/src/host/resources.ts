@@ -3,6 +3,7 @@ import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
 import { Ledger } from '../ledger/ledger.ts';
+import { readLevel } from '../ledger/level.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { type Config, ConfigError } from '../settings/config.ts';
 import type { TemporalConfig } from '../settings/temporal-settings.ts';
@@ -26,6 +27,8 @@ export type ResourceSettings = Readonly<Record<string, Readonly<Record<string, u
 export interface OpenResources {
   readonly connection: NativeConnection;
   readonly database: pg.Pool;
+  /** That the ledger carries. */
+  readonly level: number;
   /** Each resource under its name. */
   readonly own: Readonly<Record<string, unknown>>;
   close(): Promise<void>;
@@ -96,12 +99,12 @@ export async function openResources(
           connections: config.connections,
         }),
       });
-    const [temporal] = await Promise.all([
+    const [temporal, level] = await Promise.all([
       reach({ title: 'Temporal', variable: 'TEMPORAL_ADDRESS', address: config.temporal.address }, () =>
         connectTemporal(config.temporal),
       ),
       reach({ title: 'the database', variable: 'DATABASE_URL', address: config.databaseUrl }, () =>
-        new Ledger(database).check(),
+        readLevel(new Ledger(database)),
       ),
       ...opened.map(({ resource, name, value }) =>
         reach(placeOf(resource, settings[name] ?? {}), async () => resource.check?.(value)),
@@ -110,7 +113,7 @@ export async function openResources(
     connection = temporal;
     renewal = renewApiKey(connection, config);
     const own = Object.fromEntries(opened.map(({ name, value }) => [name, value]));
-    return { connection, database, own, close };
+    return { connection, database, level, own, close };
   } catch (error) {
     await close();
     throw error;

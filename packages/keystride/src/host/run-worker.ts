@@ -51,7 +51,7 @@ async function connectAndServe(project: Project): Promise<void> {
   const endTraces = await startTraces(config.tracesAddress);
   const health = await serveHealth(config.healthAddress);
   const resources = await openResources(config, definition, settings);
-  const { connection } = resources;
+  const { connection, level } = resources;
   const ledger = new Ledger(resources.database);
   try {
     const served = definition.jobs({ ...resources.own, database: resources.database });
@@ -66,6 +66,7 @@ async function connectAndServe(project: Project): Promise<void> {
         { encrypted: config.encryption !== undefined },
       ),
       ledger,
+      level,
       gate: workerGate(config, definition, settings, resources),
       jobs: served,
       metrics,

@@ -7,6 +7,7 @@ import {
 } from '@temporalio/worker';
 import type { AlertSettings } from '../contract/alerts.ts';
 import { answeredOnce } from '../contract/answered-once.ts';
+import { allowsPatch, presentLevel } from '../contract/level.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
 import { askedBy } from './asked-by.ts';
@@ -35,6 +36,8 @@ export interface ServeOptions extends WorkerLoad {
   readonly bytesInFlight: number;
   readonly workflowBundle: WorkflowBundleOption;
   readonly ledger: Ledger;
+  /** That the ledger carries. */
+  readonly level: number;
   readonly jobs: readonly RegisteredJob[];
   /** The build of this worker; runs that it begins are then given to workers of this build alone. */
   readonly build?: { readonly deployment: string; readonly buildId: string };
@@ -84,6 +87,7 @@ function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOp
     workflowBundle: options.workflowBundle,
     dataConverter,
     ...versioning(options.build),
+    ...patching(options.level),
     activities: createEngineActivities({
       registry: new JobRegistry(options.jobs),
       ledger: options.ledger,
@@ -119,6 +123,13 @@ function versioning(build: ServeOptions['build']): Pick<WorkerOptions, 'workerDe
       defaultVersioningBehavior: 'PINNED',
     },
   };
+}
+
+/** What a worker of an earlier level could not go on with, no run begins while there may be one. */
+function patching(level: number): Pick<WorkerOptions, 'patchActivationCallback'> {
+  // Each question would stop the thread of the workflows until it is answered.
+  if (level >= presentLevel) return {};
+  return { patchActivationCallback: ({ patchId }) => allowsPatch(level, patchId) };
 }
 
 async function hasSearchAttributes(connection: NativeConnection, namespace: string): Promise<boolean> {

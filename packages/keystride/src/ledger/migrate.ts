@@ -6,6 +6,8 @@ import pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
 import { safeMessage } from '../stores/safe-message.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
+import { visitLedger } from './ledger.ts';
+import { raiseLevel } from './level.ts';
 
 /** Numbered SQL files of one owner: `0001_orders.sql`, `0002_coupons.sql`. */
 export interface MigrationSet {
@@ -23,6 +25,9 @@ const ledgerSet: MigrationSet = {
   folder: fileURLToPath(new URL('../sql/', import.meta.url)),
   formerly: 'migration',
 };
+
+/** With it a ledger is made. */
+const firstFile = '0001_ledger.sql';
 
 interface MigrationFile {
   name: string;
@@ -42,9 +47,18 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Brings the ledger of a database up to date, as `migrateTables` does with tables of one's own. It touches schema
  * `keystride` and nothing else.
+ *
+ * @param options `olderWorkers` is false where no worker of an earlier release works with the ledger, or will. @default
+ *   there may be some, but for a ledger that is made by this call
  */
-export function migrateLedger(connectionString: string): Promise<string[]> {
-  return migrate(connectionString, ledgerSet);
+export async function migrateLedger(
+  connectionString: string,
+  { olderWorkers = true }: { readonly olderWorkers?: boolean } = {},
+): Promise<string[]> {
+  const applied = await migrate(connectionString, ledgerSet);
+  if (!olderWorkers || applied.includes(firstFile))
+    await visitLedger({ connectionString, name: 'keystride migrate' }, raiseLevel);
+  return applied;
 }
 
 /**

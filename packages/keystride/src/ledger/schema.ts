@@ -92,6 +92,7 @@ export const ledgerTables = {
   'keystride.ledger': {
     id: defaulted(uuid),
     singleton: defaulted(boolean),
+    level: defaulted(integer),
   },
   'keystride.dead_letter': {
     instance_key: text,

@@ -80,6 +80,7 @@ export interface StepOpening {
  * Records a step with its partitions, for the first time or, after it has completed, once more from the beginning.
  * Should another attempt have recorded it meanwhile, its partitions are kept.
  *
+ * @returns the step as it begins; undefined where another attempt has recorded it.
  * @throws StartLimitExceeded
  */
 export async function recordStep(
@@ -88,11 +89,11 @@ export async function recordStep(
   plan: ReadPlan,
   opening: StepOpening,
   found: FoundStep | undefined,
-): Promise<void> {
+): Promise<OpenedStep | undefined> {
   const { instance, epoch } = key.claim;
   const starts = (found?.starts ?? 0) + 1;
   refuseBeyondLimit(key, starts, opening);
-  await ledger.transaction(async (transaction) => {
+  return ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     // Its checkpoints and skips go with it.
     if (found)
@@ -115,9 +116,11 @@ export async function recordStep(
         .onConflict((conflict) => conflict.doNothing())
         .returning('step'),
     );
-    if (recorded.length === 0) return;
+    if (recorded.length === 0) return undefined;
     if (plan.ranges.length > 0) await insertCheckpoints(transaction, key, plan);
     await opening.beforeStep?.(transaction);
+    const partitions = plan.ranges.map((_, partition) => ({ partition, done: false }));
+    return { completed: false, result: null, expected: plan.expected, counters: noCounters, partitions };
   });
 }
 

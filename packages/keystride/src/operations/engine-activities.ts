@@ -193,8 +193,8 @@ async function openStep(
     policy.kind === 'chunk' && work
       ? await work.reader.plan({ partitions: policy.partitions, signal })
       : { ranges: [], expected: null };
-  await recordStep(ledger, request, plan, opening, found);
-  return openedStep((await findStep(ledger, request)) as FoundStep);
+  const recorded = await recordStep(ledger, request, plan, opening, found);
+  return recorded ?? openedStep((await findStep(ledger, request)) as FoundStep);
 }
 
 /** Whether a step that an earlier execution has completed is run again. */

@@ -9,27 +9,7 @@ import type { EngineActivities } from '../contract/activities.ts';
  */
 
 /** How long a worker may be silent before its work is given to another, in milliseconds. */
-const heartbeatTimeout = 8_000;
-
-/** Ledger work: short, but for the plan of a large table. A ledger that is away is waited for: giving up would leave the instance claimed. */
-export const ledgerWork = proxyActivities<
-  Pick<
-    EngineActivities,
-    | 'openJob'
-    | 'describeInstance'
-    | 'findInstance'
-    | 'resolveScheduledJob'
-    | 'openStep'
-    | 'splitPartition'
-    | 'closeStep'
-    | 'closeJob'
-  >
->({
-  startToCloseTimeout: '5 minutes',
-  scheduleToCloseTimeout: '1 hour',
-  heartbeatTimeout,
-  retry: { initialInterval: '1 second', maximumInterval: '15 seconds' },
-});
+export const heartbeatTimeout = 8_000;
 
 /** A look at the ledger that may fail: the next one will tell. */
 export const {
@@ -49,16 +29,21 @@ const pageGrace = 5 * 60_000;
 
 const retryPage = { initialInterval: 1_000, maximumInterval: 15_000, maximumAttempts: 25 };
 
-/** The activity of a page that goes on for about so many seconds. */
-export function pageActivities(pageSeconds: number) {
+/**
+ * The activity of a page that goes on for about so many seconds.
+ *
+ * @param only whether it is the only one of its step, as far as the plan has counted.
+ */
+export function pageActivities(pageSeconds: number, only = false) {
   return proxyActivities<Pick<EngineActivities, 'processPage' | 'verifyPage'>>({
     startToCloseTimeout: pageSeconds * 1000 + pageGrace,
     heartbeatTimeout,
     // A page commits what it has in hand before it is at rest. Left out, the SDK sends the server's default: do not wait.
     cancellationType: 'WAIT_CANCELLATION_COMPLETED',
     // To whichever worker has room. Handed to the one that has just asked for it, as the server may, the pages of a
-    // partition would stay where they began, and a worker that is started later would get none.
-    allowEagerDispatch: false,
+    // partition would stay where they began, and a worker that is started later would get none. One that no other
+    // follows is better off there, if that worker has room: it waits for no queue.
+    allowEagerDispatch: only,
     retry: retryPage,
   });
 }

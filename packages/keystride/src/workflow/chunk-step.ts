@@ -1,9 +1,9 @@
 import type { OpenedStep, StepRequest } from '../contract/step-activities.ts';
 import type { ChunkPolicy } from '../contract/policy.ts';
 import type { StepProgress } from '../contract/progress.ts';
-import { ledgerWork } from './activities.ts';
 import { GateWait } from './gate-wait.ts';
 import type { JobRun } from './job-run.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { PartitionWindow } from './partition-window.ts';
 import { PartitionsFailed } from './partitions-failed.ts';
 import { StepPartitions } from './step-partitions.ts';

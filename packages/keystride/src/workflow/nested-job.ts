@@ -10,8 +10,9 @@ import {
   type StepProgress,
 } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
-import { ledgerWork, lookAtInstance } from './activities.ts';
+import { lookAtInstance } from './activities.ts';
 import type { JobRun } from './job-run.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { startedChild } from './start-child.ts';
 import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';

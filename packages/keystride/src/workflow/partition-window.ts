@@ -11,8 +11,9 @@ import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { ChunkPolicy } from '../contract/policy.ts';
 import { addCounters, noCounters } from '../contract/progress.ts';
 import { partition as partitionWorkflow } from './partition.ts';
-import { findDivisible, ledgerWork, readStep } from './activities.ts';
+import { findDivisible, readStep } from './activities.ts';
 import type { JobRun } from './job-run.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { pageRequestOf, tuned } from './page-requests.ts';
 import type { FailedPartition } from './partitions-failed.ts';
 import { runPages } from './run-pages.ts';
@@ -83,11 +84,12 @@ export class PartitionWindow {
   async #runInline(): Promise<void> {
     const [only] = this.#queue;
     if (only === undefined) return;
+    const hear = (page: PartitionState) => {
+      this.#reporter.counters(page.counters);
+      this.#hear(page);
+    };
     try {
-      const state = await runPages(this.#pageRequest(only, 1), (page) => {
-        this.#reporter.counters(page.counters);
-        this.#hear(page);
-      });
+      const state = await runPages(this.#pageRequest(only, 1), hear, this.#fitsInAChunk());
       this.#note(only, state);
       // The page loop came back without being done or interrupted: the history has grown long.
       if (state && !state.done && !this.#scope.consideredCancelled) this.#run.requestYield();
@@ -165,6 +167,12 @@ export class PartitionWindow {
     // The slot that the new part takes was idle, and with it a share of what may be processed at a time.
     const half = (share + Math.max(0, 1 - this.#running.share)) / 2;
     await Promise.all([this.#runPartition(partition, half), this.#runPartition(into, half)]);
+  }
+
+  /** Whether the plan has counted no more rows than a chunk takes. */
+  #fitsInAChunk(): boolean {
+    const { expected } = this.#reporter;
+    return expected !== null && expected <= this.#policy.chunkSize;
   }
 
   #fewest(): number {

@@ -13,7 +13,7 @@ import { cutText, describeError, failure, failureTypeOf, type FailureType } from
 import { type FailurePlace, failurePlaceOf } from '../contract/failure-place.ts';
 import { carriedMemo } from '../contract/messages.ts';
 import type { JobProgress, StepProgress } from '../contract/progress.ts';
-import { ledgerWork, raiseAlert } from './activities.ts';
+import { raiseAlert } from './activities.ts';
 import { obey } from './obey.ts';
 import { wasAway } from './away.ts';
 import { setControls } from './controls.ts';
@@ -21,6 +21,7 @@ import { interruptionIn, JobStopped, JobYielded } from './interruption.ts';
 import type { CarriedState } from './carried-state.ts';
 import { JobRun } from './job-run.ts';
 import type { JobFlow } from './job-flow.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { type JobWorkflow, runNestedJob } from './nested-job.ts';
 import { placed } from './placed-failure.ts';
 import { runStep } from './run-step.ts';

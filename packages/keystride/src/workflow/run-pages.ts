@@ -9,13 +9,15 @@ import { pageActivities } from './activities.ts';
  * A cancelled page commits what it has in hand and answers like any other. Each page goes on with the commit interval
  * that the one before it ended with.
  *
+ * @param onlyPage whether a page is expected to do all of it.
  * @returns where the partition stands, or undefined when it was interrupted between pages.
  */
 export async function runPages(
   request: PageRequest,
   onPage: (state: PartitionState) => void = () => undefined,
+  onlyPage = false,
 ): Promise<PartitionState | undefined> {
-  const { processPage } = pageActivities(request.policy.pageSeconds);
+  const { processPage } = pageActivities(request.policy.pageSeconds, onlyPage);
   const scope = CancellationScope.current();
   let state: PartitionState | undefined;
   let next = request;

@@ -5,7 +5,8 @@ import { authorshipMemo, type ChangedBy, unknownOperator } from '../contract/aud
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import type { NotStarted, ScheduledJobInput, ScheduledJobResult } from '../contract/scheduled-job.ts';
-import { ledgerWork, raiseAlert } from './activities.ts';
+import { raiseAlert } from './activities.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { placed } from './placed-failure.ts';
 import { isTaken } from './start-child.ts';
 import { startedBy } from './started-by.ts';

@@ -2,10 +2,11 @@ import type { OpenedStep, StepRequest, VerificationState } from '../contract/ste
 import { failure } from '../contract/errors.ts';
 import type { StepPolicy, VerificationPolicy } from '../contract/policy.ts';
 import { noCounters, type StepProgress } from '../contract/progress.ts';
-import { ledgerWork, taskletActivity } from './activities.ts';
+import { taskletActivity } from './activities.ts';
 import { runChunkStep } from './chunk-step.ts';
 import { GateWait } from './gate-wait.ts';
 import type { JobRun } from './job-run.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';
 import { comparePages } from './verify-instance.ts';

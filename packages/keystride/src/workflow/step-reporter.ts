@@ -12,6 +12,11 @@ export class StepReporter {
     run.reports.set(progress);
   }
 
+  /** Rows that the plan has counted; null where nobody knows. */
+  get expected(): number | null {
+    return this.#progress.expected;
+  }
+
   counters(counters: Counters): void {
     this.#report(counters);
   }

@@ -3,7 +3,8 @@ import type { StepRequest, VerificationRequest, VerificationState } from '../con
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { VerificationPolicy } from '../contract/policy.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
-import { ledgerWork, pageActivities } from './activities.ts';
+import { pageActivities } from './activities.ts';
+import { ledgerWork } from './ledger-work.ts';
 import { startedBy } from './started-by.ts';
 import { throttledBy } from '../contract/held-back.ts';
 import { secondsUntilNextLook } from './gate-wait.ts';
