@@ -240,3 +240,8 @@ export async function ledgerId(ledger: Asked): Promise<string> {
   const [row] = await ledger.run(ledgerSql.selectFrom('keystride.ledger').select('id'));
   return row?.id ?? '';
 }
+
+/** Makes a copy of a ledger another one: nothing that is named after the first is taken for its own. */
+export async function giveOtherId(ledger: Asked): Promise<void> {
+  await ledger.run(ledgerSql.updateTable('keystride.ledger').set({ id: sql<string>`gen_random_uuid()` }));
+}
