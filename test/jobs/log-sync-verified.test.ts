@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { keystride } from '../cli/support.ts';
+import { testConsole } from '../console/support.ts';
 import type { VerificationReport } from '../../packages/keystride/src/contract/verification.ts';
 import { accountTables, fillAccounts, writeAccounts } from '../support/account-writer.ts';
 import { logSyncs } from '../support/log-syncs.ts';
@@ -39,6 +41,16 @@ const settled = () =>
     { what: 'the stream to have settled' },
   );
 
+/** A page of the console. */
+async function pageOf(path: string): Promise<string> {
+  // The room of the operator takes addresses from the environment of its process.
+  Object.assign(process.env, world.environment);
+  const console = await testConsole(world.environment);
+  const { text } = await console.send(path);
+  await console.stop();
+  return text;
+}
+
 test('what the stream has not brought yet is no difference; what is one is told, and put right by the stream', async () => {
   await onBoth(accountTables);
   await fillAccounts(stores.service);
@@ -71,12 +83,44 @@ test('what the stream has not brought yet is no difference; what is one is told,
   for (const table of ['shop.account', 'shop.entry']) await expectSame(table);
 });
 
-test('where the stream stands still, a difference says that it may not have been brought', async () => {
+test('status and the page of the run tell where the stream stands, and what it has done to rows', async () => {
+  await onBoth(plain);
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await settled();
+  await stores.service.query(`INSERT INTO shop.k VALUES (1), (2); UPDATE shop.k SET note = 'x' WHERE id = 1`);
+  await stores.service.query('TRUNCATE shop.k; INSERT INTO shop.k VALUES (3); DELETE FROM shop.k');
+  const status = async (...options: string[]) =>
+    keystride(['status', handle.workflowId, ...options], world.environment);
+  const rows = { inserted: 3, updated: 1, deleted: 1, truncated: 1 };
+  const place = {
+    cursor: [expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/)],
+    lag: { bytesBehind: expect.any(Number) as number },
+  };
+  await waitFor(
+    async () =>
+      ((await status('-o', 'json')).json() as { stream?: { rows?: { deleted?: number } } }).stream?.rows
+        ?.deleted === 1,
+    { what: 'the rows' },
+  );
+  expect((await status('-o', 'json')).json()).toMatchObject({ stream: { rows, ...place } });
+  const told =
+    /at [0-9A-F]+\/[0-9A-F]+; \d+ kB of log behind; moved .* ago; the source keeps .*; since the copy 3 inserted, 1 updated, 1 deleted, 1 truncated/;
+  expect((await status()).stdout).toMatch(told);
+  expect(await pageOf(`/runs/${encodeURIComponent(handle.workflowId)}`)).toMatch(told);
+  await control(handle, 'stop');
+  await reportOf(handle);
+});
+
+test('a pause says what the source keeps meanwhile; a difference then, that it may not have been brought', async () => {
   await onBoth(plain);
   const parameters = parametersOf({ poll: 'continuous' });
   const handle = await world.start('tableSync', parameters);
   await settled();
-  await control(handle, 'pause', 'a look');
+  const keeps =
+    /the source keeps its log while the run is at rest: the source keeps \d+ MB of log for it, without a limit/;
+  expect(await pageOf(`/runs/${encodeURIComponent(handle.workflowId)}/pause`)).toMatch(keeps);
+  const paused = await keystride(['pause', handle.workflowId, '-o', 'json'], world.environment);
+  expect(paused.json()).toMatchObject({ warning: expect.stringMatching(keeps) as string });
   await until(world, handle.workflowId, 'paused');
   await stores.service.query(`INSERT INTO shop.k VALUES (1, 'later')`);
   const { examples } = await verify(parameters);
