@@ -1,4 +1,5 @@
 import path from 'node:path';
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { loadProject } from '../../packages/keystride/src/project/project.ts';
 import { documentMigration } from '../../src/contract/document-migration.ts';
@@ -11,6 +12,9 @@ import {
   prove,
   type ProveReport,
 } from '../../packages/keystride/src/prove/prove.ts';
+import type { ProveSettings } from '../../packages/keystride/src/project/config.ts';
+import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
+import { accountTables } from '../support/account-writer.ts';
 import keptFailures from './seeds/prove.json' with { type: 'json' };
 
 /** A run that has failed once, with the faults that it had then, and why: it is done again for ever. */
@@ -24,15 +28,31 @@ const first = Number(process.env['KEYSTRIDE_SEED']) || 1;
 
 const newRuns = Number(process.env['KEYSTRIDE_RUNS']) || 10;
 
-async function proveJob(job: JobDefinition, rows: number): Promise<ProveReport> {
+interface Proving {
+  readonly rows: number;
+  readonly input?: Readonly<Record<string, unknown>>;
+  /** @default {@link newRuns} */
+  readonly runs?: number;
+  /** @default 4 */
+  readonly parallel?: number;
+  /** @default what the project fills them with */
+  readonly fill?: ProveSettings['fill'];
+}
+
+async function proveJob(
+  job: JobDefinition,
+  { rows, input = {}, runs = newRuns, parallel = 4, fill }: Proving,
+): Promise<ProveReport> {
   const kept = (keptFailures as readonly KeptFailure[]).filter((one) => one.job === job.name);
+  const project = await loadProject(path.join(import.meta.dirname, '../../keystride.config.ts'));
+  const { config } = project;
   return prove({
-    project: await loadProject(path.join(import.meta.dirname, '../../keystride.config.ts')),
+    project: fill ? { ...project, config: { ...config, prove: { ...config.prove, fill } } } : project,
     job,
-    input: {},
+    input,
     kept,
-    seeds: Array.from({ length: newRuns }, (_, run) => first + run),
-    parallel: 4,
+    seeds: Array.from({ length: runs }, (_, run) => first + run),
+    parallel,
     data: { rows },
     onProgress: (event) => console.log(progressText(event)),
     onMeasured: (_passes, seconds) => console.log(`without faults: ${seconds.toFixed(1)} s`),
@@ -46,18 +66,47 @@ async function proveJob(job: JobDefinition, rows: number): Promise<ProveReport> 
 }
 
 function expectProven(job: JobDefinition, report: ProveReport): void {
-  expect(report).toMatchObject({ lost: 0, doubled: 0, balanced: true, verified: true, failedSeeds: [] });
-  const kept = (keptFailures as readonly KeptFailure[]).filter((one) => one.job === job.name);
-  expect(report.runs).toBe(newRuns + kept.length);
+  expectNothingLost(job, report, newRuns);
   const places = Object.entries(report.faultPoints);
   expect(places.length).toBeGreaterThanOrEqual(13);
   expect(places.filter(([, hits]) => hits === 0)).toEqual([]);
 }
 
+function expectNothingLost(job: JobDefinition, report: ProveReport, runs: number): void {
+  expect(report).toMatchObject({ lost: 0, doubled: 0, balanced: true, verified: true, failedSeeds: [] });
+  const kept = (keptFailures as readonly KeptFailure[]).filter((one) => one.job === job.name);
+  expect(report.runs).toBe(runs + kept.length);
+}
+
 test('documentMigration loses and doubles nothing, whatever fails around its commits', async () => {
-  expectProven(documentMigration, await proveJob(documentMigration, 800));
+  expectProven(documentMigration, await proveJob(documentMigration, { rows: 800 }));
 }, 300_000);
 
 test('targetSync loses and doubles nothing, whatever fails around its commits', async () => {
-  expectProven(targetSync, await proveJob(targetSync, 40_000));
+  expectProven(targetSync, await proveJob(targetSync, { rows: 40_000 }));
 }, 300_000);
+
+/** Accounts in the source, and empty tables for them in the target. */
+const fillShop: ProveSettings['fill'] = async ({ databaseUrl, sourceDatabaseUrl, rows }) => {
+  for (const url of [databaseUrl, sourceDatabaseUrl]) {
+    const pool = new pg.Pool({ connectionString: url });
+    await pool.query(`CREATE SCHEMA shop; ${accountTables}`);
+    if (url === sourceDatabaseUrl)
+      await pool.query(`
+        INSERT INTO shop.account SELECT n, 0, repeat(md5(n || 'a'), 80) FROM generate_series(1, ${rows}) AS n;
+        INSERT INTO shop.entry SELECT n, n, n, repeat(md5(n || 'e'), 80) FROM generate_series(1, ${rows}) AS n`);
+    await pool.end();
+  }
+};
+
+/** A handful: each is followed for a while. Both servers are restarted in them. */
+const streamRuns = Number(process.env['KEYSTRIDE_RUNS']) || 5;
+
+test('a followed log arrives transaction by transaction, once and in order, whatever fails on its way', async () => {
+  const report = await proveJob(tableSync, {
+    input: { tables: ['shop.*'], mode: 'log' },
+    ...{ rows: 400, runs: streamRuns, parallel: 2, fill: fillShop },
+  });
+  expectNothingLost(tableSync, report, streamRuns);
+  expect(Object.values(report.faultPoints).filter((hits) => hits > 0).length).toBeGreaterThanOrEqual(8);
+}, 600_000);

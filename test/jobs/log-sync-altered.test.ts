@@ -117,7 +117,7 @@ test('sync list tells how much log the source keeps for a stream, and of slots t
   );
   const listed = await keystride(['sync', 'list'], world.environment);
   expect(listed.stdout).toMatch(
-    /shop.k>shop.k:log: the source keeps \d+ MB of log for it, without a limit: set max_slot_wal_keep_size/,
+    /shop.k>shop.k:log: at [0-9A-F]+\/[0-9A-F]+; \d+ kB of log behind; moved .* ago; the source keeps \d+ MB of log for it, without a limit: set max_slot_wal_keep_size there; since the copy 0 inserted, 0 updated, 0 deleted, 0 truncated/,
   );
   expect(listed.stdout).toMatch(
     /slot keystride_left_behind is of no stream of this ledger: .* SELECT pg_drop_replication_slot\('keystride_left/,

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { ControlRequest, TuneRequest, Tuning } from '../contract/messages.ts';
 import { commandAuthor } from '../operator/author.ts';
-import { withSession } from '../operator/connection.ts';
+import { type Session, withSession } from '../operator/connection.ts';
+import { readExecution } from '../operator/execution.ts';
+import { plain } from '../operator/format.ts';
 import { type Control, sendControl } from '../operator/control.ts';
 import { type AuthorOptions, withAuthor } from './author.ts';
 import { outputOption, type OutputOptions, wholeNumber } from './options.ts';
@@ -74,7 +76,18 @@ async function send(
   request: ControlRequest | TuneRequest,
   options: OutputOptions,
 ): Promise<void> {
-  const { status } = await withSession((session) => sendControl(session, which, workflowId, request));
-  if (options.output === 'json') return printJson({ workflowId, status });
+  const { status, warning } = await withSession(async (session) => {
+    const answer = await sendControl(session, which, workflowId, request);
+    return { ...answer, warning: which === 'pause' ? await warningOf(session, workflowId) : undefined };
+  });
+  if (options.output === 'json')
+    return printJson({ workflowId, status, ...(warning !== undefined && { warning }) });
   printLine(`${workflowId}  ${colouredStatus(status)}`);
+  if (warning !== undefined) printLine(`  ${plain(warning, 500)}`);
+}
+
+/** What a run at rest means for its source. Loaded where somebody pauses: it opens the ledger. */
+async function warningOf({ client }: Session, workflowId: string): Promise<string | undefined> {
+  const { keptMeanwhile } = await import('../operator/syncs/kept.ts');
+  return keptMeanwhile((await readExecution(client, workflowId)).progress);
 }

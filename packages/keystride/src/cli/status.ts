@@ -1,11 +1,14 @@
 import { type Command, Option } from 'commander';
 import { retriesText, unreadText } from '../contract/progress.ts';
+import { isFinal } from '../contract/states.ts';
+import { followsLog } from '../contract/sync.ts';
 import { withSession } from '../operator/connection.ts';
 import { readExecution } from '../operator/execution.ts';
 import { count, duration, endText, plain, table, time, tookOf } from '../operator/format.ts';
 import type { LiveProgress } from '../operator/heartbeats.ts';
 import { nextCommands } from '../operator/next-commands.ts';
 import type { StepPartitions } from '../operator/partitions.ts';
+import type { StreamLag } from '../operator/syncs/lag.ts';
 import { decisionLines } from './decisions.ts';
 import { outputOption, type OutputOptions } from './options.ts';
 import { printJson, printLine } from './output.ts';
@@ -20,7 +23,8 @@ interface StatusOptions extends OutputOptions {
 const help = `
 With -o json: the answer of the query \`progress\` (job, instance, parameters, status, reason, times, steps with read,
 filtered, written, skipped, retries by code, and the last decisions), and \`live\`: items in flight, chunk size and concurrency now, and
-why pages wait. With --partitions also \`partitions\`: of each step that has several, how far they have committed, as the
+why pages wait; of a run that follows the log of its source also \`stream\`: its position, what it is behind by, what its
+source keeps, and rows by what was done to them. With --partitions also \`partitions\`: of each step that has several, how far they have committed, as the
 ledger has it; of more than 120 those that are under way.
 
 With --watch the exit code is that of the run: 0 completed, 1 failed or stopped, 3 completed with skips.
@@ -49,14 +53,22 @@ async function status(workflowId: string, options: StatusOptions): Promise<void>
     if (!options.watch) {
       const { progress } = await readExecution(client, workflowId);
       const partitions = options.partitions ? await partitionsIn(progress) : undefined;
-      if (options.output === 'json') return printJson(partitions ? { ...progress, partitions } : progress);
-      await showProgress(progress);
+      const stream = await streamIn(progress);
+      if (options.output === 'json')
+        return printJson({ ...progress, ...(partitions && { partitions }), ...(stream && { stream }) });
+      await showProgress(progress, stream);
       for (const step of partitions ?? []) showPartitions(step);
       return;
     }
     const ended = await watchOrDetach(client, workflowId, options.output);
     if (ended) await reportEnd(ended.progress, options.output);
   });
+}
+
+/** Of a run that follows the log of its source, and has not ended. Loaded where there is one: it opens the ledger. */
+async function streamIn(progress: LiveProgress): Promise<StreamLag | undefined> {
+  if (!followsLog(progress.parameters) || isFinal(progress.status)) return undefined;
+  return (await import('../operator/syncs/kept.ts')).streamOfRun(progress);
 }
 
 /** Loaded where somebody asks for it: it opens the ledger. */
@@ -100,7 +112,7 @@ export async function reportEnd(progress: LiveProgress, output: 'text' | 'json')
   await showProgress(progress);
 }
 
-async function showProgress(progress: LiveProgress): Promise<void> {
+async function showProgress(progress: LiveProgress, stream?: StreamLag): Promise<void> {
   const { status: state, reason, live, startedAt, finishedAt } = progress;
   const took = `${finishedAt === null ? 'for' : 'took'} ${duration(tookOf(progress))}`;
   printLine(`${plain(progress.instance ?? progress.workflowId)}  ${colouredStatus(state)}  ${took}`);
@@ -112,6 +124,7 @@ async function showProgress(progress: LiveProgress): Promise<void> {
     if (told) printLine(`  ${plain(told, 500)}`);
     if (step.retries) printLine(`  ${step.step} has tried again: ${plain(retriesText(step.retries), 500)}`);
   }
+  if (stream) printLine(`  ${plain((await import('../operator/syncs/lag.ts')).followedText(stream), 500)}`);
   for (const line of figuresLine(progress)) printLine(`  ${line}`);
   if (live && live.inFlight > 0) printLine(`  in flight: ${count(live.inFlight)}`);
   for (const line of decisionLines(progress, decisionsShown)) printLine(`  ${line}`);

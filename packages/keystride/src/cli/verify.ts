@@ -18,7 +18,7 @@ const help = `
 Reads source and target and changes neither. Exit code 0 when they agree, 1 when they differ, 2 when the job
 has no verification step. With --repair, items that are missing or different run again and what has no source is
 removed, where the job can, whoever has put it there: look without --repair first, which says how much that is. It is
-refused while the job runs.
+refused while the job runs, but of a sync that follows the log (mode=log), whose stream does it.
 
 Examples:
   $ keystride verify documentMigration:run=2

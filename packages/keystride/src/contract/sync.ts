@@ -19,6 +19,11 @@ export const syncMode = z
     'bulk reads the whole table; incrementing goes on above the last key, timestamp and timestamp+incrementing after the last change',
   );
 
+/** Whether a run with these parameters follows the log of its source, rather than polling it. */
+export function followsLog(parameters: Readonly<Record<string, unknown>> | null): boolean {
+  return parameters?.['mode'] === 'log';
+}
+
 /** The parameters that every sync takes beside its mode: how often, how much at a time, and how carefully. */
 export const syncParameters = {
   poll: z

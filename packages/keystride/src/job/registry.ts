@@ -2,7 +2,7 @@ import type { Cursor } from '../contract/cursor.ts';
 import type { JobDefinition, ParametersOf } from '../contract/job.ts';
 import type { StepPolicy, TaskletPolicy } from '../contract/policy.ts';
 import { failure } from '../contract/errors.ts';
-import type { Comparison } from '../contract/verification.ts';
+import type { Comparison, Difference } from '../contract/verification.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 
@@ -13,6 +13,11 @@ export interface TaskletWork<Result = unknown> {
 
 /** The work of a verification step. */
 export interface VerificationWork extends Comparison {
+  /**
+   * Notes what differs for whoever writes the target, also while a run goes on, who puts it right: then nobody else does, and
+   * `repair` is not asked for.
+   */
+  readonly handOver?: (differences: readonly Difference[], transaction: Transaction) => Promise<void>;
   /** How differences are put right; without it they are only told. */
   readonly repair?: {
     /** The chunk step that runs an item again, under its policy. */

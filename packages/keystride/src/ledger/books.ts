@@ -21,15 +21,17 @@ export interface Books {
 /**
  * Reads the books of an instance, as they are at one moment: every partition done, `read + unreadable = written +
  * filtered + skipped` in each, a skip row for each skip counted, every step and the instance completed.
+ *
+ * @param endless a step that has no end: it, and the instance, are stopped where others are completed.
  */
-export function readBooks(ledger: Ledger, instance: string): Promise<Books> {
+export function readBooks(ledger: Ledger, instance: string, endless?: string): Promise<Books> {
   return ledger.transaction(
     async (transaction) => ({
       steps: await readSteps(transaction, instance),
       problems: [
-        ...(await unbalancedPartitions(transaction, instance)),
+        ...(await unbalancedPartitions(transaction, instance, endless)),
         ...(await miscountedSkips(transaction, instance)),
-        ...(await openEntries(transaction, instance)),
+        ...(await openEntries(transaction, instance, endless)),
       ],
     }),
     { snapshot: true },
@@ -59,14 +61,18 @@ async function readSteps(transaction: Transaction, instance: string): Promise<Re
   );
 }
 
-async function unbalancedPartitions(transaction: Transaction, instance: string): Promise<string[]> {
+async function unbalancedPartitions(
+  transaction: Transaction,
+  instance: string,
+  endless = '',
+): Promise<string[]> {
   const { rows } = await transaction.query<{ problem: string }>(
     `SELECT concat('step ', step, ' partition ', partition, CASE WHEN done THEN '' ELSE ' is not done' END, ': read ',
             read, ' + unreadable ', read_skipped, ', written ', written, ' + filtered ', filtered, ' + skipped ', skipped)
             AS problem
        FROM keystride.checkpoint
-      WHERE instance_key = $1 AND (NOT done OR read + read_skipped <> written + filtered + skipped)`,
-    [instance],
+      WHERE instance_key = $1 AND (NOT done AND step <> $2 OR read + read_skipped <> written + filtered + skipped)`,
+    [instance, endless],
   );
   return rows.map(({ problem }) => problem);
 }
@@ -86,14 +92,14 @@ async function miscountedSkips(transaction: Transaction, instance: string): Prom
   return rows.map(({ problem }) => problem);
 }
 
-async function openEntries(transaction: Transaction, instance: string): Promise<string[]> {
+async function openEntries(transaction: Transaction, instance: string, endless = ''): Promise<string[]> {
   const { rows } = await transaction.query<{ problem: string }>(
     `SELECT concat('step ', step, ' is ', status) AS problem FROM keystride.step
-      WHERE instance_key = $1 AND status <> 'completed'
+      WHERE instance_key = $1 AND status <> 'completed' AND step <> $2
      UNION ALL
      SELECT concat('the instance is ', status) FROM keystride.instance
-      WHERE instance_key = $1 AND status <> 'completed'`,
-    [instance],
+      WHERE instance_key = $1 AND status <> CASE $2 WHEN '' THEN 'completed' ELSE 'stopped' END`,
+    [instance, endless],
   );
   return rows.map(({ problem }) => problem);
 }

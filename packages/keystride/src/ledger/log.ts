@@ -80,6 +80,7 @@ export async function noteLog(
       .set({
         cursor: encodeCursor(cursor),
         shape: JSON.stringify({ log, told }),
+        ...{ inserted: '0', updated: '0', deleted: '0', truncated: '0' },
         moves: sql<string>`moves + 1`,
         updated_at: sql<string>`now()`,
       })
@@ -120,6 +121,28 @@ export async function movePosition(
     'Superseded',
     `${stream} does not stand at ${from.join()} any more: another run has moved it, or it was rewound or forgotten.`,
     { retryable: true },
+  );
+}
+
+/** What was done to rows, and how often tables were emptied. */
+export interface ChangeCounts {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  readonly truncated: number;
+}
+
+/** Adds to what a stream has applied since its tables were copied. */
+export async function countChanges(
+  transaction: Transaction,
+  stream: string,
+  { inserted, updated, deleted, truncated }: ChangeCounts,
+): Promise<void> {
+  await transaction.query(
+    `UPDATE keystride.stream_offset
+        SET inserted = inserted + $2, updated = updated + $3, deleted = deleted + $4, truncated = truncated + $5
+      WHERE stream = $1`,
+    [stream, inserted, updated, deleted, truncated],
   );
 }
 
@@ -239,4 +262,9 @@ export async function forgetUnsettled(transaction: Transaction, stream: string):
 export async function ledgerId(ledger: Asked): Promise<string> {
   const [row] = await ledger.run(ledgerSql.selectFrom('keystride.ledger').select('id'));
   return row?.id ?? '';
+}
+
+/** Makes a copy of a ledger another one: nothing that is named after the first is taken for its own. */
+export async function giveOtherId(ledger: Asked): Promise<void> {
+  await ledger.run(ledgerSql.updateTable('keystride.ledger').set({ id: sql<string>`gen_random_uuid()` }));
 }

@@ -127,6 +127,10 @@ export const ledgerTables = {
     swept_at: nullable(timestamp),
     moves: defaulted(bigint),
     shape: nullable(jsonb),
+    inserted: defaulted(bigint),
+    updated: defaulted(bigint),
+    deleted: defaulted(bigint),
+    truncated: defaulted(bigint),
   },
   'keystride.met_shape': {
     instance_key: text,

@@ -5,6 +5,7 @@ import { enterChange } from './audit.ts';
 import type { RunningExecution } from './executions.ts';
 import { isoTime } from './iso-time.ts';
 import type { Asked, Ledger } from './ledger.ts';
+import type { ChangeCounts } from './log.ts';
 import { ledgerSql } from './schema.ts';
 
 /** A stream as the ledger has it. */
@@ -19,6 +20,8 @@ export interface Stream {
   readonly sweptAt: string | null;
   /** The replication slot in its source, of one that follows the log: then the cursor is a position of that. */
   readonly slot: string | null;
+  /** Of one that follows the log: what it has applied since its tables were copied. */
+  readonly rows: ChangeCounts | null;
   /** What the last run has told of what had changed without a row being written. */
   readonly told: readonly string[];
 }
@@ -28,28 +31,35 @@ export async function readStreams(ledger: Asked): Promise<Stream[]> {
   const rows = await ledger.run(
     ledgerSql
       .selectFrom('keystride.stream_offset')
-      .select(['stream', 'cursor', 'source', 'key', 'shape'])
+      .select(['stream', 'cursor', 'source', 'key', 'shape', 'inserted', 'updated', 'deleted', 'truncated'])
       .select([isoTime<string>('updated_at').as('movedAt'), isoTime('swept_at').as('sweptAt')])
       .where('source', 'is not', null)
       .orderBy('stream'),
   );
-  return rows.map(({ stream, cursor, source, key, shape, movedAt, sweptAt }) => ({
+  return rows.map(({ stream, cursor, source, key, shape, movedAt, sweptAt, ...counts }) => ({
     stream,
     cursor: decodeCursor(cursor),
     table: source ?? '',
     key: key as string[],
     movedAt,
     sweptAt,
-    ...toldIn(shape),
+    ...toldIn(shape, counts),
   }));
 }
 
-function toldIn(shape: unknown): Pick<Stream, 'slot' | 'told'> {
+function toldIn(
+  shape: unknown,
+  { inserted, updated, deleted, truncated }: Readonly<Record<keyof ChangeCounts, string>>,
+): Pick<Stream, 'slot' | 'told' | 'rows'> {
   const { told = [], log } = (shape ?? {}) as {
     readonly told?: readonly string[];
     readonly log?: { readonly slot: string };
   };
-  return { slot: log?.slot ?? null, told };
+  const rows = {
+    ...{ inserted: Number(inserted), updated: Number(updated) },
+    ...{ deleted: Number(deleted), truncated: Number(truncated) },
+  };
+  return { slot: log?.slot ?? null, rows: log ? rows : null, told };
 }
 
 /** Sets a stream back: its next run copies what is above the cursor, or everything. A run in flight does not move it. */

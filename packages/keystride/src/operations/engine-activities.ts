@@ -46,7 +46,7 @@ import { alertFailure, raiseAlert } from './raise-alert.ts';
 import type { AlertChannel } from '../page/dead-letter.ts';
 import { prune } from './prune.ts';
 import { describeInstance, describeKnown, openJob } from './open-job.ts';
-import { repairDifferences } from './repair.ts';
+import { handOverDifferences, repairDifferences } from './repair.ts';
 import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
@@ -233,7 +233,13 @@ async function compareAndRepair(
   await gate.letIn(request, temporalMs(), Context.current().log);
   const mayGoOn = () => !request.mayBeHeld || gate.glance([], temporalMs()).throttled === null;
   if (!request.repair) return verifyPage(verification, request, mayGoOn);
-  const { repair } = verification;
+  const { repair, handOver } = verification;
+  if (handOver) {
+    const repairing = { ...(await repairOf(resources, request)), instance };
+    return verifyPage(verification, request, mayGoOn, (differences) =>
+      handOverDifferences(ledger, repairing, (transaction) => handOver(differences, transaction)),
+    );
+  }
   const { policies } = describeInstance(resources, { job, parameters: request.parameters });
   const policy = repair && policies[repair.step];
   if (!repair || policy?.kind !== 'chunk')

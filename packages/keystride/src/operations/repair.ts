@@ -17,6 +17,7 @@ import { pageOfKeys, readWithin } from './redriven-work.ts';
 import type { VerificationWork } from '../job/registry.ts';
 import { writeOutputs } from '../page/write-chunk.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { enterChange, type RunStart } from '../ledger/audit.ts';
 
 export interface Repairing {
   readonly ledger: Ledger;
@@ -66,6 +67,23 @@ export async function repairDifferences(
   const rerun = differences.flatMap((difference) => (difference.rerun ? [difference.rerun] : []));
   if (rerun.length > 0) await runAgain(repairing, rerun, atRest);
   return gone;
+}
+
+/**
+ * Hands differences over to whoever writes the target. It is entered in the audit, once however often it is done.
+ *
+ * @returns how many rows were removed by that: none.
+ */
+export async function handOverDifferences(
+  ledger: Ledger,
+  repairing: RunStart & { readonly instance: string },
+  handOver: (transaction: Transaction) => Promise<void>,
+): Promise<number> {
+  await ledger.transaction(async (transaction) => {
+    await enterChange(transaction, { ...repairing, action: 'verify repair' });
+    await handOver(transaction);
+  });
+  return 0;
 }
 
 async function runAgain(

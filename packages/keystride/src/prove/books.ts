@@ -2,8 +2,8 @@ import { type Books, readBooks as readBooksOf } from '../ledger/books.ts';
 import { visit } from './copies.ts';
 
 /** Reads the books of an instance in the ledger of a database. Those of a run must be those of the run without faults. */
-export function readBooks(databaseUrl: string, instance: string): Promise<Books> {
-  return visit(databaseUrl, (ledger) => readBooksOf(ledger, instance));
+export function readBooks(databaseUrl: string, instance: string, endless?: string): Promise<Books> {
+  return visit(databaseUrl, (ledger) => readBooksOf(ledger, instance, endless));
 }
 
 /** What is wrong with the books of a run, those of the run without faults taken as right. */

@@ -5,13 +5,17 @@ import { PartError } from '../dev/part.ts';
 import type { Project } from '../project/project.ts';
 import { forgetInstance } from '../ledger/executions.ts';
 import { type Ledger, visitLedger } from '../ledger/ledger.ts';
+import { giveOtherId } from '../ledger/log.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
+import { noteMoves } from '../ledger/noted-moves.ts';
 import { databaseOf, databaseOn } from '../stores/postgres/database-url.ts';
 import { databaseProblemOf } from '../stores/postgres/problems.ts';
 import { noteWrites } from './audit.ts';
+import { noteRows, noteTransactions } from './stream-notes.ts';
 import { patiently } from './patience.ts';
 import { SessionClient } from '../stores/postgres/session.ts';
 import { hostsOf } from '../stores/postgres/address.ts';
+import { freeSlot } from '../stores/postgres/replication-slot.ts';
 
 /** Data to work on: databases of the user, or what the project fills empty ones with. */
 export interface DataSource {
@@ -21,6 +25,8 @@ export interface DataSource {
   readonly sourceDatabaseUrl?: string;
   /** About so many rows to make where no database is named. */
   readonly rows: number;
+  /** The log of the source is followed: each run has a source of its own, which is written to meanwhile. @default false */
+  readonly followed?: boolean;
 }
 
 const objectInUse = '55006';
@@ -28,7 +34,7 @@ const insufficientPrivilege = '42501';
 
 /** The copies of the data that runs work on. */
 export class Copies {
-  /** The source database, which runs only read: one copy for all. */
+  /** The copy of the source database: one for all runs that only read it, else what theirs are copied from. */
   readonly sourceUrl: string;
   /** The copy of the target database that all others are made from; nobody else connects to it. */
   readonly #templateUrl: string;
@@ -72,7 +78,16 @@ export class Copies {
         });
       // An instance that has completed in the original runs again in the copy.
       await visit(templateUrl, (ledger) => forgetInstance(ledger, instance));
-      await withClient(templateUrl, noteWrites);
+      if (data.followed) {
+        await withClient(sourceUrl, async (client) => {
+          await noteRows(client);
+          await noteTransactions(client);
+        });
+        await withClient(templateUrl, async (client) => {
+          await noteRows(client);
+          await noteMoves(client);
+        });
+      } else await withClient(templateUrl, noteWrites);
       return copies;
     } catch (error) {
       await copies.drop();
@@ -82,17 +97,32 @@ export class Copies {
 
   /** Makes the database of one run. */
   async make(name: string): Promise<string> {
-    const url = databaseOn(this.#templateUrl, `${databaseOf(this.#templateUrl)}_${name}`);
-    await this.#copy(this.#templateUrl, url, 'DATABASE_URL', patiently);
+    const url = await this.#make(this.#templateUrl, name, 'DATABASE_URL');
+    // What is named after a ledger in a server is not to be that of another run.
+    await visit(url, giveOtherId);
+    return url;
+  }
+
+  /** Makes a source of its own for one run. */
+  makeSource(name: string): Promise<string> {
+    return this.#make(this.sourceUrl, name, 'SOURCE_DATABASE_URL');
+  }
+
+  async #make(from: string, name: string, variable: string): Promise<string> {
+    const url = databaseOn(from, `${databaseOf(from)}_${name}`);
+    await this.#copy(from, url, variable, patiently);
     return url;
   }
 
   /** Takes the database of one run away, or all that were made. */
   async drop(url?: string): Promise<void> {
     for (const made of url === undefined ? this.#made : [url]) {
-      await withClient(databaseOn(made, 'postgres'), (client) =>
-        client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(databaseOf(made))} WITH (FORCE)`),
-      );
+      await withClient(databaseOn(made, 'postgres'), async (client) => {
+        await freeSlotsOf(client, databaseOf(made));
+        await client.query(
+          `DROP DATABASE IF EXISTS ${client.escapeIdentifier(databaseOf(made))} WITH (FORCE)`,
+        );
+      });
       this.#made.delete(made);
     }
   }
@@ -127,6 +157,15 @@ async function onConnection<Result>(
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+/** A database goes with its slots, unless somebody reads one. */
+async function freeSlotsOf(client: pg.Client, database: string): Promise<void> {
+  const { rows } = await client.query<{ slot: string }>(
+    'SELECT slot_name AS slot FROM pg_replication_slots WHERE database = $1',
+    [database],
+  );
+  for (const { slot } of rows) await freeSlot(client, slot);
 }
 
 /** Works on one connection and closes it: again on another one where it is lost. */

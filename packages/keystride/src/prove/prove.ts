@@ -2,6 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { JobDefinition } from '../contract/job.ts';
 import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { comparesSides } from '../contract/policy.ts';
+import { followsLog } from '../contract/sync.ts';
 import { PartError } from '../dev/part.ts';
 import type { OnProgress } from '../dev/progress.ts';
 import { startStack, type Stack } from '../dev/stack.ts';
@@ -9,11 +10,10 @@ import type { Project } from '../project/project.ts';
 import { safeMessage } from '../stores/safe-message.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import type { EncryptionSettings } from '../settings/encryption-keys.ts';
-import type { Books } from '../ledger/books.ts';
 import { bookProblems } from './books.ts';
-import { ignoredColumns, type IgnoredColumns } from './columns.ts';
+import { ignoredColumns } from './columns.ts';
 import { Copies, type DataSource, withClient } from './copies.ts';
-import { compareEffects, type Comparison, readEffects, type Effects } from './effects.ts';
+import { compareEffects, type Comparison, readEffects } from './effects.ts';
 import {
   faultText,
   isRestart,
@@ -25,6 +25,8 @@ import {
   restarts,
 } from './plan.ts';
 import { type Bench, type RunLeft, runOnce } from './run.ts';
+import { compareStream } from './stream-audit.ts';
+import { streamOf } from './stream-run.ts';
 
 /** The faults of one run, and the seed that once decided them. */
 export interface KeptRun {
@@ -95,6 +97,9 @@ export interface ProveReport {
 /** The longest that a run may take, in seconds. */
 const timeLimitSeconds = 150;
 
+/** The same of one that follows a log: it is written to until its faults have happened, and has to catch up then. */
+const followedLimitSeconds = 240;
+
 /**
  * Runs a job once without faults and then again and again with faults, each on a copy of its data, and compares what
  * each run has left with what the first one left.
@@ -106,7 +111,10 @@ const timeLimitSeconds = 150;
  * @throws JobParametersInvalid
  */
 export async function prove(options: ProveOptions): Promise<ProveReport> {
-  const parameters = parseParameters(options.job, options.input);
+  const followed = followsLog(parseParameters(options.job, options.input));
+  // A stream is followed until the faults of its run have happened, however soon it would have ended.
+  const input = followed ? { ...options.input, poll: 'continuous' } : options.input;
+  const parameters = parseParameters(options.job, input);
   const instance = instanceKey(options.job, parameters, options.encryption?.hashKey);
   const settings = options.project.config.prove;
   const stack = await startStack({
@@ -117,7 +125,7 @@ export async function prove(options: ProveOptions): Promise<ProveReport> {
     onProgress: (event) => event.part.startsWith('worker') || options.onProgress(event),
   });
   try {
-    return await proveOn(stack, options, instance);
+    return await proveOn(stack, { ...options, input, data: { ...options.data, followed } }, instance);
   } finally {
     await stack.stop();
   }
@@ -140,9 +148,10 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
     verifiable: comparesSides(options.job.steps),
     input: options.input,
     instance,
+    followed: options.data.followed === true,
     environment: options.project.config.prove?.environment ?? {},
     restartable: options.data.databaseUrl === undefined ? restarts : ['temporalRestarted'],
-    timeLimitSeconds,
+    timeLimitSeconds: options.data.followed ? followedLimitSeconds : timeLimitSeconds,
   };
   try {
     const standard = await measure(bench, options);
@@ -153,27 +162,24 @@ async function proveOn(stack: Stack, options: ProveOptions, instance: string): P
   }
 }
 
-/** What the run without faults did: all others are measured by it. */
+/** What all runs are measured by. */
 interface Standard {
-  readonly passes: Passes;
-  readonly effects: Effects;
-  readonly books: Books;
-  readonly ignored: IgnoredColumns;
-  readonly since: Date;
+  /** What was wrong with the run without faults, one line each. */
+  readonly wrong: readonly string[];
+  judge(left: RunLeft): Promise<Judgement>;
 }
 
-async function measure(bench: Bench, { onMeasured }: ProveOptions): Promise<Standard> {
+async function measure(
+  bench: Bench,
+  { onMeasured }: ProveOptions,
+): Promise<Standard & { readonly passes: Passes }> {
   const since = await clockOf(bench.copies.sourceUrl);
   const { passes, seconds, problem, judgement } = await runOnce(
     bench,
-    'without_faults',
-    [],
-    async ({ databaseUrl, mongo, books, unverified }) => {
-      const ignored = await ignoredColumns(databaseUrl, since);
-      return { ignored, books, unverified, effects: await readEffects(databaseUrl, mongo, ignored, since) };
-    },
+    { name: 'without_faults', seed: 0, faults: [] },
+    (left) => (bench.followed ? streamStandard(left, bench.instance) : effectsStandard(left, since)),
   );
-  const wrong = problem ?? judgement.books.problems[0] ?? judgement.unverified[0];
+  const wrong = problem ?? judgement.wrong[0];
   if (wrong !== undefined)
     throw new PartError({
       what: `without any fault ${wrong}`,
@@ -181,10 +187,44 @@ async function measure(bench: Bench, { onMeasured }: ProveOptions): Promise<Stan
       todo: 'Make the job complete on this data first.',
     });
   onMeasured(passes, seconds);
-  return { passes, since, ...judgement };
+  return { passes, ...judgement };
 }
 
-async function runAll(bench: Bench, options: ProveOptions, standard: Standard): Promise<ProveReport> {
+/** What the run without faults has left. */
+async function effectsStandard(
+  { databaseUrl, mongo, books, unverified }: RunLeft,
+  since: Date,
+): Promise<Standard> {
+  const ignored = await ignoredColumns(databaseUrl, since);
+  const effects = await readEffects(databaseUrl, mongo, ignored, since);
+  return {
+    wrong: [...books.problems, ...unverified],
+    judge: async (left) => ({
+      ...compareEffects(effects, await readEffects(left.databaseUrl, left.mongo, ignored, since)),
+      books: bookProblems(books, left.books),
+      unverified: left.unverified,
+    }),
+  };
+}
+
+/** What is written to a source while it is followed is another thing in each run: a stream is measured by its own source. */
+async function streamStandard(first: RunLeft, instance: string): Promise<Standard> {
+  const judge = async ({ sourceUrl, databaseUrl, books, unverified }: RunLeft): Promise<Judgement> => {
+    const place = await streamOf(databaseUrl, instance);
+    const found = place?.state
+      ? await compareStream(sourceUrl, databaseUrl, place.state)
+      : { lost: 0, doubled: 0, differences: ['the stream has not begun'] };
+    return { ...found, books: books.problems, unverified };
+  };
+  const { differences, books, unverified } = await judge(first);
+  return { wrong: [...books, ...unverified, ...differences], judge };
+}
+
+async function runAll(
+  bench: Bench,
+  options: ProveOptions,
+  standard: Standard & { readonly passes: Passes },
+): Promise<ProveReport> {
   const happened = new Map<FaultPlace, number>(placesOf(standard.passes).map((place) => [place, 0]));
   const done: ProvedRun[] = [];
   const fresh = options.seeds.map((seed) => ({ seed, faults: planFaults(seed, standard.passes) }));
@@ -212,15 +252,8 @@ async function runWithFaults(
   { seed, faults, index }: KeptRun & { readonly index: number },
   happened: Map<FaultPlace, number>,
 ): Promise<ProvedRun> {
-  const judge = async (left: RunLeft): Promise<Judgement> => ({
-    ...compareEffects(
-      standard.effects,
-      await readEffects(left.databaseUrl, left.mongo, standard.ignored, standard.since),
-    ),
-    books: bookProblems(standard.books, left.books),
-    unverified: left.unverified,
-  });
-  const story = await runOnce(bench, `run_${index}_seed_${seed}`, faults, judge);
+  const run = { name: `run_${index}_seed_${seed}`, seed, faults };
+  const story = await runOnce(bench, run, (left) => standard.judge(left));
   for (const [place, count] of story.happened) happened.set(place, (happened.get(place) ?? 0) + count);
   const { lost, doubled, differences, books, unverified } = story.judgement;
   return {

@@ -21,6 +21,7 @@ import { connectionFaults, DatabaseProxy, type ConnectionFault } from './databas
 import type { RunCollections } from './collections.ts';
 import type { Copies } from './copies.ts';
 import { isPoint, isRestart, type FaultPlace, type Passes, type PlannedFault, type Restart } from './plan.ts';
+import { strokesOf, writeAndStop } from './stream-run.ts';
 import { TendedWorkers, victimOf, type Freeze } from './workers.ts';
 
 /** What runs of a job work with. */
@@ -33,6 +34,8 @@ export interface Bench {
   readonly verifiable: boolean;
   readonly input: Readonly<Record<string, unknown>>;
   readonly instance: string;
+  /** It follows the log of its source, which is written to meanwhile. */
+  readonly followed: boolean;
   /** What the project adds to the environment of its workers. */
   readonly environment: Readonly<Record<string, string>>;
   /** The servers that may be restarted. */
@@ -41,9 +44,18 @@ export interface Bench {
   readonly timeLimitSeconds: number;
 }
 
+/** A run that is to be done. */
+export interface PlannedRun {
+  /** Tells it from all others of a bench. */
+  readonly name: string;
+  readonly seed: number;
+  readonly faults: readonly PlannedFault[];
+}
+
 /** What a run has left, to be read before it is taken away. */
 export interface RunLeft {
   readonly databaseUrl: string;
+  readonly sourceUrl: string;
   /** Undefined for a project without MongoDB. */
   readonly mongo: Db | undefined;
   readonly books: Books;
@@ -71,26 +83,39 @@ const workersPerRun = 2;
 /**
  * Runs the job once on a copy of the data, lets the faults happen, and has somebody judge what it left.
  *
- * @param name tells the run from all others of this bench
  */
 export async function runOnce<Judgement>(
   bench: Bench,
-  name: string,
-  faults: readonly PlannedFault[],
+  run: PlannedRun,
   judge: (left: RunLeft) => Promise<Judgement>,
 ): Promise<RunStory<Judgement>> {
+  const { name } = run;
+  const { copies, followed, instance } = bench;
   const begun = performance.now();
-  const databaseUrl = await bench.copies.make(name);
+  const databaseUrl = await copies.make(name);
+  const sourceUrl = followed ? await copies.makeSource(name) : copies.sourceUrl;
   const mongo = await collectionsOf(bench, name);
   try {
-    const { unverified, ...ran } = await perform(bench, name, faults, databaseUrl, mongo?.url);
-    const books = await readBooks(databaseUrl, bench.instance);
-    const judgement = await judge({ databaseUrl, mongo: mongo?.database, books, unverified });
+    const { unverified, ...ran } = await perform(bench, run, {
+      databaseUrl,
+      sourceUrl,
+      mongodbUrl: mongo?.url,
+    });
+    const books = await readBooks(databaseUrl, instance, followed ? 'follow' : undefined);
+    const judgement = await judge({ databaseUrl, sourceUrl, mongo: mongo?.database, books, unverified });
     return { ...ran, seconds: (performance.now() - begun) / 1000, judgement };
   } finally {
     await mongo?.drop();
-    await bench.copies.drop(databaseUrl);
+    await copies.drop(databaseUrl);
+    if (followed) await copies.drop(sourceUrl);
   }
+}
+
+/** The databases of a run. */
+interface RunData {
+  readonly databaseUrl: string;
+  readonly sourceUrl: string;
+  readonly mongodbUrl: string | undefined;
 }
 
 /** Not every project has MongoDB, or its driver. */
@@ -103,10 +128,8 @@ async function collectionsOf({ stack }: Bench, run: string): Promise<RunCollecti
 
 async function perform(
   bench: Bench,
-  name: string,
-  faults: readonly PlannedFault[],
-  databaseUrl: string,
-  mongodbUrl: string | undefined,
+  { name, seed, faults }: PlannedRun,
+  { databaseUrl, sourceUrl, mongodbUrl }: RunData,
 ): Promise<Omit<RunStory<unknown>, 'seconds' | 'judgement'> & Pick<RunLeft, 'unverified'>> {
   const happened = new Map<FaultPlace, number>();
   const note = (place: FaultPlace) => void happened.set(place, (happened.get(place) ?? 0) + 1);
@@ -119,9 +142,7 @@ async function perform(
   const workflowId = `prove-${name}`;
   const environment = {
     DATABASE_URL: proxy.urlOf(databaseUrl),
-    SOURCE_DATABASE_URL: proxy.leadsTo(bench.copies.sourceUrl)
-      ? proxy.urlOf(bench.copies.sourceUrl)
-      : bench.copies.sourceUrl,
+    SOURCE_DATABASE_URL: proxy.leadsTo(sourceUrl) ? proxy.urlOf(sourceUrl) : sourceUrl,
     ...(mongodbUrl !== undefined && { MONGODB_URL: mongodbUrl }),
     KEYSTRIDE_TASK_QUEUE: workflowId,
     KEYSTRIDE_FAULTS: JSON.stringify(schedule),
@@ -135,7 +156,7 @@ async function perform(
   const restarts = faults.filter(({ place }) => isRestart(place));
   const ended = new AbortController();
   try {
-    await bench.client.workflow.start(bench.job, {
+    const handle = await bench.client.workflow.start(bench.job, {
       workflowId,
       taskQueue: workflowId,
       args: [bench.input],
@@ -143,9 +164,16 @@ async function perform(
     const restarting = restartWhenDue(bench, proxy, restarts, note, ended.signal);
     // Its failure is met when the run has ended.
     restarting.catch(() => undefined);
+    const writing = bench.followed
+      ? writeAndStop(
+          { ...bench, handle, databaseUrl, sourceUrl, seed, ...strokesOf(schedule, faults, happened) },
+          ended.signal,
+        )
+      : Promise.resolve();
+    writing.catch(() => undefined);
     const problem = await untilClosed(bench, workflowId, () => workers.tend());
     ended.abort();
-    await restarting;
+    await Promise.all([restarting, writing]);
     await workers.haunt();
     // Of the run alone: what its verification does is no place for a fault of the run.
     const passes = passesOf(bench, schedule.directory, proxy);

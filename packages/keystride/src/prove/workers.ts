@@ -14,7 +14,7 @@ export interface Freeze {
 const pageLostMs = 10_000;
 
 /** When a frozen worker wakes up though nobody has gone on, in milliseconds. */
-const longestFreezeMs = 25_000;
+export const longestFreezeMs = 25_000;
 
 /** How long a ghost has for what it was about to do, in milliseconds. */
 const hauntingMs = 1_500;

@@ -48,6 +48,7 @@ export function compareTables(
       comparePage: async (position, limit, signal) =>
         (await comparison()).comparePage(position, limit, signal),
       lacking: async (keys, signal) => (await comparison()).lacking(keys, signal),
+      again: async (differences, signal) => (await comparison()).again(differences, signal),
       unrepairable: async () => (await comparison()).unrepairable(),
     },
     reader: syncSource(source).above(null),

@@ -61,7 +61,7 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     sweep: (context) => stepsOf(context).sweep(context),
     remember: (context) => stepsOf(context).remember(context),
     follow: (context) => followed.follow(context),
-    verify: (context) => (context.parameters.tables ? followed : polled).verify(context),
+    verify: (context) => stepsOf(context).verify(context),
   };
 }
 

@@ -3,7 +3,7 @@ import { keystride } from '../../operator/called-as.ts';
 import { duration, plain, table } from '../../operator/format.ts';
 import {
   behindText,
-  keptText,
+  followedText,
   leftText,
   readSyncs,
   secondsSince,
@@ -29,8 +29,9 @@ function show({ streams, oldestTransaction: oldest, slotsLeft }: SyncLag): void 
     `${duration((lag?.secondsSinceMoved ?? secondsSince(movedAt)) * 1000)} ago`,
   ]);
   for (const line of table(['stream', 'offset', 'behind', 'moved'], rows)) printLine(line);
-  for (const { stream, problem, told, lag } of streams) {
-    if (lag?.kept) printLine(`${plain(stream)}: ${keptText(lag.kept)}`);
+  for (const one of streams) {
+    const { stream, slot, problem, told } = one;
+    if (slot !== null) printLine(`${plain(stream)}: ${plain(followedText(one), 400)}`);
     for (const line of told) printLine(`${plain(stream)}, its last run: ${plain(line, 400)}`);
     if (problem === null) continue;
     printLine(`${plain(stream)}: ${plain(problem, 400)}`);

@@ -4,7 +4,7 @@ import { withLedger } from '../../operator/ledger.ts';
 import { duration } from '../../operator/format.ts';
 import {
   behindText,
-  keptText,
+  followedText,
   leftText,
   readSyncs,
   secondsSince,
@@ -86,8 +86,10 @@ function streamsTable({ streams }: SyncLag, readOnly: boolean): Html {
 }
 
 function told({ streams, slotsLeft }: SyncLag): Html {
-  const words = streams.flatMap(({ stream, problem, told: lines, lag }) => [
-    ...(lag?.kept ? [{ stream, text: keptText(lag.kept), kind: 'notice-soft' }] : []),
+  const words = streams.flatMap(({ stream, problem, told: lines, ...one }) => [
+    ...(one.slot === null
+      ? []
+      : [{ stream, text: followedText({ stream, problem, told: lines, ...one }), kind: 'notice-soft' }]),
     ...lines.map((text) => ({ stream, text, kind: 'notice-soft' })),
     ...(problem === null ? [] : [{ stream, text: problem, kind: 'problem' }]),
   ]);

@@ -5,7 +5,7 @@ import { reasonOf } from '../explain.ts';
 import { positionText } from '../../stores/postgres/log-position.ts';
 import { findSlot, keepingSlots, type KeepingSlot } from '../../stores/postgres/replication-slot.ts';
 import { isStandby } from '../../stores/postgres/standby.ts';
-import { count, countUpTo } from '../format.ts';
+import { count, countUpTo, duration } from '../format.ts';
 import { withLedger } from '../ledger.ts';
 import { countSeconds, keySql, withSource } from './streams.ts';
 
@@ -59,6 +59,16 @@ export async function readSyncs(): Promise<SyncLag> {
     const broken = streams.map((stream) => brokenBy(error, stream));
     return { streams: broken, oldestTransaction: null, slotsLeft: [] };
   });
+}
+
+/** One of them. */
+export async function readSync(stream: Stream): Promise<StreamLag> {
+  const read = async (client: pg.Client) => lagsOf(client, [stream], await slotsIn(client));
+  const [found] = await withSource(read).catch((error: unknown) => {
+    if (!(error instanceof CommandError)) throw error;
+    return [brokenBy(error, stream)];
+  });
+  return found as StreamLag;
 }
 
 /** A standby has no log of its own to keep. */
@@ -134,6 +144,19 @@ export function behindText(lag: Lag | null): string {
   if (lag === null) return 'unknown';
   if (lag.bytesBehind !== undefined) return `${count(Math.ceil(lag.bytesBehind / 1024))} kB of log`;
   return lag.rowsAbove === null ? 'unknown' : countUpTo(lag.rowsAbove, countedUpTo);
+}
+
+/** Where a stream that follows a log stands, in words: its position, what it is behind by, and what it has applied. */
+export function followedText({ cursor, lag, rows, movedAt, problem }: StreamLag): string {
+  const moved = duration((lag?.secondsSinceMoved ?? secondsSince(movedAt)) * 1000);
+  const applied = Object.entries(rows ?? {}).map(([what, number]) => `${count(number)} ${what}`);
+  return [
+    `at ${cursor?.join() ?? 'no position'}`,
+    problem ?? `${behindText(lag)} behind`,
+    `moved ${moved} ago`,
+    ...(lag?.kept ? [keptText(lag.kept)] : []),
+    `since the copy ${applied.join(', ')}`,
+  ].join('; ');
 }
 
 /** What a source keeps for a slot, and how long it does, in words. */

@@ -57,7 +57,7 @@ export function incomparable(key: Cursor, why: string): Difference {
 }
 
 /** The SQLSTATE of what a value has raised: it is none of its type, or more than the server can take. */
-function stateOfValue(error: unknown): string | undefined {
+export function stateOfValue(error: unknown): string | undefined {
   return causesOf(error)
     .map(codeOf)
     .find((state) => /^(22|54)[0-9A-Z]{3}$/u.test(state));

@@ -1,11 +1,12 @@
 import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
-import type { ComparedPage, Comparison } from '../../contract/verification.ts';
+import type { ComparedPage, Comparison, Difference } from '../../contract/verification.ts';
 import { byHalves } from './compare-by-halves.ts';
 import { compareByKey, isOneSide, type PlaceByKey, rowAloneByKey } from './compare-by-key.ts';
 import { compareByRange, rowAloneInRange } from './compare-by-range.ts';
 import { sortAlike } from './compared-key.ts';
 import { comparedSide, type ComparedRows } from './compared-side.ts';
+import { lookAgain, type SeenDifference } from './look-again.ts';
 import { mayHideRows } from './row-security.ts';
 import { isStandby } from './standby.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
@@ -27,6 +28,12 @@ export interface TableComparison extends Comparison {
    * where it takes `A` for `a`, neither is lacking when it has one of them.
    */
   lacking(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly Cursor[]>;
+  /**
+   * Looks at the rows of differences once more, by their keys.
+   *
+   * @returns those that still differ.
+   */
+  again(differences: readonly Difference[], signal: AbortSignal): Promise<readonly SeenDifference[]>;
   /** A source that is a standby may be behind what the target has. */
   unrepairable(): Promise<string | null>;
 }
@@ -85,6 +92,7 @@ export function hashComparison<
       if (!found.differences.some(({ remove }) => remove)) return found;
       return (await mayHideRows(source.pool, source.table)) ? keepingExtra(found) : found;
     },
+    again: (differences, signal) => lookAgain(sides, differences, signal),
     lacking: async (keys, signal) => {
       const found = new Set((await sides.source.find(keys, signal)).map(({ place }) => place));
       return keys.filter((_, index) => !found.has(index + 1));

@@ -15,6 +15,8 @@ export type Change =
       readonly row: LogRow;
       /** The key that the row had before, where that was another one. */
       readonly before?: Cursor;
+      /** It was inserted. */
+      readonly isNew?: true;
     }
   | { readonly kind: 'remove'; readonly table: FollowedTable; readonly key: Cursor }
   | { readonly kind: 'empty'; readonly tables: readonly FollowedTable[] };
@@ -57,6 +59,7 @@ export class ChangeReader {
         layout.columns.map(({ to, name, missing }) => [to, name === undefined ? missing : row[name]]),
       ),
       ...(before && before.join('\0') !== key.join('\0') ? { before } : {}),
+      ...(isNew && { isNew }),
     };
   }
 

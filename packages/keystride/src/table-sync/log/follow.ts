@@ -6,7 +6,15 @@ import { failureTypeOf, ToldError } from '../../contract/errors.ts';
 import { heldBack } from '../../contract/held-back.ts';
 import type { SetAside } from '../../job/chunks.ts';
 import type { RangeReader, ReadRequest } from '../../contract/reader.ts';
-import { type LogPlace, type LogState, movePosition, noteSeen, readLogPlace } from '../../ledger/log.ts';
+import {
+  type ChangeCounts,
+  countChanges,
+  type LogPlace,
+  type LogState,
+  movePosition,
+  noteSeen,
+  readLogPlace,
+} from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LogSource } from '../../stores/postgres/log-stream.ts';
 import { type LogPosition, positionOf, positionText } from '../../stores/postgres/log-position.ts';
@@ -90,19 +98,24 @@ export class Following implements Pick<RangeReader<LogBatch>, 'next'> {
     if (batch.settles > 0) return this.#settle(followed, batch, transaction, aside);
     const unsettled = moved.unsettled || at(batch.after) < this.#settledAt;
     const applier = new Applier({ stream, tables, unsettled, aside }, transaction);
-    await this.#known(() => this.#apply(batch, applier));
+    const counts = await this.#known(() => this.#apply(batch, applier));
+    if (batch.rows > 0) await countChanges(transaction, stream, counts);
     // What else was noted within the transaction shows at the next look.
     if (applier.noted > 0) this.#lookedAt = 0;
     return Math.max(0, batch.rows - applier.lacking);
   }
 
-  async #apply(batch: LogBatch, applier: Applier): Promise<void> {
+  async #apply(batch: LogBatch, applier: Applier): Promise<ChangeCounts> {
+    const counts = { inserted: 0, updated: 0, deleted: 0, truncated: 0 };
     for await (const change of batch.changes()) {
       if (batch.isUsed && this.#signal?.aborted)
         throw interrupted('the page was ended within a transaction of the source');
       await applier.add(change);
+      if (change.kind === 'empty') counts.truncated += change.tables.length;
+      else counts[change.kind === 'remove' ? 'deleted' : change.isNew ? 'inserted' : 'updated'] += 1;
     }
     await applier.finish();
+    return counts;
   }
 
   /** Does what takes tables for what they were when this was opened; where they are not any more it is opened again. */

@@ -2,7 +2,7 @@ import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf, nameOfKey } from '../../contract/cursor.ts';
 import { type AnyChunkWork, chunks, type RefusedRow, SkipItem } from '../../job/chunks.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { noteUnsettled, readLogPlace } from '../../ledger/log.ts';
+import { type LogPlace, noteUnsettled, readLogPlace } from '../../ledger/log.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 
 /** A row of a source as a skip names it: as the copy does. */
@@ -22,9 +22,7 @@ export function readAgain(ledger: Ledger, describe: () => Promise<FollowedTables
       read: () => Promise.reject(new ToldError('rows that were set aside are asked for by their keys')),
       readKeys: async ({ keys }) => {
         const { stream, tables } = await describe();
-        const { state } = (await readLogPlace(ledger, stream)) ?? {};
-        // Among other tables, the number of a table says nothing.
-        const isSame = state?.copied && tables.every(({ source }, place) => state.tables[place] === source);
+        const isSame = isFollowedAs(await readLogPlace(ledger, stream), tables);
         const error = isSame ? null : new SkipItem('NOT_FOLLOWED', notFollowed);
         return keys.map((key) => (error ? { error } : { item: key }));
       },
@@ -43,5 +41,12 @@ export function readAgain(ledger: Ledger, describe: () => Promise<FollowedTables
   });
 }
 
-const notFollowed =
+/** Whether a stream is copied, with these tables: among others, the number of a table says nothing. */
+export function isFollowedAs(place: LogPlace | null, tables: readonly FollowedTable[]): boolean {
+  const { state } = place ?? {};
+  return state?.copied === true && tables.every(({ source }, number) => state.tables[number] === source);
+}
+
+/** Why a row cannot be handed to its stream. */
+export const notFollowed =
   'its stream is not followed any more, or copied otherwise: the next run copies the row with all others';

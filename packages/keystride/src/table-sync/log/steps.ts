@@ -3,7 +3,6 @@ import { answeredOnce } from '../../contract/answered-once.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import { type AnySetWork, chunks, sets, type StepContext } from '../../job/chunks.ts';
-import type { Comparison } from '../../contract/verification.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { noteLog, readLogPlace } from '../../ledger/log.ts';
 import { keysetReader } from '../../stores/postgres/keyset-reader.ts';
@@ -23,6 +22,7 @@ import { Following } from './follow.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { readAgain } from './refused-rows.ts';
 import { classifyNotTaken } from './settle.ts';
+import { verifyFollowed } from './verify-followed.ts';
 import { type OfTable, tablesReader } from './tables-reader.ts';
 
 /** What the steps know of the parameters. */
@@ -135,27 +135,7 @@ export function logSteps<Parameters extends LogParameters>(
         redrive: readAgain(ledger, () => describe(parameters)),
       });
     },
-    verify: ({ parameters }) => ({
-      comparePage: compareTables(answeredOnce(async () => (await describe(parameters)).tables)),
-    }),
-  };
-}
-
-/** Compares tables one after another. */
-function compareTables(tables: () => Promise<readonly FollowedTable[]>): Comparison['comparePage'] {
-  return async (position, limit, signal) => {
-    const { number = 0, within = null } = (position ?? {}) as { number?: number; within?: unknown };
-    const all = await tables();
-    const table = all[number];
-    if (!table) return { position: null, compared: 0, differences: [] };
-    const page = await table.comparison.comparePage(within, limit, signal);
-    const next = page.position === null ? { number: number + 1 } : { number, within: page.position };
-    return {
-      compared: page.compared,
-      // What puts a difference right is a run of the stream: a repair by one table's key would not know the table.
-      differences: page.differences.map(({ told }) => ({ told: `${table.source} ${told}` })),
-      position: next.number < all.length ? next : null,
-    };
+    verify: ({ parameters }) => verifyFollowed(ledger, () => describe(parameters)),
   };
 }
 

@@ -1,9 +1,10 @@
 import { sendControl } from '../../../operator/control.ts';
 import { readExecution } from '../../../operator/execution.ts';
 import type { LiveProgress } from '../../../operator/heartbeats.ts';
+import { keptMeanwhile } from '../../../operator/syncs/kept.ts';
 import { startVerification } from '../../../operator/verify.ts';
 import { action } from '../../action.ts';
-import { html, type Html } from '../../html.ts';
+import { html, nothing, type Html } from '../../html.ts';
 import { runHref } from '../../hrefs.ts';
 import { pairs, stateBadge } from '../../parts.ts';
 import { reasonField, signed, signedWithReason } from '../../signed.ts';
@@ -63,18 +64,28 @@ export function whichRun({ workflowId, status, reason }: LiveProgress): Html {
   ]);
 }
 
+/** A run, and what a person should know before it is paused. */
+interface AskedControl {
+  readonly progress: LiveProgress;
+  readonly warning: string | undefined;
+}
+
 const backToRun = ({ param }: Visit): string => runHref(param('id'));
 
 /** Pause, resume, stop and skip, each with a page that asks first. */
 export const plainControlActions = plainControls.map(({ control, verb, does, reasonRequired, example }) =>
-  action<LiveProgress>({
+  action<AskedControl>({
     path: `/runs/:id/${control}`,
     section: 'runs',
-    title: ({ workflowId }) => `${verb}: ${workflowId}`,
-    read: readProgress,
-    form: (progress, given) =>
+    title: ({ progress: { workflowId } }) => `${verb}: ${workflowId}`,
+    read: async (visit) => {
+      const progress = await readProgress(visit);
+      return { progress, warning: control === 'pause' ? await keptMeanwhile(progress) : undefined };
+    },
+    form: ({ progress, warning }, given) =>
       html`${whichRun(progress)}
         <p>${does}</p>
+        ${warning === undefined ? nothing : html`<p class="notice">${warning}</p>`}
         ${reasonField(given, reasonRequired, example)}`,
     button: () => verb,
     back: backToRun,

@@ -1,4 +1,5 @@
 import { readAudit, type EnteredChange } from '../../../ledger/audit.ts';
+import { followsLog } from '../../../contract/sync.ts';
 import type { PartitionFigures } from '../../../ledger/partition-figures.ts';
 import { doneOf, remainingSeconds } from '../../../operator/figures.ts';
 import { uiUrlOf } from '../../../operator/connection.ts';
@@ -10,6 +11,8 @@ import { withLedger } from '../../../operator/ledger.ts';
 import { nextCommands } from '../../../operator/next-commands.ts';
 import { noticeTermination } from '../../../operator/notice.ts';
 import { partitionsOf, type StepPartitions } from '../../../operator/partitions.ts';
+import { streamOfRun } from '../../../operator/syncs/kept.ts';
+import type { StreamLag } from '../../../operator/syncs/lag.ts';
 import { verificationsOf, type AskedVerification } from '../../../operator/verify.ts';
 import { ratesOf, type Series } from '../../live/series.ts';
 import type { Visit } from '../../visit.ts';
@@ -33,6 +36,8 @@ export interface RunData {
   readonly verifications: readonly AskedVerification[];
   /** What people have changed, the last one first; the last ten. Empty where the ledger cannot be asked. */
   readonly changes: readonly EnteredChange[];
+  /** Of a run that follows the log of its source. */
+  readonly stream: StreamLag | undefined;
   /** What can be done next, as commands. */
   readonly next: readonly string[];
 }
@@ -62,13 +67,14 @@ export async function readRunData(visit: Visit): Promise<RunData> {
   const workflowId = param('id');
   const execution = await readExecution(session.client, workflowId);
   const { progress, runId, closed } = execution;
-  const [found, executions, verifications, changes, next] = await Promise.all([
+  const [found, executions, verifications, changes, next, stream] = await Promise.all([
     readStrips(execution, series),
     instanceRuns(session, execution),
-    // Nothing verifies a run that goes on.
-    closed ? verificationsOf(session, workflowId) : [],
+    // But for a stream, nothing verifies a run that goes on.
+    closed || followsLog(progress.parameters) ? verificationsOf(session, workflowId) : [],
     changesOf(visit, execution),
     nextCommands(progress),
+    closed ? undefined : streamOfRun(progress),
   ]);
   return {
     runId,
@@ -81,6 +87,7 @@ export async function readRunData(visit: Visit): Promise<RunData> {
     verifications,
     changes,
     next,
+    stream,
   };
 }
 

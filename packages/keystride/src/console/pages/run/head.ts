@@ -1,9 +1,11 @@
 import { parameterToText } from '../../../contract/parameters.ts';
 import { redrive } from '../../../contract/redrive.ts';
 import { isFinal, type JobStatus } from '../../../contract/states.ts';
+import { followsLog } from '../../../contract/sync.ts';
 import { doneOf, shareDone } from '../../../operator/figures.ts';
 import { count, duration, rate, tookOf } from '../../../operator/format.ts';
 import type { LiveProgress } from '../../../operator/heartbeats.ts';
+import { followedText } from '../../../operator/syncs/lag.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { jobHref, queryOf, runHref, skipsHref } from '../../hrefs.ts';
 import { bar, facts, moment, stateBadge, toneOf } from '../../parts.ts';
@@ -12,7 +14,7 @@ import type { RunData } from './data.ts';
 
 /** Where a run stands, at a glance: state and why, bar, rate, what remains. */
 export function headPanel(data: RunData, readOnly: boolean): Html {
-  const { progress, perSecond, remainingSeconds, uiUrl } = data;
+  const { progress, perSecond, remainingSeconds, uiUrl, stream } = data;
   const { status, reason, startedAt, finishedAt, live } = progress;
   const step = progress.steps.findLast((one) => one.status === 'running') ?? progress.steps.at(-1);
   const done = step ? doneOf(step) : 0;
@@ -30,6 +32,7 @@ export function headPanel(data: RunData, readOnly: boolean): Html {
       ${uiUrl === null ? nothing : html`<a href="${uiUrl}">In the Temporal UI</a>`}
     </p>
     ${reason === null ? nothing : html`<p class="notice ${noticeKind(status)}">${reason}</p>`}
+    ${stream === undefined ? nothing : html`<p class="notice notice-soft"><strong>Stream:</strong> ${followedText(stream)}</p>`}
     ${(live?.waiting ?? []).map((why) => html`<p class="notice"><strong>Waits:</strong> ${why}</p>`)}
     ${
       step && !isFinal(status)
@@ -76,6 +79,8 @@ function noticeKind(status: JobStatus): string {
   return status === 'failed' || status === 'holding' ? 'problem' : 'notice';
 }
 
+const verifyLink = [['verify', 'Verify …', 'plain']] as const;
+
 /** What can be asked of a run in each state: the same as the commands. */
 const controlsOf: Readonly<Partial<Record<JobStatus, readonly (readonly [string, string, string])[]>>> = {
   starting: [['stop', 'Stop …', 'danger']],
@@ -104,13 +109,15 @@ const controlsOf: Readonly<Partial<Record<JobStatus, readonly (readonly [string,
     ['tune', 'Tune …', 'plain'],
     ['stop', 'Stop …', 'danger'],
   ],
-  completed: [['verify', 'Verify …', 'plain']],
-  completedWithSkips: [['verify', 'Verify …', 'plain']],
+  completed: verifyLink,
+  completedWithSkips: verifyLink,
 };
 
 function controlLinks(progress: LiveProgress): Html {
-  const { workflowId, status } = progress;
-  const links = controlsOf[status] ?? [];
+  const { workflowId, status, parameters } = progress;
+  // A stream is compared while it runs.
+  const isStream = followsLog(parameters) && (status === 'running' || status === 'paused');
+  const links = [...(controlsOf[status] ?? []), ...(isStream ? verifyLink : [])];
   const again = status === 'failed' || status === 'stopped' ? startAgainHref(progress) : undefined;
   if (links.length === 0 && again === undefined) return nothing;
   return html`<p class="buttons">
