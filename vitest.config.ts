@@ -13,6 +13,7 @@ const shared: TestUserConfig = {
 /** Tables of many cases on real parts, each a run or several commands of its own: minutes by their nature. */
 const cases = [
   'test/workflows/postgres-upgrade.test.ts',
+  'test/workflows/restored-ledger.test.ts',
   'test/workflows/canaries.test.ts',
   'test/workflows/canaries-steps.test.ts',
   'test/workflows/canaries-sensitive.test.ts',

@@ -1,4 +1,5 @@
-import type { Collection, MongoClient } from 'mongodb';
+import { Binary, BSON, BSONRegExp, type Collection, Double, Int32, Long, type MongoClient } from 'mongodb';
+import { ObjectId, Timestamp, UUID } from 'mongodb';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { OvertakenWrite } from '../../packages/keystride/src/contract/write-attempt.ts';
 import {
@@ -7,6 +8,7 @@ import {
   upsertDocuments,
 } from '../../packages/keystride/src/stores/mongo/bulk.ts';
 import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
+import { UnstorableDocument } from '../../packages/keystride/src/stores/mongo/storable.ts';
 import { classifyMongo } from '../../packages/keystride/src/stores/mongo/errors.ts';
 import { waitFor } from 'keystride/testing';
 import { Way } from '../support/way.ts';
@@ -117,3 +119,58 @@ test.for([0, 20])(
     expect(await notes.countDocuments({ text: 'second' })).toBe(20);
   },
 );
+
+/** What the driver would write as something else, or leave out. */
+const changed: Readonly<Record<string, unknown>> = {
+  'half of a surrogate pair': 'a\uD800b',
+  'half of one in a name': { 'a\uDC00': 1 },
+  'half of one deep below': [{ list: [[{ text: '\uD83D' }]] }],
+  'a date that is none': new Date(Number.NaN),
+  'a bigint of 65 bits': 2n ** 63n,
+  'one below the lowest': -(2n ** 63n) - 1n,
+  'a function': () => 1,
+  'a symbol': Symbol('a'),
+  'a set': new Set([1]),
+  'floating numbers of an array of their own': new Float64Array([1]),
+  'a pattern with flags of JavaScript': /a/gu,
+};
+
+test.each(Object.entries(changed))(
+  'a document with %s is refused, and nothing is written',
+  async (_, value) => {
+    const documents = [...notesOf(3, 'good'), { _id: 'bad', text: value as string }];
+    const refusal = await upsertDocuments(notes, documents, { epoch: 1, fence: 1 }).catch(
+      (error: unknown) => error,
+    );
+    expect(refusal).toBeInstanceOf(UnstorableDocument);
+    expect((refusal as Error).message).not.toContain('\uFFFD');
+    expect(await notes.countDocuments({})).toBe(0);
+  },
+);
+
+/** What is stored as it is; FerretDB has neither decimals nor infinite numbers. */
+const kept: readonly unknown[] = [
+  ...[-(2 ** 31), 2 ** 31 - 1, 2 ** 53, 0.1, 5e-324, Number.MAX_VALUE, new Double(1), new Int32(1)],
+  ...[Long.MIN_VALUE, Long.MAX_VALUE, 2n ** 63n - 1n, -(2n ** 63n)],
+  ...['', '🙂', '\u{10FFFF}', '\uFEFFa', '$a.b', true, null, [], {}, [null, 1]],
+  ...[new Date(-8.64e15), new Date(8.64e15), new Date('-000044-03-15T00:00:00.000Z')],
+  ...[new Binary(Buffer.from('a'), 128), new UUID(), new Binary(Buffer.alloc(0), 0), new ObjectId()],
+  ...[new Timestamp({ t: 4_294_967_295, i: 4_294_967_295 }), new BSONRegExp('a', 'im')],
+  JSON.parse('{"__proto__": 1, "constructor": {"toString": 2}}'),
+];
+
+test('whatever a document holds, it is stored to the bit, the first time and over another', async () => {
+  const documents = kept.map((value, index) => ({ _id: String(index), text: value as string }));
+  const marks = { epoch: 1, fence: 1 };
+  for (const fence of [1, 2]) {
+    await upsertDocuments(notes, documents, { ...marks, fence });
+    const found = await notes.find({}, { raw: true }).toArray();
+    const bytes = new Map(
+      found.map((raw) => [BSON.deserialize(raw as unknown as Uint8Array)['_id'], Buffer.from(raw as never)]),
+    );
+    for (const document of documents)
+      expect(bytes.get(document._id), document._id).toEqual(
+        Buffer.from(BSON.serialize({ ...document, ...marks, fence })),
+      );
+  }
+});

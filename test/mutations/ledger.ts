@@ -102,4 +102,52 @@ export const ledger: readonly Mutation[] = [
     test,
     named: 'skips that another redrive has taken are not closed',
   },
+  {
+    rule: 'a redrive takes no older row than a later run of the stream has copied',
+    edits: [
+      [
+        'packages/keystride/src/table-sync/steps.ts',
+        'if (request.since) await requireLatest(ledger, await sync());',
+        '',
+      ],
+    ],
+    test: 'test/jobs/sync-replica.test.ts',
+    named: 'a redrive from a standby does not write an older row',
+  },
+  {
+    rule: 'a redrive takes no older row than the one that was skipped',
+    edits: [
+      [
+        'packages/keystride/src/stores/postgres/keyset-reader.ts',
+        'if (since) await requireSkipped(source.pool, since);',
+        '',
+      ],
+    ],
+    test: 'test/jobs/sync-replica.test.ts',
+    named: 'nor does it take a row of before its skip',
+  },
+  {
+    rule: 'what must not be restarted is not run again by a schedule after a restore',
+    edits: [
+      [
+        'packages/keystride/src/operations/open-job.ts',
+        'if (preventRestart && !request.carried) await refuseForgotten(resources, request, instance);',
+        '',
+      ],
+    ],
+    test: 'test/workflows/restored-ledger.test.ts',
+    named: 'a backfill does not run again what must not be restarted',
+  },
+  {
+    rule: 'a collection is written under one ledger',
+    edits: [
+      [
+        'packages/keystride/src/stores/mongo/ledger-mark.ts',
+        'if (mark?.ledger === ledger) return',
+        'if (mark?.ledger !== null) return',
+      ],
+    ],
+    test: 'test/jobs/two-ledgers.test.ts',
+    named: 'the one that comes second is refused by name',
+  },
 ];

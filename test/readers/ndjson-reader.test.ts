@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { appendFile, open, rm, writeFile } from 'node:fs/promises';
+import { appendFile, open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
@@ -97,6 +98,41 @@ test.for([
   await writeFile(file, content as string);
   await expect(readRange(ndjson(), ranges[0] as never, 10)).rejects.toThrow(UnusableFile);
   await expect(readRange(ndjson(), ranges[0] as never, 10)).rejects.toThrow(/has changed since/);
+});
+
+const long = (middle: string) => `${'"x"\n'.repeat(3000)}"${middle}"\n${'"y"\n'.repeat(3000)}`;
+
+/** Replaces a file as `mv` does, and writes into it as an editor may. */
+const replacements = {
+  'another file in its place': async (content: string) => {
+    await writeFile(`${file}.new`, content);
+    await rename(`${file}.new`, file);
+  },
+  'other content in it': (content: string) => writeFile(file, content),
+};
+
+test.for(Object.entries(replacements))(
+  'a file of the same size and ends is refused: %s',
+  async ([, replace]) => {
+    await writeFile(file, long('one'));
+    const { ranges } = await ndjson().plan({ partitions: 2, signal });
+    const [read] = await readRange(ndjson(), ranges[0] as never, 10);
+    await delay(20);
+    await replace(long('two'));
+    await expect(readRange(ndjson(), ranges[1] as never, 10)).rejects.toThrow(/has changed since/);
+    const again = ndjson().readKeys?.({ keys: [read?.cursor as never], signal });
+    await expect(again).rejects.toThrow(/has changed since/);
+    // The same bytes under another name, as another worker has them, are the same file.
+    await replacements['another file in its place'](long('one'));
+    expect(await readRange(ndjson(), ranges[1] as never, 10)).not.toHaveLength(0);
+  },
+);
+
+test('a range that a release before has planned is read by the ends of its file', async () => {
+  await writeFile(file, '1\n2\n');
+  const { ranges } = await ndjson().plan({ partitions: 1, signal });
+  const upper = ranges[0]?.upper?.slice(0, 2);
+  expect(outcomes(await readRange(ndjson(), { lower: null, upper } as never, 10))).toEqual([1, 2]);
 });
 
 test('a file that is not there is named', async () => {

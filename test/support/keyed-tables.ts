@@ -25,6 +25,7 @@ const keyTypes: readonly KeyType[] = [
   { source: 'text COLLATE shop.caseless', sink: 'text COLLATE shop.caseless', values: caseless },
   { source: 'shop.word', sink: 'text', values: words },
   { source: 'char(4)', sink: 'char(6)', values: ['a', 'A', 'ab', 'b', 'Z', 'x,y', '10', '9', 'ä'] },
+  { source: '"char"', sink: '"char"', values: ['a', 'A', 'b', 'Z', '0', '9', '-', '', '\\377'] },
   { source: 'int', sink: 'bigint', values: numbers },
   { source: 'bigint', sink: 'int', values: numbers },
   { source: 'numeric', sink: 'numeric', values: [...numbers, '1.5', '-0.001', 'NaN'] },
@@ -73,4 +74,6 @@ export async function fill(pool: pg.Pool, rows: readonly (readonly (string | nul
        FROM unnest(${columns.map((_, index) => `$${index + 1}::text[]`).join(', ')}) AS given (${columns.join(', ')})`,
     columns.map((_, index) => rows.map((row) => row[index] ?? null)),
   );
+  // As a server does by itself: what is known of the values is made use of.
+  await pool.query('ANALYZE shop.k');
 }

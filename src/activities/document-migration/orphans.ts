@@ -1,7 +1,7 @@
 import type { Db, Filter } from 'mongodb';
 import { validate as isUuid } from 'uuid';
 import type { Cursor } from 'keystride';
-import { documentOfFile, fenceOfFile } from 'keystride/mongo';
+import { documentOfFile, fenceOfFile, requireLedger } from 'keystride/mongo';
 import type { Resources } from '../../resources.ts';
 import type { SentenceExtract } from './document.ts';
 import { extractsOf, removeUnnamed } from './store.ts';
@@ -13,13 +13,16 @@ export const orphans = { document: 'document', file: 'file' } as const;
  * Removes documents that no committed job leads to, and files that no document names, where attempts before `fence`
  * have left them. Each is looked at again: somebody may have come to need it since it was found.
  *
- * @param fence of a repair: attempts before it commit nothing more.
+ * @param repair its fence: attempts before it commit nothing more; and its ledger: what another one has written looks as if
+ * nothing led to it.
+ * @throws OtherLedger
  */
 export async function removeOrphans(
   resources: Resources,
   keys: readonly Cursor[],
-  fence: number,
+  { fence, ledger }: { readonly fence: number; readonly ledger: string | undefined },
 ): Promise<void> {
+  await requireLedger(extractsOf(resources.mongo), ledger);
   const of = (kind: string) => keys.flatMap(([what, id]) => (what === kind && id !== undefined ? [id] : []));
   await removeDocuments(resources, of(orphans.document), fence);
   await removeFiles(

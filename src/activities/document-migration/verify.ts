@@ -45,7 +45,7 @@ export function compareDocuments(resources: Resources): VerificationWork {
     repair: {
       step: 'fetchAndStore',
       // A job that no target leads to is told alone: nobody knows where it came from.
-      clear: (keys, fence) => removeOrphans(resources, keys, fence),
+      clear: (keys, fence, ledger) => removeOrphans(resources, keys, { fence, ledger }),
     },
     comparePage: async (position, limit) => {
       const at = (position ?? start) as Position;

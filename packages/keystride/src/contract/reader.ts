@@ -90,13 +90,21 @@ export interface Reader<Item> {
    */
   split?(request: SplitRequest): Promise<RangeSplit | null>;
   /**
+   * How far the source has come, in words of the reader's own: kept with what is skipped, so that a redrive does not take an
+   * older item for it. For a source that may be read where it shows what it was a while ago, as on a standby.
+   */
+  position?(): Promise<string>;
+  /**
    * Reads single items again, for a redrive of what was skipped: one answer a key, in their order; undefined for an item
    * that is no longer there. A reader without it cannot be redriven.
    *
    * @param request.keys the items' cursors, as `read` gave them.
+   * @param request.since what `position` told when they were skipped, null where nobody noted it: an item of before that is
+   *   not the one that was skipped. Left out where any will do.
    */
   readKeys?(request: {
     readonly keys: readonly Cursor[];
+    readonly since?: readonly (string | null)[];
     readonly signal: AbortSignal;
   }): Promise<readonly (ItemRead<Item> | undefined)[]>;
 }

@@ -6,6 +6,8 @@ export interface WriteToken {
   readonly epoch: number;
   /** Rises with every attempt to write, over all executions, partitions, redrives and repairs; never the same for two. */
   readonly fence: number;
+  /** The ledger that handed it out: the numbers of another one say nothing. Undefined from a build that did not say. */
+  readonly ledger?: string;
 }
 
 /** One attempt to write to other stores, as a writer's `prepare` is given it. */

@@ -3,7 +3,7 @@ import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import { searchAttributeTypes } from '../contract/search-attributes.ts';
 import { keystride } from '../operator/called-as.ts';
 import { type PolledQueue, readQueue } from '../operator/health/workers.ts';
-import { quoted } from '../operator/run-query.ts';
+import { quoted } from '../host/query-text.ts';
 import { clockFinding } from './database.ts';
 import { bad, failed, type Finding, ok, warn } from '../operator/finding.ts';
 

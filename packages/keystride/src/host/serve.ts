@@ -20,6 +20,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { sampleGauges } from './metrics.ts';
 import { dataConverterOf } from '../settings/data-converter.ts';
 import { inputOf } from './input-of.ts';
+import { completedRuns } from './completed-runs.ts';
 import { openRuns } from './open-runs.ts';
 import type { EncryptionSettings } from '../settings/encryption-keys.ts';
 import { tunerOf, type WorkerLoad } from './worker-load.ts';
@@ -95,6 +96,7 @@ function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOp
       gate: options.gate,
       metrics: options.metrics,
       isOpen: openRuns(options),
+      hasCompleted: completedRuns(client),
       askedBy: askedBy(client),
       inputOf: inputOf(client),
       hashKey: options.encryption?.hashKey,

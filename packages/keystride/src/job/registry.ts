@@ -28,9 +28,9 @@ export interface VerificationWork extends Comparison {
     remove?(keys: readonly Cursor[], transaction: Transaction): Promise<number>;
     /**
      * Removes from other stores what nothing leads to, and attempts before `fence` have written: they commit nothing more
-     * when it is called. It must leave what a later attempt has written.
+     * when it is called. It must leave what a later attempt has written, and what was written under another ledger.
      */
-    clear?(keys: readonly Cursor[], fence: number): Promise<void>;
+    clear?(keys: readonly Cursor[], fence: number, ledger?: string): Promise<void>;
   };
 }
 

@@ -14,6 +14,11 @@ export const ledgerIdentity = sql<string>`(
     from keystride.ledger as ledger, pg_database as database
    where database.datname = current_database())`;
 
+/** The id that a ledger keeps where its database is moved to another one. @param ledger as a claim names it. */
+export function idOfLedger(ledger: string): string {
+  return ledger.split('/', 1)[0] ?? '';
+}
+
 /** Who has an instance, as its row in the ledger says. */
 export interface Holder {
   readonly epoch: number;

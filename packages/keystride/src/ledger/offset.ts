@@ -64,6 +64,23 @@ export async function openOffset(
   };
 }
 
+/**
+ * How far the source of a stream had been written when any of its runs read it last, those that go on among them; null where
+ * nobody has noted it.
+ */
+export async function readUpTo(ledger: Ledger, stream: string): Promise<string | null> {
+  const { rows } = await ledger.transaction((transaction) =>
+    transaction.query<{ written: string | null }>(
+      `SELECT greatest(
+                (SELECT (shape #>> '{source,moment,written}')::numeric FROM keystride.stream_offset WHERE stream = $1),
+                (SELECT max((result ->> 'written')::numeric) FROM keystride.step
+                  WHERE step = 'begin' AND result ->> 'stream' = $1))::text AS written`,
+      [stream],
+    ),
+  );
+  return rows[0]?.written ?? null;
+}
+
 /** Notes the shape that a run has met when it began. */
 export async function noteShape(transaction: Transaction, instance: string, shape: unknown): Promise<void> {
   const noted = JSON.stringify(shape);

@@ -55,6 +55,14 @@ export async function takePostponed(
   });
 }
 
+/** What has become of the rows that a partition had postponed. */
+interface Settled {
+  readonly written: number;
+  readonly skips: readonly Skip[];
+  /** How far the reader says that its source had come. */
+  readonly readUpTo?: string | undefined;
+}
+
 /**
  * Puts the books of a partition right: so many of its rows that had been postponed were written, these are skipped.
  *
@@ -63,10 +71,9 @@ export async function takePostponed(
 export async function settlePostponed(
   transaction: Transaction,
   key: PartitionKey,
-  written: number,
-  skips: readonly Skip[],
+  { written, skips, readUpTo }: Settled,
 ): Promise<void> {
   const filtered = -written - skips.length;
   await amendCounters(transaction, key, { read: 0, filtered, written, skipped: skips.length });
-  if (skips.length > 0) await recordSkips(transaction, key, skips);
+  if (skips.length > 0) await recordSkips(transaction, key, skips, { readUpTo });
 }

@@ -19,6 +19,8 @@ export interface TakenSkip {
   readonly place: number;
   /** In the key order of the item's reader. */
   readonly cursor: Cursor;
+  /** How far its reader's source had come when it was skipped; null where nobody has noted it. */
+  readonly readUpTo: string | null;
 }
 
 /** A step of a redrive's own execution. */
@@ -35,6 +37,7 @@ interface FailedAgain {
   readonly fingerprint: string;
   readonly message: string;
   readonly attempts: number;
+  readonly read_up_to: string | null;
 }
 
 /** How many skips a redrive has taken, by step. */
@@ -53,16 +56,17 @@ export async function readTaken(
   { range, after, limit }: Pick<ReadRequest, 'range' | 'after' | 'limit'>,
 ): Promise<TakenSkip[]> {
   let query = taken(claim)
-    .select(['item_key', 'cursor', 'place'])
+    .select(['item_key', 'cursor', 'place', 'read_up_to'])
     .where('step', '=', step)
     .where('place', '>', placeOf(after ?? range.lower) ?? -1);
   const last = placeOf(range.upper);
   if (last !== undefined) query = query.where('place', '<=', last);
   const rows = await ledger.run(query.orderBy('place').limit(limit));
-  return rows.map(({ item_key, cursor, place }) => ({
+  return rows.map(({ item_key, cursor, place, read_up_to }) => ({
     key: item_key,
     place: Number(place),
     cursor: decodeCursor(cursor) ?? cursorOf([item_key]),
+    readUpTo: read_up_to,
   }));
 }
 
@@ -111,9 +115,10 @@ export async function keepRedrivenOpen(
   const { rowCount } = await transaction.query(
     `UPDATE keystride.skip AS skip
         SET phase = again.phase, code = again.code, fingerprint = again.fingerprint, message = again.message,
-            attempts = skip.attempts + again.attempts
+            attempts = skip.attempts + again.attempts, read_up_to = again.read_up_to
        FROM jsonb_to_recordset($4::jsonb)
-            AS again (item_key text, phase text, code text, fingerprint text, message text, attempts int)
+            AS again (item_key text, phase text, code text, fingerprint text, message text, attempts int,
+                  read_up_to text)
       WHERE skip.instance_key = $1 AND skip.step = $2 AND skip.redrive = $3 AND skip.status = 'open'
         AND skip.item_key = again.item_key`,
     [claim.redrives?.instance, step, claim.instance, JSON.stringify(rows)],

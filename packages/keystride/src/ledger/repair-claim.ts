@@ -6,6 +6,7 @@ import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { holdInstanceAtRest } from './claim.ts';
 import { nextFence } from './fence.ts';
+import { idOfLedger, readLedger } from './hold-claim.ts';
 import type { Ledger } from './ledger.ts';
 
 /**
@@ -41,7 +42,8 @@ export async function claimRepair(ledger: Ledger, instance: string, start?: RunS
         .set({ repair_fence: fence })
         .where('instance_key', '=', instance),
     );
-    return { epoch, fence };
+    const identity = await readLedger(transaction);
+    return { epoch, fence, ...(identity !== null && { ledger: idOfLedger(identity) }) };
   });
 }
 

@@ -83,6 +83,7 @@ export const ledgerTables = {
     status: defaulted(text),
     created_at: defaulted(timestamp),
     cursor: nullable(text),
+    read_up_to: nullable(text),
     redrive: nullable(text),
     place: nullable(integer),
     settled_at: nullable(timestamp),

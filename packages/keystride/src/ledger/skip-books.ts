@@ -16,6 +16,8 @@ export interface NotedSkip {
   readonly message: string;
   readonly attempts: number;
   readonly cursor: string | null;
+  /** How far its reader's source had come; null where nobody knows. */
+  readonly read_up_to: string | null;
   /** What is kept of it, as JSON. */
   readonly item: unknown;
 }
@@ -93,10 +95,11 @@ async function insertSkips(
 ): Promise<Set<string>> {
   const inserted = await transaction.query<{ item_key: string; phase: string }>(
     `INSERT INTO keystride.skip
-            (instance_key, step, partition, item_key, phase, code, fingerprint, message, attempts, cursor, item)
-     SELECT $1, $2, $3, item_key, phase, code, fingerprint, message, attempts, cursor, item
+            (instance_key, step, partition, item_key, phase, code, fingerprint, message, attempts, cursor, read_up_to, item)
+     SELECT $1, $2, $3, item_key, phase, code, fingerprint, message, attempts, cursor, read_up_to, item
        FROM jsonb_to_recordset($4::jsonb)
-            AS set_aside (item_key text, phase text, code text, fingerprint text, message text, attempts int, cursor text, item jsonb)
+            AS set_aside (item_key text, phase text, code text, fingerprint text, message text, attempts int, cursor text,
+                          read_up_to text, item jsonb)
          ON CONFLICT DO NOTHING
      RETURNING item_key, phase`,
     [claim.instance, step, partition, JSON.stringify(skips)],

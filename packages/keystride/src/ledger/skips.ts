@@ -31,6 +31,8 @@ export interface SkipTerms {
   readonly rate?: SkipPolicy['rate'] | undefined;
   /** What is kept of an item. @default nothing */
   readonly keepItem?: ((item: unknown) => unknown) | undefined;
+  /** How far their reader says that its source had come. @default nobody knows */
+  readonly readUpTo?: string | undefined;
 }
 
 /**
@@ -44,7 +46,7 @@ export async function recordSkips(
   transaction: Transaction,
   key: PartitionKey,
   skips: readonly Skip[],
-  { rate, keepItem }: SkipTerms = {},
+  { rate, keepItem, readUpTo }: SkipTerms = {},
 ): Promise<void> {
   const { instance } = key.claim;
   const counted = await transaction.run(
@@ -58,12 +60,12 @@ export async function recordSkips(
   );
   if (counted.length === 0) throw await limitExceeded(transaction, key, skips);
   if (rate) await refuseAbove(rate, transaction, key, Number(counted[0]?.skipped));
-  const noted = skips.map((skip) => notedSkip(skip, keepItem));
+  const noted = skips.map((skip) => ({ ...notedSkip(skip, keepItem), read_up_to: readUpTo ?? null }));
   await skipBooksOf(key.claim).note(transaction, key, noted);
 }
 
 /** @param keep what is kept of its item; nothing unless given. */
-function notedSkip(skip: Skip, keep?: (item: unknown) => unknown): NotedSkip {
+function notedSkip(skip: Skip, keep?: (item: unknown) => unknown): Omit<NotedSkip, 'read_up_to'> {
   return {
     item_key: itemKeyOf(skip.key),
     phase: skip.phase,

@@ -45,7 +45,7 @@ import { processPage } from '../page/page.ts';
 import { alertFailure, raiseAlert } from './raise-alert.ts';
 import type { AlertChannel } from '../page/dead-letter.ts';
 import { prune } from './prune.ts';
-import { describeInstance, describeKnown, openJob } from './open-job.ts';
+import { describeInstance, describeKnown, type HasCompleted, openJob } from './open-job.ts';
 import { handOverDifferences, repairDifferences } from './repair.ts';
 import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
@@ -68,6 +68,8 @@ export interface EngineResources {
   readonly metrics: Metrics;
   /** Asks Temporal whether a workflow id has an open run. */
   readonly isOpen: IsOpen;
+  /** Asks Temporal whether a run of a workflow id has completed. */
+  readonly hasCompleted: HasCompleted;
   /** Asks Temporal what a run was started with. */
   readonly inputOf: InputOf;
   /** Hashes sensitive parameters. */

@@ -1,20 +1,26 @@
 import { Context } from '@temporalio/activity';
 import type { DescribedInstance, OpenedJob, OpenJobRequest } from '../contract/activities.ts';
+import { failure } from '../contract/errors.ts';
 import { instanceKey, parseParameters } from '../contract/parameters.ts';
 import { policiesOf } from '../contract/policies.ts';
 import { redrive } from '../contract/redrive.ts';
 import { type HashKey, sensitiveParameters, shownParameters } from '../contract/sensitive.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { claimInstance, type IsOpen } from '../ledger/claim.ts';
+import { findInstance } from '../ledger/instance.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { type AskedBy, startOf } from './enter-control.ts';
 import { openRedrive } from './redrive.ts';
 import { type InputOf, withSensitiveValues } from './sensitive-values.ts';
 
+/** Whether Temporal knows of a run of that job, under that workflow id, that has completed. It throws when that cannot be asked. */
+export type HasCompleted = (job: string, workflowId: string) => Promise<boolean>;
+
 interface OpenResources {
   readonly registry: JobRegistry;
   readonly ledger: Ledger;
   readonly isOpen: IsOpen;
+  readonly hasCompleted: HasCompleted;
   readonly inputOf: InputOf;
   readonly hashKey: HashKey;
   readonly hasSearchAttributes: () => Promise<boolean>;
@@ -32,6 +38,7 @@ export async function openJob(resources: OpenResources, request: OpenJobRequest)
   const { instance, parameters, policies } = describeInstance(resources, request);
   const definition = resources.registry.definition(request.job);
   const { preventRestart = false, onFailure = 'fail', onBranchFailure = 'stop' } = definition;
+  if (preventRestart && !request.carried) await refuseForgotten(resources, request, instance);
   const context = { parameters, instance, epoch: 0, log: Context.current().log };
   const seenElsewhere = (await resources.registry.hooks(request.job).highestEpoch?.(context)) ?? 0;
   const start = await startOf(resources, request);
@@ -52,6 +59,26 @@ export async function openJob(resources: OpenResources, request: OpenJobRequest)
     ...{ claim, parameters, policies, onFailure, ...prevented, onBranchFailure, searchAttributes },
     ...(sensitiveParameters(definition).size > 0 && { shown }),
   };
+}
+
+/**
+ * Refuses what must not be restarted where the ledger has lost that it has completed: whoever starts it, a schedule or a
+ * backfill as well.
+ */
+async function refuseForgotten(
+  { ledger, hasCompleted }: OpenResources,
+  { job, workflowId }: OpenJobRequest,
+  instance: string,
+): Promise<void> {
+  const { status } = await findInstance(ledger, instance);
+  if (status !== null) return;
+  for (const id of new Set([instance, workflowId]))
+    if (await hasCompleted(job, id))
+      throw failure(
+        'JobRestartRefused',
+        `${instance} has completed, as workflow ${id}, and the ledger has lost that: it was restored, or failed over. ` +
+          'Its job must not be restarted: look at what it has done',
+      );
 }
 
 interface AskedInstance {

@@ -39,6 +39,7 @@ export function redrivenWork(work: AnyChunkWork, ledger: Ledger, claim: Claim, s
 /** Reads the skips that were taken in their order: its cursors are places in that order. */
 function redriveReader(reader: Reader<unknown>, ledger: Ledger, claim: Claim, step: string): Reader<unknown> {
   return {
+    ...(reader.position ? { position: reader.position.bind(reader) } : {}),
     plan: async (request) => {
       const items = (await countTaken(ledger, claim)).get(step) ?? 0;
       return listReader(items, (place) => place).plan(request);
@@ -49,9 +50,15 @@ function redriveReader(reader: Reader<unknown>, ledger: Ledger, claim: Claim, st
       const taken = await readTaken(ledger, { claim, step }, request);
       if (taken.length === 0) return pageOfKeys([], []);
       const keys = taken.map(({ cursor }) => cursor);
-      return pageOfKeys(taken, await readWithin(reader, keys, request));
+      const since = [...new Set(taken.map(({ readUpTo }) => readUpTo))];
+      return pageOfKeys(taken, await readWithin(reader, keys, { ...request, since }));
     },
   };
+}
+
+/** What is known of the time at which items were skipped: see `Reader.readKeys`. */
+interface Since {
+  readonly since?: readonly (string | null)[];
 }
 
 /** Items that are read by their keys at a time: nobody knows how large they are. */
@@ -61,12 +68,12 @@ const readAtATime = 64;
 export async function readWithin(
   reader: Reader<unknown>,
   keys: readonly Cursor[],
-  { bytes = Infinity, signal }: Pick<ReadRequest, 'bytes' | 'signal'>,
+  { bytes = Infinity, signal, since }: Pick<ReadRequest, 'bytes' | 'signal'> & Since,
 ): Promise<(ItemRead<unknown> | undefined)[]> {
   const found: (ItemRead<unknown> | undefined)[] = [];
   for (let size = 0; found.length < keys.length && size < bytes;) {
     const asked = keys.slice(found.length, found.length + readAtATime);
-    const read = (await reader.readKeys?.({ keys: asked, signal })) ?? [];
+    const read = (await reader.readKeys?.({ keys: asked, signal, ...(since && { since }) })) ?? [];
     if (read.length < asked.length) throw new ToldError('readKeys must answer for each key');
     found.push(...read);
     size += bytesOf(read);
@@ -79,7 +86,7 @@ export async function readWithin(
  * keys the page says how far it has come.
  */
 export function pageOfKeys(
-  taken: readonly TakenSkip[],
+  taken: readonly Pick<TakenSkip, 'key' | 'place'>[],
   found: readonly (ItemRead<unknown> | undefined)[],
 ): ReadPage<unknown> {
   const cursorAt = (index: number) => cursorOf([String(taken[index]?.place)]);

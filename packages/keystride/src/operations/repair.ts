@@ -62,7 +62,7 @@ export async function repairDifferences(
     await atRest(() => Promise.resolve());
     // What nothing leads to may be what another instance of the job is about to commit.
     await shutOutAttempts(ledger, job);
-    await repair.clear(removed, claimed.fence);
+    await repair.clear(removed, claimed.fence, claimed.ledger);
   }
   const rerun = differences.flatMap((difference) => (difference.rerun ? [difference.rerun] : []));
   if (rerun.length > 0) await runAgain(repairing, rerun, atRest);

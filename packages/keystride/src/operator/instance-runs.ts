@@ -1,9 +1,9 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { addCounters, noCounters, type Counters } from '../contract/progress.ts';
 import type { JobStatus } from '../contract/states.ts';
+import { quoted } from '../host/query-text.ts';
 import type { Session } from './connection.ts';
 import { readExecution, type Execution } from './execution.ts';
-import { quoted } from './run-query.ts';
 
 /** An execution of an instance, with what had committed when it ended. */
 export interface InstanceRun {

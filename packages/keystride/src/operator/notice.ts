@@ -11,11 +11,12 @@ import {
   type ChangedBy,
   unknownOperator,
 } from '../contract/audit.ts';
+import { quoted } from '../host/query-text.ts';
 import { enterChange } from '../ledger/audit.ts';
 import { knownSources, lastScheduleEntries, type LastScheduleEntry } from '../ledger/audit-noticed.ts';
 import type { Session } from './connection.ts';
 import { withLedger } from './ledger.ts';
-import { listedJobs, ofTypes, quoted } from './run-query.ts';
+import { listedJobs, ofTypes } from './run-query.ts';
 import { jobScheduleIds } from './schedules/list.ts';
 import { cronOf, inputOf } from './schedules/read.ts';
 

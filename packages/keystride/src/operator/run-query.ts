@@ -1,5 +1,6 @@
 import { redrive } from '../contract/redrive.ts';
 import { searchAttributes } from '../contract/search-attributes.ts';
+import { quoted } from '../host/query-text.ts';
 import { catalogue } from './catalogue.ts';
 import type { Session } from './connection.ts';
 
@@ -75,11 +76,6 @@ export async function queryOf(session: Session, filter: RunFilter): Promise<stri
 /** The part of a query that asks for runs of these workflow types alone. */
 export function ofTypes(types: readonly string[]): string {
   return `WorkflowType IN (${types.length === 0 ? `''` : types.map(quoted).join(', ')})`;
-}
-
-/** A text in a query for Temporal's lists, whatever it holds. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", String.raw`\'`)}'`;
 }
 
 /** How long it is believed what a namespace has, in milliseconds. */

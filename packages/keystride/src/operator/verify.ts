@@ -5,6 +5,7 @@ import { comparesSides } from '../contract/policy.ts';
 import { shellWord } from '../contract/shell.ts';
 import type { VerificationInput, VerificationReport } from '../contract/verification.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
+import { quoted } from '../host/query-text.ts';
 import { keystride } from './called-as.ts';
 import { catalogue } from './catalogue.ts';
 import { CommandError, exitCodes } from './command-error.ts';
@@ -12,7 +13,6 @@ import type { Session } from './connection.ts';
 import { readExecution } from './execution.ts';
 import { plain } from './format.ts';
 import { canBeVerified } from './next-commands.ts';
-import { quoted } from './run-query.ts';
 
 /**
  * Starts comparing what a run has left behind with what it was to do. The workflow's result is a

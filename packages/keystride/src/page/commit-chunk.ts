@@ -37,9 +37,14 @@ export interface ChunkCommitter extends Committer {
 export async function commitChunk(committer: ChunkCommitter, lease: Lease, given: Chunk): Promise<Committed> {
   let chunk = given;
   let bisect = false;
+  let readUpTo: string | undefined;
   for (let attempt = 1; ; attempt++) {
     try {
-      const committed = await commitByHalves(committer, lease, chunk, bisect ? attempt - 1 : undefined);
+      // Before the transaction: what waits for a connection there would hold one.
+      const maySkip = bisect || chunk.skips.length > 0;
+      readUpTo ??= maySkip ? await committer.work.reader.position?.() : undefined;
+      const writing = { ...committer, readUpTo };
+      const committed = await commitByHalves(writing, lease, chunk, bisect ? attempt - 1 : undefined);
       return { counters: countersOfChunk(committed), skips: committed.skips };
     } catch (error) {
       const next = nextTry(committer, error, attempt, bisect);
@@ -56,9 +61,15 @@ export async function commitChunk(committer: ChunkCommitter, lease: Lease, given
   }
 }
 
+/** The same for one chunk. */
+interface ChunkWriter extends ChunkCommitter {
+  /** How far the source had come when its items were set aside. */
+  readonly readUpTo?: string | undefined;
+}
+
 /** Commits a chunk, by smaller and smaller parts as long as a part is too much for one statement. */
 async function commitByHalves(
-  committer: ChunkCommitter,
+  committer: ChunkWriter,
   lease: Lease,
   chunk: Chunk,
   bisectAfter: number | undefined,
@@ -79,7 +90,7 @@ async function commitByHalves(
 
 /** @param bisectAfter how often the chunk has been tried before it is written in halves; undefined writes it whole. */
 async function writeChunk(
-  committer: ChunkCommitter,
+  committer: ChunkWriter,
   lease: Lease,
   chunk: Chunk,
   transaction: Transaction,
@@ -106,6 +117,7 @@ async function writeChunk(
     await recordSkips(transaction, lease, written.skips, {
       rate: policy.skip?.rate,
       keepItem: work.keepItem,
+      readUpTo: committer.readUpTo,
     });
     await work.onSkip?.(written.skips, transaction);
   }

@@ -22,6 +22,7 @@ import {
   type TakenCheckpoint,
   takeCheckpoint,
 } from '../ledger/checkpoint.ts';
+import { idOfLedger } from '../ledger/hold-claim.ts';
 import { type Committed, PageTelemetry } from './page-telemetry.ts';
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
 import { prepareChunk, tidyUp } from './prepare-chunk.ts';
@@ -227,7 +228,8 @@ class Page {
     fence: number,
   ): Moving {
     const committer = { ...this.#committer, work, chunkSize: this.#chunkSize };
-    const token = { epoch: this.#lease.claim.epoch, fence };
+    const { epoch, ledger } = this.#lease.claim;
+    const token = { epoch, fence, ...(ledger !== undefined && { ledger: idOfLedger(ledger) }) };
     const preparing = {
       ...committer,
       fence: new Fence(committer.ledger, token, (transaction) => holdCheckpoint(transaction, this.#lease)),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BSON, type Db, type Document, MongoClient } from 'mongodb';
 import { documentOfFile } from '../stores/mongo/file-ids.ts';
+import { marksCollection } from '../stores/mongo/ledger-mark.ts';
 import { patiently } from './patience.ts';
 
 /** The Mongo database of one run. */
@@ -30,6 +31,8 @@ export function collectionsOfRun(serverUrl: string, run: string): RunCollections
 export async function readCollections(mongo: Db, since: Date): Promise<Map<string, Map<string, number>>> {
   const effects = new Map<string, Map<string, number>>();
   for (const { name } of await mongo.listCollections({}, { nameOnly: true }).toArray()) {
+    // It tells one ledger from another.
+    if (name === marksCollection) continue;
     const bag = new Map<string, number>();
     for await (const document of mongo.collection(name).find()) {
       const content = hashOf(comparable(document, since));

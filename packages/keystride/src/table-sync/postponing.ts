@@ -89,7 +89,7 @@ function cursorIn(row: SyncRow, order: readonly string[]): Cursor {
  */
 export async function writePostponed(
   to: PostponingSink,
-  reader: Pick<Reader<SyncRow>, 'readKeys'>,
+  reader: Pick<Reader<SyncRow>, 'position' | 'readKeys'>,
   transaction: Transaction,
   { instance, epoch, step }: Pick<StepContext, 'instance' | 'epoch'> & { readonly step: string },
 ): Promise<void> {
@@ -103,8 +103,9 @@ export async function writePostponed(
   }
   await writeEach(to, reader, left, transaction, books);
   const claim = { job: '', instance, epoch };
-  for (const [partition, { written, skips }] of books.partitions)
-    await settlePostponed(transaction, { claim, step, partition }, written, skips);
+  const readUpTo = await reader.position?.();
+  for (const [partition, settled] of books.partitions)
+    await settlePostponed(transaction, { claim, step, partition }, { ...settled, readUpTo });
 }
 
 class Books {

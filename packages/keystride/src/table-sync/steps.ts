@@ -5,7 +5,7 @@ import type { Cursor } from '../contract/cursor.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../contract/sync.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../job/chunks.ts';
-import { moveOffset, noteShape, openOffset, readResult, takeNotedShape } from '../ledger/offset.ts';
+import { moveOffset, noteShape, openOffset, readResult, readUpTo, takeNotedShape } from '../ledger/offset.ts';
 import type { TaskletWork, VerificationWork } from '../job/registry.ts';
 import {
   isComparable,
@@ -117,8 +117,15 @@ export function syncSteps<Parameters extends SyncParameters>(
       const chosen = choose(described, start);
       return described.references?.toItself.length ? inOneRange(chosen) : chosen;
     });
+    const read = later(reader);
     return chunks<SyncRow, SyncRow>({
-      reader: later(reader),
+      reader: {
+        ...read,
+        readKeys: async (request) => {
+          if (request.since) await requireLatest(ledger, await sync());
+          return (await read.readKeys?.(request)) ?? [];
+        },
+      },
       processor: (row) => row,
       writer: {
         write: async (rows, transaction) => {
@@ -259,6 +266,15 @@ export async function startOf<Start extends SyncStart = SyncStart>(
   return start as Start;
 }
 
+/**
+ * Requires of a source that is a standby that it shows what any run of the stream has read: a later one than that which
+ * skipped an item may have written a later version of its row. @throws Unavailable
+ */
+async function requireLatest(ledger: Ledger, { stream, source }: Sync): Promise<void> {
+  const written = await readUpTo(ledger, stream);
+  if (written !== null) await requireReplayed(source.pool, written);
+}
+
 function postponingSink({ sink, references, source }: Sync) {
   return references && { sink, references, order: source.key };
 }
@@ -274,6 +290,7 @@ function later<Item>(reader: () => Promise<Reader<Item>>): Reader<Item> {
     plan: async (request) => (await reader()).plan(request),
     read: async (request) => (await reader()).read(request),
     split: async (request) => (await (await reader()).split?.(request)) ?? null,
+    position: async () => (await (await reader()).position?.()) ?? '0',
     readKeys: async (request) => (await (await reader()).readKeys?.(request)) ?? [],
   };
 }

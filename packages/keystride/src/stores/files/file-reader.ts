@@ -14,8 +14,8 @@ export interface FileSource<Item> extends FilePlace {
 /** Reads a file of records by byte offsets, so that a restart seeks instead of reading it all again. */
 export function fileReader<Item>({ open, cuts, ...place }: FileSource<Item>): Reader<Item> {
   return {
-    plan: ({ partitions }) =>
-      SourceFile.with(place, null, async (file): Promise<ReadPlan> => {
+    plan: ({ partitions, signal }) => {
+      const plan = async (file: SourceFile): Promise<ReadPlan> => {
         const { first } = await open(file);
         if (first >= file.size) return { ranges: [], expected: 0 };
         const inside = partitions < 2 ? [] : ((await cuts?.(file, first, partitions)) ?? []);
@@ -25,16 +25,20 @@ export function fileReader<Item>({ open, cuts, ...place }: FileSource<Item>): Re
           upper,
         }));
         return { ranges, expected: null };
-      }),
-    read: ({ range, after, limit, bytes, signal }) =>
-      SourceFile.with(place, range.upper, async (file) => {
+      };
+      return SourceFile.with(place, null, plan, signal);
+    },
+    read: ({ range, after, limit, bytes, signal }) => {
+      const page = async (file: SourceFile) => {
         const { first, format } = await open(file);
         const from = Number((after ?? range.lower)?.[0] ?? first);
         const end = Number(range.upper?.[0] ?? file.size);
         const records = await readRecords(file, format, { from, end, limit, bytes, signal });
         return pageOfRecords(file, records, format, bytes);
-      }),
-    readKeys: async ({ keys }) => (keys.length === 0 ? [] : readAgain(place, open, keys)),
+      };
+      return SourceFile.with(place, range.upper, page, signal);
+    },
+    readKeys: async ({ keys, signal }) => (keys.length === 0 ? [] : readAgain(place, open, keys, signal)),
   };
 }
 
@@ -42,11 +46,12 @@ async function readAgain<Item>(
   place: FilePlace,
   open: FileSource<Item>['open'],
   keys: readonly Cursor[],
+  signal: AbortSignal,
 ): Promise<ItemRead<Item>[]> {
   const [planned] = keys;
   if (!planned || keys.some((key) => key[1] !== planned[1]))
     throw new UnusableFile(`${place.path}: the keys were taken from different contents of this file.`);
-  return SourceFile.with(place, planned, async (file) => {
+  const read = async (file: SourceFile) => {
     const { format } = await open(file);
     const found: ItemRead<Item>[] = [];
     for (const [end, , start] of keys) {
@@ -54,5 +59,6 @@ async function readAgain<Item>(
       found.push(...parseRecords(file, await readRecords(file, format, extent), format));
     }
     return found;
-  });
+  };
+  return SourceFile.with(place, planned, read, signal);
 }

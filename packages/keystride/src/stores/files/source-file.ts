@@ -6,6 +6,7 @@ import { ToldError } from '../../contract/errors.ts';
 import { oneLine } from '../../contract/inert.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import { codeOf } from '../causes.ts';
+import { digestMark, digestOf } from './file-digest.ts';
 
 /** A file that is not the one that was planned, or cannot be read at all. */
 export class UnusableFile extends ToldError {
@@ -31,7 +32,8 @@ const comparedBytes = 4096;
  * A file up to the size that it had when it was planned. What is appended later belongs to another run; a file that has
  * become another one is refused, since its offsets would mean nothing.
  *
- * A place in it is written `[offset, identity]`, the identity being the planned size and a hash of the file's ends.
+ * A place in it is written `[offset, identity, …, digest]`, the identity being the planned size and a hash of the file's ends,
+ * which are looked at each time; the digest is of all of it.
  */
 export class SourceFile {
   /** As the step names it. */
@@ -40,12 +42,14 @@ export class SourceFile {
   readonly size: number;
   readonly #handle: FileHandle;
   readonly #identity: string;
+  readonly #digest: string;
 
-  private constructor(path: string, handle: FileHandle, size: number, identity: string) {
+  private constructor(path: string, handle: FileHandle, size: number, identity: string, digest: string) {
     this.path = path;
     this.#handle = handle;
     this.size = size;
     this.#identity = identity;
+    this.#digest = digest;
   }
 
   /**
@@ -59,11 +63,12 @@ export class SourceFile {
     { path, directory }: FilePlace,
     planned: Cursor | null,
     work: (file: SourceFile) => Promise<Result>,
+    signal?: AbortSignal,
   ): Promise<Result> {
     const handle = await openFile(path, directory);
     try {
       const before = await handle.stat();
-      const result = await work(await SourceFile.#of(path, handle, planned));
+      const result = await work(await SourceFile.#of(path, handle, planned, signal));
       refuseChanged(path, before, await handle.stat());
       return result;
     } finally {
@@ -71,12 +76,23 @@ export class SourceFile {
     }
   }
 
-  static async #of(path: string, handle: FileHandle, planned: Cursor | null): Promise<SourceFile> {
+  static async #of(
+    path: string,
+    handle: FileHandle,
+    planned: Cursor | null,
+    signal: AbortSignal | undefined,
+  ): Promise<SourceFile> {
     const stat = await handle.stat();
     if (!stat.isFile()) throw new UnusableFile(`${path} is not a file.`);
     const size = planned === null ? stat.size : Number(planned[1]?.split('-')[0]);
     const identity = size <= stat.size ? `${size}-${await hashOfEnds(handle, size)}` : 'shorter';
-    if (planned === null || planned[1] === identity) return new SourceFile(path, handle, size, identity);
+    if (planned === null || planned[1] === identity) {
+      const digest = await digestOf(handle, size, signal);
+      const wanted = planned?.findLast((text) => text.startsWith(digestMark));
+      // A release before this one has planned without.
+      if (wanted === undefined || wanted === digest)
+        return new SourceFile(path, handle, size, identity, digest);
+    }
     throw new UnusableFile(
       `${path} has changed since this step was opened; put the file back that it began with, or start a new run.`,
     );
@@ -84,7 +100,7 @@ export class SourceFile {
 
   /** The cursor of an offset; further texts may follow. */
   place(offset: number, ...more: readonly string[]): Cursor {
-    return cursorOf([String(offset), this.#identity, ...more]);
+    return cursorOf([String(offset), this.#identity, ...more, this.#digest]);
   }
 
   /** The bytes at an offset, at most so many and no more than the file has. */

@@ -8,6 +8,8 @@ import {
 } from 'mongodb';
 import { OvertakenWrite, type WriteToken } from '../../contract/write-attempt.ts';
 import { duplicateKey } from './errors.ts';
+import { requireLedger } from './ledger-mark.ts';
+import { requireStorable } from './storable.ts';
 
 /** A document that a job writes: keyed by the source, and marked by the attempt that wrote it. */
 export interface KeyedDocument extends Pick<WriteToken, 'epoch'> {
@@ -17,7 +19,7 @@ export interface KeyedDocument extends Pick<WriteToken, 'epoch'> {
 }
 
 /** A document before an attempt has marked it. */
-export type Unmarked<Document extends KeyedDocument> = Omit<Document, keyof WriteToken>;
+export type Unmarked<Document extends KeyedDocument> = Omit<Document, 'epoch' | 'fence'>;
 
 const writeConcernFailed = 64;
 
@@ -40,14 +42,18 @@ const mostRounds = 5;
  * @param attempt whose writes these are, as `prepare` is given it.
  * @param kept fields to return of what was there before.
  * @returns what was there already under the keys, by its key and these fields.
+ * @throws UnstorableDocument before anything is written, for a document that would be stored as another one.
+ * @throws OtherLedger where the collection is written under another ledger.
  * @throws OvertakenWrite when something is there that a later attempt has written; others may have been written.
  */
 export async function upsertDocuments<Document extends KeyedDocument, Kept extends keyof Document & string>(
   collection: Collection<Document>,
   documents: readonly Unmarked<Document>[],
-  { epoch, fence }: WriteToken,
+  { epoch, fence, ledger }: WriteToken,
   kept: readonly Kept[] = [],
 ): Promise<Pick<Document, '_id' | Kept>[]> {
+  for (const document of documents) requireStorable(document);
+  await requireLedger(collection, ledger);
   const before = new Map<string, Document>();
   let left = documents.map((document) => ({ ...document, epoch, fence }) as unknown as Document);
   for (let round = 1; left.length > 0; round++) {

@@ -1,4 +1,4 @@
-import { Binary, BSON, Decimal128, Double, Int32, Long, ObjectId, UUID } from 'mongodb';
+import { Binary, BSON, Decimal128, Double, Int32, Long, ObjectId, Timestamp, UUID } from 'mongodb';
 import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 
@@ -25,8 +25,14 @@ export const idKinds = [
 
 export type IdKind = (typeof idKinds)[number]['kind'];
 
-/** What an `_id` may be and cannot be scanned by, by its name for `$type`. */
-export const unusableTypes: readonly string[] = ['object', 'bool', 'null', 'timestamp', 'regex'];
+/** What an `_id` may be and cannot be scanned by, by its name for `$type`: every other type that there is. */
+export const unusableTypes: readonly string[] = [
+  ...['object', 'array', 'bool', 'null', 'timestamp', 'regex'],
+  ...['undefined', 'minKey', 'maxKey', 'javascript', 'javascriptWithScope', 'symbol', 'dbPointer'],
+];
+
+/** Those of them that FerretDB knows: it holds nothing else. */
+export const unusableInFerret = unusableTypes.slice(0, 6);
 
 /** How a value is written into a cursor, by the first text of the cursor. */
 const codecs: Record<string, { readonly kind: IdKind; parse(text: string): IdValue }> = {
@@ -61,12 +67,16 @@ function rendered(id: unknown): [type: string, text: string] {
   if (typeof id === 'number' && !Number.isNaN(id)) return ['number', String(id)];
   if (typeof id === 'bigint') return renderedLong(id);
   if (id instanceof Date && !Number.isNaN(id.getTime())) return ['date', id.toISOString()];
-  if (Buffer.isBuffer(id)) return ['binary', `0:${id.toString('base64')}`];
   if (id instanceof BSON.BSONValue) {
     const text = renderedValue(id);
     if (text) return text;
   }
-  throw new UnusableId(
+  throw unusableId(id);
+}
+
+/** The error of an `_id` that no collection is read by, though the driver may make something of it that is. */
+export function unusableId(id: unknown): UnusableId {
+  return new UnusableId(
     `an _id is ${describe(id)}; a collection is read by numbers, strings, UUIDs and other binaries, ObjectIds and dates.`,
   );
 }
@@ -78,9 +88,11 @@ function renderedLong(value: bigint): [type: string, text: string] {
 }
 
 function renderedValue(id: BSON.BSONValue): [type: string, text: string] | undefined {
+  // To the driver it is a long, to a server it is not.
+  if (id instanceof Timestamp) return undefined;
   if (id instanceof ObjectId) return ['objectId', id.toHexString()];
   if (id instanceof Long) return renderedLong(id.toBigInt());
-  if (id instanceof Decimal128) return ['decimal', id.toString()];
+  if (id instanceof Decimal128) return id.toString() === 'NaN' ? undefined : ['decimal', id.toString()];
   if (id instanceof Int32 || id instanceof Double) return rendered(id.valueOf());
   if (!(id instanceof Binary)) return undefined;
   if (id.sub_type === Binary.SUBTYPE_UUID && id.length() === 16) return ['uuid', id.toUUID().toString()];
@@ -88,7 +100,10 @@ function renderedValue(id: BSON.BSONValue): [type: string, text: string] | undef
 }
 
 function describe(id: unknown): string {
-  if (typeof id === 'number') return 'not a number (NaN)';
+  if (typeof id === 'number' || id instanceof Decimal128) return 'not a number (NaN)';
+  // Of the types that the driver makes texts of, this is the other one.
+  if (typeof id === 'string') return 'of type symbol';
+  if (Buffer.isBuffer(id)) return 'bytes without their subtype (the option promoteBuffers of its collection)';
   if (id instanceof Date) return 'a date beyond what can be told';
   return id === null ? 'null' : `of type ${id instanceof BSON.BSONValue ? id._bsontype : typeof id}`;
 }

@@ -1,7 +1,16 @@
 import { type Collection, type Document, type Filter, MongoServerError } from 'mongodb';
 import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
 import type { RangeSplit, ReadPlan, SplitRequest } from '../../contract/reader.ts';
-import { cursorOfId, type IdKind, idKinds, idOfCursor, UnusableId, unusableTypes } from './id-keys.ts';
+import {
+  cursorOfId,
+  type IdKind,
+  idKinds,
+  idOfCursor,
+  UnusableId,
+  unusableId,
+  unusableInFerret,
+  unusableTypes,
+} from './id-keys.ts';
 
 interface RangeRequest {
   readonly collection: Collection;
@@ -78,21 +87,33 @@ function upTo({ filter, highest }: Pick<CutRequest, 'filter' | 'highest'>): Filt
 }
 
 async function refuseUnusable(request: RangeRequest): Promise<void> {
-  const { collection, filter, signal } = request;
-  const unusable = { $and: [filter, { _id: { $type: unusableTypes } }] } as unknown as Filter<Document>;
-  const found = await collection.findOne(unusable, { projection: { _id: 1 }, signal });
-  const id: unknown = found?._id;
-  // NaN sorts below all other numbers.
-  const lowest = found ? id : await endOf(request, 'number', 1);
-  if (!found && lowest === undefined) return;
+  const { collection } = request;
   try {
-    cursorOfId(lowest);
+    const found = await anyOf(request, unusableTypes).catch((error: unknown) => {
+      if (!(error instanceof MongoServerError) || error.code !== badValue) throw error;
+      return anyOf(request, unusableInFerret);
+    });
+    if (found) throw unusableId(found._id);
+    // NaN sorts below all other numbers; a date may be too early for anybody to tell.
+    for (const type of ['number', 'date']) {
+      const lowest = await endOf(request, type, 1);
+      if (lowest !== undefined) cursorOfId(lowest);
+    }
   } catch (error) {
     if (!(error instanceof UnusableId)) throw error;
     throw new UnusableId(
       `collection ${collection.namespace}: ${error.message} Copy those documents by a filter of their own.`,
     );
   }
+}
+
+/** MongoDB's code for a type of which it has no name. */
+const badValue = 2;
+
+/** A document whose `_id` is of one of these types, in no order. */
+function anyOf({ collection, filter, signal }: RangeRequest, types: readonly string[]) {
+  const ofTypes = { $and: [filter, { _id: { $type: types } }] } as unknown as Filter<Document>;
+  return collection.findOne(ofTypes, { projection: { _id: 1 }, signal });
 }
 
 /** The lowest (1) or highest (-1) `_id` of a type that the filter matches. */

@@ -21,7 +21,7 @@ export interface MongoSource<Item extends Document> {
  * The upper end is frozen for each kind when the step opens. An item's cursor is its `_id` as `[type, value]`; its
  * key for people is the same, `objectId:65f0…`.
  *
- * @throws UnusableId for an `_id` that is a document, a boolean, null, NaN, a timestamp or a pattern.
+ * @throws UnusableId for an `_id` of any other type, such as a document, a boolean, null or a timestamp, and for NaN.
  */
 export function mongoKeysetReader<Item extends Document>(source: MongoSource<Item>): Reader<WithId<Item>> {
   const collection = source.collection as unknown as Collection;

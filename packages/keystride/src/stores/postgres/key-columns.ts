@@ -15,6 +15,8 @@ export interface KeyColumn {
   readonly typeName: string;
   /** ` COLLATE …` for a value that is to be compared as the column is; empty for a type without collation. */
   readonly collate: string;
+  /** A value that it is compared with must be hidden from the planner: see `valueOf`. */
+  readonly isChar: boolean;
 }
 
 /** A key that cannot order a job's pages. */
@@ -27,6 +29,8 @@ interface Attribute {
   readonly type: string;
   readonly required: boolean;
   readonly collation: string | null;
+  /** Whether its type is `"char"`, or a domain over it. */
+  readonly char: boolean;
   /** A NOT NULL constraint of it, of the table or of one below it, that old rows were never checked against. */
   readonly unchecked: string | null;
   /** Whether other tables inherit from this one. */
@@ -66,6 +70,11 @@ const attributesQuery = `
   )
   SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
          quote_ident(nspname) || '.' || quote_ident(collname) AS collation,
+         (WITH RECURSIVE base (id) AS (
+            SELECT atttypid
+            UNION
+            SELECT typbasetype FROM pg_type JOIN base ON oid = id WHERE typtype = 'd'
+          ) SELECT bool_or(id = '"char"'::regtype) FROM base) AS char,
          below.required, below.unchecked,
          relkind = 'r' AND (SELECT count(*) > 1 FROM family) AS inherited
     FROM pg_attribute
@@ -101,6 +110,7 @@ function keyColumn(table: string, name: string, attributes: readonly Attribute[]
     type: sql.raw(column.type),
     typeName: column.type,
     collate: column.collation === null ? '' : ` COLLATE ${column.collation}`,
+    isChar: column.char,
   };
 }
 
@@ -166,6 +176,12 @@ export function keyAlias(index: number): string {
   return `keystride_key_${index}`;
 }
 
+/**
+ * From a histogram of `"char"` PostgreSQL 18 cannot estimate how many rows are below a value that it knows ("cache lookup
+ * failed for collation 0"), and so plans nothing once the table has been analysed. One that it comes to know later only has
+ * the usual guess.
+ */
 function valueOf(columns: readonly KeyColumn[], cursor: Cursor) {
-  return sql.join(columns.map((column, index) => sql`${cursor[index]}::${column.type}`));
+  const texts = columns.map((column, index) => sql`${cursor[index]}::${column.type}`);
+  return sql.join(texts.map((text, index) => (columns[index]?.isChar ? sql`(select ${text})` : text)));
 }

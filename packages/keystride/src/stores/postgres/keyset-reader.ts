@@ -35,6 +35,7 @@ import { fixedColumns, mayMultiply, refuseUnpageable, UnusableQuery } from './qu
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
 import { mayHideRows } from './row-security.ts';
+import { positionOfSource, requireSkipped } from './standby.ts';
 import { requireUniqueKey } from './unique-key.ts';
 import { tooLargeToRead } from './value-size.ts';
 
@@ -68,8 +69,11 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
     },
     read: async (request) => readPage({ source, columns: await keyColumns(), readable, size }, request),
     split: async (request) => splitRange(source, await keyColumns(), request),
-    readKeys: async ({ keys, signal }) =>
-      readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys, signal),
+    position: () => positionOfSource(source.pool),
+    readKeys: async ({ keys, since, signal }) => {
+      if (since) await requireSkipped(source.pool, since);
+      return readByKeys(source.pool, source.again ?? source.query, await keyColumns(), keys, signal);
+    },
   };
 }
 

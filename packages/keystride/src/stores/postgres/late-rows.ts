@@ -41,6 +41,7 @@ export function lateRows<Database, Table extends keyof Database & string, Row>(
   return {
     plan: async ({ signal }) => planLate(windowsOf(await keyColumns()), upTo, signal),
     ...(late.problems ? { problems: late.problems.bind(late) } : {}),
+    ...(late.position ? { position: late.position.bind(late) } : {}),
     ...(late.readKeys ? { readKeys: late.readKeys.bind(late) } : {}),
     read: async (request) => {
       const from = request.after ?? request.range.lower;

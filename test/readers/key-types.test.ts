@@ -1,0 +1,81 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { readRange } from './reading.ts';
+
+const tables = typedSql<Record<string, { id: string }>>();
+const signal = new AbortController().signal;
+let database: TestDatabase;
+let pool: pg.Pool;
+
+beforeAll(async () => {
+  database = await testDatabase('source');
+  pool = createPool(database.url, 'keystride test', 4);
+  await pool.query(`CREATE TYPE mood AS ENUM ('a', 'B', 'c'); CREATE TYPE pair AS (a int, b text);
+    CREATE DOMAIN word AS text COLLATE "en-x-icu"; CREATE DOMAIN letter AS "char"; CREATE DOMAIN vowel AS letter`);
+});
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+/** Types that order a table, besides those that are cut in `key-ranges.test.ts`, and what makes their value n. */
+const types: Readonly<Record<string, string>> = {
+  '"char"': `(n - 60)::int::"char"`,
+  letter: `(n + 32)::int::"char"`,
+  vowel: `(n + 32)::int::"char"`,
+  name: `'n' || n`,
+  bool: `n % 2 = 0`,
+  bytea: `decode(lpad(to_hex(n), 8, '0'), 'hex')`,
+  inet: `'10.0.0.0'::inet + n`,
+  cidr: `('10.0.' || n || '.0/24')::cidr`,
+  macaddr8: `('08:00:2b:01:02:03:04:' || lpad(to_hex(n), 2, '0'))::macaddr8`,
+  money: `n::int::money`,
+  interval: `n * interval '1 day 3 hours'`,
+  timetz: `timetz '00:00+02' + n * interval '1 minute'`,
+  timestamptz: `CASE n WHEN 1 THEN 'infinity' WHEN 2 THEN '-infinity' ELSE timestamptz '0044-03-15 BC' + n * interval '1 h' END`,
+  'bit(8)': `n::int::bit(8)`,
+  varbit: `n::int::bit(8)`,
+  oid: `n::int::oid`,
+  mood: `(ARRAY['a', 'B', 'c']::mood[])[n]`,
+  int4range: `int4range(n::int, n::int + 3)`,
+  int4multirange: `int4multirange(int4range(n::int, n::int + 3))`,
+  'text[]': `ARRAY['a,b', n::text]`,
+  '"char"[]': `ARRAY[n::int::"char"]`,
+  pair: `ROW(n::int, 'x,' || n)::pair`,
+  word: `'W' || n`,
+  jsonb: `jsonb_build_object('n', n)`,
+  float8: `CASE n WHEN 1 THEN 'NaN' WHEN 2 THEN '-Infinity' ELSE n / 3.0 END::float8`,
+  'numeric(10,2)': 'n / 3.0',
+  pg_lsn: `('0/' || to_hex(n))::pg_lsn`,
+  xid8: 'n::text::xid8',
+  tsvector: `to_tsvector('simple', 'w' || n)`,
+  'char(5)': 'n::text',
+};
+
+test.each(Object.entries(types))('a key of %s is cut, read and read again', async (type, value) => {
+  await pool.query(`DROP TABLE IF EXISTS keyed; CREATE TABLE keyed (id ${type} PRIMARY KEY);
+    INSERT INTO keyed SELECT ${value} FROM generate_series(1, 90::bigint) AS n WHERE (${value}) IS NOT NULL ON CONFLICT DO NOTHING;
+    ANALYZE keyed`);
+  const { rows } = await pool.query<{ id: string }>('SELECT id::text FROM keyed ORDER BY keyed.id');
+  const reader = keysetReader({
+    pool,
+    query: tables.selectFrom('keyed').select('keyed.id'),
+    table: 'keyed',
+    key: ['id'],
+  });
+  const { ranges, expected } = await reader.plan({ partitions: 3, signal });
+  const read = [];
+  for (const range of ranges) read.push(...(await readRange(reader, range, 7)));
+  expect(read.map(({ cursor }) => cursor)).toEqual(rows.map(({ id }) => [id]));
+  expect(expected).toBe(rows.length);
+  const keys = read.map(({ cursor }) => cursor);
+  expect(await reader.readKeys?.({ keys, signal })).not.toContain(undefined);
+  const whole = { lower: null, upper: ranges.at(-1)?.upper ?? null };
+  const split = await reader.split?.({ range: whole, after: null, fewest: 2, signal });
+  expect(split?.items).toBe(rows.length);
+});
