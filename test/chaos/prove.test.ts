@@ -99,8 +99,8 @@ const fillShop: ProveSettings['fill'] = async ({ databaseUrl, sourceDatabaseUrl,
   }
 };
 
-/** A handful: each is followed for a while. Both servers are restarted in them. */
-const streamRuns = Number(process.env['KEYSTRIDE_RUNS']) || 5;
+/** Few: each is followed for a while. Both servers are restarted in them. */
+const streamRuns = Number(process.env['KEYSTRIDE_RUNS']) || 2;
 
 test('a followed log arrives transaction by transaction, once and in order, whatever fails on its way', async () => {
   const report = await proveJob(tableSync, {
@@ -108,5 +108,5 @@ test('a followed log arrives transaction by transaction, once and in order, what
     ...{ rows: 400, runs: streamRuns, parallel: 2, fill: fillShop },
   });
   expectNothingLost(tableSync, report, streamRuns);
-  expect(Object.values(report.faultPoints).filter((hits) => hits > 0).length).toBeGreaterThanOrEqual(8);
+  expect(Object.values(report.faultPoints).filter((hits) => hits > 0).length).toBeGreaterThanOrEqual(4);
 }, 600_000);
