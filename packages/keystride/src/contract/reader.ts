@@ -91,9 +91,10 @@ export interface Reader<Item> {
   split?(request: SplitRequest): Promise<RangeSplit | null>;
   /**
    * How far the source has come, in words of the reader's own: kept with what is skipped, so that a redrive does not take an
-   * older item for it. For a source that may be read where it shows what it was a while ago, as on a standby.
+   * older item for it. For a source that may be read where it shows what it was a while ago, as on a standby. Null where it
+   * cannot tell.
    */
-  position?(): Promise<string>;
+  position?(): Promise<string | null>;
   /**
    * Reads single items again, for a redrive of what was skipped: one answer a key, in their order; undefined for an item
    * that is no longer there. A reader without it cannot be redriven.

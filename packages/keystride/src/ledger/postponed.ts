@@ -60,7 +60,7 @@ interface Settled {
   readonly written: number;
   readonly skips: readonly Skip[];
   /** How far the reader says that its source had come. */
-  readonly readUpTo?: string | undefined;
+  readonly readUpTo?: string | null | undefined;
 }
 
 /**

@@ -32,7 +32,7 @@ export interface SkipTerms {
   /** What is kept of an item. @default nothing */
   readonly keepItem?: ((item: unknown) => unknown) | undefined;
   /** How far their reader says that its source had come. @default nobody knows */
-  readonly readUpTo?: string | undefined;
+  readonly readUpTo?: string | null | undefined;
 }
 
 /**

@@ -37,7 +37,7 @@ export interface ChunkCommitter extends Committer {
 export async function commitChunk(committer: ChunkCommitter, lease: Lease, given: Chunk): Promise<Committed> {
   let chunk = given;
   let bisect = false;
-  let readUpTo: string | undefined;
+  let readUpTo: string | null | undefined;
   for (let attempt = 1; ; attempt++) {
     try {
       // Before the transaction: what waits for a connection there would hold one.
@@ -64,7 +64,7 @@ export async function commitChunk(committer: ChunkCommitter, lease: Lease, given
 /** The same for one chunk. */
 interface ChunkWriter extends ChunkCommitter {
   /** How far the source had come when its items were set aside. */
-  readonly readUpTo?: string | undefined;
+  readonly readUpTo?: string | null | undefined;
 }
 
 /** Commits a chunk, by smaller and smaller parts as long as a part is too much for one statement. */

@@ -290,7 +290,7 @@ function later<Item>(reader: () => Promise<Reader<Item>>): Reader<Item> {
     plan: async (request) => (await reader()).plan(request),
     read: async (request) => (await reader()).read(request),
     split: async (request) => (await (await reader()).split?.(request)) ?? null,
-    position: async () => (await (await reader()).position?.()) ?? '0',
+    position: async () => (await (await reader()).position?.()) ?? null,
     readKeys: async (request) => (await (await reader()).readKeys?.(request)) ?? [],
   };
 }

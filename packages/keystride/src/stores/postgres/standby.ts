@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { failure } from '../../contract/errors.ts';
+import { codeOf } from '../causes.ts';
 import { bytesWritten } from './horizon.ts';
 
 /** Whether a server follows another one, and so may show what that one had a while ago. */
@@ -8,11 +9,23 @@ export async function isStandby(asked: Pick<pg.Pool, 'query'> | pg.Client): Prom
   return rows[0]?.standby === true;
 }
 
-/** How far a source has been written, or has replayed what its primary wrote, in bytes: what is read now is of before that. */
-export async function positionOfSource(pool: pg.Pool): Promise<string> {
-  const { rows } = await pool.query<{ written: string }>(`SELECT ${bytesWritten} AS written`);
-  return rows[0]?.written ?? '0';
+/**
+ * How far a source has been written, or has replayed what its primary wrote, in bytes: what is read now is of before that.
+ * Null where the server has no such place to tell, as some that only speak like PostgreSQL: items are skipped there all the
+ * same.
+ */
+export async function positionOfSource(pool: pg.Pool): Promise<string | null> {
+  try {
+    const { rows } = await pool.query<{ written: string }>(`SELECT ${bytesWritten} AS written`);
+    return rows[0]?.written ?? null;
+  } catch (error) {
+    if (!cannotTell.includes(codeOf(error))) throw error;
+    return null;
+  }
 }
+
+/** Not supported, no such function, no right to it. */
+const cannotTell: readonly string[] = ['0A000', '42883', '42501'];
 
 /**
  * Requires of a source that is a standby that it shows what has been read of it, or of its primary, before: older rows would
