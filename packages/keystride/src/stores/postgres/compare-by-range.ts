@@ -49,7 +49,10 @@ export async function compareByRange(
   try {
     do {
       const upper = await sides.source.cut({ lower: position, upper: null }, rows, signal);
-      ranges.push(compareRange(sides, { lower: position, upper }, 0, signal));
+      const range = compareRange(sides, { lower: position, upper }, 0, signal);
+      // It may fail while the next one is looked for; it is asked below.
+      range.catch(() => undefined);
+      ranges.push(range);
       position = upper;
     } while (position !== null && ranges.length < Math.min(sides.atOnce, limit));
   } finally {
