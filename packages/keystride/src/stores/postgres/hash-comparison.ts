@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ComparedPage, Comparison, Difference } from '../../contract/verification.ts';
 import { byHalves } from './compare-by-halves.ts';
@@ -101,9 +100,15 @@ export function hashComparison<
   };
 }
 
-/** No more than half of what either pool has: pages of runs take theirs from it too, and both sides may have one pool. */
-function affordable(atOnce: number, pools: readonly pg.Pool[]): number {
-  return Math.max(1, Math.min(atOnce, ...pools.map(({ options }) => Math.floor((options.max ?? 0) / 2))));
+/**
+ * No more than half of what either pool has: pages of runs take theirs from it too, and both sides may have one pool. What
+ * is no real pool, as `rolledBackPool` gives it, says nothing of connections: it has one.
+ */
+function affordable(
+  atOnce: number,
+  pools: readonly { readonly options?: { readonly max?: number } }[],
+): number {
+  return Math.max(1, Math.min(atOnce, ...pools.map(({ options }) => Math.floor((options?.max ?? 0) / 2))));
 }
 
 const ofStandby =
