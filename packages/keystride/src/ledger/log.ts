@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Cursor, cursorOf, decodeCursor, encodeCursor } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
+import { positionOf } from '../stores/postgres/log-position.ts';
 import type { StoredRows } from '../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { Asked } from './ledger.ts';
@@ -64,6 +65,19 @@ export async function readLogPlace(ledger: Asked, stream: string): Promise<LogPl
   const { cursor, place, moves, unsettled } = row;
   const at = { stream, cursor: decodeCursor(cursor), place, moves: Number(moves) };
   return { ...at, state, told, unsettled: unsettled ?? 0 };
+}
+
+/**
+ * Whether a stream has passed a place of the log, all that was copied, and what it had to read again: what its sink has is of
+ * one moment then.
+ *
+ * @param mark the beginning unless given.
+ */
+export function hasPassed({ cursor, state, unsettled }: LogPlace, mark = positionOf('0/0')): boolean {
+  const at = positionOf(cursor?.[0] ?? '0/0');
+  return (
+    state?.copied === true && unsettled === 0 && at >= mark && at >= positionOf(state.settledAt ?? '0/0')
+  );
 }
 
 /** Notes what a stream follows, and from where on, unless somebody has moved it meanwhile. @returns whether it did */

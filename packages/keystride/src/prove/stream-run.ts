@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { messages } from '../contract/messages.ts';
 import type { SyncStart } from '../contract/sync.ts';
-import { type LogPlace, readLogPlace } from '../ledger/log.ts';
+import { hasPassed, type LogPlace, readLogPlace } from '../ledger/log.ts';
 import { readResult } from '../ledger/offset.ts';
 import { positionOf } from '../stores/postgres/log-position.ts';
 import type { FaultSchedule } from '../page/fault-points.ts';
@@ -49,7 +49,7 @@ export async function writeAndStop(run: FollowedRun, ended: AbortSignal): Promis
     async (signal) => void (await until(run, signal, ({ state }) => state?.copied === true)),
   );
   // While keys change that take large values along, a sink does not come to be of one moment.
-  await until(run, ended, isSettled);
+  await until(run, ended, (place) => hasPassed(place));
   const from = performance.now();
   await writeUntil(run, ended, async (signal) => {
     for (let written = 0; written < longestWritingMs && !signal.aborted; written = performance.now() - from) {
@@ -63,7 +63,7 @@ export async function writeAndStop(run: FollowedRun, ended: AbortSignal): Promis
     );
     return positionOf(rows[0]?.place ?? '0/0');
   });
-  await until(run, ended, (place) => isSettled(place) && positionOf(place.cursor?.[0] ?? '0/0') >= last);
+  await until(run, ended, (place) => hasPassed(place, last));
   while (!ended.aborted) {
     const isTaken = await run.handle
       .executeUpdate(messages.stop, { args: [{ reason: 'all has arrived' }] })
@@ -93,12 +93,6 @@ async function writeUntil(
     stop.abort();
     await writing;
   }
-}
-
-/** The sink is of one moment. */
-function isSettled({ cursor, state, unsettled }: LogPlace): boolean {
-  const [at, from] = [cursor?.[0], state?.settledAt].map((text) => positionOf(text ?? '0/0'));
-  return state?.copied === true && unsettled === 0 && (at ?? 0n) >= (from ?? 0n);
 }
 
 /** Looks where the stream of a run stands until it is as wanted. @returns undefined when the run has ended before */

@@ -86,16 +86,14 @@ function streamsTable({ streams }: SyncLag, readOnly: boolean): Html {
 }
 
 function told({ streams, slotsLeft }: SyncLag): Html {
-  const words = streams.flatMap(({ stream, problem, told: lines, ...one }) => [
-    ...(one.slot === null
-      ? []
-      : [{ stream, text: followedText({ stream, problem, told: lines, ...one }), kind: 'notice-soft' }]),
-    ...lines.map((text) => ({ stream, text, kind: 'notice-soft' })),
-    ...(problem === null ? [] : [{ stream, text: problem, kind: 'problem' }]),
+  const words = streams.flatMap((one) => [
+    ...(one.slot === null ? [] : [{ one, text: followedText(one), kind: 'notice-soft' }]),
+    ...one.told.map((text) => ({ one, text, kind: 'notice-soft' })),
+    ...(one.problem === null ? [] : [{ one, text: one.problem, kind: 'problem' }]),
   ]);
   return html`${slotsLeft.map((slot) => html`<p class="notice problem">${leftText(slot)}</p>`)}
   ${words.map(
-    ({ stream, text, kind }) => html`<p class="notice ${kind}"><strong>${stream}:</strong> ${text}</p>`,
+    ({ one, text, kind }) => html`<p class="notice ${kind}"><strong>${one.stream}:</strong> ${text}</p>`,
   )}`;
 }
 

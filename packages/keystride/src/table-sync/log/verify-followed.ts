@@ -5,9 +5,8 @@ import { failure, failureTypeOf } from '../../contract/errors.ts';
 import type { ComparedPage, Difference } from '../../contract/verification.ts';
 import type { VerificationWork } from '../../job/registry.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { type LogPlace, noteUnsettled, readLogPlace } from '../../ledger/log.ts';
+import { hasPassed, noteUnsettled, readLogPlace } from '../../ledger/log.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
-import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
 import { markLog } from '../../stores/postgres/replication-slot.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { isFollowedAs, notFollowed } from './refused-rows.ts';
@@ -145,7 +144,7 @@ class StreamAtWork {
     let movedAt = performance.now();
     for (let moves: number | undefined; ;) {
       const place = await readLogPlace(this.#ledger, stream);
-      if (place && isPast(place, mark)) return null;
+      if (place && hasPassed(place, mark)) return null;
       const now = performance.now();
       if (place?.moves !== moves) movedAt = now;
       else if (now - movedAt > stillMs)
@@ -154,11 +153,6 @@ class StreamAtWork {
       await delay(lookMs, undefined, { signal: this.#signal });
     }
   }
-}
-
-function isPast({ cursor, state, unsettled }: LogPlace, mark: LogPosition): boolean {
-  const [at, settledAt] = [cursor?.[0], state?.settledAt].map((text) => positionOf(text ?? '0/0'));
-  return state?.copied === true && unsettled === 0 && (at ?? 0n) >= mark && (at ?? 0n) >= (settledAt ?? 0n);
 }
 
 function saying(differences: readonly Difference[], why: string): Difference[] {
