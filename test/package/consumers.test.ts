@@ -3,14 +3,12 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installOldestNode, installWords, oldestNode, wayToTheRegistry } from '../support/npm.ts';
 import { packedLibrary } from '../support/packed-library.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const library = path.join(root, 'packages/keystride');
 const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-
-/** The oldest Node that the library runs on. */
-const oldest = '22.19.0';
 
 interface Ended {
   readonly code: number;
@@ -25,9 +23,10 @@ let nodes: Readonly<Record<string, string>>;
 /** What npm said when it installed the packed library. */
 let installation: Ended;
 
-/** Runs a program with that Node first on PATH, and nothing else of this environment that could help it. */
+/** Runs a program with that Node first on PATH, and nothing else of this environment that could help it, but for npm. */
 function run(program: string, words: readonly string[], cwd: string, node: string): Promise<Ended> {
   const env = {
+    ...wayToTheRegistry(),
     PATH: `${node}${path.delimiter}${process.env['PATH'] ?? ''}`,
     HOME: process.env['HOME'],
     KEYSTRIDE_HOME: path.join(place, 'no-home'),
@@ -69,16 +68,6 @@ function peers(): Record<string, string> {
   return Object.fromEntries(needed);
 }
 
-const install = ['install', '--prefer-offline', '--no-audit', '--no-fund'];
-
-async function installOldest(node: string): Promise<string> {
-  const manifest = { private: true, dependencies: { node: oldest }, allowScripts: { node: true } };
-  const where = directory('oldest', manifest);
-  const { code, stderr } = await run('npm', install, where, node);
-  if (code !== 0) throw new Error(stderr);
-  return path.join(where, 'node_modules/node/bin');
-}
-
 beforeAll(async () => {
   place = mkdtempSync(path.join(tmpdir(), 'keystride-consumers-'));
   const current = path.dirname(process.execPath);
@@ -91,9 +80,11 @@ beforeAll(async () => {
     devDependencies: { '@types/node': devDependencies['@types/node'] },
     allowScripts: { '@swc/core': true, protobufjs: true },
   });
-  const [said, old] = await Promise.all([run('npm', install, installed, current), installOldest(current)]);
-  installation = said;
-  nodes = { [oldest]: old, [process.versions.node]: current };
+  installation = await run('npm', installWords, installed, current);
+  nodes = {
+    [oldestNode]: installOldestNode(path.join(place, 'oldest')),
+    [process.versions.node]: current,
+  };
   consumer('nodenext', 'typescript');
   consumer('bundler', 'typescript');
   consumer('javascript', 'javascript');
@@ -123,7 +114,7 @@ test.each(Object.entries(resolutions))(
       'node',
       [tsc, '--pretty', 'false', '--listFiles'],
       project,
-      nodes[oldest] ?? '',
+      nodes[oldestNode] ?? '',
     );
     const errors = stdout.split('\n').filter((line) => /^\S.*error TS/u.test(line));
     // Temporal's own declarations name a package whose types TypeScript does not find.
@@ -135,7 +126,7 @@ test.each(Object.entries(resolutions))(
 );
 
 describe.each(['nodenext', 'bundler', 'javascript'])('the project %s', (name) => {
-  test.each([oldest, process.versions.node])('shows its jobs on Node %s', async (node) => {
+  test.each([oldestNode, process.versions.node])('shows its jobs on Node %s', async (node) => {
     const words = ['keystride', 'jobs', '-o', 'json'];
     const jobs = await run('npx', words, path.join(place, name), nodes[node] ?? '');
     expect(jobs).toMatchObject({ code: 0, stderr: '' });
@@ -144,7 +135,7 @@ describe.each(['nodenext', 'bundler', 'javascript'])('the project %s', (name) =>
 });
 
 test.each([
-  ['nodenext', oldest],
+  ['nodenext', oldestNode],
   ['javascript', process.versions.node],
 ])('the project %s bundles its flows on Node %s', async (name, node) => {
   const project = path.join(place, name);
@@ -158,7 +149,7 @@ test('a worker asks for Temporal and for a database, and for nothing else', asyn
     'npx',
     ['keystride', 'worker'],
     path.join(place, 'nodenext'),
-    nodes[oldest] ?? '',
+    nodes[oldestNode] ?? '',
   );
   expect(code).toBe(1);
   const missing = Array.from(stderr.matchAll(/(\w+) is not set/gu), ([, variable]) => variable);
@@ -169,7 +160,12 @@ test.each(['keystride/page/page.js', 'keystride/src/page/page.ts', 'keystride/di
   'what is internal cannot be imported: %s',
   async (internal) => {
     const words = ['--input-type=module', '--eval', `await import('${internal}')`];
-    const { code, stderr } = await run('node', words, path.join(place, 'javascript'), nodes[oldest] ?? '');
+    const { code, stderr } = await run(
+      'node',
+      words,
+      path.join(place, 'javascript'),
+      nodes[oldestNode] ?? '',
+    );
     expect(stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');
     expect(code).toBe(1);
   },
@@ -184,6 +180,6 @@ test('every entry can be imported', async () => {
   const loadable = entries.filter((entry) => !/^\.\/(mongo|testing\/vitest)$/u.test(entry));
   const script = loadable.map((entry) => `await import('keystride${entry.slice(1)}');`).join('\n');
   const words = ['--input-type=module', '--eval', script];
-  const ended = await run('node', words, path.join(place, 'javascript'), nodes[oldest] ?? '');
+  const ended = await run('node', words, path.join(place, 'javascript'), nodes[oldestNode] ?? '');
   expect(ended).toEqual({ code: 0, stdout: '', stderr: '' });
 });

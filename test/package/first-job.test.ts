@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { type Block, blocksOf } from '../support/docs.ts';
+import { wayToTheRegistry } from '../support/npm.ts';
 import { packedLibrary } from '../support/packed-library.ts';
 
 const tutorial = path.join(import.meta.dirname, '../../docs/tutorial.md');
@@ -91,16 +92,6 @@ test('the tutorial leads from an empty directory to a job that is proved', { tim
   // Before the two are corrected they are missing; then both sides agree.
   expect(output).toMatch(/not verified: .* 2 differences.*\bredrive --watch.*:run=1 {2}verified: /su);
 });
-
-/** How this machine reaches npm's packages is its own business: proxies, certificates, a registry. */
-function wayToTheRegistry(): NodeJS.ProcessEnv {
-  const known =
-    /^(npm_config_(registry|cafile|userconfig|proxy|https_proxy)|https?_proxy|no_proxy|.*_CERTS?|SSL_.*)$/iu;
-  return {
-    npm_config_userconfig: path.join(process.env['HOME'] ?? '', '.npmrc'),
-    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => known.test(name))),
-  };
-}
 
 function endGroup(pid: number): void {
   try {

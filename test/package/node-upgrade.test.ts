@@ -1,15 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { refusalsIn } from '../support/history.ts';
 import { addTargets, expectMigrated, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
+import { installOldestNode } from '../support/npm.ts';
 import { reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, type TestWorker, waitFor, type World } from '../support/stack.ts';
 
-/** The oldest Node that the library runs on. */
-const oldest = '22.19.0';
 const present = process.execPath;
 const documents = 200;
 
@@ -20,11 +18,7 @@ let stores: Stores;
 
 beforeAll(async () => {
   place = mkdtempSync(path.join(tmpdir(), 'keystride-node-'));
-  const manifest = { private: true, dependencies: { node: oldest }, allowScripts: { node: true } };
-  writeFileSync(path.join(place, 'package.json'), JSON.stringify(manifest));
-  const install = ['install', '--prefer-offline', '--no-audit', '--no-fund'];
-  execFileSync('npm', install, { cwd: place, stdio: 'ignore' });
-  older = path.join(place, 'node_modules/node/bin/node');
+  older = path.join(installOldestNode(place), 'node');
   world = await createWorld({ legacyApi: ['--latency=200'] });
   stores = openStores(world);
   await addTargets(stores, documents);
