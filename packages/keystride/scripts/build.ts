@@ -4,16 +4,19 @@ import path from 'node:path';
 import { publishedBin, publishedManifest, type Manifest } from './manifest.ts';
 
 /**
- * Makes `dist` out of the sources: the package as it is published, with a package.json of its own. In the repository the
- * exports lead to the sources, so that nobody has to build anything to work on it.
+ * Makes `dist`, or the directory that it is given, out of the sources: the package as it is published, with a package.json
+ * of its own. In the repository the exports lead to the sources, so that nobody has to build anything to work on it.
  */
 const root = path.join(import.meta.dirname, '..');
-const dist = path.join(root, 'dist');
+const dist = path.resolve(process.argv[2] ?? path.join(root, 'dist'));
 
 rmSync(dist, { recursive: true, force: true });
 execFileSync(
   process.execPath,
-  [path.join(root, '../../node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
+  [
+    ...[path.join(root, '../../node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
+    ...['--outDir', dist],
+  ],
   {
     cwd: root,
     stdio: 'inherit',
