@@ -163,4 +163,16 @@ export const scaleOut: readonly Mutation[] = [
     test: continuing,
     named: 'a verification continues as new where it was',
   },
+  {
+    rule: 'a page of a comparison is small again where something differs',
+    edits: [
+      [
+        'packages/keystride/src/stores/postgres/growing-pages.ts',
+        'page.differences.length > 0 ? 1 :',
+        'false ? 1 :',
+      ],
+    ],
+    test: 'test/readers/hash-comparison.test.ts',
+    named: 'pages become larger while nothing differs',
+  },
 ];
