@@ -12,6 +12,7 @@ const scaling = 'test/workflows/scale-out.test.ts';
 const budget = 'test/workflows/history-budget.test.ts';
 const pausing = 'test/chaos/pause-under-load.test.ts';
 const usage = 'test/cli/usage.test.ts';
+const continuing = 'test/workflows/continue-as-new.test.ts';
 
 /** What makes pages move between workers, keep to their time, and cost little. */
 export const scaleOut: readonly Mutation[] = [
@@ -133,5 +134,45 @@ export const scaleOut: readonly Mutation[] = [
     edits: [[window, 'const lookEvery = 15_000;', 'const lookEvery = 2_000;']],
     test: budget,
     named: 'open partition, of 4',
+  },
+  {
+    rule: 'a verification that continues as new does not compare again what it has compared',
+    edits: [
+      ['packages/keystride/src/workflow/verify-instance.ts', 'if (from?.position === null) continue;', ''],
+    ],
+    test: continuing,
+    named: 'a verification continues as new where it was',
+  },
+  {
+    rule: 'a run that continues as new goes on with its verification where it was',
+    edits: [
+      ['packages/keystride/src/workflow/run-step.ts', 'run.keepCompared(request.step, state)', 'run.ready()'],
+    ],
+    test: continuing,
+    named: 'a verification continues as new where it was',
+  },
+  {
+    rule: 'a repair is asked for once, however many runs it takes',
+    edits: [
+      [
+        'packages/keystride/src/workflow/verify-instance.ts',
+        'started: startedBy(), firstRunId }',
+        'started: startedBy() }',
+      ],
+    ],
+    test: continuing,
+    named: 'a verification continues as new where it was',
+  },
+  {
+    rule: 'a page of a comparison is small again where something differs',
+    edits: [
+      [
+        'packages/keystride/src/stores/postgres/growing-pages.ts',
+        'page.differences.length > 0 ? 1 :',
+        'false ? 1 :',
+      ],
+    ],
+    test: 'test/readers/hash-comparison.test.ts',
+    named: 'pages become larger while nothing differs',
   },
 ];

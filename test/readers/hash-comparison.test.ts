@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
 import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
@@ -33,6 +34,13 @@ afterAll(async () => {
   await database?.drop();
 });
 
+const sideOf = (of: pg.Pool, table: 'origin' | 'copy') => ({
+  pool: of,
+  query: tables.selectFrom(table).select([`${table}.part`, `${table}.id`, `${table}.content`]),
+  table,
+  key: ['part', 'id'] as const,
+});
+
 /**
  * Everything that differs, and how many rows of keys and hashes have left the databases.
  *
@@ -53,13 +61,7 @@ async function compared(limit: number, connections: number) {
     },
   } as unknown as pg.Pool;
   // The catalogue is asked through the same pool: a few rows more.
-  const side = (table: 'origin' | 'copy') => ({
-    pool: counting,
-    query: tables.selectFrom(table).select([`${table}.part`, `${table}.id`, `${table}.content`]),
-    table,
-    key: ['part', 'id'] as const,
-  });
-  const comparison = hashComparison(side('origin'), side('copy'));
+  const comparison = hashComparison(sideOf(counting, 'origin'), sideOf(counting, 'copy'));
   const differences: Difference[] = [];
   let position: unknown = null;
   let rows = 0;
@@ -125,6 +127,52 @@ test('whatever differs is found, and nothing else', { timeout: 120_000 }, async 
     }),
     { numRuns: 40 },
   );
+});
+
+test('pages become larger while nothing differs, and one that is compared again has the same end', async () => {
+  await pool.query(`TRUNCATE origin, copy;
+    INSERT INTO origin SELECT 0, n, 'content ' || n FROM generate_series(1, 5000) AS n;
+    INSERT INTO copy SELECT * FROM origin; UPDATE copy SET content = 'other' WHERE id = 1000`);
+  const comparing = () => hashComparison(sideOf(pool, 'origin'), sideOf(pool, 'copy'));
+  const comparison = comparing();
+  const pages: { from: unknown; compared: number; differences: number; position: unknown }[] = [];
+  let from: unknown = null;
+  do {
+    const { compared: rows, differences, position } = await comparison.comparePage(from, 100, signal);
+    pages.push({ from, compared: rows, differences: differences.length, position });
+    from = position;
+  } while (from !== null);
+  const differs = pages.findIndex(({ differences }) => differences === 1);
+  const [page, next] = [pages[differs], pages[differs + 1]];
+  expect(page?.compared).toBeGreaterThan(100);
+  expect(next?.compared, 'the usual size').toBe(100);
+  // As a repair does it, on another worker.
+  await pool.query(
+    'UPDATE copy SET content = origin.content FROM origin WHERE origin.id = copy.id AND copy.id = 1000',
+  );
+  const again = await comparing().comparePage(page?.from, 100, signal);
+  expect(again).toMatchObject({ compared: page?.compared, differences: [] });
+  const keyIn = (position: unknown) => (position as Cursor | undefined)?.slice(0, 2);
+  expect(keyIn(again.position)).toEqual(keyIn(page?.position));
+});
+
+test('texts of a database that is not of UTF-8 are compared as those of one that is', async () => {
+  const name = `${new URL(database.url).pathname.slice(1)}_latin`;
+  await pool.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`);
+  const url = new URL(database.url);
+  url.pathname = `/${name}`;
+  const latin = createPool(url.href, 'keystride test', 2);
+  try {
+    await pool.query(`TRUNCATE copy; INSERT INTO copy VALUES (0, 1, 'café'), (0, 2, 'thé')`);
+    await latin.query('CREATE TABLE origin (part int, id bigint, content text, PRIMARY KEY (part, id))');
+    await latin.query(`INSERT INTO origin VALUES (0, 1, 'café'), (0, 2, 'the')`);
+    const comparison = hashComparison(sideOf(latin, 'origin'), sideOf(pool, 'copy'));
+    const { differences } = await comparison.comparePage(null, 100, signal);
+    expect(told(differences)).toEqual(['key 0,2: different']);
+  } finally {
+    await latin.end();
+    await pool.query(`DROP DATABASE ${name}`);
+  }
 });
 
 test('rows of one key are told when there are more of them on one side, or others', async () => {

@@ -1,10 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import { authorshipMemo } from '../../packages/keystride/src/contract/audit.ts';
 import { messages } from '../../packages/keystride/src/contract/messages.ts';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { verificationsOf } from '../../packages/keystride/src/operator/verify.ts';
+import type { VerificationReport } from '../../packages/keystride/src/contract/verification.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ledgerCounters, openStores, type Stores } from '../support/migration.ts';
-import { control, reportOf, stepOf } from '../support/runs.ts';
+import { verifiedItemsTable } from '../support/jobs/verified-items.ts';
+import { control, failureOf, reportOf, stepOf } from '../support/runs.ts';
 import { createWorld, testJobsWorker, waitFor, type World } from '../support/stack.ts';
 import { startTemporalServer, type TemporalServer } from '../support/temporal-server.ts';
 
@@ -21,6 +26,7 @@ beforeAll(async () => {
   client = new Client({ connection });
   world = await createWorld({ workerProgram: testJobsWorker });
   stores = openStores(world);
+  await stores.migration.query(verifiedItemsTable);
   await world.startWorker({
     environment: { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: 'default' },
   });
@@ -142,4 +148,79 @@ test('a parent that continues as new lets a running nested job come to rest, and
     `SELECT epoch FROM keystride.instance WHERE job = 'scriptedItems' AND params->>'run' = '200'`,
   );
   expect(Number(rows[0]?.epoch), 'claimed again by each run of the parent').toBeGreaterThan(1);
+});
+
+// Twenty pages of six events each; every fifth page has a difference.
+const verified = { run: 'verified', items: 200, askedEvery: 50, comparisonMilliseconds: 20 };
+const askedAt = '2026-01-01T00:00:00.000Z';
+const repairedAt = '2026-01-02T00:00:00.000Z';
+const askedFor = ['item 0', 'item 50', 'item 100', 'item 150'];
+
+/** Starts a comparison of what a run of verifiedItems has left. */
+function verify(workflowId: string, input: object): Promise<WorkflowHandle> {
+  return client.workflow.start('verification', {
+    taskQueue: world.taskQueue,
+    workflowId,
+    args: [{ job: 'verifiedItems', ...input }],
+    memo: { [authorshipMemo]: { by: { operator: 'mina', from: 'command' } } },
+  });
+}
+
+test('a verification continues as new where it was, with what it has found: in a run, asked for, and repairing', async () => {
+  const handle = await start(verified, 'verified', 'verifiedItems');
+  const latest = client.workflow.getHandle('verified');
+  const progress = () => latest.query<JobProgress>(messages.progress);
+  // A run that is paused as it begins has not opened the step.
+  const read = async () => (await progress()).steps.find(({ step }) => step === 'compare')?.read;
+  await waitFor(async () => (await runsOf('verified')).length > 1, { what: 'a second run' });
+  await control(latest, 'pause', 'lunch');
+  await waitFor(async () => (await progress()).status === 'paused', { what: 'a pause' });
+  const before = await read();
+  await delay(300);
+  expect(await read()).toBe(before);
+  await control(latest, 'resume');
+  const { type, message } = await failureOf(handle);
+  expect(type).toBe('VerificationFailed');
+  expect(message).toContain(`4 differences among 200 keys: ${askedFor.join('; ')}`);
+  expect((await runsOf('verified')).length).toBeGreaterThan(2);
+
+  const askedId = `verification/verified/${askedAt}`;
+  const repairedId = `verification/verified/${repairedAt}`;
+  const found = (await (await verify(askedId, { parameters: verified })).result()) as VerificationReport;
+  // Of both steps: a run that has the first one compared goes on with the second.
+  expect(found).toMatchObject({ verified: false, compared: 400, differences: 8, repaired: 0 });
+  expect(found.examples).toEqual([...askedFor, ...askedFor]);
+
+  const repairing = await verify(repairedId, { parameters: verified, repair: true });
+  const repaired = (await repairing.result()) as VerificationReport;
+  expect(repaired).toMatchObject({ verified: true, compared: 400, differences: 0, repaired: 4 });
+  expect(repaired.examples).toEqual(askedFor);
+  const runs = await runsOf(repairedId);
+  expect(runs.length).toBeGreaterThan(3);
+  const { rows } = await stores.migration.query(
+    `SELECT operator, run_id FROM keystride.audit WHERE action = 'verify repair'`,
+  );
+  expect(rows, 'asked for once').toEqual([{ operator: 'mina', run_id: runs.at(-1) }]);
+  const shown = await waitFor(
+    async () => {
+      const all = await verificationsOf({ client }, 'verified');
+      return all.every(({ report }) => report !== null) && all;
+    },
+    { what: 'both to be listed as completed' },
+  );
+  expect(shown.map(({ startedAt, report }) => [startedAt, report?.differences])).toEqual([
+    [repairedAt, 0],
+    [askedAt, 8],
+  ]);
+});
+
+test('a verification that has continued as new is cancelled like any other', async () => {
+  const handle = await verify('cancelled', {
+    parameters: { items: 100_000, askedEvery: 50, run: 'cancelled' },
+  });
+  await waitFor(async () => (await runsOf('cancelled')).length > 1, { what: 'a second run' });
+  await client.workflow.getHandle('cancelled').cancel();
+  const ended = await handle.result().catch((error: unknown) => error);
+  expect(ended).toBeInstanceOf(WorkflowFailedError);
+  expect((ended as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
 });

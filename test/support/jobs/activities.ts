@@ -23,6 +23,7 @@ import {
 import { createFixtureJobs } from './fixture-activities.ts';
 import { createGated } from './gated.ts';
 import { createSlowParts } from './slow-parts.ts';
+import { createVerifiedItems } from './verified-items.ts';
 
 const nowhere = { write: () => Promise.resolve() };
 
@@ -32,6 +33,7 @@ export function createTestJobs(resources: Resources): RegisteredJob[] {
     ...createFixtureJobs(resources.database),
     createGated(),
     createSlowParts(),
+    createVerifiedItems(resources.database),
     registerJob(noopTargets, {
       read: () =>
         chunks({

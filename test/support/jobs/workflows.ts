@@ -2,6 +2,7 @@ import { type InputOf, type JobProgress, runJob } from 'keystride/workflow';
 import type * as contracts from './contract.ts';
 import type { gated as gatedContract } from './gated.ts';
 import type { slowParts as slowPartsContract } from './slow-parts.ts';
+import type { verifiedItems as verifiedItemsContract } from './verified-items.ts';
 
 export * from '../../../src/workflows/index.ts';
 export * from './fixture-workflows.ts';
@@ -48,4 +49,8 @@ export function gated(parameters: InputOf<typeof gatedContract>): Promise<JobPro
   return runJob<typeof gatedContract>(parameters, async (job) => {
     await job.step(steps[job.parameters.kind]);
   });
+}
+
+export function verifiedItems(parameters: InputOf<typeof verifiedItemsContract>): Promise<JobProgress> {
+  return runJob<typeof verifiedItemsContract>(parameters, async (job) => void (await job.step('compare')));
 }

@@ -142,6 +142,8 @@ export interface VerificationRequest extends HoldableRequest {
   readonly repair?: boolean;
   /** Who has asked for the repair; undefined for a comparison, and from a build that did not ask. */
   readonly started?: StartedBy;
+  /** The run that was asked for, which others may have continued since; undefined where none can have. */
+  readonly firstRunId?: string;
 }
 
 /** How far a database has been written. */

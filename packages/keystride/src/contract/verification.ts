@@ -1,4 +1,8 @@
 import type { Cursor } from './cursor.ts';
+import type { VerificationState } from './step-activities.ts';
+
+/** How far verification steps have come, by name. A step is done when its position is null. */
+export type ComparedSteps = Readonly<Record<string, VerificationState>>;
 
 /** What the workflow `verification` takes: it compares what an instance left behind. */
 export interface VerificationInput {
@@ -6,6 +10,8 @@ export interface VerificationInput {
   readonly parameters: unknown;
   /** Puts right what differs and compares it once more. @default false: it changes nothing */
   readonly repair?: boolean;
+  /** What the workflows have compared that this one continues, as they hand it on; undefined for one that somebody starts. */
+  readonly compared?: ComparedSteps;
 }
 
 /** What it returns. */

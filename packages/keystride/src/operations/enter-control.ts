@@ -73,9 +73,12 @@ export async function startOf(
 /** What is to be entered of a verification that repairs. */
 export async function repairOf(
   auditing: Pick<Auditing, 'askedBy'>,
-  { claim, started }: VerificationRequest,
+  { claim, started, firstRunId }: VerificationRequest,
 ): Promise<RunStart> {
-  const { workflowId, runId } = Context.current().info.workflowExecution ?? { workflowId: '', runId: '' };
+  const at = Context.current().info.workflowExecution ?? { workflowId: '', runId: '' };
+  const { workflowId } = at;
+  // However many runs it takes, somebody has asked once.
+  const runId = firstRunId ?? at.runId;
   const author = await authorOf(auditing, started, { workflowId, runId });
   return { ...author, job: claim.job, workflowId, runId, source: `${runId}/repair` };
 }

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { VerificationRequest, VerificationState } from '../contract/step-activities.ts';
+import { cutText } from '../contract/errors.ts';
 import type { ComparedPage, Difference } from '../contract/verification.ts';
 import type { VerificationWork } from '../job/registry.ts';
 
@@ -81,6 +82,6 @@ function addPage(
     ...(repairing ? { repaired } : {}),
     ...(removed > 0 ? { removed } : {}),
     ...(removable > 0 ? { removable } : {}),
-    examples: [...state.examples, ...differences.map(({ told }) => told)].slice(0, toldExamples),
+    examples: [...state.examples, ...differences.map(({ told }) => cutText(told))].slice(0, toldExamples),
   };
 }

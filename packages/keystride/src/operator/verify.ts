@@ -77,19 +77,32 @@ const mostShown = 3;
 
 /** The last comparisons that were asked for, of a run's work; the newest first. */
 export async function verificationsOf(
-  { client }: Session,
+  { client }: Pick<Session, 'client'>,
   workflowId: string,
 ): Promise<readonly AskedVerification[]> {
   const prefix = quoted(`verification/${workflowId}/`);
-  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH ${prefix}`;
+  // One that has continued as new is its last run.
+  const query = `WorkflowType = 'verification' AND WorkflowId STARTS_WITH ${prefix} AND ExecutionStatus != 'ContinuedAsNew'`;
   const found: AskedVerification[] = [];
   for await (const info of client.workflow.list({ query, pageSize: mostShown })) {
-    const { runId, startTime, status } = info;
+    const { runId, status } = info;
     const handle = client.workflow.getHandle(info.workflowId, runId);
     const report = status.name === 'COMPLETED' ? ((await handle.result()) as VerificationReport) : null;
     const ended = status.name === 'RUNNING' || report ? null : status.name.toLowerCase();
-    found.push({ workflowId: info.workflowId, runId, startedAt: startTime.toISOString(), report, ended });
+    found.push({ workflowId: info.workflowId, runId, startedAt: startedAtOf(info), report, ended });
     if (found.length >= mostShown) break;
   }
   return found;
+}
+
+/** Its id says when somebody has asked for it, however many runs it takes. */
+function startedAtOf({
+  workflowId,
+  startTime,
+}: {
+  readonly workflowId: string;
+  readonly startTime: Date;
+}): string {
+  const asked = Date.parse(workflowId.slice(workflowId.lastIndexOf('/') + 1));
+  return (Number.isNaN(asked) ? startTime : new Date(asked)).toISOString();
 }

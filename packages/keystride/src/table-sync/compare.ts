@@ -76,11 +76,12 @@ async function comparisonOf(
         there: comparable(there, type.base),
       };
     // No text has to be read again. Of one scale, both write the same zeros.
-    const as = own.limited === type.limited && type.limited.startsWith('numeric(') ? 'text' : type.base;
+    const ofOneScale = own.limited === type.limited && type.limited.startsWith('numeric(');
+    const write = (value: RawBuilder<unknown>) => (ofOneScale ? value : recorded(value, type.base));
     return {
       name: column.name,
-      sent: comparable(columnIn(source.table, column.from), as),
-      there: comparable(there, as),
+      sent: write(columnIn(source.table, column.from)),
+      there: write(there),
     };
   });
   const cast = sink.key.some((name) => columns.find((column) => column.name === name)?.via !== undefined);
@@ -94,12 +95,12 @@ async function comparisonOf(
     {
       ...source,
       query: query(source.table, 'sent'),
-      ...(cast && { keyTexts: keyTexts.map(({ sent }) => sent) }),
+      ...(cast && { keyTexts: keyTexts.map(({ sent }) => sql<string | null>`${sent}::text`) }),
     },
     {
       ...sink,
       query: query(sink.table, 'there'),
-      ...(cast && { keyTexts: keyTexts.map(({ there }) => there) }),
+      ...(cast && { keyTexts: keyTexts.map(({ there }) => sql<string | null>`${there}::text`) }),
     },
     { atOnce: partitions },
   );
@@ -162,11 +163,26 @@ function exactOf(source: ComparedType, sink: ComparedType): string {
 
 /** A value as both databases write it, whatever time zones they are set to, and numbers whatever zeros they end with. */
 export function comparable(value: RawBuilder<unknown>, type: string): RawBuilder<string | null> {
-  if (type === 'timestamp with time zone') return sql<string | null>`(${value} AT TIME ZONE 'UTC')::text`;
-  if (type === 'numeric') return sql<string | null>`trim_scale(${value})::text`;
   if (type === 'double precision') return sql<string | null>`encode(float8send(${value}), 'hex')`;
   if (type === 'real') return sql<string | null>`encode(float4send(${value}), 'hex')`;
-  return sql<string | null>`${value}::text`;
+  return sql<string | null>`${alike(value, type)}::text`;
+}
+
+/** Types whose values a record writes as they are written by themselves: to make texts of them first takes time. */
+const writtenAlike: readonly string[] = [
+  ...['smallint', 'integer', 'bigint', 'numeric', 'uuid', 'date'],
+  ...['timestamp without time zone', 'timestamp with time zone'],
+];
+
+/** A value of which a record is to write the text of `comparable`. */
+function recorded(value: RawBuilder<unknown>, type: string): RawBuilder<unknown> {
+  return writtenAlike.includes(type) ? alike(value, type) : comparable(value, type);
+}
+
+/** What is written alike wherever it is. */
+function alike(value: RawBuilder<unknown>, type: string): RawBuilder<unknown> {
+  if (type === 'timestamp with time zone') return sql`(${value} AT TIME ZONE 'UTC')`;
+  return type === 'numeric' ? sql`trim_scale(${value})` : value;
 }
 
 /** @returns how many rows were there. */

@@ -1,5 +1,6 @@
 import type { Tuning } from '../contract/messages.ts';
 import type { CoursePoint } from '../contract/progress.ts';
+import type { ComparedSteps } from '../contract/verification.ts';
 import type { Adapted } from './adaptation.ts';
 
 /** What a run that continues another must know of it. */
@@ -14,4 +15,6 @@ export interface CarriedState {
   /** Undefined from a build that learned nothing. */
   readonly adapted?: Readonly<Record<string, Adapted>>;
   readonly course?: readonly CoursePoint[];
+  /** How far its verifications have come; undefined for none. */
+  readonly compared?: ComparedSteps;
 }

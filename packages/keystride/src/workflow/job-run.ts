@@ -6,6 +6,8 @@ import type { Tuning } from '../contract/messages.ts';
 import { comparesSides } from '../contract/policy.ts';
 import type { JobProgress } from '../contract/progress.ts';
 import { isFinal, type JobStatus } from '../contract/states.ts';
+import type { VerificationState } from '../contract/step-activities.ts';
+import type { ComparedSteps } from '../contract/verification.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { CarriedState } from './carried-state.ts';
 import { detailsOf } from './details.ts';
@@ -53,6 +55,9 @@ export class JobRun {
   /** What this run has seen completed. */
   readonly seen = new SeenSteps();
   #rewinds: number;
+  #rewound = false;
+  /** How far verifications have come that are not at work. */
+  #compared: ComparedSteps;
   /** What has been thrown through the flow, which may have caught it. */
   #interruption: JobStopped | JobYielded | undefined;
 
@@ -65,6 +70,7 @@ export class JobRun {
     this.#setAside = { ...carried?.setAside };
     this.reports = new StepReports(() => this.#publish(), carried);
     this.#rewinds = carried?.rewinds ?? 0;
+    this.#compared = carried?.compared ?? {};
   }
 
   get opened(): OpenedJob {
@@ -92,6 +98,8 @@ export class JobRun {
       adapted: this.reports.adapted,
       course: this.reports.course,
       ...(this.#rewinds > 0 ? { rewinds: this.#rewinds } : {}),
+      // What was compared before the ledger went back may be written once more.
+      ...(this.#rewound || Object.keys(this.#compared).length === 0 ? {} : { compared: this.#compared }),
     };
   }
 
@@ -102,6 +110,18 @@ export class JobRun {
   /** Keys of items of a step that operators have set aside. */
   setAside(step: string): readonly string[] {
     return this.#setAside[step] ?? [];
+  }
+
+  /** How far a verification has come; null where it begins. It is taken: whoever has failed begins anew. */
+  takeCompared(step: string): VerificationState | null {
+    const { [step]: taken, ...others } = this.#compared;
+    this.#compared = others;
+    return taken ?? null;
+  }
+
+  /** Keeps how far a verification has come, for the run that continues this one. */
+  keepCompared(step: string, state: VerificationState): void {
+    this.#compared = { ...this.#compared, [step]: state };
   }
 
   open(opened: OpenedJob): void {
@@ -214,6 +234,7 @@ export class JobRun {
     // Branches meet the same loss one after another: it is one.
     if (!this.#yieldWanted) this.#rewinds++;
     this.requestYield();
+    this.#rewound = true;
     const yielded = new JobYielded('the ledger is behind the history');
     this.#interruption = yielded;
     return yielded;

@@ -1,3 +1,4 @@
+import { patched, workflowInfo } from '@temporalio/workflow';
 import type { OpenedStep, StepRequest, VerificationState } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { StepPolicy, VerificationPolicy } from '../contract/policy.ts';
@@ -5,6 +6,7 @@ import { noCounters, type StepProgress } from '../contract/progress.ts';
 import { taskletActivity } from './activities.ts';
 import { runChunkStep } from './chunk-step.ts';
 import { GateWait } from './gate-wait.ts';
+import { JobYielded } from './interruption.ts';
 import type { JobRun } from './job-run.ts';
 import { ledgerWork } from './ledger-work.ts';
 import { completeStep } from './step-attempts.ts';
@@ -78,13 +80,7 @@ async function runVerification(
   policy: VerificationPolicy,
   reporter: StepReporter,
 ): Promise<VerificationState> {
-  const gate = new GateWait(run, request);
-  const state = await comparePages(request, policy, async (page) => {
-    await run.ready();
-    const compared = await gate.pass(page);
-    reporter.counters({ ...noCounters, read: compared.compared, written: compared.compared });
-    return compared;
-  });
+  const state = await compareToEnd(run, request, policy, reporter);
   if (state.differences > 0) {
     throw failure(
       'VerificationFailed',
@@ -93,4 +89,32 @@ async function runVerification(
   }
   await ledgerWork.closeStep({ ...request, result: state });
   return state;
+}
+
+/** @throws JobYielded when the history has grown long: the run that continues this one goes on where it was. */
+async function compareToEnd(
+  run: JobRun,
+  request: StepRequest,
+  policy: VerificationPolicy,
+  reporter: StepReporter,
+): Promise<VerificationState> {
+  const gate = new GateWait(run, request);
+  const report = ({ compared }: VerificationState) =>
+    reporter.counters({ ...noCounters, read: compared, written: compared });
+  let state = run.takeCompared(request.step);
+  if (state) report(state);
+  try {
+    return await comparePages(request, policy, state, async (page) => {
+      await run.ready();
+      state = await gate.pass(page);
+      report(state);
+      const isLong = state.position !== null && workflowInfo().continueAsNewSuggested;
+      // A run that compared on before goes on comparing when it is replayed.
+      if (isLong && patched('verification-continues')) run.requestYield();
+      return state;
+    });
+  } catch (error) {
+    if (state && error instanceof JobYielded) run.keepCompared(request.step, state);
+    throw error;
+  }
 }

@@ -1,4 +1,11 @@
-import { setCurrentDetails, sleep } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  continueAsNew,
+  patched,
+  setCurrentDetails,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { StepRequest, VerificationRequest, VerificationState } from '../contract/step-activities.ts';
 import { describeError, failure, failureTypeOf } from '../contract/errors.ts';
 import type { VerificationPolicy } from '../contract/policy.ts';
@@ -9,23 +16,36 @@ import { startedBy } from './started-by.ts';
 import { throttledBy } from '../contract/held-back.ts';
 import { secondsUntilNextLook } from './gate-wait.ts';
 
-/** Compares page by page until everything is compared. `around` runs each page, and may wait before it does. */
+/**
+ * Compares page by page until everything is compared.
+ *
+ * @param from how far it has come; null for nothing yet.
+ * @param around runs each page, and may wait before it does.
+ */
 export async function comparePages(
-  request: StepRequest & Pick<VerificationRequest, 'repair' | 'started'>,
+  request: StepRequest & Pick<VerificationRequest, 'repair' | 'started' | 'firstRunId'>,
   policy: VerificationPolicy,
+  from: VerificationState | null,
   around: (page: () => Promise<VerificationState>) => Promise<VerificationState>,
 ): Promise<VerificationState> {
   const { verifyPage } = pageActivities(policy.pageSeconds);
-  let state: VerificationState | null = null;
+  let state = from;
   do {
-    const from: VerificationState | null = state;
-    state = await around(() => verifyPage({ ...request, policy, state: from, mayBeHeld: true }));
+    const at = state;
+    state = await around(() => verifyPage({ ...request, policy, state: at, mayBeHeld: true }));
   } while (state.position !== null);
   return state;
 }
 
-/** Does a page when nothing holds it back. Until then the verification's details say why it waits. */
-async function whenLetIn(page: () => Promise<VerificationState>): Promise<VerificationState> {
+/**
+ * Does a page when nothing holds it back. Until then the verification's details say why it waits.
+ *
+ * @param waitedOnce called after each wait.
+ */
+async function whenLetIn(
+  page: () => Promise<VerificationState>,
+  waitedOnce: () => Promise<void>,
+): Promise<VerificationState> {
   for (let waited = 0; ;) {
     try {
       const compared = await page();
@@ -37,6 +57,7 @@ async function whenLetIn(page: () => Promise<VerificationState>): Promise<Verifi
       setCurrentDetails(`**throttled**: ${throttled.reason}`);
       waited = secondsUntilNextLook(throttled, waited);
       await sleep(waited * 1000);
+      await waitedOnce();
     }
   }
 }
@@ -57,40 +78,58 @@ export async function verifyInstance(input: VerificationInput): Promise<Verifica
   }
 }
 
-async function compareInstance({
-  job,
-  parameters: given,
-  repair = false,
-}: VerificationInput): Promise<VerificationReport> {
+async function compareInstance(input: VerificationInput): Promise<VerificationReport> {
+  const { job, parameters: given, repair = false } = input;
   const { instance, parameters, policies } = await ledgerWork.describeInstance({ job, parameters: given });
   const steps = Object.entries(policies).flatMap(([step, policy]) =>
     policy.kind === 'verification' ? [{ step, policy }] : [],
   );
   if (steps.length === 0)
     throw failure('UnknownJob', `${job} has no verification step: there is nothing to compare.`);
-  let compared = 0;
-  let differences = 0;
-  let leftovers = 0;
-  let repaired = 0;
-  let removed = 0;
-  let removable = 0;
-  const examples: string[] = [];
+  const { firstExecutionRunId: firstRunId } = workflowInfo();
+  const repairing = repair ? { repair, started: startedBy(), firstRunId } : {};
+  const claim = { job, instance, epoch: 0 };
+  let compared = input.compared ?? {};
   for (const { step, policy } of steps) {
-    const claim = { job, instance, epoch: 0 };
-    const state = await comparePages(
-      { claim, step, parameters, ...(repair ? { repair, started: startedBy() } : {}) },
-      policy,
-      whenLetIn,
-    );
-    compared += state.compared;
-    differences += state.differences + (state.leftovers ?? 0);
-    leftovers += state.leftovers ?? 0;
-    repaired += state.repaired ?? 0;
-    removed += state.removed ?? 0;
-    removable += state.removable ?? 0;
-    examples.push(...state.examples);
+    const from = compared[step] ?? null;
+    if (from?.position === null) continue;
+    const ifLong = () => continueIfLong({ ...input, compared });
+    await comparePages({ claim, step, parameters, ...repairing }, policy, from, async (page) => {
+      const state = await whenLetIn(page, ifLong);
+      compared = { ...compared, [step]: state };
+      if (state.position !== null) await ifLong();
+      return state;
+    });
   }
-  const verified = differences === 0;
-  const report = { job, instance, verified, compared, differences, repaired, removed, removable, examples };
-  return leftovers > 0 ? { ...report, leftovers } : report;
+  return reportOf(
+    job,
+    instance,
+    steps.flatMap(({ step }) => compared[step] ?? []),
+  );
+}
+
+/** Goes on with a new history where Temporal suggests it. Whoever has cancelled this one would not be heard by the next. */
+async function continueIfLong(input: VerificationInput): Promise<void> {
+  const isLong = workflowInfo().continueAsNewSuggested && !CancellationScope.current().consideredCancelled;
+  // One that compared on before goes on comparing when it is replayed.
+  if (isLong && patched('verification-continues')) await continueAsNew<typeof verifyInstance>(input);
+}
+
+function reportOf(job: string, instance: string, states: readonly VerificationState[]): VerificationReport {
+  const total = (figure: (state: VerificationState) => number | undefined) =>
+    states.reduce((sum, state) => sum + (figure(state) ?? 0), 0);
+  const leftovers = total((state) => state.leftovers);
+  const differences = total((state) => state.differences) + leftovers;
+  return {
+    job,
+    instance,
+    verified: differences === 0,
+    compared: total(({ compared }) => compared),
+    differences,
+    repaired: total(({ repaired }) => repaired),
+    removed: total(({ removed }) => removed),
+    removable: total(({ removable }) => removable),
+    examples: states.flatMap(({ examples }) => examples),
+    ...(leftovers > 0 ? { leftovers } : {}),
+  };
 }

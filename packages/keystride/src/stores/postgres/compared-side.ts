@@ -68,7 +68,7 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
 ): ComparedSide {
   const { pool, query, table, key, keyTexts } = rows;
   const columns = answeredOnce(() => describeComparedKey(pool, table, key));
-  const hash = rowHash(rows).as('keystride_hash');
+  const hash = answeredOnce(async () => rowHash(rows, await isUtf8(pool)).as('keystride_hash'));
   const ask = async <Answer extends pg.QueryResultRow>(
     text: string,
     values: readonly unknown[],
@@ -79,7 +79,11 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
     const own = (await columns()).map(({ reference }) => sql`${reference}::text`);
     const { sql: text, parameters } = of
       .clearSelect()
-      .select([hash, arrayOf(own).as('keystride_key'), arrayOf(keyTexts ?? own).as('keystride_sought')])
+      .select([
+        await hash(),
+        arrayOf(own).as('keystride_key'),
+        arrayOf(keyTexts ?? own).as('keystride_sought'),
+      ])
       .compile();
     const found = await ask<{ keystride_hash: string; keystride_key: string[]; keystride_sought: string[] }>(
       text,
@@ -97,20 +101,26 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
     isTranslated: keyTexts !== undefined,
     columns,
     digest: async (range, signal) => {
-      const compared = (await inCommonRange(range)).clearSelect().select(hash).compile();
+      const compared = (await inCommonRange(range))
+        .clearSelect()
+        .select(await hash())
+        .compile();
       const [digest] = await ask<Digest>(digestOf(compared.sql), compared.parameters, signal);
       return digest ?? nothing;
     },
     hashes: async (range, signal) => hashed(await inCommonRange(range), signal),
     cut: async (range, count, signal) => {
-      const own = (await columns()).map(({ reference }) => sql`${reference}::text`);
-      const { sql: text, parameters } = (await inCommonRange(range))
+      const own = await columns();
+      const { sql: keys, parameters } = (await inCommonRange(range))
         .clearSelect()
-        .select(arrayOf(own).as('key'))
-        .orderBy(keyOf(await columns()))
+        .select(own.map(({ reference }, index) => reference.as(keyAlias(index))))
+        .orderBy(keyOf(own))
         .offset(count - 1)
         .limit(1)
         .compile();
+      // Of the rows that it passes over PostgreSQL would make texts, too.
+      const texts = own.map((_, index) => `${keyAlias(index)}::text`);
+      const text = `SELECT ARRAY[${texts.join(', ')}]::text[] AS key FROM (${keys}) AS keystride_last`;
       const [last] = await ask<{ key: string[] }>(text, parameters, signal);
       return last ? cursorOf(last.key) : null;
     },
@@ -126,7 +136,7 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
       const { sql: text, parameters } = query
         .clearSelect()
         .select([
-          hash,
+          await hash(),
           ...own.map(({ reference }, index) => reference.as(keyAlias(index))),
           arrayOf(keyTexts ?? own.map(({ reference }) => sql`${reference}::text`)).as('keystride_texts'),
         ])
@@ -160,17 +170,26 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
 /**
  * A hash of a row's text: a record's text puts every value in quotes that could be taken for another, and nulls are not
  * empty texts in it. What is selected is hashed itself, by no name: a column may have any.
+ *
+ * @param utf8 its database has texts as both sides are to hash them.
  */
-function rowHash<Database, Table extends keyof Database & string, Row>({
-  query,
-  table,
-}: ComparedRows<Database, Table, Row>): RawBuilder<string> {
+function rowHash<Database, Table extends keyof Database & string, Row>(
+  { query, table }: ComparedRows<Database, Table, Row>,
+  utf8: boolean,
+): RawBuilder<string> {
   const values = (query.toOperationNode().selections ?? []).map(({ selection }) => {
     if (SelectAllNode.is(selection)) return sql`${sql.table(table)}.*`;
     return { toOperationNode: () => (AliasNode.is(selection) ? selection.node : selection) };
   });
   const text = sql`ROW(${sql.join(values)})::text`;
-  return sql<string>`md5(convert_to(${text}, 'UTF8'))`;
+  return utf8 ? sql<string>`md5(${text})` : sql<string>`md5(convert_to(${text}, 'UTF8'))`;
+}
+
+async function isUtf8(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ utf8: boolean }>(
+    `SELECT current_setting('server_encoding') = 'UTF8' AS utf8`,
+  );
+  return rows[0]?.utf8 === true;
 }
 
 /**

@@ -5,6 +5,7 @@ import { compareByKey, isOneSide, type PlaceByKey, rowAloneByKey } from './compa
 import { compareByRange, rowAloneInRange } from './compare-by-range.ts';
 import { sortAlike } from './compared-key.ts';
 import { comparedSide, type ComparedRows } from './compared-side.ts';
+import { growing } from './growing-pages.ts';
 import { lookAgain, type SeenDifference } from './look-again.ts';
 import { mayHideRows } from './row-security.ts';
 import { isStandby } from './standby.ts';
@@ -42,7 +43,8 @@ export interface TableComparison extends Comparison {
  * different.
  *
  * Where both keys sort alike for certain, both make a hash of each range of the key, and only ranges that differ are
- * looked into: a page is the next `limit` rows of the source, and whatever the target has between their keys. Elsewhere
+ * looked into: a page is the next `limit` rows of the source, up to eight times as many while they are quick and nothing
+ * differs, and whatever the target has between their keys. Elsewhere
  * (texts under a collation, and most other types) each side is read in its own order, and the other is asked by key: a
  * page is `limit` rows of one side, first of the target for what is extra, then of the source. Keys and hashes of all
  * rows leave the databases then.
@@ -75,11 +77,14 @@ export function hashComparison<
     const [from, to] = await Promise.all([sides.source.columns(), sides.target.columns()]);
     return !isTranslated && sortAlike(from, to);
   });
-  const inRanges = byHalves<Cursor | null>({
-    compare: (...page) => compareByRange(sides, ...page),
-    mayFollow: (_, to) => to !== null,
-    alone: (...row) => rowAloneInRange(sides, ...row),
-  });
+  const inRanges = growing(
+    byHalves<Cursor | null>({
+      compare: (...page) => compareByRange(sides, ...page),
+      mayFollow: (_, to) => to !== null,
+      alone: (...row) => rowAloneInRange(sides, ...row),
+    }),
+    async () => (await sides.source.columns()).length,
+  );
   const byKeys = byHalves<PlaceByKey>({
     compare: (...page) => compareByKey(sides, ...page),
     mayFollow: (from, to) => isOneSide(from, to, extra),
