@@ -5,6 +5,7 @@ import { unquoted } from '../contract/parameters.ts';
 import { pairOf, type tableSync } from './contract.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
+import { withLoose } from './log/circles.ts';
 import type { FollowedTable } from './log/followed-table.ts';
 import { presentTable } from './log/seen.ts';
 import { logSteps } from './log/steps.ts';
@@ -40,12 +41,16 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     const { tables: several } = parameters;
     if (!several) {
       const { followed: table, stream } = await describe(parameters);
-      return { ...databases, stream, tables: [table] };
+      return { ...databases, stream, tables: await withLoose(databases.database, [table]) };
     }
     const tables: FollowedTable[] = [];
     for (const source of await tablesNamed(databases, several))
       tables.push((await describeSync(databases, { ...parameters, source })).followed);
-    return { ...databases, stream: `tableSync:${several.map(inList).join(',')}:log`, tables };
+    return {
+      ...databases,
+      stream: `tableSync:${several.map(inList).join(',')}:log`,
+      tables: await withLoose(databases.database, tables),
+    };
   });
   const stepsOf = ({ parameters }: StepContext<Parameters>) =>
     parameters.mode === 'log' ? followed : polled;
@@ -169,6 +174,7 @@ async function describeSync(
       columns: copied,
       key,
       sink: sinkTable,
+      loose: [],
       look: async () =>
         presentTable(
           {

@@ -9,7 +9,8 @@ import { changeKey, updateKnown } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
 import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
-import { isWhole, type Pending, PendingChanges } from './pending.ts';
+import { lackingLoose, loosen, refersLoosely, withoutLoose } from './loosening.ts';
+import { isWhole, PendingChanges, type PendingWrite } from './pending.ts';
 import { rowOf } from './refused-rows.ts';
 
 /** Changes that are taken together at most. */
@@ -27,6 +28,11 @@ export interface Applying {
    * Such a row is noted, and read again later.
    */
   readonly unsettled: boolean;
+  /**
+   * What a row refers to may be copied later: a row whose reference closes a circle is written without it then, and read
+   * again.
+   */
+  readonly copies?: true;
   /** Takes rows that the sink refuses; undefined where none may be set aside so. */
   readonly aside?: SetAside | undefined;
 }
@@ -46,7 +52,8 @@ const mostRemovals = 250_000;
  * Some thousand at a time are taken together: first the last state of every row that stays, parents first; what was removed
  * comes when all is written, children first. So a foreign key of the sink holds at every statement, where the source's
  * constraints have let it commit. Where one does not hold all the same, because a unique value moved from a row to another,
- * the changes are done once more, in the order of the log, by as large parts as can be.
+ * the changes are done once more, in the order of the log, by as large parts as can be. Where tables refer to each other in a
+ * circle, or to themselves, rows are written without what closes it before.
  */
 export class Applier {
   readonly #applying: Applying;
@@ -99,9 +106,10 @@ export class Applier {
     this.#inOrder = [];
     const pending = this.#pending;
     if (changes.length === 0 && pending.removals === 0) return;
-    const refused = await this.#refusal(() => this.#applyPending(pending, all));
+    const refused = await this.#refusalOf(pending, all);
     if (refused === undefined) return all ? pending.clear() : pending.hold();
     pending.dropAdded();
+    await this.#loosenRemovals(pending);
     await this.#removePending(pending);
     pending.clear();
     await this.#inParts(changes);
@@ -117,36 +125,65 @@ export class Applier {
     for (const part of [changes.slice(0, middle), changes.slice(middle)]) {
       const pending = new PendingChanges();
       const together = part.length > 1 && part.every((change) => pending.add(change));
-      if (together && (await this.#refusal(() => this.#applyPending(pending, true))) === undefined) continue;
+      if (together && (await this.#refusalOf(pending, true)) === undefined) continue;
       await this.#inParts(part);
     }
   }
 
+  /** Applies what is pending, or nothing of it. @returns why it is refused */
+  async #refusalOf(pending: PendingChanges, all: boolean): Promise<unknown> {
+    const refused = await this.#refusal(() => this.#applyPending(pending, all));
+    if (!isOfReference(refused) || !this.#applying.tables.some(isInCircle)) return refused;
+    return this.#refusal(() => this.#applyLoosely(pending, all));
+  }
+
   async #applyPending(pending: PendingChanges, all: boolean): Promise<void> {
-    for (const table of this.#applying.tables) {
-      const rows = [...pending.of(table).values()];
-      await this.#write(
-        table,
-        rows.filter((one) => one.kind === 'write'),
-      );
-    }
+    for (const table of this.#applying.tables) await this.#write(table, pending.writes(table));
     if (all) await this.#removePending(pending);
   }
 
-  async #removePending(pending: PendingChanges): Promise<void> {
-    for (const table of this.#applying.tables.toReversed()) {
-      const rows = [...pending.of(table).values()];
-      await this.#remove(
+  async #applyLoosely(pending: PendingChanges, all: boolean): Promise<void> {
+    const { tables } = this.#applying;
+    for (const table of tables)
+      await this.#write(
         table,
-        rows.flatMap((one) => (one.kind === 'remove' ? [one] : [])).map(({ key }) => key),
+        pending.writes(table).map((one) => ({ ...one, row: withoutLoose(table, one.row) })),
       );
+    for (const table of tables) {
+      const rows = pending.writes(table).filter(({ row }) => refersLoosely(table, row));
+      await this.#write(table, await this.#withParents(table, rows));
     }
+    if (!all) return;
+    await this.#loosenRemovals(pending);
+    await this.#removePending(pending);
   }
 
-  async #write(table: FollowedTable, pending: readonly Extract<Pending, { kind: 'write' }>[]): Promise<void> {
+  /** While tables are copied: those of the rows whose parents are there, and the others are noted. */
+  async #withParents(table: FollowedTable, rows: readonly PendingWrite[]): Promise<readonly PendingWrite[]> {
+    if (this.#applying.copies !== true) return rows;
+    const lacking = await lackingLoose(
+      table,
+      rows.map(({ row }) => row),
+      this.#transaction,
+    );
+    const { source } = table;
+    const noted = rows.filter((_, index) => lacking.has(index));
+    await this.#readLater(noted.map(({ key }) => ({ source, key, code: foreignKeyViolation })));
+    return rows.filter((_, index) => !lacking.has(index));
+  }
+
+  async #loosenRemovals(pending: PendingChanges): Promise<void> {
+    for (const table of this.#applying.tables.filter(isInCircle))
+      for (const keys of inBatches(pending.removed(table))) await loosen(table, keys, this.#transaction);
+  }
+
+  async #removePending(pending: PendingChanges): Promise<void> {
+    for (const table of this.#applying.tables.toReversed()) await this.#remove(table, pending.removed(table));
+  }
+
+  async #write(table: FollowedTable, pending: readonly PendingWrite[]): Promise<void> {
     for (const [names, rows] of byKnownColumns(pending)) {
-      for (let from = 0; from < rows.length; from += mostRows) {
-        const batch = rows.slice(from, from + mostRows);
+      for (const batch of inBatches(rows)) {
         if (names === null)
           await table.write(
             batch.map(({ row }) => row as SyncRow),
@@ -171,8 +208,7 @@ export class Applier {
   }
 
   async #remove(table: FollowedTable, keys: readonly Cursor[]): Promise<void> {
-    for (let from = 0; from < keys.length; from += mostRows)
-      await table.remove(keys.slice(from, from + mostRows), this.#transaction);
+    for (const batch of inBatches(keys)) await table.remove(batch, this.#transaction);
   }
 
   /** Applies one change as the log has it. */
@@ -185,7 +221,10 @@ export class Applier {
       await this.#write(table, [{ kind: 'write', key, row }]);
       if (before) await this.#remove(table, [before]);
     };
-    const refused = await this.#refusal(apply);
+    let refused = await this.#refusal(apply);
+    const alone = new PendingChanges();
+    if (isOfReference(refused) && isInCircle(table) && alone.add(change))
+      refused = await this.#refusal(() => this.#applyLoosely(alone, true));
     if (refused === undefined) return;
     if (!this.#mayPass(refused)) return this.#setAside(change, refused);
     this.#lookedFor += 1;
@@ -242,10 +281,11 @@ export class Applier {
     await this.#begin();
     const transaction = this.#transaction;
     const noted = this.#noted;
-    await transaction.query('SAVEPOINT changes');
+    const { unsettled } = this.#applying;
+    await transaction.query(`SAVEPOINT changes${unsettled ? `; ${constraints} DEFERRED` : ''}`);
     try {
       await body();
-      await transaction.query('RELEASE SAVEPOINT changes');
+      await transaction.query(`${unsettled ? `${constraints} IMMEDIATE; ` : ''}RELEASE SAVEPOINT changes`);
       return undefined;
     } catch (error) {
       if (!isBetweenRows(error) && this.#applying.aside?.takes(error) !== true) throw error;
@@ -255,20 +295,36 @@ export class Applier {
     }
   }
 
-  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or each change is to tell. */
+  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or to the end of each part that is tried. */
   async #begin(): Promise<void> {
     if (this.#begun) return;
     this.#begun = true;
-    await this.#transaction.query(
-      `SET CONSTRAINTS ALL ${this.#applying.unsettled ? 'IMMEDIATE' : 'DEFERRED'}`,
-    );
+    await this.#transaction.query(`${constraints} ${this.#applying.unsettled ? 'IMMEDIATE' : 'DEFERRED'}`);
   }
 }
 
 type RowChange = Exclude<Change, { kind: 'empty' }>;
 
+const constraints = 'SET CONSTRAINTS ALL';
+
+const foreignKeyViolation = '23503';
+
+/** Whether what a row refers to, or what refers to it, is the reason that it was not taken. */
+function isOfReference(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && [foreignKeyViolation, '23001'].includes(error.code ?? '');
+}
+
+function isInCircle({ loose }: FollowedTable): boolean {
+  return loose.length > 0;
+}
+
+function inBatches<Row>(rows: readonly Row[]): readonly (readonly Row[])[] {
+  const batches = Math.ceil(rows.length / mostRows);
+  return Array.from({ length: batches }, (_, batch) => rows.slice(batch * mostRows, (batch + 1) * mostRows));
+}
+
 /** A reference, a unique value, an exclusion: what other rows have decides whether they hold. */
-const betweenRows: readonly string[] = ['23503', '23505', '23P01', '23001'];
+const betweenRows: readonly string[] = [foreignKeyViolation, '23505', '23P01', '23001'];
 
 /** Whether another row is the reason that one was not taken. */
 export function isBetweenRows(error: unknown): error is pg.DatabaseError & { readonly code: string } {

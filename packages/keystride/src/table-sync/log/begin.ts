@@ -29,6 +29,7 @@ import { storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { invalid } from '../tables.ts';
 import { cursorAt } from './batch.ts';
+import { refuseUncopyable } from './circles.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { nameInSource } from './names.ts';
@@ -72,6 +73,7 @@ export async function beginLog(
   const slot = nameInSource(stream, await ledgerId(transaction));
   const told = await whyAnew(followed, before, { place, cursor, slot });
   if (told === null) return { ...start, from: cursor, horizon: '0', told: isFailedOver ? [failedOver] : [] };
+  await refuseUncopyable(followed.database, tables);
   const log = {
     ...{ slot, publication: slot, published: null },
     ...{ copied: false, settledAt: null, stored: {}, seen: {} },
