@@ -226,6 +226,33 @@ test('a key that another row has taken, when the copy saw it, keeps its large va
   await expectSame();
 });
 
+test('among several tables each has its own transforms, and one that names none of them is refused', async () => {
+  await stores.service
+    .query(`CREATE TABLE shop.price (id int PRIMARY KEY, note text, amount text, secret text);
+    CREATE TABLE shop.unit (code int PRIMARY KEY, note text); INSERT INTO shop.unit VALUES (1, 'kg');
+    INSERT INTO shop.price VALUES (1, 'one', ' 12.7 ', 'x')`);
+  await stores.migration.query(`CREATE TABLE shop.price (id int PRIMARY KEY, remark text, amount int);
+    CREATE TABLE shop.unit (code int PRIMARY KEY, note text)`);
+  const tables = ['shop.*'];
+  expect(await refusal({ tables, drop: ['secret'] })).toMatch(
+    /drop=secret names none of the tables.*as shop.price.column. The tables are: shop.price, shop.unit/,
+  );
+  const own = {
+    ...{ tables, drop: ['shop.price.secret'], rename: ['shop.price.note:remark'] },
+    cast: ['shop.price.amount:numeric'],
+  };
+  expect(await refusal({ ...own, drop: ['shop.price.none'] })).toMatch(/shop.price has no column none/);
+  await sync(own);
+  await stores.service.query(`INSERT INTO shop.price VALUES (2, 'two', ' 7 ', 'y');
+    UPDATE shop.price SET note = 'first' WHERE id = 1`);
+  expect(stepOf(await sync(own), 'copy').read).toBe(0);
+  await expectSame('shop.unit');
+  expect(await rowsOf(stores.migration, 'shop.price')).toEqual([
+    '{"id": 1, "amount": 13, "remark": "first"}',
+    '{"id": 2, "amount": 7, "remark": "two"}',
+  ]);
+});
+
 /** Takes what the sink has for that of several moments, until the log has told all that there is by now. */
 async function asIfCopiedLater(): Promise<void> {
   const { rows } = await stores.service.query<{ at: string }>('SELECT pg_current_wal_lsn()::text AS at');
