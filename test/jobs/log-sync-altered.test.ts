@@ -3,7 +3,7 @@ import { keystride } from '../cli/support.ts';
 import { logSyncs } from '../support/log-syncs.ts';
 import type { Stores } from '../support/migration.ts';
 import { failureOf, stepOf, until } from '../support/runs.ts';
-import { closeShop, openShop, rowsOf } from '../support/shop.ts';
+import { closeShop, openShop, rowsOf, toldBy } from '../support/shop.ts';
 import { waitFor, type World } from '../support/stack.ts';
 
 /** What cannot be followed in the log, or not any more: it is refused, or copied again. */
@@ -71,11 +71,22 @@ test.for<[string, { source?: string; sink?: string; parameters?: object; told: R
     { source: 'ALTER TABLE shop.k SET UNLOGGED', told: /ALTER TABLE "shop"."k" SET LOGGED/ },
   ],
   [
-    'a partitioned source',
+    'a partition whose log does not say which row is changed',
     {
       source: `DROP TABLE shop.k; CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)
-        PARTITION BY RANGE (id)`,
-      told: /is partitioned: its log/,
+        PARTITION BY RANGE (id); CREATE TABLE shop.k1 PARTITION OF shop.k DEFAULT;
+        ALTER TABLE shop.k1 REPLICA IDENTITY NOTHING`,
+      told: /ALTER TABLE "shop"."k1" REPLICA IDENTITY DEFAULT/,
+    },
+  ],
+  [
+    'a partition beside its table',
+    {
+      source: `DROP TABLE shop.k; CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)
+        PARTITION BY RANGE (id); CREATE TABLE shop.k1 PARTITION OF shop.k DEFAULT`,
+      sink: 'CREATE TABLE shop.k1 (LIKE shop.k INCLUDING ALL)',
+      parameters: { tables: ['shop.k', 'shop.k1'] },
+      told: /shop.k1 is a partition of shop.k, or the same, and is followed with it/,
     },
   ],
   ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask them in the source/ }],
@@ -179,4 +190,62 @@ test('what rewrites a table, or alters a column, and changes no value is followe
     expect([harmless, stepOf(await sync(), 'begin').result]).toMatchObject([harmless, { told: [] }]);
     await expectSame();
   }
+});
+
+/** A table with partitions, one of them with partitions of its own, whose copy is a plain one. */
+async function dividedSource(): Promise<void> {
+  const columns = 'id int, month int, note text, PRIMARY KEY (id, month)';
+  await stores.migration.query(`CREATE TABLE shop.k (${columns})`);
+  await stores.service.query(`CREATE TABLE shop.k (${columns}) PARTITION BY LIST (month);
+    CREATE TABLE shop.k1 PARTITION OF shop.k FOR VALUES IN (1);
+    CREATE TABLE shop.k2 PARTITION OF shop.k FOR VALUES IN (2, 3) PARTITION BY LIST (month);
+    CREATE TABLE shop.k2a PARTITION OF shop.k2 FOR VALUES IN (2);
+    INSERT INTO shop.k SELECT n, n % 2 + 1, 'note ' || n FROM generate_series(1, 100) AS n`);
+}
+
+test('a partitioned source is copied and followed as one table, and so is what is written to new partitions', async () => {
+  await dividedSource();
+  expect(stepOf(await sync({ tables: ['shop.*'] }), 'copy').read).toBe(100);
+  await expectSame();
+  for (const harmless of [
+    `UPDATE shop.k SET month = 3 - month WHERE id <= 10; DELETE FROM shop.k WHERE id = 20;
+     UPDATE shop.k SET id = id + 1000 WHERE id BETWEEN 30 AND 35`,
+    `CREATE TABLE shop.k2b PARTITION OF shop.k2 FOR VALUES IN (3); INSERT INTO shop.k VALUES (300, 2), (302, 1)`,
+    `INSERT INTO shop.k VALUES (301, 3)`,
+    `CREATE TABLE shop.k4 (LIKE shop.k INCLUDING ALL); ALTER TABLE shop.k ATTACH PARTITION shop.k4 FOR VALUES IN (4)`,
+    `INSERT INTO shop.k VALUES (400, 4)`,
+    'VACUUM FULL shop.k1',
+    `ALTER TABLE shop.k ADD more int`,
+  ]) {
+    await stores.service.query(harmless);
+    if (harmless.includes('ADD more')) await stores.migration.query(harmless);
+    expect([harmless, stepOf(await sync({ tables: ['shop.*'] }), 'begin').result]).toMatchObject([
+      harmless,
+      { told: [] },
+    ]);
+    await expectSame();
+  }
+});
+
+test('rows that come with a partition, or leave with one, are named, and all is copied again', async () => {
+  await dividedSource();
+  await sync();
+  await stores.service
+    .query(`CREATE TABLE shop.k4 (LIKE shop.k INCLUDING ALL); INSERT INTO shop.k4 VALUES (400, 4);
+      ALTER TABLE shop.k ATTACH PARTITION shop.k4 FOR VALUES IN (4)`);
+  const parameters = parametersOf({ poll: 'continuous' });
+  const handle = await world.start('tableSync', parameters);
+  await until(world, handle.workflowId, 'running');
+  await stores.service.query('INSERT INTO shop.k VALUES (1001, 1)');
+  await waitFor(async () => (await rowsOf(stores.migration)).some((row) => row.includes('1001')), {
+    what: 'the row',
+  });
+  await expectSame();
+  expect(toldBy(await world.progress(handle.workflowId))).toEqual([
+    expect.stringMatching(
+      /shop.k was altered: partition shop.k4 was attached, with rows .*: everything is copied/,
+    ),
+  ]);
+  await stores.service.query('TRUNCATE shop.k4');
+  expect((await failureOf(handle)).message).toMatch(/cannot go on: .*partition shop.k4 was truncated/);
 });

@@ -154,8 +154,8 @@ export async function ensurePublication(
   tables: readonly string[],
 ): Promise<void> {
   const names = tables.map(quotedTable);
-  const { rows } = await pool.query<{ whole: boolean; tables: string[] | null }>(
-    `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT puballtables AS whole,
+  const { rows } = await pool.query<{ whole: boolean; root: boolean; tables: string[] | null }>(
+    `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT puballtables AS whole, pubviaroot AS root,
             array(SELECT prrelid::oid::text FROM pg_publication_rel WHERE prpubid = pg_publication.oid
                      AND to_jsonb(pg_publication_rel) ->> 'prqual' IS NULL
                      AND to_jsonb(pg_publication_rel) ->> 'prattrs' IS NULL ORDER BY 1) AS tables
@@ -167,10 +167,11 @@ export async function ensurePublication(
     [names],
   );
   const [found] = rows;
-  if (found?.whole && JSON.stringify(found.tables) === JSON.stringify(wanted[0]?.oids)) return;
+  const isRight = found?.whole && (found.root || !(await areDivided(pool, tables)));
+  if (isRight && JSON.stringify(found.tables) === JSON.stringify(wanted[0]?.oids)) return;
   const name = pg.escapeIdentifier(publication);
   if (found) await pool.query(`DROP PUBLICATION ${name}`);
-  await pool.query(publicationStatement(publication, tables));
+  await pool.query(await publicationStatement(pool, publication, tables));
 }
 
 /**
@@ -187,7 +188,21 @@ export async function publicationMark(pool: pg.Pool, publication: string): Promi
   return rows[0]?.mark ?? null;
 }
 
-/** The statement that makes a publication, for whoever may. */
-export function publicationStatement(publication: string, tables: readonly string[]): string {
-  return `CREATE PUBLICATION ${pg.escapeIdentifier(publication)} FOR TABLE ${tables.map(quotedTable).join(', ')}`;
+/** The statement that makes a publication, for whoever may. What is written to partitions is told as written to their table. */
+export async function publicationStatement(
+  pool: pg.Pool,
+  publication: string,
+  tables: readonly string[],
+): Promise<string> {
+  const root = (await areDivided(pool, tables)) ? ' WITH (publish_via_partition_root = true)' : '';
+  return `CREATE PUBLICATION ${pg.escapeIdentifier(publication)} FOR TABLE ${tables.map(quotedTable).join(', ')}${root}`;
+}
+
+/** Whether some of the tables have partitions. */
+async function areDivided(pool: pg.Pool, tables: readonly string[]): Promise<boolean> {
+  const { rows } = await pool.query(
+    `SELECT FROM pg_class JOIN unnest($1::text[]) AS name ON pg_class.oid = to_regclass(name) WHERE relkind = 'p' LIMIT 1`,
+    [tables.map(quotedTable)],
+  );
+  return rows.length > 0;
 }

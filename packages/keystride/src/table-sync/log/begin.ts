@@ -34,7 +34,7 @@ import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { nameInSource } from './names.ts';
 import { seenFirst } from './seen.ts';
-import { refuseActingSink, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
+import { refuseActingSink, refuseNested, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
 
 /** Where a run that follows the log begins. */
 export interface LogStart extends SyncStart {
@@ -131,6 +131,7 @@ async function untilSeen(source: pg.Pool): Promise<void> {
 
 async function refuse({ source, database, tables }: FollowedTables): Promise<void> {
   await refuseSilentSource(source);
+  await refuseNested(source, tables);
   for (const table of tables) {
     await table.look();
     await refuseUnfollowable(source, table);
@@ -177,7 +178,7 @@ async function makeSlot(
   } catch (error) {
     if ((error as { code?: unknown }).code !== '42501') throw error;
     throw invalid(
-      `the role may not publish the tables of the source. Their owner may: ${publicationStatement(slot, names)}`,
+      `the role may not publish the tables of the source. Their owner may: ${await publicationStatement(source, slot, names)}`,
     );
   }
   await dropSlot(source, slot);

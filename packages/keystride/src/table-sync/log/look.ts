@@ -4,6 +4,7 @@ import type { LogPlace, LogState } from '../../ledger/log.ts';
 import type { SeenTable } from '../../ledger/seen-table.ts';
 import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
+import { partitionsProblem } from '../../stores/postgres/partitions.ts';
 import { findSlot, publicationMark } from '../../stores/postgres/replication-slot.ts';
 import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
@@ -40,7 +41,7 @@ export async function lookAtTables(
   state: LogState,
   position: LogPosition,
 ): Promise<Look> {
-  const stored = await storedRows(source, Object.keys(state.stored));
+  const stored = await storedRows(source, Object.keys(state.stored), state.stored);
   const altered = await alterationsOf(tables, state.seen);
   const found = {
     stored,
@@ -56,7 +57,8 @@ export async function lookAtTables(
       ? null
       : 'its tables are others than before') ??
     firstOf(altered, ([{ source: name }, { again }]) => again && `${name} was altered: ${again}`) ??
-    rewritten(state.stored, stored);
+    rewritten(state.stored, stored) ??
+    (await repartitioned(source, state.stored, stored));
   if (problem !== null || isDeepStrictEqual(found.seen, state.seen)) return { problem, wanted: null, found };
   return { problem, wanted: await wantedFor(database, altered), found };
 }
@@ -88,6 +90,19 @@ function rewritten(before: LogState['stored'], now: LogState['stored']): string 
   return found
     ? `a column of ${found[0]} was altered and its rows were rewritten, which is not in the log`
     : null;
+}
+
+async function repartitioned(
+  source: pg.Pool,
+  before: LogState['stored'],
+  now: LogState['stored'],
+): Promise<string | null> {
+  for (const [table, { partitions: was }] of Object.entries(before)) {
+    const is = now[table]?.partitions;
+    const found = was && is ? await partitionsProblem(source, was, is) : null;
+    if (found !== null) return `${table} was altered: ${found}, which is not in its log`;
+  }
+  return null;
 }
 
 async function slotProblem(

@@ -28,7 +28,7 @@ async function tablesOf(source: pg.Pool, pattern: string): Promise<string[]> {
   const [schema = ''] = tableParts(pattern);
   const { rows } = await source.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class
-      WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND NOT relispartition ORDER BY relname`,
+      WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname`,
     [pg.escapeIdentifier(schema)],
   );
   if (rows.length === 0) throw invalid(`the source has no table in schema ${schema}`);
