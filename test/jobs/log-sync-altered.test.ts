@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { logSyncs } from '../support/log-syncs.ts';
 import type { Stores } from '../support/migration.ts';
-import { failureOf, stepOf, until } from '../support/runs.ts';
+import { control, failureOf, stepOf, until } from '../support/runs.ts';
 import { closeShop, openShop, rowsOf, toldBy } from '../support/shop.ts';
 import { waitFor, type World } from '../support/stack.ts';
 
@@ -190,6 +190,39 @@ test('what rewrites a table, or alters a column, and changes no value is followe
     expect([harmless, stepOf(await sync(), 'begin').result]).toMatchObject([harmless, { told: [] }]);
     await expectSame();
   }
+});
+
+test('a slot that the source gives up while the run is paused is named, and all is copied again', async () => {
+  const { service } = stores;
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(world, handle.workflowId, 'running');
+  await service.query('INSERT INTO shop.k VALUES (1)');
+  await waitFor(async () => (await rowsOf(stores.migration)).length === 1, { what: 'the row' });
+  await control(handle, 'pause', 'a long weekend');
+  await until(world, handle.workflowId, 'paused');
+  await freeSlots();
+  await service.query(`ALTER SYSTEM SET idle_replication_slot_timeout = '1s'`);
+  await service.query('SELECT pg_reload_conf()');
+  await waitFor(
+    async () => {
+      await service.query('CHECKPOINT');
+      const { rows } = await service.query<{ reason: string | null }>(
+        'SELECT invalidation_reason AS reason FROM pg_replication_slots',
+      );
+      return rows[0]?.reason === 'idle_timeout';
+    },
+    { what: 'the slot to be given up' },
+  );
+  await service.query('ALTER SYSTEM RESET idle_replication_slot_timeout');
+  await service.query('SELECT pg_reload_conf()');
+  const givenUp = /given up the replication slot keystride_\w+, .*\(idle_replication_slot_timeout\)/;
+  expect((await keystride(['sync', 'list'], world.environment)).stdout).toMatch(givenUp);
+  await service.query('INSERT INTO shop.k VALUES (2)');
+  await control(handle, 'resume');
+  expect((await failureOf(handle)).message).toMatch(givenUp);
+  expect(toldBy(await sync())).toEqual([expect.stringMatching(givenUp)]);
+  await expectSame();
 });
 
 /** A table with partitions, one of them with partitions of its own, whose copy is a plain one. */

@@ -11,8 +11,8 @@ import { isStandby } from './standby.ts';
 export interface ReplicationSlot {
   /** Everything up to here was confirmed, and is not told again. */
   readonly confirmed: LogPosition;
-  /** The server has removed log that it needed: nothing can be read from it any more. */
-  readonly lost: boolean;
+  /** Why nothing can be read from it any more, by the setting that its server went by; null while it can be read. */
+  readonly lost: string | null;
 }
 
 /** A slot of ours, and the log that its server keeps for it. */
@@ -20,10 +20,28 @@ export interface KeepingSlot {
   readonly slot: string;
   /** Somebody reads it. */
   readonly active: boolean;
-  /** Null when the server has removed what it needed. */
+  /** Null when the server has removed what it needed, or given it up. */
   readonly keptBytes: number | null;
   /** After so many bytes more the server gives it up (`max_slot_wal_keep_size`); null for never. */
   readonly safeBytes: number | null;
+  /** Why nothing can be read from it any more; null while it can be read. */
+  readonly lost: string | null;
+  /** Everything up to here was confirmed, as the text of a position. */
+  readonly confirmed: string | null;
+}
+
+/** From PostgreSQL 17 on the reason is there. */
+const lostBy = `CASE WHEN wal_status = 'lost' THEN
+  CASE coalesce(to_jsonb(slot) ->> 'invalidation_reason', 'wal_removed')
+    WHEN 'idle_timeout' THEN 'idle_replication_slot_timeout'
+    WHEN 'wal_removed' THEN 'max_slot_wal_keep_size'
+    ELSE to_jsonb(slot) ->> 'invalidation_reason' END END`;
+
+/** What has become of a slot that is lost, in words. */
+export function lostText(slot: string, by: string): string {
+  return by === 'idle_replication_slot_timeout'
+    ? `the source has given up the replication slot ${slot}, which nobody has read for too long (${by})`
+    : `the source has removed log that the replication slot ${slot} needed (${by})`;
 }
 
 /** The slots of a database that bear our name, whoever's they are, by name. */
@@ -33,16 +51,18 @@ export async function keepingSlots(client: Pick<pg.Client, 'query'>): Promise<re
     active: boolean;
     kept: string | null;
     safe: string | null;
+    lost: string | null;
+    confirmed: string | null;
   }>(
-    `SELECT slot_name AS slot, active, safe_wal_size::text AS safe,
-            pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text AS kept
-       FROM pg_replication_slots
+    `SELECT slot_name AS slot, active, safe_wal_size::text AS safe, confirmed_flush_lsn::text AS confirmed,
+            ${lostBy} AS lost, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text AS kept
+       FROM pg_replication_slots AS slot
       WHERE starts_with(slot_name, 'keystride_') AND database = current_database() AND plugin = 'pgoutput'
       ORDER BY slot_name`,
   );
-  return rows.map(({ slot, active, kept, safe }) => ({
-    ...{ slot, active },
-    keptBytes: kept === null ? null : Number(kept),
+  return rows.map(({ kept, safe, ...slot }) => ({
+    ...slot,
+    keptBytes: kept === null || slot.lost !== null ? null : Number(kept),
     safeBytes: safe === null ? null : Number(safe),
   }));
 }
@@ -60,9 +80,8 @@ export async function findSlot(
   pool: Pick<pg.Client, 'query'>,
   slot: string,
 ): Promise<ReplicationSlot | null> {
-  const { rows } = await pool.query<{ confirmed: string | null; lost: boolean }>(
-    `SELECT confirmed_flush_lsn::text AS confirmed, coalesce(wal_status = 'lost', false) AS lost
-       FROM pg_replication_slots
+  const { rows } = await pool.query<{ confirmed: string | null; lost: string | null }>(
+    `SELECT confirmed_flush_lsn::text AS confirmed, ${lostBy} AS lost FROM pg_replication_slots AS slot
       WHERE slot_name = $1 AND database = current_database() AND plugin = 'pgoutput'`,
     [slot],
   );

@@ -5,7 +5,7 @@ import type { SeenTable } from '../../ledger/seen-table.ts';
 import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
 import { partitionsProblem } from '../../stores/postgres/partitions.ts';
-import { findSlot, publicationMark } from '../../stores/postgres/replication-slot.ts';
+import { findSlot, lostText, publicationMark } from '../../stores/postgres/replication-slot.ts';
 import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { type Alterations, alterationsSince, firstOf, unlikeAdded } from './seen.ts';
@@ -112,8 +112,7 @@ async function slotProblem(
 ): Promise<string | null> {
   const slot = await findSlot(source, name);
   if (!slot) return `the replication slot ${name} is gone`;
-  if (slot.lost)
-    return `the source has removed log that the replication slot ${name} needed (max_slot_wal_keep_size)`;
+  if (slot.lost !== null) return lostText(name, slot.lost);
   if (slot.confirmed > position + 1n)
     return `the replication slot ${name} is beyond what the sink has: the sink was restored, or somebody has moved the slot`;
   if ((await publicationMark(source, publication)) !== published)
