@@ -225,6 +225,42 @@ test('a slot that the source gives up while the run is paused is named, and all 
   await expectSame();
 });
 
+test('a copy of the ledger leaves the slot of the original alone', async () => {
+  const { migration, service } = stores;
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await freeSlots();
+  await service.query('INSERT INTO shop.k VALUES (1)');
+  const slots = () =>
+    rowsOf(
+      service,
+      '(SELECT slot_name, confirmed_flush_lsn, pubname FROM pg_replication_slots LEFT JOIN pg_publication ON pubname = slot_name)',
+    );
+  const before = await slots();
+  // As it is found where the database was restored on another server.
+  const moved = `UPDATE keystride.stream_offset
+    SET shape = jsonb_set(shape, '{log,home}', to_jsonb(regexp_replace(shape #>> '{log,home}', '/\\d+/', '/1/')))`;
+  await migration.query(moved);
+  const told = await refusal();
+  expect(told).toMatch(/the ledger is a copy, or was moved: .* was followed from server and database 1\/\d+/);
+  const forgotten = await keystride(['sync', 'forget', 'tableSync:shop.k>shop.k:log'], world.environment);
+  expect([forgotten.exitCode, forgotten.stderr]).toEqual([1, expect.stringContaining('is left alone')]);
+  expect(await slots()).toEqual(before);
+  const statement = (of: RegExp) => of.exec(told)?.[0] ?? '';
+  await migration.query(statement(/UPDATE keystride.stream_offset .* WHERE stream = '[^']+'/u));
+  expect(stepOf(await sync(), 'copy').read).toBe(0);
+  await freeSlots();
+  const [original] = await slots();
+  await migration.query(moved);
+  await migration.query(statement(/UPDATE keystride.ledger SET id = [\w()]+/u));
+  expect(toldBy(await sync())).toEqual([
+    'the ledger is another one than that which has made the slot: everything is copied again',
+  ]);
+  await expectSame();
+  expect(await slots()).toHaveLength(2);
+  expect(await slots()).toContain(original);
+});
+
 /** A table with partitions, one of them with partitions of its own, whose copy is a plain one. */
 async function dividedSource(): Promise<void> {
   const columns = 'id int, month int, note text, PRIMARY KEY (id, month)';

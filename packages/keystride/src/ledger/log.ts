@@ -10,6 +10,8 @@ import type { SeenTable } from './seen-table.ts';
 
 /** What is remembered of a stream that follows the log of its source, beside the position. */
 export interface LogState {
+  /** The ledger that has made the slot, as `ledgerHome` tells it; undefined where one is to take it for its own. */
+  readonly home?: string;
   readonly slot: string;
   readonly publication: string;
   /** The publication as it was when the slot was made; null before that. See `publicationMark`. */
@@ -167,7 +169,9 @@ export async function noteSeen(
   {
     place = null,
     ...log
-  }: Partial<Pick<LogState, 'settledAt' | 'stored' | 'seen' | 'lost'>> & { readonly place?: string | null },
+  }: Partial<Pick<LogState, 'home' | 'settledAt' | 'stored' | 'seen' | 'lost'>> & {
+    readonly place?: string | null;
+  },
 ): Promise<void> {
   await transaction.query(
     `UPDATE keystride.stream_offset
