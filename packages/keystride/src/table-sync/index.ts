@@ -5,7 +5,7 @@ import { unquoted } from '../contract/parameters.ts';
 import { pairOf, type tableSync } from './contract.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
-import { withLoose } from './log/circles.ts';
+import { withReferences } from './log/circles.ts';
 import type { FollowedTable } from './log/followed-table.ts';
 import { presentTable } from './log/seen.ts';
 import { logSteps } from './log/steps.ts';
@@ -42,7 +42,7 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     const { tables: several } = parameters;
     if (!several) {
       const { followed: table, stream } = await describe(parameters);
-      return { ...databases, stream, tables: await withLoose(databases.database, [table]) };
+      return { ...databases, stream, tables: await withReferences(databases.database, [table]) };
     }
     const tables: FollowedTable[] = [];
     for (const one of eachTable(parameters, await tablesNamed(databases, several)))
@@ -50,7 +50,7 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     return {
       ...databases,
       stream: `tableSync:${several.map(inList).join(',')}:log`,
-      tables: await withLoose(databases.database, tables),
+      tables: await withReferences(databases.database, tables),
     };
   });
   const stepsOf = ({ parameters }: StepContext<Parameters>) =>
@@ -174,7 +174,9 @@ async function describeSync(
       columns: copied,
       key,
       sink: sinkTable,
+      inCircle: false,
       loose: [],
+      strict: [],
       look: async () =>
         presentTable(
           {

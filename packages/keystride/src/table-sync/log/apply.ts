@@ -1,7 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { SetAside } from '../../job/chunks.ts';
-import { noteUnsettled } from '../../ledger/log.ts';
+import { type NotedRow, noteUnsettled, settleRows } from '../../ledger/log.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
@@ -9,9 +9,10 @@ import { changeKey, updateKnown } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
 import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
-import { lackingLoose, loosen, refersLoosely, withoutLoose } from './loosening.ts';
-import { isWhole, PendingChanges, type PendingWrite } from './pending.ts';
+import { lackingParents, loosen, withoutLoose } from './loosening.ts';
+import { byKnownColumns, isWhole, PendingChanges, type PendingWrite } from './pending.ts';
 import { rowOf } from './refused-rows.ts';
+import { foreignKeyViolation, isBetweenRows, isOfReference } from './violations.ts';
 
 /** Changes that are taken together at most. */
 const mostTogether = 5_000;
@@ -28,11 +29,6 @@ export interface Applying {
    * Such a row is noted, and read again later.
    */
   readonly unsettled: boolean;
-  /**
-   * What a row refers to may be copied later: a row whose reference closes a circle is written without it then, and read
-   * again.
-   */
-  readonly copies?: true;
   /** Takes rows that the sink refuses; undefined where none may be set aside so. */
   readonly aside?: SetAside | undefined;
 }
@@ -132,8 +128,12 @@ export class Applier {
 
   /** Applies what is pending, or nothing of it. @returns why it is refused */
   async #refusalOf(pending: PendingChanges, all: boolean): Promise<unknown> {
-    const refused = await this.#refusal(() => this.#applyPending(pending, all));
-    if (!isOfReference(refused) || !this.#applying.tables.some(isInCircle)) return refused;
+    const { tables, unsettled } = this.#applying;
+    const isCircle = tables.some(isInCircle);
+    // Of several moments, a row may refer to one that is not there at all.
+    const refused =
+      isCircle && unsettled ? undefined : await this.#refusal(() => this.#applyPending(pending, all));
+    if (!isCircle || !(unsettled || isOfReference(refused))) return refused;
     return this.#refusal(() => this.#applyLoosely(pending, all));
   }
 
@@ -142,34 +142,63 @@ export class Applier {
     if (all) await this.#removePending(pending);
   }
 
+  /**
+   * Writes rows without what refers, in a circle, to one that is not there, and once more when all are written. Of several
+   * moments, the sink may have no such row at all: then they are noted.
+   */
   async #applyLoosely(pending: PendingChanges, all: boolean): Promise<void> {
-    const { tables } = this.#applying;
-    for (const table of tables)
+    const { tables, unsettled } = this.#applying;
+    await this.#settleLoose(pending);
+    const waiting = new Map<FollowedTable, readonly PendingWrite[]>();
+    for (const table of tables) {
+      let rows = pending.writes(table);
+      if (unsettled) rows = await this.#withParents(table, table.strict, rows);
+      const lacking = await this.#lacking(table, table.loose, rows);
+      waiting.set(table, [...lacking]);
       await this.#write(
         table,
-        pending.writes(table).map((one) => ({ ...one, row: withoutLoose(table, one.row) })),
+        rows.map((one) => (lacking.has(one) ? { ...one, row: withoutLoose(table, one.row) } : one)),
       );
-    for (const table of tables) {
-      const rows = pending.writes(table).filter(({ row }) => refersLoosely(table, row));
-      await this.#write(table, await this.#withParents(table, rows));
     }
+    for (const [table, rows] of waiting)
+      await this.#write(table, unsettled ? await this.#withParents(table, table.loose, rows) : rows);
     if (!all) return;
     await this.#loosenRemovals(pending);
     await this.#removePending(pending);
   }
 
-  /** While tables are copied: those of the rows whose parents are there, and the others are noted. */
-  async #withParents(table: FollowedTable, rows: readonly PendingWrite[]): Promise<readonly PendingWrite[]> {
-    if (this.#applying.copies !== true) return rows;
-    const lacking = await lackingLoose(
-      table,
-      rows.map(({ row }) => row),
-      this.#transaction,
-    );
+  /** Those of the rows whose parents are there. The others are noted. */
+  async #withParents(
+    table: FollowedTable,
+    references: FollowedTable['loose' | 'strict'],
+    rows: readonly PendingWrite[],
+  ): Promise<readonly PendingWrite[]> {
+    const lacking = await this.#lacking(table, references, rows);
     const { source } = table;
-    const noted = rows.filter((_, index) => lacking.has(index));
-    await this.#readLater(noted.map(({ key }) => ({ source, key, code: foreignKeyViolation })));
-    return rows.filter((_, index) => !lacking.has(index));
+    const noted = { source, code: foreignKeyViolation, loose: references === table.loose };
+    await this.#readLater(Array.from(lacking, ({ key }) => ({ ...noted, key })));
+    return rows.filter((one) => !lacking.has(one));
+  }
+
+  async #lacking(
+    table: FollowedTable,
+    references: FollowedTable['loose' | 'strict'],
+    rows: readonly PendingWrite[],
+  ): Promise<ReadonlySet<PendingWrite>> {
+    const texts = rows.map(({ row }) => row);
+    const indexes = await lackingParents(table, references, texts, this.#transaction);
+    return new Set(rows.filter((_, index) => indexes.has(index)));
+  }
+
+  /** Rows that have lacked a reference get it with these changes, or are noted again. */
+  async #settleLoose(pending: PendingChanges): Promise<void> {
+    const { stream, tables, unsettled } = this.#applying;
+    if (!unsettled) return;
+    const rows = tables.filter(isInCircle).flatMap((table) => {
+      const keys = [...pending.writes(table).map(({ key }) => key), ...pending.removed(table)];
+      return keys.map((key) => ({ source: table.source, key }));
+    });
+    await settleRows(this.#transaction, stream, rows, { loose: true });
   }
 
   async #loosenRemovals(pending: PendingChanges): Promise<void> {
@@ -221,10 +250,11 @@ export class Applier {
       await this.#write(table, [{ kind: 'write', key, row }]);
       if (before) await this.#remove(table, [before]);
     };
-    let refused = await this.#refusal(apply);
     const alone = new PendingChanges();
-    if (isOfReference(refused) && isInCircle(table) && alone.add(change))
-      refused = await this.#refusal(() => this.#applyLoosely(alone, true));
+    const refused =
+      isInCircle(table) && alone.add(change)
+        ? await this.#refusalOf(alone, true)
+        : await this.#refusal(apply);
     if (refused === undefined) return;
     if (!this.#mayPass(refused)) return this.#setAside(change, refused);
     this.#lookedFor += 1;
@@ -271,7 +301,7 @@ export class Applier {
     );
   }
 
-  async #readLater(rows: Parameters<typeof noteUnsettled>[2]): Promise<void> {
+  async #readLater(rows: readonly NotedRow[]): Promise<void> {
     this.#noted += rows.length;
     await noteUnsettled(this.#transaction, this.#applying.stream, rows);
   }
@@ -281,11 +311,13 @@ export class Applier {
     await this.#begin();
     const transaction = this.#transaction;
     const noted = this.#noted;
-    const { unsettled } = this.#applying;
-    await transaction.query(`SAVEPOINT changes${unsettled ? `; ${constraints} DEFERRED` : ''}`);
+    const { tables, unsettled } = this.#applying;
+    // In a circle, one row alone need not hold.
+    const isPart = unsettled && tables.some(({ inCircle }) => inCircle);
+    await transaction.query(`SAVEPOINT changes${isPart ? `; ${constraints} DEFERRED` : ''}`);
     try {
       await body();
-      await transaction.query(`${unsettled ? `${constraints} IMMEDIATE; ` : ''}RELEASE SAVEPOINT changes`);
+      await transaction.query(`${isPart ? `${constraints} IMMEDIATE; ` : ''}RELEASE SAVEPOINT changes`);
       return undefined;
     } catch (error) {
       if (!isBetweenRows(error) && this.#applying.aside?.takes(error) !== true) throw error;
@@ -295,7 +327,7 @@ export class Applier {
     }
   }
 
-  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or to the end of each part that is tried. */
+  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or each is to tell. */
   async #begin(): Promise<void> {
     if (this.#begun) return;
     this.#begun = true;
@@ -307,13 +339,6 @@ type RowChange = Exclude<Change, { kind: 'empty' }>;
 
 const constraints = 'SET CONSTRAINTS ALL';
 
-const foreignKeyViolation = '23503';
-
-/** Whether what a row refers to, or what refers to it, is the reason that it was not taken. */
-function isOfReference(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && [foreignKeyViolation, '23001'].includes(error.code ?? '');
-}
-
 function isInCircle({ loose }: FollowedTable): boolean {
   return loose.length > 0;
 }
@@ -321,28 +346,4 @@ function isInCircle({ loose }: FollowedTable): boolean {
 function inBatches<Row>(rows: readonly Row[]): readonly (readonly Row[])[] {
   const batches = Math.ceil(rows.length / mostRows);
   return Array.from({ length: batches }, (_, batch) => rows.slice(batch * mostRows, (batch + 1) * mostRows));
-}
-
-/** A reference, a unique value, an exclusion: what other rows have decides whether they hold. */
-const betweenRows: readonly string[] = [foreignKeyViolation, '23505', '23P01', '23001'];
-
-/** Whether another row is the reason that one was not taken. */
-export function isBetweenRows(error: unknown): error is pg.DatabaseError & { readonly code: string } {
-  return error instanceof pg.DatabaseError && betweenRows.includes(error.code ?? '');
-}
-
-/** Rows by what the log has said of them: null for all columns. */
-function byKnownColumns<Row extends { readonly row: LogRow }>(
-  pending: readonly Row[],
-): ReadonlyMap<readonly string[] | null, readonly Row[]> {
-  const found = new Map<string, { readonly names: readonly string[] | null; readonly rows: Row[] }>();
-  for (const one of pending) {
-    const whole = isWhole(one.row);
-    const names = whole ? null : Object.keys(one.row).filter((name) => one.row[name] !== undefined);
-    const group = JSON.stringify(names);
-    const known = found.get(group);
-    if (known) known.rows.push(one);
-    else found.set(group, { names, rows: [one] });
-  }
-  return new Map(Array.from(found.values(), ({ names, rows }) => [names, rows]));
 }

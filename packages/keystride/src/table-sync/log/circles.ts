@@ -76,18 +76,23 @@ export async function parentsFirst(database: pg.Pool, names: readonly string[]):
   return sorted;
 }
 
-/** The tables with the references of their sinks that rows can be without at first. */
-export async function withLoose(
+/** The tables with what the references among their sinks mean for the order in which rows are written. */
+export async function withReferences(
   database: pg.Pool,
   tables: readonly FollowedTable[],
 ): Promise<FollowedTable[]> {
-  const references = circular(await referencesOf(database, tables));
-  return tables.map((table, place) => ({
-    ...table,
-    loose: references.flatMap((one): LooseReference[] =>
-      one.from === place && isLoose(table, one) ? [looseOf(table, one)] : [],
-    ),
-  }));
+  const all = await referencesOf(database, tables);
+  const round = circular(all);
+  const closing = new Set(round.filter((one) => isLoose(tables[one.from], one)));
+  return tables.map((table, place) => {
+    const own = all.filter(({ from }) => from === place);
+    return {
+      ...table,
+      inCircle: round.some(({ from }) => from === place),
+      loose: own.filter((one) => closing.has(one)).map((one) => looseOf(table, one)),
+      strict: own.filter((one) => one.to < place && !closing.has(one) && isWritten(table, one)),
+    };
+  });
 }
 
 /**
@@ -123,10 +128,14 @@ function isLoose(table: FollowedTable | undefined, reference: ListedReference): 
   return table !== undefined && looseOf(table, reference).nullable.length > 0;
 }
 
+function isWritten({ sink }: FollowedTable, { columns }: Reference): boolean {
+  return columns.every((name) => sink.columns.some((column) => column.name === name));
+}
+
 /** What is not written is no part of it; a key that were null would be another row's. */
-function looseOf({ sink }: FollowedTable, { columns, parent, referenced, nullable }: ListedReference) {
-  const written = columns.every((name) => sink.columns.some((column) => column.name === name));
-  const free = nullable.filter((name) => written && !sink.key.includes(name));
+function looseOf(table: FollowedTable, reference: ListedReference): LooseReference {
+  const { columns, parent, referenced, nullable } = reference;
+  const free = nullable.filter((name) => isWritten(table, reference) && !table.sink.key.includes(name));
   return { columns, parent, referenced, nullable: free };
 }
 

@@ -25,7 +25,11 @@ export interface FollowedTable {
   /** Its key, in the source. */
   readonly key: readonly string[];
   readonly sink: SinkTable;
+  /** Whether its sink is one of those that refer to each other in a circle, or to itself. */
+  readonly inCircle: boolean;
   readonly loose: readonly LooseReference[];
+  /** Foreign keys of the sink to tables that come before it, which a row cannot be without. */
+  readonly strict: readonly Reference[];
   /** Looks at both. */
   look(): Promise<PresentTable>;
   /** Reads all its rows, and rows again by their keys. */

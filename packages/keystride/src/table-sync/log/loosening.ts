@@ -1,7 +1,7 @@
 import type { Cursor } from '../../contract/cursor.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
-import { keyOf, parentsThere } from '../references.ts';
+import { keyOf, parentsThere, type Reference } from '../references.ts';
 import { updateKnown } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
 import type { FollowedTable } from './followed-table.ts';
@@ -17,20 +17,16 @@ export function withoutLoose({ loose }: FollowedTable, row: LogRow): LogRow {
   return known.length === 0 ? row : { ...row, ...Object.fromEntries(known.map((name) => [name, null])) };
 }
 
-/** Whether a row refers, in a circle, to others. */
-export function refersLoosely({ loose }: FollowedTable, row: LogRow): boolean {
-  return loose.some(({ nullable }) => nullable.some((name) => typeof row[name] === 'string'));
-}
-
-/** The indexes of rows that refer to one that is not there. */
-export async function lackingLoose(
-  { loose, sink }: FollowedTable,
+/** The indexes of rows that refer, by some of these references, to one that is not there. */
+export async function lackingParents(
+  { sink }: FollowedTable,
+  references: readonly Reference[],
   rows: readonly LogRow[],
   transaction: Transaction,
 ): Promise<ReadonlySet<number>> {
   const texts = rows.map((row) => row as SyncRow);
   const lacking = new Set<number>();
-  for (const reference of loose) {
+  for (const reference of rows.length > 0 ? references : []) {
     const there = await parentsThere(sink.columns, reference, texts, transaction);
     for (const [index, row] of texts.entries())
       if (!there.has(index) && keyOf(row, reference.columns) !== undefined) lacking.add(index);

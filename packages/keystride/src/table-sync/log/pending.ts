@@ -96,6 +96,22 @@ export function isWhole(row: LogRow): boolean {
   return Object.values(row).every((value) => value !== undefined);
 }
 
+/** Rows by what the log has said of them: null for all columns. */
+export function byKnownColumns<Row extends { readonly row: LogRow }>(
+  pending: readonly Row[],
+): ReadonlyMap<readonly string[] | null, readonly Row[]> {
+  const found = new Map<string, { readonly names: readonly string[] | null; readonly rows: Row[] }>();
+  for (const one of pending) {
+    const whole = isWhole(one.row);
+    const names = whole ? null : Object.keys(one.row).filter((name) => one.row[name] !== undefined);
+    const group = JSON.stringify(names);
+    const known = found.get(group);
+    if (known) known.rows.push(one);
+    else found.set(group, { names, rows: [one] });
+  }
+  return new Map(Array.from(found.values(), ({ names, rows }) => [names, rows]));
+}
+
 /** A row as it is after a change: what the log has left out is as it was. */
 function merged(was: LogRow, row: LogRow): LogRow {
   return isWhole(row)

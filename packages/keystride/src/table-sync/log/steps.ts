@@ -144,7 +144,7 @@ async function copyRows(
   rows: readonly OfTable<FollowedTable, SyncRow>[],
   transaction: Transaction,
 ): Promise<number> {
-  const applier = new Applier({ stream, tables, unsettled: true, copies: true }, transaction);
+  const applier = new Applier({ stream, tables, unsettled: true }, transaction);
   for (const { table, item } of rows) {
     const row = Object.fromEntries(table.columns.map(({ to }) => [to, item[to] ?? null]));
     await applier.add({
