@@ -11,16 +11,19 @@ import type { Reader } from '../../packages/keystride/src/contract/reader.ts';
 import {
   advanceCheckpoint,
   afterChunk,
+  amendCounters,
   type Lease,
   type TakenCheckpoint,
   takeCheckpoint,
 } from '../../packages/keystride/src/ledger/checkpoint.ts';
 import { claimInstance } from '../../packages/keystride/src/ledger/claim.ts';
 import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { settlePostponed } from '../../packages/keystride/src/ledger/postponed.ts';
 import { completeStep, findStep, recordStep } from '../../packages/keystride/src/ledger/step.ts';
 import { findDivisible, splitPartition } from '../../packages/keystride/src/operations/split-partition.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/stack.ts';
 
 let database: TestDatabase;
 let pool: pg.Pool;
@@ -184,6 +187,44 @@ test('a step with a partition that is not done says which, and does not complete
   while (!first.ended) await first.commit();
   expect(await completeStep(ledger, { claim, step })).toMatchObject({ partitionsDone: 1, unfinished: [3] });
   expect(await findStep(ledger, { claim, step })).toMatchObject({ completed: false });
+});
+
+test('a step that two complete at once has one set of books, whatever it does last', async () => {
+  const claim = await opened(4);
+  const key = { claim, step, partition: 0 };
+  const only = await Attempt.of(claim, 0);
+  while (!only.ended) await only.commit();
+  await pool.query('UPDATE keystride.step SET skip_limit = 1 WHERE instance_key = $1', [claim.instance]);
+  // As a row that was postponed, and refers to nothing in the end.
+  await ledger.transaction((transaction) =>
+    amendCounters(transaction, key, { read: 0, written: -1, filtered: 1, skipped: 0 }),
+  );
+  const skip = { item: {}, key: '4', cursor: cursorOf(['4']), phase: 'write', code: 'NONE' } as const;
+  const [begun, ready] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const complete = () =>
+    completeStep(ledger, { claim, step }, async (transaction) => {
+      await settlePostponed(transaction, key, {
+        ...{ written: 0, readUpTo: null },
+        skips: [{ ...skip, message: 'nothing is there', attempts: 1 }],
+      });
+      begun.resolve();
+      await ready.promise;
+    });
+  const first = complete();
+  await begun.promise;
+  const second = complete();
+  await waitFor(
+    async () =>
+      (
+        await pool.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        )
+      ).rowCount === 1,
+    { what: 'the second to wait' },
+  );
+  ready.resolve();
+  expect(await second).toEqual(await first);
+  expect(await first).toMatchObject({ counters: { written: 3, filtered: 0, skipped: 1 } });
 });
 
 test('a split of an execution that has lost its instance is fenced', async () => {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { logSyncs } from '../support/log-syncs.ts';
 import type { Stores } from '../support/migration.ts';
-import { failureOf, stepOf, until } from '../support/runs.ts';
-import { closeShop, openShop, rowsOf } from '../support/shop.ts';
+import { control, failureOf, stepOf, until } from '../support/runs.ts';
+import { closeShop, openShop, rowsOf, toldBy } from '../support/shop.ts';
 import { waitFor, type World } from '../support/stack.ts';
 
 /** What cannot be followed in the log, or not any more: it is refused, or copied again. */
@@ -71,11 +71,22 @@ test.for<[string, { source?: string; sink?: string; parameters?: object; told: R
     { source: 'ALTER TABLE shop.k SET UNLOGGED', told: /ALTER TABLE "shop"."k" SET LOGGED/ },
   ],
   [
-    'a partitioned source',
+    'a partition whose log does not say which row is changed',
     {
       source: `DROP TABLE shop.k; CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)
-        PARTITION BY RANGE (id)`,
-      told: /is partitioned: its log/,
+        PARTITION BY RANGE (id); CREATE TABLE shop.k1 PARTITION OF shop.k DEFAULT;
+        ALTER TABLE shop.k1 REPLICA IDENTITY NOTHING`,
+      told: /ALTER TABLE "shop"."k1" REPLICA IDENTITY DEFAULT/,
+    },
+  ],
+  [
+    'a partition beside its table',
+    {
+      source: `DROP TABLE shop.k; CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)
+        PARTITION BY RANGE (id); CREATE TABLE shop.k1 PARTITION OF shop.k DEFAULT`,
+      sink: 'CREATE TABLE shop.k1 (LIKE shop.k INCLUDING ALL)',
+      parameters: { tables: ['shop.k', 'shop.k1'] },
+      told: /shop.k1 is a partition of shop.k, or the same, and is followed with it/,
     },
   ],
   ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask them in the source/ }],
@@ -179,4 +190,131 @@ test('what rewrites a table, or alters a column, and changes no value is followe
     expect([harmless, stepOf(await sync(), 'begin').result]).toMatchObject([harmless, { told: [] }]);
     await expectSame();
   }
+});
+
+test('a slot that the source gives up while the run is paused is named, and all is copied again', async () => {
+  const { service } = stores;
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(world, handle.workflowId, 'running');
+  await service.query('INSERT INTO shop.k VALUES (1)');
+  await waitFor(async () => (await rowsOf(stores.migration)).length === 1, { what: 'the row' });
+  await control(handle, 'pause', 'a long weekend');
+  await until(world, handle.workflowId, 'paused');
+  await freeSlots();
+  await service.query(`ALTER SYSTEM SET idle_replication_slot_timeout = '1s'`);
+  await service.query('SELECT pg_reload_conf()');
+  await waitFor(
+    async () => {
+      await service.query('CHECKPOINT');
+      const { rows } = await service.query<{ reason: string | null }>(
+        'SELECT invalidation_reason AS reason FROM pg_replication_slots',
+      );
+      return rows[0]?.reason === 'idle_timeout';
+    },
+    { what: 'the slot to be given up' },
+  );
+  await service.query('ALTER SYSTEM RESET idle_replication_slot_timeout');
+  await service.query('SELECT pg_reload_conf()');
+  const givenUp = /given up the replication slot keystride_\w+, .*\(idle_replication_slot_timeout\)/;
+  expect((await keystride(['sync', 'list'], world.environment)).stdout).toMatch(givenUp);
+  await service.query('INSERT INTO shop.k VALUES (2)');
+  await control(handle, 'resume');
+  expect((await failureOf(handle)).message).toMatch(givenUp);
+  expect(toldBy(await sync())).toEqual([expect.stringMatching(givenUp)]);
+  await expectSame();
+});
+
+test('a copy of the ledger leaves the slot of the original alone', async () => {
+  const { migration, service } = stores;
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
+  await sync();
+  await freeSlots();
+  await service.query('INSERT INTO shop.k VALUES (1)');
+  const slots = () =>
+    rowsOf(
+      service,
+      '(SELECT slot_name, confirmed_flush_lsn, pubname FROM pg_replication_slots LEFT JOIN pg_publication ON pubname = slot_name)',
+    );
+  const before = await slots();
+  // As it is found where the database was restored on another server.
+  const moved = `UPDATE keystride.stream_offset
+    SET shape = jsonb_set(shape, '{log,home}', to_jsonb(regexp_replace(shape #>> '{log,home}', '/\\d+/', '/1/')))`;
+  await migration.query(moved);
+  const told = await refusal();
+  expect(told).toMatch(/the ledger is a copy, or was moved: .* was followed from server and database 1\/\d+/);
+  const forgotten = await keystride(['sync', 'forget', 'tableSync:shop.k>shop.k:log'], world.environment);
+  expect([forgotten.exitCode, forgotten.stderr]).toEqual([1, expect.stringContaining('is left alone')]);
+  expect(await slots()).toEqual(before);
+  const statement = (of: RegExp) => of.exec(told)?.[0] ?? '';
+  await migration.query(statement(/UPDATE keystride.stream_offset .* WHERE stream = '[^']+'/u));
+  expect(stepOf(await sync(), 'copy').read).toBe(0);
+  await freeSlots();
+  const [original] = await slots();
+  await migration.query(moved);
+  await migration.query(statement(/UPDATE keystride.ledger SET id = [\w()]+/u));
+  expect(toldBy(await sync())).toEqual([
+    'the ledger is another one than that which has made the slot: everything is copied again',
+  ]);
+  await expectSame();
+  expect(await slots()).toHaveLength(2);
+  expect(await slots()).toContain(original);
+});
+
+/** A table with partitions, one of them with partitions of its own, whose copy is a plain one. */
+async function dividedSource(): Promise<void> {
+  const columns = 'id int, month int, note text, PRIMARY KEY (id, month)';
+  await stores.migration.query(`CREATE TABLE shop.k (${columns})`);
+  await stores.service.query(`CREATE TABLE shop.k (${columns}) PARTITION BY LIST (month);
+    CREATE TABLE shop.k1 PARTITION OF shop.k FOR VALUES IN (1);
+    CREATE TABLE shop.k2 PARTITION OF shop.k FOR VALUES IN (2, 3) PARTITION BY LIST (month);
+    CREATE TABLE shop.k2a PARTITION OF shop.k2 FOR VALUES IN (2);
+    INSERT INTO shop.k SELECT n, n % 2 + 1, 'note ' || n FROM generate_series(1, 100) AS n`);
+}
+
+test('a partitioned source is copied and followed as one table, and so is what is written to new partitions', async () => {
+  await dividedSource();
+  expect(stepOf(await sync({ tables: ['shop.*'] }), 'copy').read).toBe(100);
+  await expectSame();
+  for (const harmless of [
+    `UPDATE shop.k SET month = 3 - month WHERE id <= 10; DELETE FROM shop.k WHERE id = 20;
+     UPDATE shop.k SET id = id + 1000 WHERE id BETWEEN 30 AND 35`,
+    `CREATE TABLE shop.k2b PARTITION OF shop.k2 FOR VALUES IN (3); INSERT INTO shop.k VALUES (300, 2), (302, 1)`,
+    `INSERT INTO shop.k VALUES (301, 3)`,
+    `CREATE TABLE shop.k4 (LIKE shop.k INCLUDING ALL); ALTER TABLE shop.k ATTACH PARTITION shop.k4 FOR VALUES IN (4)`,
+    `INSERT INTO shop.k VALUES (400, 4)`,
+    'VACUUM FULL shop.k1',
+    `ALTER TABLE shop.k ADD more int`,
+  ]) {
+    await stores.service.query(harmless);
+    if (harmless.includes('ADD more')) await stores.migration.query(harmless);
+    expect([harmless, stepOf(await sync({ tables: ['shop.*'] }), 'begin').result]).toMatchObject([
+      harmless,
+      { told: [] },
+    ]);
+    await expectSame();
+  }
+});
+
+test('rows that come with a partition, or leave with one, are named, and all is copied again', async () => {
+  await dividedSource();
+  await sync();
+  await stores.service
+    .query(`CREATE TABLE shop.k4 (LIKE shop.k INCLUDING ALL); INSERT INTO shop.k4 VALUES (400, 4);
+      ALTER TABLE shop.k ATTACH PARTITION shop.k4 FOR VALUES IN (4)`);
+  const parameters = parametersOf({ poll: 'continuous' });
+  const handle = await world.start('tableSync', parameters);
+  await until(world, handle.workflowId, 'running');
+  await stores.service.query('INSERT INTO shop.k VALUES (1001, 1)');
+  await waitFor(async () => (await rowsOf(stores.migration)).some((row) => row.includes('1001')), {
+    what: 'the row',
+  });
+  await expectSame();
+  expect(toldBy(await world.progress(handle.workflowId))).toEqual([
+    expect.stringMatching(
+      /shop.k was altered: partition shop.k4 was attached, with rows .*: everything is copied/,
+    ),
+  ]);
+  await stores.service.query('TRUNCATE shop.k4');
+  expect((await failureOf(handle)).message).toMatch(/cannot go on: .*partition shop.k4 was truncated/);
 });

@@ -160,6 +160,59 @@ test('a transaction over three tables arrives as one, and foreign keys hold', as
   for (const table of ['shop.customer', 'shop.orders', 'shop.item']) await expectSame(table);
 });
 
+test('tables that refer to each other in a circle, and to themselves, are copied and followed', async () => {
+  await onBoth(`CREATE TABLE shop.department (id int PRIMARY KEY, chief int);
+    CREATE TABLE shop.employee (id int PRIMARY KEY, department int NOT NULL REFERENCES shop.department,
+      boss int REFERENCES shop.employee);
+    ALTER TABLE shop.department ADD FOREIGN KEY (chief) REFERENCES shop.employee`);
+  // Everybody's boss comes later in the order of the keys.
+  await stores.service.query(`INSERT INTO shop.department SELECT generate_series(1, 50);
+    INSERT INTO shop.employee SELECT n, n % 50 + 1, nullif(n + 1, 6001) FROM generate_series(1, 6000) AS n;
+    UPDATE shop.department SET chief = 6000 - id`);
+  const followed = async () => {
+    const report = await sync({ tables: ['shop.*'] });
+    for (const table of ['shop.department', 'shop.employee']) await expectSame(table);
+    return [
+      report.status,
+      stepOf(report, 'copy').read,
+      await rowsOf(stores.migration, 'keystride.unsettled_row'),
+    ];
+  };
+  expect(await followed()).toEqual(['completed', 6050, []]);
+  await stores.service.query(`BEGIN; INSERT INTO shop.department VALUES (101);
+    INSERT INTO shop.employee VALUES (10001, 101, NULL), (10002, 101, 10001);
+    UPDATE shop.department SET chief = 10002 WHERE id = 101; COMMIT`);
+  expect(await followed()).toEqual(['completed', 0, []]);
+  await stores.service.query(`BEGIN; UPDATE shop.department SET chief = NULL WHERE id <= 50;
+    DELETE FROM shop.employee WHERE id <= 6000; DELETE FROM shop.department WHERE id <= 50; COMMIT`);
+  expect(await followed()).toEqual(['completed', 0, []]);
+});
+
+test('a circle in which nothing may be null is followed when a reference may wait, and copied when it may be null first', async () => {
+  await onBoth(`CREATE TABLE shop.department (id int PRIMARY KEY, chief int NOT NULL);
+    CREATE TABLE shop.employee (id int PRIMARY KEY, department int NOT NULL REFERENCES shop.department);
+    ALTER TABLE shop.department ADD FOREIGN KEY (chief) REFERENCES shop.employee`);
+  const constraint = 'ALTER TABLE shop.department ALTER CONSTRAINT department_chief_fkey DEFERRABLE';
+  await stores.service.query(`${constraint} INITIALLY DEFERRED`);
+  const hire = (id: number) => `BEGIN; INSERT INTO shop.department VALUES (${id}, ${id});
+    INSERT INTO shop.employee VALUES (${id}, ${id}); COMMIT`;
+  for (const id of [1, 2, 3]) await stores.service.query(hire(id));
+  const tables = ['shop.department', 'shop.employee'];
+  for (const wanted of [/ALTER TABLE .* DEFERRABLE/u, /ALTER TABLE .* DROP NOT NULL/u]) {
+    const [statement = ''] = wanted.exec(await refusal({ tables })) ?? [];
+    await stores.migration.query(statement);
+  }
+  await sync({ tables });
+  for (const table of tables) await expectSame(table);
+  await stores.migration.query('ALTER TABLE shop.department ALTER COLUMN chief SET NOT NULL');
+  for (const id of [4, 5]) await stores.service.query(hire(id));
+  // Also where each constraint has to say which rows it forbids.
+  await asIfCopiedLater();
+  const followed = await sync({ tables });
+  expect([followed.status, stepOf(followed, 'copy').read]).toEqual(['completed', 0]);
+  for (const table of tables) await expectSame(table);
+});
+
 test('a key that another row has taken, when the copy saw it, keeps its large value', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, large text)');
   await onBoth('ALTER TABLE shop.k ALTER large SET STORAGE EXTERNAL');
@@ -168,14 +221,46 @@ test('a key that another row has taken, when the copy saw it, keeps its large va
   // As if the copy were of a later moment than the log: its rows are there before it tells of them.
   const moved = `UPDATE shop.k SET id = 2 WHERE id = 1; INSERT INTO shop.k VALUES (1, repeat('other', 1000))`;
   await onBoth(moved);
+  await asIfCopiedLater();
+  await sync();
+  await expectSame();
+});
+
+test('among several tables each has its own transforms, and one that names none of them is refused', async () => {
+  await stores.service
+    .query(`CREATE TABLE shop.price (id int PRIMARY KEY, note text, amount text, secret text);
+    CREATE TABLE shop.unit (code int PRIMARY KEY, note text); INSERT INTO shop.unit VALUES (1, 'kg');
+    INSERT INTO shop.price VALUES (1, 'one', ' 12.7 ', 'x')`);
+  await stores.migration.query(`CREATE TABLE shop.price (id int PRIMARY KEY, remark text, amount int);
+    CREATE TABLE shop.unit (code int PRIMARY KEY, note text)`);
+  const tables = ['shop.*'];
+  expect(await refusal({ tables, drop: ['secret'] })).toMatch(
+    /drop=secret names none of the tables.*as shop.price.column. The tables are: shop.price, shop.unit/,
+  );
+  const own = {
+    ...{ tables, drop: ['shop.price.secret'], rename: ['shop.price.note:remark'] },
+    cast: ['shop.price.amount:numeric'],
+  };
+  expect(await refusal({ ...own, drop: ['shop.price.none'] })).toMatch(/shop.price has no column none/);
+  await sync(own);
+  await stores.service.query(`INSERT INTO shop.price VALUES (2, 'two', ' 7 ', 'y');
+    UPDATE shop.price SET note = 'first' WHERE id = 1`);
+  expect(stepOf(await sync(own), 'copy').read).toBe(0);
+  await expectSame('shop.unit');
+  expect(await rowsOf(stores.migration, 'shop.price')).toEqual([
+    '{"id": 1, "amount": 13, "remark": "first"}',
+    '{"id": 2, "amount": 7, "remark": "two"}',
+  ]);
+});
+
+/** Takes what the sink has for that of several moments, until the log has told all that there is by now. */
+async function asIfCopiedLater(): Promise<void> {
   const { rows } = await stores.service.query<{ at: string }>('SELECT pg_current_wal_lsn()::text AS at');
   await stores.migration.query(
     `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{log,settledAt}', to_jsonb($1::text))`,
     [rows[0]?.at],
   );
-  await sync();
-  await expectSame();
-});
+}
 
 test('what is written while tables are copied, swept and followed arrives', async () => {
   await onBoth(accountTables);

@@ -175,6 +175,23 @@ test('texts of a database that is not of UTF-8 are compared as those of one that
   }
 });
 
+test('a difference that was written to since is another one, also when what was written was taken back', async () => {
+  await pool.query(`TRUNCATE origin, copy; INSERT INTO origin VALUES (1, 1, 'new'), (1, 2, 'new');
+    INSERT INTO copy VALUES (1, 1, 'old'), (1, 2, 'old')`);
+  const side = (table: 'origin' | 'copy') => ({
+    ...{ pool, table, key: ['part', 'id'] as const },
+    query: tables.selectFrom(table).select([`${table}.part`, `${table}.id`, `${table}.content`]),
+  });
+  const comparison = hashComparison(side('origin'), side('copy'));
+  const { differences } = await comparison.comparePage(null, 10, signal);
+  const before = await comparison.again(differences, signal);
+  await pool.query(`UPDATE origin SET content = 'old' WHERE id = 2`);
+  await pool.query(`UPDATE origin SET content = 'new' WHERE id = 2`);
+  const after = await comparison.again(differences, signal);
+  expect(told(after)).toEqual(['key 1,1: different', 'key 1,2: different']);
+  expect(before.map(({ state }) => after.some((one) => one.state === state))).toEqual([true, false]);
+});
+
 test('rows of one key are told when there are more of them on one side, or others', async () => {
   await pool.query(`CREATE TABLE twin (part int NOT NULL, id bigint NOT NULL, content text); CREATE TABLE twins (LIKE twin);
     INSERT INTO twin VALUES (0, 1, 'a'), (0, 2, 'a'), (0, 2, 'b'), (0, 3, 'a'), (0, 3, 'a');

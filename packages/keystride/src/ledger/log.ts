@@ -10,6 +10,8 @@ import type { SeenTable } from './seen-table.ts';
 
 /** What is remembered of a stream that follows the log of its source, beside the position. */
 export interface LogState {
+  /** The ledger that has made the slot, as `ledgerHome` tells it; undefined where one is to take it for its own. */
+  readonly home?: string;
   readonly slot: string;
   readonly publication: string;
   /** The publication as it was when the slot was made; null before that. See `publicationMark`. */
@@ -167,7 +169,9 @@ export async function noteSeen(
   {
     place = null,
     ...log
-  }: Partial<Pick<LogState, 'settledAt' | 'stored' | 'seen' | 'lost'>> & { readonly place?: string | null },
+  }: Partial<Pick<LogState, 'home' | 'settledAt' | 'stored' | 'seen' | 'lost'>> & {
+    readonly place?: string | null;
+  },
 ): Promise<void> {
   await transaction.query(
     `UPDATE keystride.stream_offset
@@ -183,23 +187,32 @@ export interface UnsettledRow {
   readonly key: Cursor;
 }
 
+export interface NotedRow extends UnsettledRow {
+  /** Why, as SQLSTATE; null where the log alone could not say what the row is. */
+  readonly code: string | null;
+  /** The sink has all of it but a reference that closes a circle. @default false */
+  readonly loose?: boolean;
+}
+
 /** Notes rows that are to be read again. */
 export async function noteUnsettled(
   transaction: Transaction,
   stream: string,
-  rows: readonly (UnsettledRow & { readonly code: string | null })[],
+  rows: readonly NotedRow[],
 ): Promise<void> {
   if (rows.length === 0) return;
   await transaction.query(
-    `INSERT INTO keystride.unsettled_row (stream, source, key, code)
-     SELECT $1, source, key, min(code) FROM unnest($2::text[], $3::text[], $4::text[]) AS row (source, key, code)
+    `INSERT INTO keystride.unsettled_row AS noted (stream, source, key, code, loose)
+     SELECT $1, source, key, min(code), bool_and(loose)
+       FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[]) AS row (source, key, code, loose)
       GROUP BY source, key
-     ON CONFLICT (stream, source, key) DO UPDATE SET code = excluded.code`,
+     ON CONFLICT (stream, source, key) DO UPDATE SET code = excluded.code, loose = noted.loose AND excluded.loose`,
     [
       stream,
       rows.map(({ source }) => source),
       rows.map(({ key }) => encodeCursor(key)),
       rows.map(({ code }) => code),
+      rows.map(({ loose = false }) => loose),
     ],
   );
 }
@@ -233,16 +246,21 @@ export async function readUnsettled(
   }));
 }
 
-/** Takes rows off the list: they are as the source has them. */
+/**
+ * Takes rows off the list: they are as the source has them.
+ *
+ * @param options.loose only those that have lacked nothing but a reference. @default false
+ */
 export async function settleRows(
   transaction: Transaction,
   stream: string,
   rows: readonly UnsettledRow[],
+  { loose = false }: { readonly loose?: boolean } = {},
 ): Promise<void> {
   if (rows.length === 0) return;
   await transaction.query(
     `DELETE FROM keystride.unsettled_row AS row USING unnest($2::text[], $3::text[]) AS settled (source, key)
-      WHERE row.stream = $1 AND row.source = settled.source AND row.key = settled.key`,
+      WHERE row.stream = $1 AND row.source = settled.source AND row.key = settled.key${loose ? ' AND row.loose' : ''}`,
     [stream, rows.map(({ source }) => source), rows.map(({ key }) => encodeCursor(key))],
   );
 }

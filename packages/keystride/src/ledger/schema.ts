@@ -150,6 +150,7 @@ export const ledgerTables = {
     key: text,
     code: nullable(text),
     tries: defaulted(integer),
+    loose: defaulted(boolean),
   },
   'keystride.audit': {
     id: generated(bigint),

@@ -195,12 +195,12 @@ export async function completeStep(
 ): Promise<StepState> {
   return ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
+    // Before anything is read: an attempt that was given up may be at work, and what it does last is in the books.
+    const planned = await lockStep(transaction, key);
     const partitions = await readPartitions(transaction, key);
     const state = stateOf(partitions);
     const unfinished = partitions.filter(({ done }) => !done).map(({ partition }) => partition);
     if (unfinished.length > 0) return { ...state, unfinished };
-    // A step that is gone has no partition that is not done, and no row that could be missing.
-    const planned = await lockStep(transaction, key);
     const skipRows = await skipBooksOf(key.claim).count(transaction, key);
     if (!booksBalance(state.counters) || skipRows !== state.counters.skipped) {
       throw unbalanced(key, state, partitions.length, skipRows);

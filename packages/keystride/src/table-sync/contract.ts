@@ -48,7 +48,7 @@ export const tableSync = defineJob({
         .min(1)
         .optional()
         .describe(
-          'mode=log: tables to follow together, each to the one of its name; schema.* for all of a schema',
+          'mode=log: tables to follow together, each to the one of its name; schema.* for all of a schema. Lists of columns name the table too: drop=shop.orders.note',
         ),
       mode: z
         .enum([...syncModes, 'log'])
@@ -78,17 +78,10 @@ export const tableSync = defineJob({
       error: 'a table to read is wanted, by source, or several by tables',
     })
     .refine(
-      ({ tables: several, mode, sink, ...given }) =>
-        several === undefined ||
-        (mode === 'log' &&
-          sink === undefined &&
-          [given.key, given.columns, given.drop, given.rename, given.cast, given.mask].every(
-            (list) => list.length === 0,
-          )),
+      ({ tables: several, mode, sink }) => several === undefined || (mode === 'log' && sink === undefined),
       {
         path: ['tables'],
-        error:
-          'several tables are followed as they are: with mode=log, and without sink, key, columns and transforms',
+        error: 'several tables are followed by mode=log, each to the one of its name: without sink',
       },
     )
     .refine(({ mode, timestamp }) => !mode.startsWith('timestamp') || timestamp !== undefined, {

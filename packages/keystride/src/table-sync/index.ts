@@ -5,6 +5,7 @@ import { unquoted } from '../contract/parameters.ts';
 import { pairOf, type tableSync } from './contract.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { StepsOf } from '../job/registry.ts';
+import { withReferences } from './log/circles.ts';
 import type { FollowedTable } from './log/followed-table.ts';
 import { presentTable } from './log/seen.ts';
 import { logSteps } from './log/steps.ts';
@@ -24,6 +25,7 @@ import { type Sync, syncSource, syncSteps } from './steps.ts';
 import type { SyncRow } from './sync-row.ts';
 import type { SyncedDatabases } from './synced-databases.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
+import { eachTable, type OfTable } from './table-transforms.ts';
 import { type Travelling, travelling } from './transforms.ts';
 import { refuseUnsyncable } from './unsyncable.ts';
 
@@ -40,12 +42,16 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
     const { tables: several } = parameters;
     if (!several) {
       const { followed: table, stream } = await describe(parameters);
-      return { ...databases, stream, tables: [table] };
+      return { ...databases, stream, tables: await withReferences(databases.database, [table]) };
     }
     const tables: FollowedTable[] = [];
-    for (const source of await tablesNamed(databases, several))
-      tables.push((await describeSync(databases, { ...parameters, source })).followed);
-    return { ...databases, stream: `tableSync:${several.map(inList).join(',')}:log`, tables };
+    for (const one of eachTable(parameters, await tablesNamed(databases, several)))
+      tables.push((await describeSync(databases, one)).followed);
+    return {
+      ...databases,
+      stream: `tableSync:${several.map(inList).join(',')}:log`,
+      tables: await withReferences(databases.database, tables),
+    };
   });
   const stepsOf = ({ parameters }: StepContext<Parameters>) =>
     parameters.mode === 'log' ? followed : polled;
@@ -79,9 +85,11 @@ async function makeSinks(
   const { createSink: isWanted, tables: several, source: only = '' } = parameters;
   const told: string[] = [];
   if (!isWanted) return told;
-  for (const from of several ? await tablesNamed(databases, several) : [only]) {
-    const given = named({ ...parameters, source: from });
-    const { sink = from } = given;
+  const each = several
+    ? eachTable(parameters, await tablesNamed(databases, several))
+    : [{ ...parameters, source: only }];
+  for (const given of each.map(named)) {
+    const { source: from, sink = from } = given;
     if (await hasTable(databases.database, sink)) continue;
     await refuseUnsyncable(
       { pool: databases.source, table: from },
@@ -99,9 +107,6 @@ async function makeSinks(
   for (const one of told) log.warn(one);
   return told;
 }
-
-/** What one table is copied by. */
-type OfTable = Parameters & { readonly source: string };
 
 /** A sync, with what following it in the log takes besides. */
 interface DescribedSync extends Sync {
@@ -169,6 +174,9 @@ async function describeSync(
       columns: copied,
       key,
       sink: sinkTable,
+      inCircle: false,
+      loose: [],
+      strict: [],
       look: async () =>
         presentTable(
           {

@@ -4,9 +4,11 @@ import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { SinkColumn } from './sink.ts';
 import type { SyncRow } from './sync-row.ts';
 
-/** A foreign key of the sink that leads to the sink itself. */
-export interface SelfReference {
+/** A foreign key of a sink. */
+export interface Reference {
   readonly columns: readonly string[];
+  /** The table that it leads to. */
+  readonly parent: string;
   readonly referenced: readonly string[];
 }
 
@@ -14,7 +16,8 @@ export interface SelfReference {
 export interface References {
   readonly table: string;
   readonly columns: readonly SinkColumn[];
-  readonly toItself: readonly SelfReference[];
+  /** Those that lead to the sink itself. */
+  readonly toItself: readonly Reference[];
   /** Some constraint may wait until COMMIT, where nobody could tell which row it refuses. */
   readonly deferrable: boolean;
 }
@@ -25,7 +28,7 @@ export async function referencesOf(
   table: string,
   columns: readonly SinkColumn[],
 ): Promise<References> {
-  const { rows } = await pool.query<SelfReference & { itself: boolean; deferrable: boolean }>(
+  const { rows } = await pool.query<Omit<Reference, 'parent'> & { itself: boolean; deferrable: boolean }>(
     `SELECT contype = 'f' AND confrelid = conrelid AS itself, condeferrable AS deferrable,
             array(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS part (number, place)
                     JOIN pg_attribute ON attrelid = conrelid AND attnum = number ORDER BY place) AS columns,
@@ -41,7 +44,7 @@ export async function referencesOf(
     columns,
     toItself: rows
       .filter((row) => row.itself && written(row.columns) && written(row.referenced))
-      .map((row) => ({ columns: row.columns, referenced: row.referenced })),
+      .map((row) => ({ columns: row.columns, parent: table, referenced: row.referenced })),
     deferrable: rows.some(({ deferrable }) => deferrable),
   };
 }
@@ -59,7 +62,7 @@ export async function lackingParents(
   /** For each row that is to come along: the rows that refer to it. */
   const children = new Map<number, number[]>();
   for (const reference of references.toItself) {
-    const there = await parentsThere(references, reference, rows, transaction);
+    const there = await parentsThere(references.columns, reference, rows, transaction);
     const byKey = new Map(rows.map((row, index) => [keyOf(row, reference.referenced), index]));
     for (const [index, row] of rows.entries()) {
       const wanted = keyOf(row, reference.columns);
@@ -74,15 +77,16 @@ export async function lackingParents(
   return lacking;
 }
 
-/** Undefined for a reference to nothing: one of its columns is null. */
-function keyOf(row: SyncRow, names: readonly string[]): string | undefined {
+/** What a row refers to as one text; undefined for a reference to nothing: one of its columns is null. */
+export function keyOf(row: SyncRow, names: readonly string[]): string | undefined {
   const texts = names.map((name) => row[name] ?? null);
   return texts.includes(null) ? undefined : JSON.stringify(texts);
 }
 
-async function parentsThere(
-  { table, columns }: References,
-  { columns: from, referenced }: SelfReference,
+/** The indexes of rows whose parents are in their table. A reference to nothing has none. */
+export async function parentsThere(
+  columns: readonly SinkColumn[],
+  { columns: from, parent, referenced }: Reference,
   rows: readonly SyncRow[],
   transaction: Transaction,
 ): Promise<ReadonlySet<number>> {
@@ -97,7 +101,7 @@ async function parentsThere(
     `SELECT place::int - 1 AS place
        FROM unnest(${from.map((_, index) => `$${index + 1}::text[]`).join(', ')})
             WITH ORDINALITY AS child (${from.map((_, index) => `c${index}`).join(', ')}, place)
-      WHERE EXISTS (SELECT FROM ${quotedTable(table)} AS parent WHERE ${same.join(' AND ')})`,
+      WHERE EXISTS (SELECT FROM ${quotedTable(parent)} AS parent WHERE ${same.join(' AND ')})`,
     from.map((name) => rows.map((row) => row[name] ?? null)),
   );
   return new Set(found.map(({ place }) => place));

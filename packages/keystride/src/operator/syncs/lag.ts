@@ -2,8 +2,7 @@ import pg from 'pg';
 import { type Stream, readStreams } from '../../ledger/streams.ts';
 import { CommandError } from '../command-error.ts';
 import { reasonOf } from '../explain.ts';
-import { positionText } from '../../stores/postgres/log-position.ts';
-import { findSlot, keepingSlots, type KeepingSlot } from '../../stores/postgres/replication-slot.ts';
+import { keepingSlots, type KeepingSlot, lostText } from '../../stores/postgres/replication-slot.ts';
 import { isStandby } from '../../stores/postgres/standby.ts';
 import { count, countUpTo, duration } from '../format.ts';
 import { withLedger } from '../ledger.ts';
@@ -71,7 +70,7 @@ export async function readSync(stream: Stream): Promise<StreamLag> {
   return found as StreamLag;
 }
 
-/** A standby has no log of its own to keep. */
+/** A standby has no log of its own to keep: it tells where it is when it is promoted. */
 async function slotsIn(client: pg.Client): Promise<readonly KeepingSlot[]> {
   return (await isStandby(client)) ? [] : keepingSlots(client);
 }
@@ -85,7 +84,8 @@ async function lagsOf(
   for (const stream of streams) {
     try {
       const kept = slots.find(({ slot }) => slot === stream.slot);
-      const lag = { ...(await lagOf(client, stream)), ...(kept && { kept }) };
+      const lag =
+        stream.slot === null ? await rowsBehind(client, stream) : await bytesBehind(client, stream, kept);
       found.push({ ...stream, lag, problem: null });
     } catch (error) {
       found.push(brokenBy(error, stream));
@@ -106,13 +106,8 @@ function problemOf(error: unknown, { table: name }: Stream): string {
   return `the source cannot be asked for ${name}: ${code === '' ? reasonOf(error) : `SQLSTATE ${code}`}`;
 }
 
-async function lagOf(client: pg.Client, stream: Stream): Promise<Lag> {
-  const { cursor, movedAt, slot } = stream;
-  if (slot !== null)
-    return {
-      ...{ rowsAbove: null, secondsSinceMoved: secondsSince(movedAt) },
-      bytesBehind: await bytesBehind(client, stream, slot),
-    };
+async function rowsBehind(client: pg.Client, stream: Stream): Promise<Lag> {
+  const { cursor, movedAt } = stream;
   const key = await keySql(client, stream);
   const above = cursor ? `where (${key.columns.join(', ')}) > (${key.values(1)})` : '';
   const { rows } = await client.query<{ rows: number }>(
@@ -123,20 +118,25 @@ async function lagOf(client: pg.Client, stream: Stream): Promise<Lag> {
 }
 
 /** @throws CommandError when the source does not have the slot any more, or not all that it would have to tell */
-async function bytesBehind(client: pg.Client, { cursor }: Stream, slot: string): Promise<number> {
-  const found = await findSlot(client, slot);
-  if (found === null || found.lost)
-    throw new CommandError({
-      what: found
-        ? `the source has removed log that its replication slot ${slot} needed`
-        : `the source has no replication slot ${slot}`,
-      todo: 'Start the next run: it copies everything again',
-    });
+async function bytesBehind(
+  client: pg.Client,
+  { cursor, movedAt, slot }: Stream,
+  kept: KeepingSlot | undefined,
+): Promise<Lag> {
+  // Asked of a standby it is refused, by name.
   const { rows } = await client.query<{ behind: string }>(
     'select pg_wal_lsn_diff(pg_current_wal_lsn(), $1::text::pg_lsn)::bigint::text as behind',
-    [cursor?.[0] ?? positionText(found.confirmed)],
+    [cursor?.[0] ?? kept?.confirmed ?? '0/0'],
   );
-  return Math.max(0, Number(rows[0]?.behind ?? 0));
+  if (kept === undefined || kept.lost !== null)
+    throw new CommandError({
+      what: kept?.lost ? lostText(kept.slot, kept.lost) : `the source has no replication slot ${slot}`,
+      todo: 'Start the next run: it copies everything again',
+    });
+  return {
+    ...{ rowsAbove: null, secondsSinceMoved: secondsSince(movedAt) },
+    ...{ bytesBehind: Math.max(0, Number(rows[0]?.behind ?? 0)), kept },
+  };
 }
 
 /** What a stream is behind by, in words: rows above its offset, or bytes of the log. */
@@ -160,8 +160,9 @@ export function followedText({ cursor, lag, rows, movedAt, problem }: StreamLag)
 }
 
 /** What a source keeps for a slot, and how long it does, in words. */
-export function keptText({ keptBytes, safeBytes }: KeepingSlot): string {
-  if (keptBytes === null) return 'the source has removed log that it needed';
+export function keptText({ slot, keptBytes, safeBytes, lost }: KeepingSlot): string {
+  if (lost !== null) return lostText(slot, lost);
+  if (keptBytes === null) return 'the source does not tell what it keeps for it';
   const limit =
     safeBytes === null
       ? 'without a limit: set max_slot_wal_keep_size there'
@@ -170,9 +171,10 @@ export function keptText({ keptBytes, safeBytes }: KeepingSlot): string {
 }
 
 /** How a slot may be read by nobody of this ledger, and be dropped. */
-export function leftText({ slot, ...kept }: KeepingSlot): string {
+export function leftText(kept: KeepingSlot): string {
+  const { slot } = kept;
   return (
-    `replication slot ${slot} is of no stream of this ledger: ${keptText({ slot, ...kept })}. ` +
+    `replication slot ${slot} is of no stream of this ledger: ${keptText(kept)}. ` +
     `If it is of no other ledger's either: SELECT pg_drop_replication_slot('${slot}')`
   );
 }

@@ -3,7 +3,8 @@ import { AliasNode, type RawBuilder, SelectAllNode, type SelectQueryBuilder, sql
 import { type Cursor, cursorOf, type KeyRange } from '../../contract/cursor.ts';
 import { boundedQuery } from './bounded-query.ts';
 import { boundedAlike, type ComparedKeyColumn, describeComparedKey } from './compared-key.ts';
-import { inRange, keyAlias, keyOf } from './key-columns.ts';
+import { inRange, keyAlias, keyOf, quotedTable } from './key-columns.ts';
+import { columnIn } from './sql.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import { codeOf } from '../causes.ts';
 
@@ -43,6 +44,8 @@ export interface FoundRow {
   readonly place: number;
   readonly key: Cursor;
   readonly hash: string;
+  /** Its version, where that was asked for: another one after each change. Null where there is none. */
+  readonly version: string | null;
 }
 
 /** A side whose types are known to itself alone. Every read ends, on the server too, when the signal aborts. */
@@ -58,7 +61,11 @@ export interface ComparedSide {
   /** The next rows in the side's own order. */
   page(after: Cursor | null, limit: number, signal: AbortSignal): Promise<readonly HashedRow[]>;
   /** Rows that have these keys of the other side, by what this side takes for equal. */
-  find(keys: readonly Cursor[], signal: AbortSignal): Promise<readonly FoundRow[]>;
+  find(
+    keys: readonly Cursor[],
+    signal: AbortSignal,
+    options?: { readonly versions?: boolean },
+  ): Promise<readonly FoundRow[]>;
   /** Whether two keys are one to this side, for each pair. */
   same(pairs: readonly (readonly [Cursor, Cursor])[], signal: AbortSignal): Promise<readonly boolean[]>;
 }
@@ -68,6 +75,7 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
 ): ComparedSide {
   const { pool, query, table, key, keyTexts } = rows;
   const columns = answeredOnce(() => describeComparedKey(pool, table, key));
+  const versioned = answeredOnce(() => hasVersions(pool, table));
   const hash = answeredOnce(async () => rowHash(rows, await isUtf8(pool)).as('keystride_hash'));
   const ask = async <Answer extends pg.QueryResultRow>(
     text: string,
@@ -131,14 +139,19 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
         signal,
       );
     },
-    find: async (keys, signal) => {
+    find: async (keys, signal, { versions } = {}) => {
       const own = await columns();
+      const version =
+        versions && (await versioned())
+          ? sql<string | null>`${columnIn(table, 'xmin')}::text`
+          : sql<string | null>`null`;
       const { sql: text, parameters } = query
         .clearSelect()
         .select([
           await hash(),
           ...own.map(({ reference }, index) => reference.as(keyAlias(index))),
           arrayOf(keyTexts ?? own.map(({ reference }) => sql`${reference}::text`)).as('keystride_texts'),
+          version.as('keystride_version'),
         ])
         .compile();
       const look = (asText: boolean) =>
@@ -165,6 +178,19 @@ export function comparedSide<Database, Table extends keyof Database & string, Ro
       return answers.map(({ same }) => same);
     },
   };
+}
+
+/** A view has rows without versions, and so have a foreign table and one with such a partition. */
+async function hasVersions(pool: pg.Pool, table: string): Promise<boolean> {
+  const { rows } = await pool.query<{ plain: boolean }>(
+    `WITH RECURSIVE family (id) AS (
+       SELECT to_regclass($1)::oid
+       UNION
+       SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = id)
+     SELECT bool_and(relkind IN ('r', 'p')) AS plain FROM family JOIN pg_class ON pg_class.oid = id`,
+    [quotedTable(table)],
+  );
+  return rows[0]?.plain === true;
 }
 
 /**
@@ -223,7 +249,8 @@ function lookUp(
       ? `found.keystride_texts[${index + 1}] COLLATE "C" = wanted.k${index}`
       : `found.${keyAlias(index)} = wanted.k${index}::${base}`,
   );
-  return `SELECT wanted.place::int AS place, found.keystride_texts AS key, found.keystride_hash AS hash
+  return `SELECT wanted.place::int AS place, found.keystride_texts AS key, found.keystride_hash AS hash,
+           found.keystride_version AS version
     FROM unnest(${wanted.join(', ')}) WITH ORDINALITY AS wanted (${columns.map((_, index) => `k${index}`).join(', ')}, place)
     JOIN (${query}) AS found ON ${equal.join(' AND ')}`;
 }

@@ -5,7 +5,7 @@ import type { ComparedSide, FoundRow } from './compared-side.ts';
 
 /** A difference that was looked at. */
 export interface SeenDifference extends Difference {
-  /** The key, and what both sides have under it: the same text as long as neither changes. */
+  /** The key, and what both sides have under it: the same text as long as nobody writes to either. */
   readonly state: string;
 }
 
@@ -36,14 +36,15 @@ async function lookAtOnce(
   signal: AbortSignal,
 ): Promise<SeenDifference[]> {
   const keys = differences.map(({ rerun, remove }) => rerun ?? remove ?? cursorOf([]));
-  const [from, to] = await Promise.all([source.find(keys, signal), target.find(keys, signal)]);
+  const asked = { versions: true };
+  const [from, to] = await Promise.all([source.find(keys, signal, asked), target.find(keys, signal, asked)]);
   const hashAt = (rows: readonly FoundRow[]) => Map.groupBy(rows, ({ place }) => place);
   const [here, there] = [hashAt(from), hashAt(to)];
   return keys.flatMap((key, index) => {
     const [row, copy] = [here.get(index + 1)?.[0], there.get(index + 1)?.[0]];
     if (row?.hash === copy?.hash) return [];
     const what = copy === undefined ? 'missing' : row === undefined ? 'extra' : 'different';
-    const state = [nameOfKey(key), row?.hash, copy?.hash].join(' ');
+    const state = [nameOfKey(key), row?.hash, row?.version, copy?.hash, copy?.version].join(' ');
     return [{ told: `key ${nameOfKey(key)}: ${what}`, ...(row ? { rerun: key } : { remove: key }), state }];
   });
 }

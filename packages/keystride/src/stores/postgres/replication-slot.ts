@@ -11,8 +11,8 @@ import { isStandby } from './standby.ts';
 export interface ReplicationSlot {
   /** Everything up to here was confirmed, and is not told again. */
   readonly confirmed: LogPosition;
-  /** The server has removed log that it needed: nothing can be read from it any more. */
-  readonly lost: boolean;
+  /** Why nothing can be read from it any more, by the setting that its server went by; null while it can be read. */
+  readonly lost: string | null;
 }
 
 /** A slot of ours, and the log that its server keeps for it. */
@@ -20,10 +20,28 @@ export interface KeepingSlot {
   readonly slot: string;
   /** Somebody reads it. */
   readonly active: boolean;
-  /** Null when the server has removed what it needed. */
+  /** Null when the server has removed what it needed, or given it up. */
   readonly keptBytes: number | null;
   /** After so many bytes more the server gives it up (`max_slot_wal_keep_size`); null for never. */
   readonly safeBytes: number | null;
+  /** Why nothing can be read from it any more; null while it can be read. */
+  readonly lost: string | null;
+  /** Everything up to here was confirmed, as the text of a position. */
+  readonly confirmed: string | null;
+}
+
+/** From PostgreSQL 17 on the reason is there. */
+const lostBy = `CASE WHEN wal_status = 'lost' THEN
+  CASE coalesce(to_jsonb(slot) ->> 'invalidation_reason', 'wal_removed')
+    WHEN 'idle_timeout' THEN 'idle_replication_slot_timeout'
+    WHEN 'wal_removed' THEN 'max_slot_wal_keep_size'
+    ELSE to_jsonb(slot) ->> 'invalidation_reason' END END`;
+
+/** What has become of a slot that is lost, in words. */
+export function lostText(slot: string, by: string): string {
+  return by === 'idle_replication_slot_timeout'
+    ? `the source has given up the replication slot ${slot}, which nobody has read for too long (${by})`
+    : `the source has removed log that the replication slot ${slot} needed (${by})`;
 }
 
 /** The slots of a database that bear our name, whoever's they are, by name. */
@@ -33,16 +51,18 @@ export async function keepingSlots(client: Pick<pg.Client, 'query'>): Promise<re
     active: boolean;
     kept: string | null;
     safe: string | null;
+    lost: string | null;
+    confirmed: string | null;
   }>(
-    `SELECT slot_name AS slot, active, safe_wal_size::text AS safe,
-            pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text AS kept
-       FROM pg_replication_slots
+    `SELECT slot_name AS slot, active, safe_wal_size::text AS safe, confirmed_flush_lsn::text AS confirmed,
+            ${lostBy} AS lost, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text AS kept
+       FROM pg_replication_slots AS slot
       WHERE starts_with(slot_name, 'keystride_') AND database = current_database() AND plugin = 'pgoutput'
       ORDER BY slot_name`,
   );
-  return rows.map(({ slot, active, kept, safe }) => ({
-    ...{ slot, active },
-    keptBytes: kept === null ? null : Number(kept),
+  return rows.map(({ kept, safe, ...slot }) => ({
+    ...slot,
+    keptBytes: kept === null || slot.lost !== null ? null : Number(kept),
     safeBytes: safe === null ? null : Number(safe),
   }));
 }
@@ -60,9 +80,8 @@ export async function findSlot(
   pool: Pick<pg.Client, 'query'>,
   slot: string,
 ): Promise<ReplicationSlot | null> {
-  const { rows } = await pool.query<{ confirmed: string | null; lost: boolean }>(
-    `SELECT confirmed_flush_lsn::text AS confirmed, coalesce(wal_status = 'lost', false) AS lost
-       FROM pg_replication_slots
+  const { rows } = await pool.query<{ confirmed: string | null; lost: string | null }>(
+    `SELECT confirmed_flush_lsn::text AS confirmed, ${lostBy} AS lost FROM pg_replication_slots AS slot
       WHERE slot_name = $1 AND database = current_database() AND plugin = 'pgoutput'`,
     [slot],
   );
@@ -154,8 +173,8 @@ export async function ensurePublication(
   tables: readonly string[],
 ): Promise<void> {
   const names = tables.map(quotedTable);
-  const { rows } = await pool.query<{ whole: boolean; tables: string[] | null }>(
-    `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT puballtables AS whole,
+  const { rows } = await pool.query<{ whole: boolean; root: boolean; tables: string[] | null }>(
+    `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT puballtables AS whole, pubviaroot AS root,
             array(SELECT prrelid::oid::text FROM pg_publication_rel WHERE prpubid = pg_publication.oid
                      AND to_jsonb(pg_publication_rel) ->> 'prqual' IS NULL
                      AND to_jsonb(pg_publication_rel) ->> 'prattrs' IS NULL ORDER BY 1) AS tables
@@ -167,10 +186,11 @@ export async function ensurePublication(
     [names],
   );
   const [found] = rows;
-  if (found?.whole && JSON.stringify(found.tables) === JSON.stringify(wanted[0]?.oids)) return;
+  const isRight = found?.whole && (found.root || !(await areDivided(pool, tables)));
+  if (isRight && JSON.stringify(found.tables) === JSON.stringify(wanted[0]?.oids)) return;
   const name = pg.escapeIdentifier(publication);
   if (found) await pool.query(`DROP PUBLICATION ${name}`);
-  await pool.query(publicationStatement(publication, tables));
+  await pool.query(await publicationStatement(pool, publication, tables));
 }
 
 /**
@@ -187,7 +207,21 @@ export async function publicationMark(pool: pg.Pool, publication: string): Promi
   return rows[0]?.mark ?? null;
 }
 
-/** The statement that makes a publication, for whoever may. */
-export function publicationStatement(publication: string, tables: readonly string[]): string {
-  return `CREATE PUBLICATION ${pg.escapeIdentifier(publication)} FOR TABLE ${tables.map(quotedTable).join(', ')}`;
+/** The statement that makes a publication, for whoever may. What is written to partitions is told as written to their table. */
+export async function publicationStatement(
+  pool: pg.Pool,
+  publication: string,
+  tables: readonly string[],
+): Promise<string> {
+  const root = (await areDivided(pool, tables)) ? ' WITH (publish_via_partition_root = true)' : '';
+  return `CREATE PUBLICATION ${pg.escapeIdentifier(publication)} FOR TABLE ${tables.map(quotedTable).join(', ')}${root}`;
+}
+
+/** Whether some of the tables have partitions. */
+async function areDivided(pool: pg.Pool, tables: readonly string[]): Promise<boolean> {
+  const { rows } = await pool.query(
+    `SELECT FROM pg_class JOIN unnest($1::text[]) AS name ON pg_class.oid = to_regclass(name) WHERE relkind = 'p' LIMIT 1`,
+    [tables.map(quotedTable)],
+  );
+  return rows.length > 0;
 }

@@ -57,15 +57,21 @@ function byName(rows: readonly Named[]): Record<string, string> {
   return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
 }
 
-// The number of the transaction that made it tells one membership from the next.
-const membersQuery = `
+/**
+ * A table, its partitions and children, with the way from it to each. The number of the transaction that made it tells one
+ * membership from the next.
+ */
+export const familyOf = `
   WITH RECURSIVE family (id, path) AS (
     SELECT to_regclass($1)::oid, ''
     UNION ALL
     SELECT inhrelid, path || inhparent || '@' || pg_inherits.xmin || ' '
       FROM pg_inherits JOIN family ON inhparent = id
      WHERE NOT coalesce((to_jsonb(pg_inherits) ->> 'inhdetachpending')::boolean, false)
-  )
+  )`;
+
+const membersQuery = `
+  ${familyOf}
   SELECT id::text, nspname || '.' || relname AS name, joined, pg_relation_filenode(id)::text AS file,
          relkind::text AS kind, amname AS method, relpersistence = 'u' AS unlogged,
          pg_get_expr(relpartbound, id) AS bound

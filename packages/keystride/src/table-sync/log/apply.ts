@@ -1,7 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { SetAside } from '../../job/chunks.ts';
-import { noteUnsettled } from '../../ledger/log.ts';
+import { type NotedRow, noteUnsettled, settleRows } from '../../ledger/log.ts';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
@@ -9,8 +9,10 @@ import { changeKey, updateKnown } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
 import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
-import { isWhole, type Pending, PendingChanges } from './pending.ts';
+import { lackingParents, loosen, withoutLoose } from './loosening.ts';
+import { byKnownColumns, isWhole, PendingChanges, type PendingWrite } from './pending.ts';
 import { rowOf } from './refused-rows.ts';
+import { foreignKeyViolation, isBetweenRows, isOfReference } from './violations.ts';
 
 /** Changes that are taken together at most. */
 const mostTogether = 5_000;
@@ -46,7 +48,8 @@ const mostRemovals = 250_000;
  * Some thousand at a time are taken together: first the last state of every row that stays, parents first; what was removed
  * comes when all is written, children first. So a foreign key of the sink holds at every statement, where the source's
  * constraints have let it commit. Where one does not hold all the same, because a unique value moved from a row to another,
- * the changes are done once more, in the order of the log, by as large parts as can be.
+ * the changes are done once more, in the order of the log, by as large parts as can be. Where tables refer to each other in a
+ * circle, or to themselves, rows are written without what closes it before.
  */
 export class Applier {
   readonly #applying: Applying;
@@ -99,9 +102,10 @@ export class Applier {
     this.#inOrder = [];
     const pending = this.#pending;
     if (changes.length === 0 && pending.removals === 0) return;
-    const refused = await this.#refusal(() => this.#applyPending(pending, all));
+    const refused = await this.#refusalOf(pending, all);
     if (refused === undefined) return all ? pending.clear() : pending.hold();
     pending.dropAdded();
+    await this.#loosenRemovals(pending);
     await this.#removePending(pending);
     pending.clear();
     await this.#inParts(changes);
@@ -117,36 +121,98 @@ export class Applier {
     for (const part of [changes.slice(0, middle), changes.slice(middle)]) {
       const pending = new PendingChanges();
       const together = part.length > 1 && part.every((change) => pending.add(change));
-      if (together && (await this.#refusal(() => this.#applyPending(pending, true))) === undefined) continue;
+      if (together && (await this.#refusalOf(pending, true)) === undefined) continue;
       await this.#inParts(part);
     }
   }
 
+  /** Applies what is pending, or nothing of it. @returns why it is refused */
+  async #refusalOf(pending: PendingChanges, all: boolean): Promise<unknown> {
+    const { tables, unsettled } = this.#applying;
+    const isCircle = tables.some(isInCircle);
+    // Of several moments, a row may refer to one that is not there at all.
+    const refused =
+      isCircle && unsettled ? undefined : await this.#refusal(() => this.#applyPending(pending, all));
+    if (!isCircle || !(unsettled || isOfReference(refused))) return refused;
+    return this.#refusal(() => this.#applyLoosely(pending, all));
+  }
+
   async #applyPending(pending: PendingChanges, all: boolean): Promise<void> {
-    for (const table of this.#applying.tables) {
-      const rows = [...pending.of(table).values()];
-      await this.#write(
-        table,
-        rows.filter((one) => one.kind === 'write'),
-      );
-    }
+    for (const table of this.#applying.tables) await this.#write(table, pending.writes(table));
     if (all) await this.#removePending(pending);
   }
 
-  async #removePending(pending: PendingChanges): Promise<void> {
-    for (const table of this.#applying.tables.toReversed()) {
-      const rows = [...pending.of(table).values()];
-      await this.#remove(
+  /**
+   * Writes rows without what refers, in a circle, to one that is not there, and once more when all are written. Of several
+   * moments, the sink may have no such row at all: then they are noted.
+   */
+  async #applyLoosely(pending: PendingChanges, all: boolean): Promise<void> {
+    const { tables, unsettled } = this.#applying;
+    await this.#settleLoose(pending);
+    const waiting = new Map<FollowedTable, readonly PendingWrite[]>();
+    for (const table of tables) {
+      let rows = pending.writes(table);
+      if (unsettled) rows = await this.#withParents(table, table.strict, rows);
+      const lacking = await this.#lacking(table, table.loose, rows);
+      waiting.set(table, [...lacking]);
+      await this.#write(
         table,
-        rows.flatMap((one) => (one.kind === 'remove' ? [one] : [])).map(({ key }) => key),
+        rows.map((one) => (lacking.has(one) ? { ...one, row: withoutLoose(table, one.row) } : one)),
       );
     }
+    for (const [table, rows] of waiting)
+      await this.#write(table, unsettled ? await this.#withParents(table, table.loose, rows) : rows);
+    if (!all) return;
+    await this.#loosenRemovals(pending);
+    await this.#removePending(pending);
   }
 
-  async #write(table: FollowedTable, pending: readonly Extract<Pending, { kind: 'write' }>[]): Promise<void> {
+  /** Those of the rows whose parents are there. The others are noted. */
+  async #withParents(
+    table: FollowedTable,
+    references: FollowedTable['loose' | 'strict'],
+    rows: readonly PendingWrite[],
+  ): Promise<readonly PendingWrite[]> {
+    const lacking = await this.#lacking(table, references, rows);
+    const { source } = table;
+    const noted = { source, code: foreignKeyViolation, loose: references === table.loose };
+    await this.#readLater(Array.from(lacking, ({ key }) => ({ ...noted, key })));
+    return rows.filter((one) => !lacking.has(one));
+  }
+
+  async #lacking(
+    table: FollowedTable,
+    references: FollowedTable['loose' | 'strict'],
+    rows: readonly PendingWrite[],
+  ): Promise<ReadonlySet<PendingWrite>> {
+    const texts = rows.map(({ row }) => row);
+    const indexes = await lackingParents(table, references, texts, this.#transaction);
+    return new Set(rows.filter((_, index) => indexes.has(index)));
+  }
+
+  /** Rows that have lacked a reference get it with these changes, or are noted again. */
+  async #settleLoose(pending: PendingChanges): Promise<void> {
+    const { stream, tables, unsettled } = this.#applying;
+    if (!unsettled) return;
+    const rows = tables.filter(isInCircle).flatMap((table) => {
+      const keys = [...pending.writes(table).map(({ key }) => key), ...pending.removed(table)];
+      return keys.map((key) => ({ source: table.source, key }));
+    });
+    await settleRows(this.#transaction, stream, rows, { loose: true });
+  }
+
+  async #loosenRemovals(pending: PendingChanges): Promise<void> {
+    for (const table of this.#applying.tables.filter(isInCircle))
+      for (const keys of inBatches(pending.removed(table))) await loosen(table, keys, this.#transaction);
+  }
+
+  async #removePending(pending: PendingChanges): Promise<void> {
+    for (const table of this.#applying.tables.toReversed()) await this.#remove(table, pending.removed(table));
+  }
+
+  async #write(table: FollowedTable, pending: readonly PendingWrite[]): Promise<void> {
     for (const [names, rows] of byKnownColumns(pending)) {
-      for (let from = 0; from < rows.length; from += mostRows) {
-        const batch = rows.slice(from, from + mostRows);
+      for (const batch of inBatches(rows)) {
         if (names === null)
           await table.write(
             batch.map(({ row }) => row as SyncRow),
@@ -171,8 +237,7 @@ export class Applier {
   }
 
   async #remove(table: FollowedTable, keys: readonly Cursor[]): Promise<void> {
-    for (let from = 0; from < keys.length; from += mostRows)
-      await table.remove(keys.slice(from, from + mostRows), this.#transaction);
+    for (const batch of inBatches(keys)) await table.remove(batch, this.#transaction);
   }
 
   /** Applies one change as the log has it. */
@@ -185,7 +250,11 @@ export class Applier {
       await this.#write(table, [{ kind: 'write', key, row }]);
       if (before) await this.#remove(table, [before]);
     };
-    const refused = await this.#refusal(apply);
+    const alone = new PendingChanges();
+    const refused =
+      isInCircle(table) && alone.add(change)
+        ? await this.#refusalOf(alone, true)
+        : await this.#refusal(apply);
     if (refused === undefined) return;
     if (!this.#mayPass(refused)) return this.#setAside(change, refused);
     this.#lookedFor += 1;
@@ -232,7 +301,7 @@ export class Applier {
     );
   }
 
-  async #readLater(rows: Parameters<typeof noteUnsettled>[2]): Promise<void> {
+  async #readLater(rows: readonly NotedRow[]): Promise<void> {
     this.#noted += rows.length;
     await noteUnsettled(this.#transaction, this.#applying.stream, rows);
   }
@@ -242,10 +311,13 @@ export class Applier {
     await this.#begin();
     const transaction = this.#transaction;
     const noted = this.#noted;
-    await transaction.query('SAVEPOINT changes');
+    const { tables, unsettled } = this.#applying;
+    // In a circle, one row alone need not hold.
+    const isPart = unsettled && tables.some(({ inCircle }) => inCircle);
+    await transaction.query(`SAVEPOINT changes${isPart ? `; ${constraints} DEFERRED` : ''}`);
     try {
       await body();
-      await transaction.query('RELEASE SAVEPOINT changes');
+      await transaction.query(`${isPart ? `${constraints} IMMEDIATE; ` : ''}RELEASE SAVEPOINT changes`);
       return undefined;
     } catch (error) {
       if (!isBetweenRows(error) && this.#applying.aside?.takes(error) !== true) throw error;
@@ -255,38 +327,23 @@ export class Applier {
     }
   }
 
-  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or each change is to tell. */
+  /** Constraints that may wait do: until COMMIT, where all is as it was in the source; or each is to tell. */
   async #begin(): Promise<void> {
     if (this.#begun) return;
     this.#begun = true;
-    await this.#transaction.query(
-      `SET CONSTRAINTS ALL ${this.#applying.unsettled ? 'IMMEDIATE' : 'DEFERRED'}`,
-    );
+    await this.#transaction.query(`${constraints} ${this.#applying.unsettled ? 'IMMEDIATE' : 'DEFERRED'}`);
   }
 }
 
 type RowChange = Exclude<Change, { kind: 'empty' }>;
 
-/** A reference, a unique value, an exclusion: what other rows have decides whether they hold. */
-const betweenRows: readonly string[] = ['23503', '23505', '23P01', '23001'];
+const constraints = 'SET CONSTRAINTS ALL';
 
-/** Whether another row is the reason that one was not taken. */
-export function isBetweenRows(error: unknown): error is pg.DatabaseError & { readonly code: string } {
-  return error instanceof pg.DatabaseError && betweenRows.includes(error.code ?? '');
+function isInCircle({ loose }: FollowedTable): boolean {
+  return loose.length > 0;
 }
 
-/** Rows by what the log has said of them: null for all columns. */
-function byKnownColumns<Row extends { readonly row: LogRow }>(
-  pending: readonly Row[],
-): ReadonlyMap<readonly string[] | null, readonly Row[]> {
-  const found = new Map<string, { readonly names: readonly string[] | null; readonly rows: Row[] }>();
-  for (const one of pending) {
-    const whole = isWhole(one.row);
-    const names = whole ? null : Object.keys(one.row).filter((name) => one.row[name] !== undefined);
-    const group = JSON.stringify(names);
-    const known = found.get(group);
-    if (known) known.rows.push(one);
-    else found.set(group, { names, rows: [one] });
-  }
-  return new Map(Array.from(found.values(), ({ names, rows }) => [names, rows]));
+function inBatches<Row>(rows: readonly Row[]): readonly (readonly Row[])[] {
+  const batches = Math.ceil(rows.length / mostRows);
+  return Array.from({ length: batches }, (_, batch) => rows.slice(batch * mostRows, (batch + 1) * mostRows));
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
+import { failure } from '../../contract/errors.ts';
 import type { SyncStart } from '../../contract/sync.ts';
 import {
   forgetUnsettled,
@@ -12,6 +13,7 @@ import {
 } from '../../ledger/log.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { SeenTable } from '../../ledger/seen-table.ts';
+import { ledgerHome, ownershipOf } from '../../ledger/home.ts';
 import { openOffset } from '../../ledger/offset.ts';
 import { runningOnStream } from '../../ledger/streams.ts';
 import { isTried } from '../../ledger/trial.ts';
@@ -29,11 +31,12 @@ import { storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { invalid } from '../tables.ts';
 import { cursorAt } from './batch.ts';
+import { refuseUncopyable } from './circles.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { nameInSource } from './names.ts';
 import { seenFirst } from './seen.ts';
-import { refuseActingSink, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
+import { refuseActingSink, refuseNested, refuseSilentSource, refuseUnfollowable } from './refusals.ts';
 
 /** Where a run that follows the log begins. */
 export interface LogStart extends SyncStart {
@@ -54,13 +57,16 @@ export async function beginLog(
 ): Promise<LogStart> {
   const { stream, source, tables } = followed;
   await refuse(followed);
+  const found = await readLogPlace(transaction, stream);
+  const home = await ledgerHome(transaction);
+  const ownership = ownershipOf(stream, found?.state?.home, home);
+  if (ownership.is === 'doubtful') throw invalid(ownership.why);
   const others = (await runningOnStream(transaction, stream)).filter((other) => other.instance !== instance);
   if (others[0])
     throw invalid(
       `${others[0].instance} is following ${stream}: stop it first, or let it go on (${others[0].workflowId})`,
     );
   const { place } = await logMoment(source);
-  const found = await readLogPlace(transaction, stream);
   const isFailedOver = found !== null && found.place !== place && (await isTheSame(source, found, place));
   if (isFailedOver) await noteSeen(transaction, stream, { place });
   const before = isFailedOver ? { ...found, place } : found;
@@ -70,10 +76,15 @@ export async function beginLog(
   if (await isTried(transaction, instance))
     return { ...start, from: null, horizon: '0', told: [], tried: true };
   const slot = nameInSource(stream, await ledgerId(transaction));
-  const told = await whyAnew(followed, before, { place, cursor, slot });
+  const told =
+    ownership.is === 'anothers'
+      ? anew('the ledger is another one than that which has made the slot')
+      : await whyAnew(followed, before, { place, cursor, slot });
+  if (told === null) await noteSeen(transaction, stream, { home });
   if (told === null) return { ...start, from: cursor, horizon: '0', told: isFailedOver ? [failedOver] : [] };
+  await refuseUncopyable(followed.database, tables);
   const log = {
-    ...{ slot, publication: slot, published: null },
+    ...{ home, slot, publication: slot, published: null },
     ...{ copied: false, settledAt: null, stored: {}, seen: {} },
     tables: tables.map((one) => one.source),
   };
@@ -92,6 +103,7 @@ export async function openLog(ledger: Ledger, { stream, source, tables }: Follow
   const place = await readLogPlace(ledger, stream);
   if (!place?.state || place.state.copied)
     throw invalid(`${stream} was moved while this run began; start the next`);
+  await requireHome(ledger, place, place.state.home);
   const stored = await storedRows(
     source,
     tables.map((table) => table.source),
@@ -106,6 +118,22 @@ export async function openLog(ledger: Ledger, { stream, source, tables }: Follow
   );
   if (!noted) throw invalid(`${stream} was moved while this run began; start the next`);
   await untilSeen(source);
+}
+
+/**
+ * Before a slot is touched: a database may have been put in the place of the ledger's while a run goes on.
+ *
+ * @throws OtherLedger, to be tried again: another worker may be set up rightly
+ */
+export async function requireHome(
+  ledger: Ledger,
+  { stream }: Pick<LogPlace, 'stream'>,
+  made: string | undefined,
+): Promise<void> {
+  const ownership = ownershipOf(stream, made, await ledgerHome(ledger));
+  if (ownership.is === 'ours') return;
+  const why = ownership.is === 'doubtful' ? ownership.why : `${stream}: its slot is another ledger's`;
+  throw failure('OtherLedger', why, { retryable: true });
 }
 
 /** How often it is looked whether transactions have ended, in milliseconds. */
@@ -129,6 +157,7 @@ async function untilSeen(source: pg.Pool): Promise<void> {
 
 async function refuse({ source, database, tables }: FollowedTables): Promise<void> {
   await refuseSilentSource(source);
+  await refuseNested(source, tables);
   for (const table of tables) {
     await table.look();
     await refuseUnfollowable(source, table);
@@ -175,7 +204,7 @@ async function makeSlot(
   } catch (error) {
     if ((error as { code?: unknown }).code !== '42501') throw error;
     throw invalid(
-      `the role may not publish the tables of the source. Their owner may: ${publicationStatement(slot, names)}`,
+      `the role may not publish the tables of the source. Their owner may: ${await publicationStatement(source, slot, names)}`,
     );
   }
   await dropSlot(source, slot);

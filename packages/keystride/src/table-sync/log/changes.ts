@@ -50,7 +50,7 @@ export class ChangeReader {
     if (!row) return { kind: 'remove', table, key: keyIn(layout, old ?? {}) };
     // A large key that did not change stands among what the row was known by.
     const key = keyIn(layout, row, old);
-    const before = old && keyIn(layout, old, row);
+    const before = old && keyIn(layout, old);
     return {
       kind: 'write',
       table,

@@ -23,6 +23,7 @@ import type { Transaction } from '../../stores/postgres/transaction.ts';
 import { nothingWritten } from '../tables.ts';
 import { Applier } from './apply.ts';
 import type { LogBatch } from './batch.ts';
+import { requireHome } from './begin.ts';
 import { ChangeReader } from './changes.ts';
 import type { FollowedTables } from './followed-table.ts';
 import { Follower, type Goals, interrupted } from './follower.ts';
@@ -173,6 +174,7 @@ export class Following implements Pick<RangeReader<LogBatch>, 'next'> {
     const followed = await this.#followed();
     const { stream, source, tables } = followed;
     const place = placed(await readLogPlace(this.#ledger, stream), stream);
+    await requireHome(this.#ledger, place, place.state.home);
     const position = at(place.cursor);
     this.#settledAt = positionOf(place.state.settledAt ?? '0/0');
     const { slot, publication, stored, seen } = place.state;

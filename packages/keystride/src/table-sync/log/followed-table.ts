@@ -2,10 +2,17 @@ import type { Cursor } from '../../contract/cursor.ts';
 import type { Reader } from '../../contract/reader.ts';
 import type { TableComparison } from '../../stores/postgres/hash-comparison.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
+import type { Reference } from '../references.ts';
 import type { SinkTable } from '../sink.ts';
 import type { SyncRow } from '../sync-row.ts';
 import type { SyncedDatabases } from '../synced-databases.ts';
 import type { PresentTable } from './seen.ts';
+
+/** A foreign key of a sink that leads back to it, over others perhaps, and that a row can be without at first. */
+export interface LooseReference extends Reference {
+  /** Those of its columns that may be null, and are none of the key. */
+  readonly nullable: readonly string[];
+}
 
 /** A table that is followed in the log, and its copy. */
 export interface FollowedTable {
@@ -18,6 +25,11 @@ export interface FollowedTable {
   /** Its key, in the source. */
   readonly key: readonly string[];
   readonly sink: SinkTable;
+  /** Whether its sink is one of those that refer to each other in a circle, or to itself. */
+  readonly inCircle: boolean;
+  readonly loose: readonly LooseReference[];
+  /** Foreign keys of the sink to tables that come before it, which a row cannot be without. */
+  readonly strict: readonly Reference[];
   /** Looks at both. */
   look(): Promise<PresentTable>;
   /** Reads all its rows, and rows again by their keys. */

@@ -4,7 +4,8 @@ import type { LogPlace, LogState } from '../../ledger/log.ts';
 import type { SeenTable } from '../../ledger/seen-table.ts';
 import { goesOn } from '../../stores/postgres/log-history.ts';
 import { type LogPosition, positionOf } from '../../stores/postgres/log-position.ts';
-import { findSlot, publicationMark } from '../../stores/postgres/replication-slot.ts';
+import { partitionsProblem } from '../../stores/postgres/partitions.ts';
+import { findSlot, lostText, publicationMark } from '../../stores/postgres/replication-slot.ts';
 import { mayBeRewritten, storedRows } from '../../stores/postgres/stored-rows.ts';
 import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { type Alterations, alterationsSince, firstOf, unlikeAdded } from './seen.ts';
@@ -40,7 +41,7 @@ export async function lookAtTables(
   state: LogState,
   position: LogPosition,
 ): Promise<Look> {
-  const stored = await storedRows(source, Object.keys(state.stored));
+  const stored = await storedRows(source, Object.keys(state.stored), state.stored);
   const altered = await alterationsOf(tables, state.seen);
   const found = {
     stored,
@@ -56,7 +57,8 @@ export async function lookAtTables(
       ? null
       : 'its tables are others than before') ??
     firstOf(altered, ([{ source: name }, { again }]) => again && `${name} was altered: ${again}`) ??
-    rewritten(state.stored, stored);
+    rewritten(state.stored, stored) ??
+    (await repartitioned(source, state.stored, stored));
   if (problem !== null || isDeepStrictEqual(found.seen, state.seen)) return { problem, wanted: null, found };
   return { problem, wanted: await wantedFor(database, altered), found };
 }
@@ -90,6 +92,19 @@ function rewritten(before: LogState['stored'], now: LogState['stored']): string 
     : null;
 }
 
+async function repartitioned(
+  source: pg.Pool,
+  before: LogState['stored'],
+  now: LogState['stored'],
+): Promise<string | null> {
+  for (const [table, { partitions: was }] of Object.entries(before)) {
+    const is = now[table]?.partitions;
+    const found = was && is ? await partitionsProblem(source, was, is) : null;
+    if (found !== null) return `${table} was altered: ${found}, which is not in its log`;
+  }
+  return null;
+}
+
 async function slotProblem(
   source: pg.Pool,
   { slot: name, publication, published }: Pick<LogState, 'slot' | 'publication' | 'published'>,
@@ -97,8 +112,7 @@ async function slotProblem(
 ): Promise<string | null> {
   const slot = await findSlot(source, name);
   if (!slot) return `the replication slot ${name} is gone`;
-  if (slot.lost)
-    return `the source has removed log that the replication slot ${name} needed (max_slot_wal_keep_size)`;
+  if (slot.lost !== null) return lostText(name, slot.lost);
   if (slot.confirmed > position + 1n)
     return `the replication slot ${name} is beyond what the sink has: the sink was restored, or somebody has moved the slot`;
   if ((await publicationMark(source, publication)) !== published)

@@ -4,11 +4,13 @@ import type { Change } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
 
 /** What is to become of a row after all changes that were taken together. */
-export type Pending =
-  | { readonly kind: 'write'; readonly key: Cursor; readonly row: LogRow }
-  | { readonly kind: 'remove'; readonly key: Cursor; readonly held?: true };
+type Pending = PendingWrite | { readonly kind: 'remove'; readonly key: Cursor; readonly held?: true };
 
-type OfTable = ReadonlyMap<string, Pending>;
+export interface PendingWrite {
+  readonly kind: 'write';
+  readonly key: Cursor;
+  readonly row: LogRow;
+}
 
 /**
  * Changes of rows, taken together: of several of one row the last holds. Nobody sees those between, since all of them
@@ -17,8 +19,15 @@ type OfTable = ReadonlyMap<string, Pending>;
 export class PendingChanges {
   readonly #tables = new Map<string, Map<string, Pending>>();
 
-  of(table: Pick<FollowedTable, 'source'>): OfTable {
-    return this.#tables.get(table.source) ?? new Map<string, Pending>();
+  /** The rows of a table that stay. */
+  writes({ source }: Pick<FollowedTable, 'source'>): readonly PendingWrite[] {
+    return [...(this.#tables.get(source)?.values() ?? [])].filter((one) => one.kind === 'write');
+  }
+
+  /** The keys of its rows that leave. */
+  removed({ source }: Pick<FollowedTable, 'source'>): readonly Cursor[] {
+    const rows = [...(this.#tables.get(source)?.values() ?? [])];
+    return rows.flatMap(({ kind, key }) => (kind === 'remove' ? [key] : []));
   }
 
   /**
@@ -85,6 +94,22 @@ export class PendingChanges {
 /** Whether the log has said what is in every column. */
 export function isWhole(row: LogRow): boolean {
   return Object.values(row).every((value) => value !== undefined);
+}
+
+/** Rows by what the log has said of them: null for all columns. */
+export function byKnownColumns<Row extends { readonly row: LogRow }>(
+  pending: readonly Row[],
+): ReadonlyMap<readonly string[] | null, readonly Row[]> {
+  const found = new Map<string, { readonly names: readonly string[] | null; readonly rows: Row[] }>();
+  for (const one of pending) {
+    const whole = isWhole(one.row);
+    const names = whole ? null : Object.keys(one.row).filter((name) => one.row[name] !== undefined);
+    const group = JSON.stringify(names);
+    const known = found.get(group);
+    if (known) known.rows.push(one);
+    else found.set(group, { names, rows: [one] });
+  }
+  return new Map(Array.from(found.values(), ({ names, rows }) => [names, rows]));
 }
 
 /** A row as it is after a change: what the log has left out is as it was. */

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
 import { invalid } from '../tables.ts';
 import type { FollowedTable } from './followed-table.ts';
@@ -24,6 +24,8 @@ export async function refuseSilentSource(pool: pg.Pool): Promise<void> {
 }
 
 interface Identity {
+  /** Of its schema, and its own. */
+  readonly names: readonly string[];
   readonly kind: string;
   readonly persistence: string;
   readonly identity: string;
@@ -32,39 +34,70 @@ interface Identity {
   readonly generated: readonly string[];
 }
 
+/** Of a table and its partitions. */
 const identityQuery = `
-  SELECT relkind::text AS kind, relpersistence::text AS persistence, relreplident::text AS identity,
+  WITH RECURSIVE family (id) AS (
+    SELECT to_regclass($1)::oid
+    UNION
+    SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = id)
+  SELECT array[nspname, relname]::text[] AS names, relkind::text AS kind, relpersistence::text AS persistence, relreplident::text AS identity,
          array(SELECT attname::text FROM pg_index, unnest(indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
                  JOIN pg_attribute ON attrelid = pg_class.oid AND pg_attribute.attnum = part.attnum
                 WHERE indrelid = pg_class.oid AND place <= indnkeyatts
                   AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END) AS columns,
          array(SELECT attname::text FROM pg_attribute
                 WHERE attrelid = pg_class.oid AND attgenerated <> '' AND NOT attisdropped) AS generated
-    FROM pg_class WHERE oid = to_regclass($1)`;
+    FROM family JOIN pg_class ON pg_class.oid = id JOIN pg_namespace ON pg_namespace.oid = relnamespace
+   ORDER BY id <> to_regclass($1)::oid, id`;
 
 /** @throws JobParametersInvalid for a source whose log does not say enough, with the statement that mends it */
 export async function refuseUnfollowable(pool: pg.Pool, table: FollowedTable): Promise<void> {
   const name = quotedTable(table.source);
   const { rows } = await pool.query<Identity>(identityQuery, [name]);
-  const [found] = rows;
-  if (!found) throw invalid(`the source has no table ${table.source}`);
-  const { kind, persistence, identity, columns, generated } = found;
-  if (kind === 'p')
+  if (rows.length === 0) throw invalid(`the source has no table ${table.source}`);
+  for (const found of rows) refuseSilentTable(table, found);
+}
+
+/** @param found the table, or a partition of it. */
+function refuseSilentTable({ source, key, columns: copied }: FollowedTable, found: Identity): void {
+  const { names, kind, persistence, identity, columns, generated } = found;
+  const name = names.map((one) => pg.escapeIdentifier(one)).join('.');
+  if (kind === 'f')
     throw invalid(
-      `${table.source} is partitioned: its log does not tell of partitions that are attached, detached or truncated. ` +
-        'Follow its partitions, or use another mode',
+      `partition ${name} of ${source} is a foreign table, and the log of the source does not have its rows: ` +
+        'detach it, or use another mode',
     );
-  if (persistence !== 'p') throw invalid(`${table.source} is unlogged: ALTER TABLE ${name} SET LOGGED`);
-  if (identity !== 'f' && !table.key.every((column) => columns.includes(column)))
+  if (persistence !== 'p') throw invalid(`${name} is unlogged: ALTER TABLE ${name} SET LOGGED`);
+  if (identity !== 'f' && !key.every((column) => columns.includes(column)))
     throw invalid(
-      `the log does not say which row of ${table.source} an update or a delete is of by (${table.key.join(', ')}): ` +
+      `the log does not say which row of ${name} an update or a delete is of by (${key.join(', ')}): ` +
         `ALTER TABLE ${name} REPLICA IDENTITY ${identity === 'n' ? 'DEFAULT' : 'FULL'}`,
     );
-  const computed = table.columns.find(({ from }) => generated.includes(from));
+  const computed = copied.find(({ from }) => generated.includes(from));
   if (computed)
     throw invalid(
-      `column ${computed.from} of ${table.source} is computed there, and the log does not have it: ` +
+      `column ${computed.from} of ${source} is computed there, and the log does not have it: ` +
         `leave it out by drop=${computed.from}`,
+    );
+}
+
+const nestedQuery = `
+  WITH RECURSIVE above (id, place) AS (
+    SELECT to_regclass(name)::oid, place FROM unnest($1::text[]) WITH ORDINALITY AS one (name, place)
+    UNION
+    SELECT inhparent, place FROM pg_inherits JOIN above ON inhrelid = id)
+  SELECT above.place::int - 1 AS child, one.place::int - 1 AS parent
+    FROM above JOIN unnest($1::text[]) WITH ORDINALITY AS one (name, place) ON id = to_regclass(name)::oid
+   WHERE above.place <> one.place LIMIT 1`;
+
+/** @throws JobParametersInvalid for a partition beside its table: the log tells its rows as those of the table alone */
+export async function refuseNested(pool: pg.Pool, tables: readonly FollowedTable[]): Promise<void> {
+  const names = tables.map(({ source }) => source);
+  const { rows } = await pool.query<{ child: number; parent: number }>(nestedQuery, [names.map(quotedTable)]);
+  const [found] = rows;
+  if (found)
+    throw invalid(
+      `${names[found.child]} is a partition of ${names[found.parent]}, or the same, and is followed with it: name one of them`,
     );
 }
 
