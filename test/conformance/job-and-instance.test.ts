@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { ScheduleOverlapPolicy, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
@@ -262,5 +263,55 @@ describe('45: two runs, the worker of the first frozen and woken after the secon
       { what: 'the ghost to be fenced', timeoutMs: 15_000 },
     );
     expect(await fixture.effects(run)).toMatchObject({ read: 5, writtenCount: 5, written: upTo(5) });
+  });
+});
+
+describe('a job of the same name in another project, upon one ledger', () => {
+  const another = path.join(import.meta.dirname, '../support/jobs/another-project');
+  const ofAnother = (run: string) => ({
+    type: 'OtherProject',
+    message: expect.stringContaining(
+      `${instanceOf(run)} belongs to project keystride-jobs on this ledger, and this is project another project`,
+    ) as string,
+  });
+  const elsewhere = (workflowType: string, input: object) =>
+    fixture.world.client.workflow
+      .start(workflowType, { taskQueue: 'another', workflowId: crypto.randomUUID(), args: [input] })
+      .then((handle) => endingOf(handle));
+
+  beforeAll(() =>
+    fixture.world.startWorker({
+      program: path.join(another, 'worker.ts'),
+      environment: { KEYSTRIDE_TASK_QUEUE: 'another' },
+    }),
+  );
+
+  test('is not taken for complete, nor gone on with, redriven or verified, by whatever way; its own instances run', async () => {
+    const told = { faults: [fails('process', 2)] };
+    expect((await fixture.run('ours', told)).status).toMatch(/^completed/u);
+    const parameters = { run: 'ours' };
+    expect(await elsewhere('fixture', parameters)).toMatchObject(ofAnother('ours'));
+    expect(await elsewhere('scheduledJob', { job: 'fixture', parameters })).toMatchObject(ofAnother('ours'));
+    expect(await elsewhere('verification', { job: 'fixture', parameters })).toMatchObject(ofAnother('ours'));
+    expect(await elsewhere('redrive', { instance: instanceOf('ours') })).toMatchObject(ofAnother('ours'));
+    expect(await elsewhere('fixture', { run: 'theirs' })).toMatchObject({ status: 'completed' });
+    expect(await fixture.run('theirs')).toMatchObject({ type: 'OtherProject' });
+  });
+
+  test('nor from the command line, where the other’s run has the id that its own would have', async () => {
+    const { environment } = fixture.world;
+    const theirs = { ...environment, KEYSTRIDE_CONFIG: path.join(another, 'keystride.config.ts') };
+    const start = ['start', 'evenNumbers', '--param', 'to=10', '--watch', '-o', 'json'];
+    const ours = (await keystride(start, environment)).json() as { workflowId: string; status: string };
+    expect(ours.status).toBe('completed');
+    const refused = await keystride(start, { ...theirs, KEYSTRIDE_TASK_QUEUE: 'another' });
+    expect(refused.exitCode).toBe(1);
+    expect(refused.json()).toMatchObject({ error: { type: 'OtherProject' } });
+    // Before it has begun: no failed run stands in the lists.
+    const latest = await fixture.world.client.workflow.getHandle(ours.workflowId).describe();
+    expect(latest.status.name).toBe('COMPLETED');
+    expect((await keystride(start, environment)).json()).toMatchObject({
+      error: { type: 'JobInstanceAlreadyComplete' },
+    });
   });
 });

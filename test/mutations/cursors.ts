@@ -23,7 +23,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'times of any column are read as text',
-    edits: [['packages/keystride/src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184]', '[20]']],
+    edits: [['packages/keystride/src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184, 1186]', '[20]']],
     test: 'test/stores/times.test.ts',
     named: 'times are text',
   },

@@ -110,6 +110,12 @@ export const transactions: readonly Mutation[] = [
     named: 'what runs in one namespace',
   },
   {
+    rule: 'what another project has claimed is refused',
+    edits: [[claim, 'refuseOtherProject(ledger.project, instance, owner.project);', '']],
+    test: 'test/engine/two-projects.test.ts',
+    named: 'what a project has claimed',
+  },
+  {
     rule: 'an instance that runs is not claimed',
     edits: [
       [

@@ -61,6 +61,11 @@ test.for<[what: string, content: string, records: unknown[]]>([
   ],
   ['a field too many, or too few', 'a,b\n1,2,3\n1\n1,2\n', ['malformed', 'malformed', { a: '1', b: '2' }]],
   ['the header once more', 'a,b\n1,2\na,b\n3,4\n', [{ a: '1', b: '2' }, 'malformed', { a: '3', b: '4' }]],
+  [
+    'that of another file, with its mark',
+    'a,b\n1,2\n\ufeffa,b\n3,4\n',
+    [{ a: '1', b: '2' }, 'malformed', { a: '3', b: '4' }],
+  ],
   ['a value that is called as the only column', 'a\na\n', [{ a: 'a' }]],
   ['a quote inside', 'a,b\n1"x",2\n3,4\n', ['malformed', { a: '3', b: '4' }]],
   ['more behind a quote', 'a,b\n"1"x,2\n"3",4\n', ['malformed', { a: '3', b: '4' }]],
@@ -154,6 +159,7 @@ test.each([
   ['a column without a name', 'id,,name\n1,2,a\n', /without a name/],
   ['a delimiter at the end of the header', 'id,name,\n1,a,\n', /without a name/],
   ['another delimiter', 'id;name\n1;a\n', /one column.*";"/],
+  ['UTF-16 without a mark', 'i\0d\0,\0n\0a\0m\0e\0\n\0\u0031\0,\0a\0\n\0', /zero bytes.*UTF-8/],
   ['tabs', 'id\tname\n1\ta\n', /one column/],
 ])('a header that is none is the error of the file: %s', async (_, content, message) => {
   await writeFile(file, content);

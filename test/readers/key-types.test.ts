@@ -79,3 +79,49 @@ test.each(Object.entries(types))('a key of %s is cut, read and read again', asyn
   const split = await reader.split?.({ range: whole, after: null, fewest: 2, signal });
   expect(split?.items).toBe(rows.length);
 });
+
+/** Values of JSON that are read as they are, and those that JavaScript cannot hold. */
+const read = ['{"a": [1.10, "9007199254740993"]}', '-0.30000000000000004', '1e21', '"x"', '{}', 'true'];
+
+const lossy = ['{"a": [9007199254740993]}', '0.1234567890123456789', '12345678901234567890123', '[1e400]'];
+
+test.each(['jsonb', 'json'])(
+  'a number of %s is read to its last digit, or is the error of its row',
+  async (type) => {
+    // Each that cannot be read has others before and behind it, and is the first of its page in its turn.
+    const values = [read[0], ...lossy.flatMap((value, index) => [value, read[index + 1]]), read[5]];
+    await pool.query(
+      `DROP TABLE IF EXISTS document; CREATE TABLE document (id bigint PRIMARY KEY, doc ${type})`,
+    );
+    await pool.query(
+      `INSERT INTO document SELECT place, doc::${type} FROM unnest($1::text[]) WITH ORDINALITY AS part (doc, place)`,
+      [values],
+    );
+    const documents = typedSql<{ document: { id: string; doc: unknown } }>();
+    const query = documents.selectFrom('document').select(['id', 'doc']);
+    const reader = keysetReader({ pool, query, table: 'document', key: ['id'] });
+    const found = await readRange(reader, { lower: null, upper: null }, 1);
+    const shown = found.map(({ item, error, key }) => [key, error ? (error as Error).name : item.doc]);
+    expect(shown).toEqual(
+      values.map((value = '', index) => [
+        String(index + 1),
+        lossy.includes(value) ? 'InexactJson' : (JSON.parse(value) as unknown),
+      ]),
+    );
+    const page = await reader.read({
+      ...{
+        range: { lower: null, upper: null },
+        after: null,
+        limit: 100,
+        signal: new AbortController().signal,
+      },
+    });
+    // The rows before it are a page, and nobody takes its end for the end of the range.
+    expect([page.items.length, page.passed]).toEqual([1, ['1']]);
+    await expect(pool.query(`SELECT ARRAY[doc] AS docs FROM document WHERE id = 2`)).rejects.toThrow(
+      /read the column as text/iu,
+    );
+    const { rows } = await pool.query('SELECT ARRAY[doc, NULL] AS docs FROM document WHERE id = 1');
+    expect(rows).toEqual([{ docs: [{ a: [1.1, '9007199254740993'] }, null] }]);
+  },
+);

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { inTransaction, tableWriter } from 'keystride/postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -38,4 +39,62 @@ test('rows are inserted in one statement, and those that are there stay as they 
     { shop: 2, note: 'first' },
     { shop: 3, note: 'second' },
   ]);
+});
+
+/** What is declared for a column as its catalogue writes it, a value, and what stands there; null where it is refused. */
+const columns: readonly (readonly [
+  column: string,
+  declared: string,
+  value: unknown,
+  stored: string | null,
+])[] = [
+  ['varchar(3)', 'character varying(3)', 'ABCD', null],
+  ['varchar(3)', 'varchar(3)', 'ABC', 'ABC'],
+  ['char(5)', 'character(5)', 'ABCDEF', null],
+  ['char(5)', 'char(5)', 'AB', 'AB   '],
+  ['"char"', '"char"', 'A', 'A'],
+  ['bit(3)', 'bit(3)', '1010', null],
+  ['bit(3)', 'bit(3)', '101', '101'],
+  ['varbit(3)', 'bit varying(3)', '1010', null],
+  ['timestamptz', 'timestamp(0) with time zone', '2025-01-01 00:00:00.7Z', '2025-01-01 00:00:00.7+00'],
+  ['interval', 'interval day to minute', '1 day 00:00:30', '1 day 00:00:30'],
+  ['varchar(3)[]', 'character varying(3)[]', ['ABC', 'ABCD'], null],
+  ['text[]', 'text[]', ['a,"b', null, 'NULL'], '{"a,\\"b",NULL,"NULL"}'],
+  ['text[]', 'text[]', '{x,y}', '{x,y}'],
+  [
+    'integer[]',
+    'integer[][]',
+    [
+      [1, 2],
+      [3, 4],
+    ],
+    '{{1,2},{3,4}}',
+  ],
+  ['bytea[]', 'bytea[]', [Buffer.from('00ff', 'hex')], String.raw`{"\\x00ff"}`],
+  ['jsonb', 'jsonb', [], '[]'],
+  ['jsonb', 'jsonb', [1], '[1]'],
+  ['jsonb', 'jsonb', [[1, 2], { a: [] }], '[[1, 2], {"a": []}]'],
+  ['json', 'json', ['a'], '["a"]'],
+  ['text', 'text', ['a'], null],
+];
+
+test('a value stands there whole, or is refused; an array is one value', async () => {
+  const session = createPool(database.url, 'keystride test', 1);
+  try {
+    for (const [type, declared, value, stored] of columns) {
+      await session.query(`DROP TABLE IF EXISTS one; CREATE TABLE one (id int, v ${type})`);
+      const one = tableWriter({ table: 'one', columns: { id: 'integer', v: declared } });
+      const writing = inTransaction(session, (transaction) =>
+        one.write(
+          [1, 2].map((id) => ({ id, v: value })),
+          transaction,
+        ),
+      ).catch(() => null);
+      expect(await writing, `${declared} in ${type}`).toBe(stored === null ? null : 2);
+      const { rows } = await session.query("SELECT format('%s', v) AS v FROM one");
+      expect(rows, `${declared} in ${type}`).toEqual(stored === null ? [] : [{ v: stored }, { v: stored }]);
+    }
+  } finally {
+    await session.end();
+  }
 });

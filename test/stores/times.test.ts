@@ -45,6 +45,15 @@ test('arrays of times and of numerics keep what a Date and a number would lose',
   ]);
 });
 
+test('intervals are text, and the same when they are written back: those without an end too', async () => {
+  const spans = ['infinity', '-infinity', '1 mon -2 days', '-00:00:00.000001', '256204778:48:05.477581'];
+  const { rows } = await pool.query<{ span: string; spans: string[] }>(
+    'SELECT span::interval AS span, ARRAY[span::interval, NULL] AS spans FROM unnest($1::text[]) AS span',
+    [spans],
+  );
+  expect(rows).toEqual(spans.map((span) => ({ span, spans: [span, null] })));
+});
+
 test('a Date is the same moment in the database, in whatever time zone the process is', async () => {
   const zone = process.env['TZ'];
   try {

@@ -63,6 +63,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   JobInstanceAlreadyComplete: 409,
   NothingToRedrive: 409,
   RedriveRefused: 409,
+  OtherProject: 409,
 };
 
 function toldProblem(error: unknown): ToldProblem {

@@ -30,6 +30,8 @@ export const failureTypes = [
   'LedgerBehind',
   /** A run that was claimed in one ledger has met another: the database address of a worker leads elsewhere. */
   'OtherLedger',
+  /** Another project has claimed the instance: both have a job of that name, upon one ledger. */
+  'OtherProject',
   /** A page attempt that has lost its partition to a later attempt tried to commit. */
   'Superseded',
   /** A database, an API or a network that is away for now. */

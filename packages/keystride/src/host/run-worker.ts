@@ -3,7 +3,7 @@ import type { RegisteredJob } from '../job/registry.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { armFaultPoints } from '../page/fault-points.ts';
 import { type Config, ConfigError, loadConfig } from '../settings/config.ts';
-import { loadWorkerDefinition, type Project, projectPath } from '../project/project.ts';
+import { loadWorkerDefinition, nameOf, type Project, projectPath } from '../project/project.ts';
 import type { ConfigProblem } from '../settings/secret-files.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { framesOf, safeMessage } from '../stores/safe-message.ts';
@@ -52,7 +52,7 @@ async function connectAndServe(project: Project): Promise<void> {
   const health = await serveHealth(config.healthAddress);
   const resources = await openResources(config, definition, settings);
   const { connection, level } = resources;
-  const ledger = new Ledger(resources.database);
+  const ledger = new Ledger(resources.database, { project: nameOf(project) });
   try {
     const served = definition.jobs({ ...resources.own, database: resources.database });
     refuseUnknownJobs(config, served);

@@ -18,6 +18,7 @@ import {
   ledgerIdentity,
   refuseOther,
 } from './hold-claim.ts';
+import { refuseOtherProject } from './project.ts';
 import { lostSteps } from './seen-steps.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -43,6 +44,7 @@ interface ClaimRequest extends Pick<OpenJobRequest, 'job' | 'workflowId' | 'runI
 interface Owner extends Holder {
   readonly runId: string;
   readonly namespace: string | null;
+  readonly project: string | null;
   readonly status: string;
 }
 
@@ -55,7 +57,7 @@ interface Owner extends Holder {
  * in a ledger that has gone back behind it.
  *
  * @throws JobExecutionAlreadyRunning, JobInstanceAlreadyComplete, JobRestartRefused, Fenced (a carried claim that was
- * lost), LedgerBehind, OtherLedger.
+ * lost), LedgerBehind, OtherLedger, OtherProject.
  */
 export async function claimInstance(ledger: Ledger, request: ClaimRequest, isOpen: IsOpen): Promise<Claim> {
   const { job, instance, carried, workflowId, seenElsewhere = 0 } = request;
@@ -75,6 +77,7 @@ export async function claimInstance(ledger: Ledger, request: ClaimRequest, isOpe
       if (await insertInstance(ledger, request, least)) return claim(least);
       continue;
     }
+    refuseOtherProject(ledger.project, instance, owner.project);
     if (owner.status === 'completed') throw alreadyComplete(instance);
     const isAnother =
       owner.workflowId !== workflowId || (owner.namespace ?? request.namespace) !== request.namespace;
@@ -122,6 +125,7 @@ async function readOwner(
       'owner_workflow_id',
       'owner_run_id',
       'owner_namespace',
+      'project',
       'status',
       ledgerIdentity.as('ledger'),
     ]);
@@ -133,6 +137,7 @@ async function readOwner(
     workflowId: row.owner_workflow_id ?? '',
     runId: row.owner_run_id ?? '',
     namespace: row.owner_namespace,
+    project: row.project,
     status: row.status ?? '',
     ledger: identity,
   };
@@ -150,6 +155,7 @@ async function insertInstance(ledger: Ledger, request: ClaimRequest, epoch: numb
       owner_workflow_id: request.workflowId,
       owner_run_id: request.runId,
       owner_namespace: request.namespace ?? null,
+      project: ledger.project.name ?? null,
       status: 'running',
     })
     .onConflict((conflict) => conflict.doNothing())
@@ -176,6 +182,7 @@ async function enterStart(transaction: Transaction, request: ClaimRequest, owner
 
 /** Raises the epoch from the one that was read, on the instance and on all its checkpoints, or does nothing. */
 function takeOver(ledger: Ledger, request: ClaimRequest, owner: Owner, next: number): Promise<boolean> {
+  const { name = owner.project } = ledger.project;
   return ledger.transaction(async (transaction) => {
     const raised = await transaction.run(
       ledgerSql
@@ -186,6 +193,7 @@ function takeOver(ledger: Ledger, request: ClaimRequest, owner: Owner, next: num
           owner_workflow_id: request.workflowId,
           owner_run_id: request.runId,
           owner_namespace: request.namespace ?? null,
+          project: name,
           status: 'running',
           opened_at: sql<string>`now()`,
           closed_at: null,

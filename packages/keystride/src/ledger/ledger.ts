@@ -1,5 +1,6 @@
 import type { Compilable, InferResult } from 'kysely';
 import type pg from 'pg';
+import type { ProjectName } from '../contract/project-name.ts';
 import { boundedPool } from '../stores/postgres/pool.ts';
 import {
   chunkBounds,
@@ -11,6 +12,15 @@ import {
 /** Answers queries on the ledger: a transaction, or the ledger itself, which then gives each one of its own. */
 export type Asked = Pick<Transaction, 'run'>;
 
+interface LedgerOptions {
+  /** Of its transactions, where nothing else is said. @default those of a chunk */
+  readonly bounds?: TransactionBounds;
+  /** Who claims instances through it. @default nobody: it asks no project's name */
+  readonly project?: ProjectName;
+}
+
+const nobody: ProjectName = { name: undefined, formerly: [] };
+
 /**
  * The ledger in a database. Everything that is asked of it and written to it is a function of this room, over this
  * object or over a transaction of it: nobody else names its tables.
@@ -20,11 +30,13 @@ export type Asked = Pick<Transaction, 'run'>;
 export class Ledger implements Asked {
   readonly #pool: pg.Pool;
   readonly #bounds: TransactionBounds;
+  /** Who claims instances through it. */
+  readonly project: ProjectName;
 
-  /** @param bounds of its transactions, where nothing else is said. @default those of a chunk */
-  constructor(pool: pg.Pool, bounds: TransactionBounds = chunkBounds) {
+  constructor(pool: pg.Pool, { bounds = chunkBounds, project = nobody }: LedgerOptions = {}) {
     this.#pool = pool;
     this.#bounds = bounds;
+    this.project = project;
   }
 
   /**
@@ -37,6 +49,11 @@ export class Ledger implements Asked {
     bounds: TransactionBounds = this.#bounds,
   ): Promise<Result> {
     return inTransaction(this.#pool, body, bounds);
+  }
+
+  /** The same ledger, in the name of a project. */
+  as(project: ProjectName): Ledger {
+    return new Ledger(this.#pool, { bounds: this.#bounds, project });
   }
 
   /** Runs one query in a transaction of its own, and returns its rows. */
@@ -68,7 +85,7 @@ export async function visitLedger<Result>(
 ): Promise<Result> {
   const pool = openPool(visit, { max: 1 });
   try {
-    return await work(new Ledger(pool, patient));
+    return await work(new Ledger(pool, { bounds: patient }));
   } finally {
     await pool.end().catch(() => undefined);
   }
@@ -89,7 +106,7 @@ const kept = new Map<string, Ledger>();
 export function keptLedger(visit: LedgerVisit): Ledger {
   const key = JSON.stringify([visit.connectionString, visit.name, visit.within]);
   const bounds = { max: mostConnections, idleTimeoutMillis: keptFor, allowExitOnIdle: true };
-  const ledger = kept.get(key) ?? new Ledger(openPool(visit, bounds), patient);
+  const ledger = kept.get(key) ?? new Ledger(openPool(visit, bounds), { bounds: patient });
   kept.set(key, ledger);
   return ledger;
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { failure } from '../contract/errors.ts';
 import { redriveKey } from '../contract/redrive.ts';
 import { enterChange, type RunStart } from './audit.ts';
+import { refuseOtherProject } from './project.ts';
 import { ledgerSql } from './schema.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { alreadyRunning, type IsOpen } from './claim.ts';
@@ -39,6 +40,7 @@ export interface LedgerInstance {
   readonly workflowId: string;
   readonly runId: string;
   readonly namespace: string | null;
+  readonly project: string | null;
   readonly status: string;
   /** The instance whose skips it runs again; null for a job's own. */
   readonly redrives: string | null;
@@ -87,10 +89,11 @@ export async function claimRedrive(
 /**
  * The instance whose skips are asked for.
  *
- * @throws JobParametersInvalid when there is none, or when it is a redrive itself.
+ * @throws JobParametersInvalid when there is none, or when it is a redrive itself; OtherProject.
  */
 export async function findOriginal(ledger: Ledger, instance: string): Promise<LedgerInstance> {
   const { original } = await ledger.transaction((transaction) => readFamily(transaction, instance));
+  refuseOtherProject(ledger.project, instance, original.project);
   if (original.redrives === null) return original;
   throw failure(
     'JobParametersInvalid',
@@ -120,6 +123,7 @@ async function readFamily(transaction: Transaction, instance: string): Promise<F
     workflowId: row.owner_workflow_id,
     runId: row.owner_run_id,
     namespace: row.owner_namespace,
+    project: row.project,
     status: row.status,
     redrives: row.redrives,
     pruned: row.pruned_at !== null,
@@ -173,6 +177,7 @@ async function begin(transaction: Transaction, request: RedriveRequest, seen: Fa
       owner_workflow_id: request.workflowId,
       owner_run_id: request.runId,
       owner_namespace: request.namespace ?? null,
+      project: seen.original.project,
       status: 'running',
       redrives: selection.instance,
     }),

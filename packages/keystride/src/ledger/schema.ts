@@ -24,6 +24,7 @@ export const ledgerTables = {
     owner_workflow_id: text,
     owner_run_id: text,
     owner_namespace: nullable(text),
+    project: nullable(text),
     status: text,
     opened_at: defaulted(timestamp),
     closed_at: nullable(timestamp),

@@ -27,6 +27,7 @@ import { holdClaim } from '../ledger/hold-claim.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { comparedAndKept } from './kept-pages.ts';
+import { refuseOtherProjects } from '../ledger/project.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
 import {
   completeStep,
@@ -88,7 +89,12 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
   const { ledger } = resources;
   return {
     openJob: (request) => guarded(request.job, () => openJob(resources, request)),
-    describeInstance: (request) => guarded(request.job, () => describeKnown(resources, request)),
+    describeInstance: (request) =>
+      guarded(request.job, async () => {
+        const described = await describeKnown(resources, request);
+        await refuseOtherProjects(ledger, described.instance);
+        return described;
+      }),
     findInstance: (request) =>
       guarded(request.job, async () => ({
         ...(await findInstance(ledger, describeInstance(resources, request).instance)),

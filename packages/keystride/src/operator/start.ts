@@ -14,7 +14,7 @@ import { shellWord } from '../contract/shell.ts';
 import { isFinal } from '../contract/states.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { loadSettings } from '../dev/settings.ts';
-import { noProject, projectFile } from '../project/project.ts';
+import { loadProject, nameOf, noProject, projectFile } from '../project/project.ts';
 import { taskQueueOf } from '../settings/task-queues.ts';
 import { commandAuthor } from './author.ts';
 import { keystride } from './called-as.ts';
@@ -123,7 +123,11 @@ async function refuseSecondStart(client: Session['client'], request: StartReques
     if (error instanceof Error && error.name === 'WorkflowNotFoundError') return undefined;
     throw error;
   });
-  if (latest?.status.name === 'RUNNING') throw alreadyRunning(request, latest.runId);
+  if (latest?.status.name === 'RUNNING') {
+    // A run of another project may have the id, in the same namespace.
+    await statusInLedger(request.instance);
+    throw alreadyRunning(request, latest.runId);
+  }
   if (latest?.status.name !== 'COMPLETED') return;
   const report = (await handle.result()) as Partial<JobProgress> | null;
   const said = report?.status === 'completed' || report?.status === 'completedWithSkips';
@@ -150,8 +154,18 @@ async function refuseSecondStart(client: Session['client'], request: StartReques
  * is to do it again. Undefined from where it cannot be asked: the run that is started asks it.
  */
 async function statusInLedger(instance: string): Promise<FoundInstance['status'] | undefined> {
-  const found = await withLedger((ledger) => findInstance(ledger, instance)).catch(() => undefined);
-  return found?.status;
+  const file = projectFile();
+  const project = file === undefined ? undefined : nameOf(await loadProject(file));
+  try {
+    return await withLedger(async (ledger) => {
+      const ours = project === undefined ? ledger : ledger.as(project);
+      return (await findInstance(ours, instance)).status;
+    });
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof Error && failureTypeOf(cause) === 'OtherProject') throw jobFailure(cause);
+    return undefined;
+  }
 }
 
 function alreadyRunning(request: StartRequest, runId: string, cause?: unknown): CommandError {
@@ -223,6 +237,7 @@ const refusals: readonly (FailureType | undefined)[] = [
   'UnknownJob',
   'NothingToRedrive',
   'RedriveRefused',
+  'OtherProject',
 ];
 
 /** A run that failed because it may not run is a refused start; any other failure is the run's own story. */

@@ -12,6 +12,13 @@ export interface ProjectConfig {
   readonly workflows: string;
   /** What a worker works with, see `defineWorker`; or the module that has it as its default export. */
   readonly worker: Lazily<WorkerDefinition | { readonly default: WorkerDefinition }>;
+  /**
+   * What the ledger knows the project by, and tells it from others that use that ledger: an instance that one has claimed
+   * is refused to another (`OtherProject`). @default the name in the nearest package.json that has one
+   */
+  readonly name?: string;
+  /** What it was called until now: what it has claimed under such a name is its own. @default none */
+  readonly formerly?: readonly string[];
   /** Where runs go. `KEYSTRIDE_TASK_QUEUE` goes before it. @default keystride */
   readonly taskQueue?: string;
   /** Tables of one's own, which `keystride migrate` makes besides the ledger. @default none */

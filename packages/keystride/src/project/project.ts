@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { JobDefinition } from '../contract/job.ts';
+import type { ProjectName } from '../contract/project-name.ts';
 import { ProblemError, ToldError } from '../contract/told-error.ts';
 import type { WorkerDefinition } from './worker-definition.ts';
 import type { Lazily, MigrationFolder, OwnCommand, ProjectConfig, StubDefinition } from './config.ts';
@@ -100,11 +101,37 @@ async function loading<Value>(
 
 function problemOf(config: unknown): string | undefined {
   if (typeof config !== 'object' || config === null) return 'its default export is no configuration';
-  const { jobs, workflows, worker } = config as Partial<ProjectConfig>;
+  const { jobs, workflows, worker, name, formerly = [] } = config as Partial<ProjectConfig>;
   if (jobs === undefined) return 'it names no jobs';
   if (typeof workflows !== 'string') return 'it does not say which module has the workflows';
   if (worker === undefined) return 'it does not say what a worker works with';
+  const names: readonly unknown[] = [...(name === undefined ? [] : [name]), ...formerly];
+  if (!names.every((one) => typeof one === 'string' && one.trim() !== ''))
+    return 'a name of it, in `name` or `formerly`, is none';
   return undefined;
+}
+
+/** By what the ledger tells the project from others. */
+export function nameOf({ root, config }: Pick<Project, 'root' | 'config'>): ProjectName {
+  return { name: config.name ?? packageName(root), formerly: config.formerly ?? [] };
+}
+
+/** Of the nearest package.json that has a name: one of a folder of compiled files often says the type of its modules alone. */
+function packageName(directory: string): string | undefined {
+  for (let at = directory; ; at = path.dirname(at)) {
+    const name = nameIn(path.join(at, 'package.json'));
+    if (name !== undefined || at === path.dirname(at)) return name;
+  }
+}
+
+function nameIn(file: string): string | undefined {
+  try {
+    const { name } = JSON.parse(readFileSync(file, 'utf8')) as { readonly name?: unknown };
+    return typeof name === 'string' && name !== '' ? name : undefined;
+  } catch {
+    // None is there, or none that can be read: npm says so, where it matters.
+    return undefined;
+  }
 }
 
 /** The contracts of the project's jobs. @throws ProjectError */

@@ -139,6 +139,7 @@ const texts = [
   'timestamptz',
   'time',
   'timetz',
+  'interval',
   'text',
   'varchar',
   'bpchar',

@@ -92,6 +92,8 @@ const usualDelimiters = [',', ';', '\t', '|'];
 
 function headerProblem(columns: readonly string[], { delimiter }: Dialect): string | undefined {
   if (new Set(columns).size < columns.length) return 'names a column twice';
+  if (columns.some((column) => column.includes('\0')))
+    return 'has zero bytes, as a file in UTF-16 has: write it in UTF-8';
   if (columns.some((column) => column.trim() === '')) return 'has a column without a name';
   const [only, ...others] = columns;
   if (only === undefined || others.length > 0) return undefined;
@@ -116,8 +118,12 @@ function parseAll<Item>(
 function byColumn(fields: readonly string[], columns: readonly string[]): Record<string, string> {
   if (fields.length !== columns.length)
     throw new Problem(`has ${fields.length} fields where there are ${columns.length} columns`);
-  // Files that were put together, or one whose columns were given too. A single value may be called as its column.
-  if (columns.length > 1 && fields.every((field, index) => field === columns[index]))
+  // Files that were put together, each with its mark, or one whose columns were given too. A single value may be called as its column.
+  const [first = '', ...others] = fields;
+  if (
+    columns.length > 1 &&
+    [first.replace(/^\uFEFF/u, ''), ...others].every((field, index) => field === columns[index])
+  )
     throw new Problem('is the header once more');
   return Object.fromEntries(columns.map((column, index) => [column, fields[index] ?? '']));
 }

@@ -47,6 +47,11 @@ export function exactly(text: string, value: unknown): ExactJson {
   return { value, fitsDocument };
 }
 
+/** Whether a number in a text of JSON is another one when it is read. */
+export function losesDigits(text: string): boolean {
+  return perhapsRounded.test(text) && scan(text).rounded;
+}
+
 function decode(body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);

@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { Insertable, Updateable } from 'kysely';
 import { quotedTable } from './key-columns.ts';
 import type { Transaction } from './transaction.ts';
+import { writtenColumn } from './written-column.ts';
 
 type Columns<Table> = keyof Insertable<Table> & keyof Updateable<Table> & string;
 
@@ -49,7 +50,8 @@ interface WrittenTable<Column extends string> {
 
 /**
  * The writer of a step whose outputs are new rows of a table, by the names of its columns. It writes a chunk in one
- * statement. A row that a unique key of the table has already stays as it is, and counts as filtered.
+ * statement. A row that a unique key of the table has already stays as it is, and counts as filtered; so does one that a
+ * trigger leaves out. An array is one value: the text of an array, or JSON, by the type of its column.
  *
  * @example
  * chunks({ reader, processor: ({ id }) => ({ invoice_id: id }),
@@ -75,10 +77,14 @@ async function insertRows<Column extends string>(
 ): Promise<number> {
   if (rows.length === 0) return 0;
   const names = Object.keys(columns) as Column[];
-  const arrays = names.map((name, index) => `$${index + 1}::${columns[name]}[]`).join(', ');
+  const written = names.map((name) => writtenColumn(name, columns[name]));
+  const arrays = written.map(({ given }, index) => `$${index + 1}::${given}[]`);
+  const elements = written.map((column, index) => column.written(`given.c${index}`));
   const { rowCount } = await transaction.query(
-    `INSERT INTO ${quotedTable(table)} (${quoted(names)}) SELECT * FROM unnest(${arrays}) ON CONFLICT ${onConflict}`,
-    names.map((name) => rows.map((row) => row[name])),
+    `INSERT INTO ${quotedTable(table)} (${quoted(names)})
+     SELECT ${elements.join(', ')} FROM unnest(${arrays.join(', ')}) AS given (${names.map((_, index) => `c${index}`).join(', ')})
+     ON CONFLICT ${onConflict}`,
+    names.map((name, index) => rows.map((row) => written[index]?.elementOf(row[name]))),
   );
   return rowCount ?? 0;
 }

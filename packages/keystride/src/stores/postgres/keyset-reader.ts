@@ -37,7 +37,7 @@ import { readByKeys } from './read-by-keys.ts';
 import { mayHideRows } from './row-security.ts';
 import { positionOfSource, requireSkipped } from './standby.ts';
 import { requireUniqueKey } from './unique-key.ts';
-import { tooLargeToRead } from './value-size.ts';
+import { unreadable } from './value-size.ts';
 
 export interface KeysetSource<Database, Table extends keyof Database & string, Row> extends KeyedRows<
   Database,
@@ -148,7 +148,7 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   const page = { text, values: [...parameters] };
   const most = { signal, bytes: bytes ?? Infinity, rows: asked };
   const found = await rowsOfQuery(source.pool, page, readable, most).catch((error: unknown) => {
-    if (!tooLargeToRead(error)) throw error;
+    if (!unreadable(error)) throw error;
     return undefined;
   });
   if (!found) return readAlone({ source, columns }, { lower, upper: range.upper }, signal);
@@ -162,7 +162,7 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   return pageOf({ ...found, rows: kept }, kept as Row[], places, more);
 }
 
-/** The first row of a range, which may have a value that is too large: then it is an item that could not be read. */
+/** The first row of a range, which may have a value that cannot be read: then it is an item that could not be. */
 async function readAlone<Database, Table extends keyof Database & string, Row>(
   { source, columns }: Pick<PageReading<Database, Table, Row>, 'source' | 'columns'>,
   range: KeyRange,
@@ -171,7 +171,7 @@ async function readAlone<Database, Table extends keyof Database & string, Row>(
   const keys = await firstKeys(source, columns, range, 1, signal);
   const [read] = await readByKeys(source.pool, source.query, columns, keys, signal).catch(
     (error: unknown) => {
-      const found = tooLargeToRead(error);
+      const found = unreadable(error);
       if (!found) throw error;
       return [{ error: found }];
     },

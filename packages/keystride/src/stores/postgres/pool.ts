@@ -1,27 +1,35 @@
 import pg from 'pg';
+import { arrayOfText, readJson, readJsonArray } from './read-json.ts';
 import { connectingTakesMs } from './server-client.ts';
 import { SessionClient } from './session.ts';
 
 /**
  * bigint: the text that it is by default too, without a look at each. date, timestamp and timestamptz: as text, because
- * a JavaScript Date cuts microseconds and knows a time zone.
+ * a JavaScript Date cuts microseconds and knows a time zone. interval: the driver's object for it knows no infinity.
  */
-const textTypes: readonly number[] = [20, 1082, 1114, 1184];
+const textTypes: readonly number[] = [20, 1082, 1114, 1184, 1186];
 
-/** Arrays of date, timestamp and timestamptz, and of numeric, whose digits a JavaScript number does not hold. */
-const textArrays: readonly number[] = [1182, 1115, 1185, 1231];
+/** Arrays of date, timestamp, timestamptz and interval, and of numeric, whose digits a JavaScript number does not hold. */
+const textArrays: readonly number[] = [1182, 1115, 1185, 1187, 1231];
 
-const arrayOfText = 1009;
+/** json and jsonb, and their arrays. */
+const parsers: Readonly<Record<number, (text: string) => unknown>> = {
+  114: readJson,
+  3802: readJson,
+  199: readJsonArray,
+  3807: readJsonArray,
+};
 
 /** How every connection of ours reads values. */
 export const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
     textTypes.includes(oid)
       ? (text: string) => text
-      : pg.types.getTypeParser(
+      : (parsers[oid] ??
+        pg.types.getTypeParser(
           textArrays.includes(oid) ? arrayOfText : oid,
           format,
-        )) as typeof pg.types.getTypeParser,
+        ))) as typeof pg.types.getTypeParser,
 };
 
 /**

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { tooLargeToRead } from './value-size.ts';
+import { unreadable } from './value-size.ts';
 
 /** Rows of a query, in its order. */
 export interface SizedRows {
@@ -55,7 +55,7 @@ export function rowsByBytes(
     const answered = (error: Error | undefined) => {
       const ended = cut && (error instanceof Enough || isCancelled(error));
       // The rows before one that cannot be read are there, and end before it.
-      if (error && rows.length > 0 && tooLargeToRead(error)) resolve({ rows, sizes, cut: true });
+      if (error && rows.length > 0 && unreadable(error)) resolve({ rows, sizes, cut: true });
       else if (error && !ended) reject(error);
       else resolve({ rows, sizes, cut });
     };

@@ -2,6 +2,7 @@ import { constants } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import pg from 'pg';
 import { ToldError } from '../../contract/errors.ts';
+import { InexactJson } from './read-json.ts';
 
 /** A value that no text of this process holds, or that PostgreSQL cannot send or take as text. */
 export class ValueTooLarge extends ToldError {
@@ -49,9 +50,12 @@ export function failTooLarge(client: pg.Client): void {
   };
 }
 
-/** What a read has thrown because of a value that is too large; undefined where it has thrown something else. */
-export function tooLargeToRead(error: unknown): ValueTooLarge | undefined {
-  if (error instanceof ValueTooLarge) return error;
+/**
+ * What a read has thrown because of a value that is too large, or that cannot be read as it is; undefined where it has
+ * thrown something else.
+ */
+export function unreadable(error: unknown): ToldError | undefined {
+  if (error instanceof ValueTooLarge || error instanceof InexactJson) return error;
   // As text a bytea takes twice its bytes, which may be more than the server can allocate.
   const refused =
     error instanceof pg.DatabaseError &&

@@ -1,0 +1,37 @@
+import pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
+import { losesDigits } from '../json/exact-json.ts';
+
+/** A value of JSON that would be another one as JavaScript reads it. */
+export class InexactJson extends ToldError {
+  override readonly name = 'InexactJson';
+}
+
+/**
+ * Reads a value of `json` or `jsonb`, whose numbers have as many digits as PostgreSQL's.
+ *
+ * @throws InexactJson for a number that JavaScript does not keep to its last digit.
+ */
+export function readJson(text: string): unknown {
+  if (losesDigits(text))
+    throw new InexactJson(
+      'a value of json or jsonb has a number of more digits than a number of JavaScript keeps, and would be written back as ' +
+        'another one. Read the column as text, in the query of the reader: sql`doc::text`.as("doc")',
+    );
+  return JSON.parse(text);
+}
+
+/** How an array of texts is read, for any array whose elements stay texts. */
+export const arrayOfText: number = 1009;
+
+/** The same for an array of them. */
+export function readJsonArray(text: string): unknown {
+  const textsOf = pg.types.getTypeParser(arrayOfText, 'text') as (array: string) => unknown;
+  const read = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map((one) => read(one))
+      : typeof value === 'string'
+        ? readJson(value)
+        : value;
+  return read(textsOf(text));
+}
