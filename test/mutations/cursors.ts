@@ -22,6 +22,12 @@ export const cursors: readonly Mutation[] = [
     named: '900 rows within one millisecond',
   },
   {
+    rule: 'a step is not gone on with in another order of its keys',
+    edits: [['packages/keystride/src/page/page.ts', 'await refuseOtherOrder(work.reader, taken);', '']],
+    test: 'test/jobs/key-order.test.ts',
+    named: 'a step that is gone on with in another order',
+  },
+  {
     rule: 'times of any column are read as text',
     edits: [['packages/keystride/src/stores/postgres/pool.ts', '[20, 1082, 1114, 1184, 1186]', '[20]']],
     test: 'test/stores/times.test.ts',

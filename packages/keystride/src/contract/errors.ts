@@ -34,6 +34,8 @@ export const failureTypes = [
   'OtherProject',
   /** A page attempt that has lost its partition to a later attempt tried to commit. */
   'Superseded',
+  /** The keys of a step are in another order than when it opened: another type, collation, or library that sorts texts. */
+  'KeyOrderChanged',
   /** A database, an API or a network that is away for now. */
   'Unavailable',
   /** read + read skips ≠ written + filtered + skipped, or a partition is not done. */

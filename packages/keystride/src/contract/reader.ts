@@ -81,6 +81,12 @@ export interface Reader<Item> {
    * @throws what keeps it from reading at all: a key that may be null, say
    */
   problems?(): Promise<readonly string[]>;
+  /**
+   * What the order of its keys depends on, in words for people: the types of their columns, and how texts are sorted. It is
+   * kept when a step opens; a page that meets another order reads nothing, since keys that are not done may lie before those
+   * that are. Left out where nothing but the reader decides it.
+   */
+  order?(): Promise<string>;
   read(request: ReadRequest): Promise<ReadPage<Item>>;
   /**
    * Finds where to cut what is left of a range, so that both parts hold about as many items and neither is empty. It is
@@ -123,7 +129,7 @@ export interface RowRange {
 /** Where a set step's rows are: it is told their keys' ranges and never reads the rows themselves. */
 export interface RangeReader<Range extends RowRange> extends Pick<
   Reader<unknown>,
-  'plan' | 'problems' | 'split'
+  'plan' | 'problems' | 'order' | 'split'
 > {
   /**
    * The next `limit` rows; fewer in answer means that the range has ended, unless it is `open`, and null that there is none

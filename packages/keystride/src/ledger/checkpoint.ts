@@ -45,6 +45,8 @@ export interface Checkpoint {
 export interface TakenCheckpoint extends Checkpoint {
   readonly lease: Lease;
   readonly fence: number;
+  /** What the order of the keys depended on when the step opened; null where nobody has told. */
+  readonly order: string | null;
 }
 
 /** What a chunk adds to a checkpoint. */
@@ -87,13 +89,21 @@ export async function takeCheckpoint(
   const query = where(ledgerSql.updateTable('keystride.checkpoint'), key)
     .set({ holder, updated_at: sql<string>`now()` })
     .where('epoch', '=', String(key.claim.epoch))
-    .returning(checkpointColumns);
+    .returning(checkpointColumns)
+    .returning((checkpoint) =>
+      checkpoint
+        .selectFrom('keystride.step')
+        .select('key_order')
+        .whereRef('keystride.step.instance_key', '=', 'keystride.checkpoint.instance_key')
+        .whereRef('keystride.step.step', '=', 'keystride.checkpoint.step')
+        .as('order'),
+    );
   return ledger.transaction(async (transaction) => {
     await holdClaim(transaction, key.claim);
     const [row] = await transaction.run(query);
     if (!row) throw partitionLost(key);
     const lease = { ...key, holder, seq: Number(row.seq) };
-    return { ...checkpointOf(row), lease, fence: await nextFence(transaction) };
+    return { ...checkpointOf(row), lease, fence: await nextFence(transaction), order: row.order };
   });
 }
 

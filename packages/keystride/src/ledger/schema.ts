@@ -51,6 +51,7 @@ export const ledgerTables = {
     opened_at: defaulted(timestamp),
     closed_at: nullable(timestamp),
     counted: nullable(boolean),
+    key_order: nullable(text),
   },
   'keystride.checkpoint': {
     instance_key: text,

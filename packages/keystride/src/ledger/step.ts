@@ -76,6 +76,11 @@ export interface StepOpening {
   readonly beforeStep: ((transaction: Transaction) => Promise<void>) | undefined;
 }
 
+/** What is to be read in a step, and what the order of its keys depends on: see `Reader.order`. */
+export interface RecordedPlan extends ReadPlan {
+  readonly order?: string | undefined;
+}
+
 /**
  * Records a step with its partitions, for the first time or, after it has completed, once more from the beginning.
  * Should another attempt have recorded it meanwhile, its partitions are kept.
@@ -86,7 +91,7 @@ export interface StepOpening {
 export async function recordStep(
   ledger: Ledger,
   key: StepKey,
-  plan: ReadPlan,
+  plan: RecordedPlan,
   opening: StepOpening,
   found: FoundStep | undefined,
 ): Promise<OpenedStep | undefined> {
@@ -111,6 +116,7 @@ export async function recordStep(
           starts,
           expected: plan.expected,
           counted: plan.counted ?? null,
+          key_order: plan.order ?? null,
           skip_limit: opening.skipLimit,
         })
         .onConflict((conflict) => conflict.doNothing())

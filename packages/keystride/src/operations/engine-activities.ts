@@ -35,6 +35,7 @@ import {
   findStep,
   type FoundStep,
   readStepState,
+  type RecordedPlan,
   recordStep,
   reopenStep,
   setCompleted,
@@ -197,9 +198,13 @@ async function openStep(
     return openedStep(found);
   }
   const { cancellationSignal: signal } = Context.current();
-  const plan =
+  const plan: RecordedPlan =
     policy.kind === 'chunk' && work
-      ? await work.reader.plan({ partitions: policy.partitions, signal })
+      ? // The order before the ranges: should it change between them, no page reads these.
+        {
+          order: await work.reader.order?.(),
+          ...(await work.reader.plan({ partitions: policy.partitions, signal })),
+        }
       : { ranges: [], expected: null };
   const recorded = await recordStep(ledger, request, plan, opening, found);
   return recorded ?? openedStep((await findStep(ledger, request)) as FoundStep);

@@ -4,11 +4,12 @@ import type { DivisibleRequest, SplitPartitionRequest } from '../contract/step-a
 import type { RangeSplit } from '../contract/reader.ts';
 import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
 import { safeMessage } from '../page/item-errors.ts';
+import { refuseOtherOrder } from '../page/key-order.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { type Checkpoint, takeCheckpoint } from '../ledger/checkpoint.ts';
+import { type Checkpoint, type TakenCheckpoint, takeCheckpoint } from '../ledger/checkpoint.ts';
 import { readCheckpoints, splitCheckpoint } from '../ledger/split.ts';
 
-type Divided = Pick<(AnyChunkWork | AnySetWork)['reader'], 'split'>;
+type Divided = Pick<(AnyChunkWork | AnySetWork)['reader'], 'order' | 'split'>;
 
 /** What an activity's context gives. */
 export interface SplitContext {
@@ -66,7 +67,7 @@ export async function splitPartition(
   const place = { instance: claim.instance, step, partition };
   const cut = taken.done
     ? null
-    : await cutOf(reader, taken, fewest, cancellationSignal).catch((error: unknown) => {
+    : await cutInOrder(reader, taken, fewest, cancellationSignal).catch((error: unknown) => {
         // To split is a convenience: a source that cannot be asked must not end the step for it.
         log.warn('a partition stays whole', { ...place, message: safeMessage(error) });
         return null;
@@ -75,6 +76,16 @@ export async function splitPartition(
   await splitCheckpoint(ledger, taken, cut.at, into);
   log.info('partition split', { ...place, into });
   return true;
+}
+
+/** A cut in another order than that of the range would be outside of it when the order is back. */
+async function cutInOrder(
+  reader: Divided,
+  taken: TakenCheckpoint,
+  ...asked: [fewest: number, signal: AbortSignal]
+): Promise<RangeSplit | null> {
+  await refuseOtherOrder(reader, taken);
+  return cutOf(reader, taken, ...asked);
 }
 
 async function cutOf(

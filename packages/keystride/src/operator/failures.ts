@@ -42,6 +42,7 @@ const todos: Partial<Record<FailureType, string>> = {
   RedriveRefused: `They can be waived: ${keystride} skips ID waive --reason "…"`,
   UnknownJob: `Start workers of this release: ${keystride} worker`,
   OtherProject: 'docs/operations.md, Several projects upon one ledger.',
+  KeyOrderChanged: 'docs/operations.md, Failover and restore.',
   LedgerBehind:
     'Start it again: it goes on from what the ledger has. docs/operations.md, Failover and restore.',
   OtherLedger: 'Correct DATABASE_URL of the worker. docs/operations.md, Failover and restore.',

@@ -22,6 +22,7 @@ import {
   type TakenCheckpoint,
   takeCheckpoint,
 } from '../ledger/checkpoint.ts';
+import { refuseOtherOrder } from './key-order.ts';
 import { idOfLedger } from '../ledger/hold-claim.ts';
 import { type Committed, PageTelemetry } from './page-telemetry.ts';
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
@@ -65,6 +66,7 @@ export async function processPage(
   let state: PartitionState | undefined;
   try {
     const taken = await takeCheckpoint(ledger, { claim, step, partition }, randomUUID());
+    await refuseOtherOrder(work.reader, taken);
     const onRetry = (found: ErrorClass) => telemetry.retried('write', found);
     const committer = { ledger, policy, classify, onRetry };
     return (state = await new Page(committer, taken, work, request, resources, telemetry).run());

@@ -289,6 +289,7 @@ function later<Item>(reader: () => Promise<Reader<Item>>): Reader<Item> {
   return {
     plan: async (request) => (await reader()).plan(request),
     read: async (request) => (await reader()).read(request),
+    order: async () => (await (await reader()).order?.()) ?? '',
     split: async (request) => (await (await reader()).split?.(request)) ?? null,
     position: async () => (await (await reader()).position?.()) ?? null,
     readKeys: async (request) => (await (await reader()).readKeys?.(request)) ?? [],

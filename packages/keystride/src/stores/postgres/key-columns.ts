@@ -15,6 +15,8 @@ export interface KeyColumn {
   readonly typeName: string;
   /** ` COLLATE …` for a value that is to be compared as the column is; empty for a type without collation. */
   readonly collate: string;
+  /** Its collation by name, as SQL; null for a type without one. */
+  readonly collation: string | null;
   /** A value that it is compared with must be hidden from the planner: see `valueOf`. */
   readonly isChar: boolean;
 }
@@ -110,6 +112,7 @@ function keyColumn(table: string, name: string, attributes: readonly Attribute[]
     type: sql.raw(column.type),
     typeName: column.type,
     collate: column.collation === null ? '' : ` COLLATE ${column.collation}`,
+    collation: column.collation,
     isChar: column.char,
   };
 }

@@ -3,6 +3,7 @@ import { cursorOf } from '../../contract/cursor.ts';
 import type { RangeReader, ReadRequest, RowRange } from '../../contract/reader.ts';
 import { boundedQuery } from './bounded-query.ts';
 import { inRange, keyAlias, type KeyColumn, keyOf, within } from './key-columns.ts';
+import { keyOrder } from './key-order.ts';
 import { splitRange } from './key-split.ts';
 import type { KeyedRows } from './keyed-rows.ts';
 import { describedOnce, planRows, readerProblems } from './keyset-reader.ts';
@@ -23,6 +24,7 @@ export function keysetRanges<Database, Table extends keyof Database & string, Ro
   const keyColumns = describedOnce(source);
   return {
     plan: (request) => planRows(source, keyColumns, request),
+    order: async () => keyOrder(source.pool, await keyColumns()),
     problems: async () => {
       await keyColumns();
       return readerProblems(source);

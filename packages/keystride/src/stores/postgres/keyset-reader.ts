@@ -25,6 +25,7 @@ import {
   type ResultColumn,
   rowsOf,
 } from './column-page.ts';
+import { keyOrder } from './key-order.ts';
 import { planRanges } from './key-ranges.ts';
 import type { KeyedRows } from './keyed-rows.ts';
 import { boundedQuery, boundedRows } from './bounded-query.ts';
@@ -63,6 +64,7 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
   const size = new RowSize(source.pool);
   return {
     plan: (request) => planRows(source, keyColumns, request),
+    order: async () => keyOrder(source.pool, await keyColumns()),
     problems: async () => {
       await keyColumns();
       return readerProblems(source);

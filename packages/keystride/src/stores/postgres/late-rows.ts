@@ -40,6 +40,7 @@ export function lateRows<Database, Table extends keyof Database & string, Row>(
   };
   return {
     plan: async ({ signal }) => planLate(windowsOf(await keyColumns()), upTo, signal),
+    ...(late.order ? { order: late.order.bind(late) } : {}),
     ...(late.problems ? { problems: late.problems.bind(late) } : {}),
     ...(late.position ? { position: late.position.bind(late) } : {}),
     ...(late.readKeys ? { readKeys: late.readKeys.bind(late) } : {}),

@@ -36,6 +36,11 @@ export function tablesReader<Table, Item>(
       }
       return joined(plans);
     },
+    order: async () => {
+      const orders: string[] = [];
+      for (const { name, reader } of await all()) orders.push(`${name}: ${(await reader.order?.()) ?? ''}`);
+      return orders.join('; ');
+    },
     read: async ({ range, after, ...request }) => {
       const { table, name, number, reader } = await find(range.lower);
       const page = await reader.read({ ...request, range: inward(range), after: keyIn(after) });
