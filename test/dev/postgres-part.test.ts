@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await stack.stop();
+  await stack?.stop();
   rmSync(root, { recursive: true });
 });
 
@@ -76,7 +76,14 @@ test('a start after a stop finds the data; data of another major version is refu
 });
 
 function start(): Promise<Stack<'postgres' | 'mongodb'>> {
-  return startStack({ home: path.join(root, 'home'), parts: ['postgres', 'mongodb'], environment: {} });
+  // Programs are those of the run: to build them once more takes minutes where nothing of Go is there yet.
+  const { cache } = inject('keystride');
+  return startStack({
+    home: path.join(root, 'home'),
+    cache,
+    parts: ['postgres', 'mongodb'],
+    environment: {},
+  });
 }
 
 async function query(url: string, text: string): Promise<unknown[]> {
