@@ -12,8 +12,14 @@ export function wayToTheRegistry(): NodeJS.ProcessEnv {
   };
 }
 
-/** How a package is installed from the cache of npm where it has it, and without questions. */
-export const installWords = ['install', '--prefer-offline', '--no-audit', '--no-fund'] as const;
+/** How a package is installed from the cache of npm where it has it, without questions, and without news of npm itself. */
+export const installWords = [
+  'install',
+  '--prefer-offline',
+  '--no-audit',
+  '--no-fund',
+  '--no-update-notifier',
+] as const;
 
 /** The oldest Node that the library runs on, as its package.json says. */
 export const oldestNode = oldest();
