@@ -4,7 +4,7 @@ import type { DivisibleRequest, SplitPartitionRequest } from '../contract/step-a
 import type { RangeSplit } from '../contract/reader.ts';
 import type { AnyChunkWork, AnySetWork } from '../job/chunks.ts';
 import { safeMessage } from '../page/item-errors.ts';
-import { refuseOtherOrder } from '../page/key-order.ts';
+import { refuseOtherOrder } from '../ledger/key-order.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { type Checkpoint, type TakenCheckpoint, takeCheckpoint } from '../ledger/checkpoint.ts';
 import { readCheckpoints, splitCheckpoint } from '../ledger/split.ts';

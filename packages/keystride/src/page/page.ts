@@ -22,8 +22,8 @@ import {
   type TakenCheckpoint,
   takeCheckpoint,
 } from '../ledger/checkpoint.ts';
-import { refuseOtherOrder } from './key-order.ts';
 import { idOfLedger } from '../ledger/hold-claim.ts';
+import { refuseOtherOrder } from '../ledger/key-order.ts';
 import { type Committed, PageTelemetry } from './page-telemetry.ts';
 import { Pipeline, type PipelineRequest } from './pipeline.ts';
 import { prepareChunk, tidyUp } from './prepare-chunk.ts';

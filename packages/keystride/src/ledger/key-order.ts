@@ -1,6 +1,6 @@
 import { failure } from '../contract/errors.ts';
 import type { Reader } from '../contract/reader.ts';
-import type { TakenCheckpoint } from '../ledger/checkpoint.ts';
+import type { TakenCheckpoint } from './checkpoint.ts';
 
 /**
  * Refuses to read on in a step whose keys are in another order than when it opened. Its ranges and its cursor are places in
