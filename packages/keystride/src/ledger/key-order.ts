@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { failure } from '../contract/errors.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { TakenCheckpoint } from './checkpoint.ts';
@@ -15,13 +16,12 @@ export async function refuseOtherOrder(
   if (then === null) return;
   const now = await reader.order?.();
   if (now === undefined || now === then) return;
-  const literal = (text: string) => `'${text.replaceAll("'", "''")}'`;
   throw failure(
     'KeyOrderChanged',
     `${claim.instance} step ${step}: its keys were in the order of ${then} when it opened, and are in that of ${now} now. ` +
       'What is not done may lie before what is, so nothing is read. Bring the earlier order back (the type and collation of ' +
       'the column, a server whose library has that version) and start it again; or start the work under another ' +
       'identifying parameter. If these keys are in one order under both, say so: ' +
-      `UPDATE keystride.step SET key_order = NULL WHERE instance_key = ${literal(claim.instance)} AND step = ${literal(step)}`,
+      `UPDATE keystride.step SET key_order = NULL WHERE instance_key = ${pg.escapeLiteral(claim.instance)} AND step = ${pg.escapeLiteral(step)}`,
   );
 }

@@ -11,7 +11,8 @@ import { readStream, withSource } from './streams.ts';
 
 /**
  * Takes a stream's offset out of the ledger, and what one that follows the log has in its source: its slot, which keeps log
- * there, and its publication, unless another ledger has made them. Nothing else is touched; the source of another one need not be there. A run that is in flight all the same does not bring the offset back.
+ * there, and its publication, unless another ledger has made them. Nothing else is touched; the source of another one need
+ * not be there. A run that is in flight all the same does not bring the offset back.
  *
  * @returns the stream as it was
  * @throws CommandError while a run of it is going on, or a sync that polls it; in a copy of the ledger that has made its slot

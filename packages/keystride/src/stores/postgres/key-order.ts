@@ -28,14 +28,15 @@ export async function keyOrder(pool: pg.Pool, columns: readonly KeyColumn[]): Pr
 /** @param name as SQL. */
 async function collationOf(pool: pg.Pool, name: string): Promise<string> {
   if (byBytes.includes(name)) return name;
+  if (name === 'pg_catalog."default"') {
+    const { locale, version } = await defaultOf(pool);
+    return told(`${name} (${locale})`, version);
+  }
   const { rows } = await pool.query<{ version: string | null }>(
     'SELECT pg_collation_actual_version($1::regcollation) AS version',
     [name],
   );
-  const version = rows[0]?.version ?? null;
-  if (name !== 'pg_catalog."default"') return told(name, version);
-  const { locale, version: ofDatabase } = await defaultOf(pool);
-  return told(`${name} (${locale})`, ofDatabase ?? version);
+  return told(name, rows[0]?.version ?? null);
 }
 
 async function defaultOf(
