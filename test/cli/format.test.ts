@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { factText } from '../../packages/keystride/src/operator/fact-text.ts';
 import { count, duration, plain, rate, table } from '../../packages/keystride/src/operator/format.ts';
 import { shellWord } from '../../packages/keystride/src/contract/shell.ts';
 
@@ -32,4 +33,15 @@ test('text of unknown origin stays on its line and commands no terminal', () => 
 test('an id is quoted for a shell only where it must be', () => {
   expect(shellWord('documentMigration:run=2')).toBe('documentMigration:run=2');
   expect(shellWord("it's (one)")).toBe(`'it'\\''s (one)'`);
+});
+
+test.each([
+  ['running', 'running'],
+  [2, '2'],
+  [null, 'null'],
+  [['a', 'b'], 'a,b'],
+  [{}, 'none'],
+  [{ chunkSize: 20, concurrency: 60 }, 'chunkSize 20, concurrency 60'],
+])('the fact %j of a change reads as %s', (fact, text) => {
+  expect(factText(fact)).toBe(text);
 });

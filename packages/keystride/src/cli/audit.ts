@@ -7,6 +7,7 @@ import { type EnteredChange, readAudit } from '../ledger/audit.ts';
 import { keystride } from '../operator/called-as.ts';
 import { withSession } from '../operator/connection.ts';
 import { reasonOf } from '../operator/explain.ts';
+import { factText } from '../operator/fact-text.ts';
 import { plain, time } from '../operator/format.ts';
 import { withLedger } from '../operator/ledger.ts';
 import { noticeChanges } from '../operator/notice.ts';
@@ -95,8 +96,6 @@ function show(entry: EnteredChange): void {
 
 function factsTold(facts: Readonly<Record<string, unknown>>): string {
   return Object.entries(facts)
-    .map(
-      ([name, value]) => `${plain(name)} ${plain(typeof value === 'string' ? value : JSON.stringify(value))}`,
-    )
+    .map(([name, value]) => `${plain(name)} ${plain(factText(value))}`)
     .join(', ');
 }

@@ -1,5 +1,5 @@
 import { decisionText } from '../contract/progress.ts';
-import { plain } from '../operator/format.ts';
+import { plain, time } from '../operator/format.ts';
 import type { LiveProgress } from '../operator/heartbeats.ts';
 
 /** The last decisions of the steps that run, or of the last one, a line each. */
@@ -10,5 +10,5 @@ export function decisionLines({ steps }: Pick<LiveProgress, 'steps'>, most: numb
     .flatMap(({ decisions = [] }) => decisions)
     .toSorted((a, b) => a.at.localeCompare(b.at))
     .slice(-most)
-    .map((decision) => `decided: ${plain(decisionText(decision), 300)}`);
+    .map((decision) => `decided: ${time(decision.at)} ${plain(decisionText(decision), 300)}`);
 }

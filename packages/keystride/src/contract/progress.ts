@@ -58,15 +58,15 @@ export function addDecisions(known: readonly Decision[], added: readonly Decisio
   return [...known, ...added].slice(-keptDecisions);
 }
 
-/** A decision in words: `2025-10-01T08:00:00Z chunkSize 5,000 → 1,200, partition 3: …`. */
-export function decisionText({ at, partition, what, from, to, reason }: Decision): string {
+/** A decision in words, without its time: `chunkSize 5,000 → 1,200, partition 3: …`. */
+export function decisionText({ partition, what, from, to, reason }: Omit<Decision, 'at'>): string {
   const shown = (value: number) => value.toLocaleString('en') + (what === 'throttled' ? ' s' : '');
   const change = [
     ...(from === null ? [] : [what === 'throttled' ? `for ${shown(from)}` : shown(from)]),
     ...(to === null ? [] : [what === 'throttled' ? `asks again in ${shown(to)}` : `→ ${shown(to)}`]),
   ].join(' ');
   const where = partition === undefined ? '' : `, partition ${partition}`;
-  return `${at.slice(0, 19)}Z ${what}${change && ` ${change}`}${where}: ${reason}`;
+  return `${what}${change && ` ${change}`}${where}: ${reason}`;
 }
 
 /** How often something was tried again, by its code: `HTTP_503`, `SQLSTATE_40001`. */

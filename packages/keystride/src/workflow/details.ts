@@ -49,7 +49,7 @@ function stepLines(step: StepProgress): string[] {
   const run = nested ? ` · run ${codeSpan(nested.workflowId)}` : '';
   const decided = (step.decisions ?? [])
     .slice(-decisionsShown)
-    .map((decision) => `- ${inMarkdown(decisionText(decision))}`);
+    .map((decision) => `- ${inMarkdown(`${decision.at.slice(0, 19)}Z ${decisionText(decision)}`)}`);
   const unread = unreadText(step);
   return [
     `**${inMarkdown(step.step)}** ${step.status}${bar(done, step.expected)}`,

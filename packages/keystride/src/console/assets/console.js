@@ -87,6 +87,8 @@ function draw(place, data, unit) {
   const options = {
     width: place.clientWidth,
     height: 220,
+    // The last mark of time reaches beyond its line.
+    padding: [null, 32, null, null],
     cursor: { y: false },
     // A minute at least, so that the first figures do not jump about.
     scales: {

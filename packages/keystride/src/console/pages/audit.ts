@@ -1,7 +1,7 @@
 import { auditActions, type AuditFacts } from '../../contract/audit.ts';
-import { parameterToText } from '../../contract/parameters.ts';
 import { type EnteredChange, readAudit } from '../../ledger/audit.ts';
 import { withLedger } from '../../operator/ledger.ts';
+import { factText } from '../../operator/fact-text.ts';
 import { noticeChanges } from '../../operator/notice.ts';
 import { html, nothing, type Html } from '../html.ts';
 import { queryOf, runHref } from '../hrefs.ts';
@@ -121,6 +121,6 @@ function subjectCell({ subject, workflowId, instance }: EnteredChange): Html {
 function factsCell(facts: AuditFacts): Html {
   return html`${Object.entries(facts).map(
     ([name, value]) =>
-      html`<span class="small"><span class="soft">${name}</span> ${parameterToText(value)}</span><br />`,
+      html`<span class="small"><span class="soft">${name}</span> ${factText(value)}</span><br />`,
   )}`;
 }

@@ -28,7 +28,8 @@ export const runPage = view<RunData>({
     strips: html`${data.strips.map((strip) => stripPanel(strip, data.progress.workflowId))}${awayNotice(data)}`,
     steps: data.progress.steps.length === 0 ? nothing : stepsTable(data),
     more: html`<div class="columns">
-      ${parametersPanel(data)} ${decisionsPanel(data)} ${nextPanel(data)}
+      ${parametersPanel(data)}
+      <div class="stack">${decisionsPanel(data)} ${nextPanel(data)}</div>
     </div>`,
     executions: executionsTable(data),
     verifications: verificationsTable(data),

@@ -84,7 +84,7 @@ export function decisionsPanel({ progress }: RunData): Html {
 }
 
 function decisionItem(step: string, decision: Decision): Html {
-  return html`<li><strong>${step}</strong> ${decisionText(decision)}</li>`;
+  return html`<li><strong>${step}</strong> ${moment(decision.at)} ${decisionText(decision)}</li>`;
 }
 
 /** The parameters, and what operators have tuned. */
