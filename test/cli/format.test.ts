@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { factText } from '../../packages/keystride/src/operator/fact-text.ts';
 import { count, duration, plain, rate, table } from '../../packages/keystride/src/operator/format.ts';
+import { grouped } from '../../packages/keystride/src/contract/grouped.ts';
 import { shellWord } from '../../packages/keystride/src/contract/shell.ts';
 
 test('durations as people say them', () => {
@@ -11,6 +12,19 @@ test('durations as people say them', () => {
 test('counts and rates', () => {
   expect(count(1_234_567)).toBe('1,234,567');
   expect([0, 0.25, 9.94, 9.96, 12_345.6].map(rate)).toEqual(['0/s', '0.3/s', '9.9/s', '10/s', '12,346/s']);
+});
+
+test.each([
+  [0, '0'],
+  [999, '999'],
+  [1_000, '1,000'],
+  [-1_234_567, '-1,234,567'],
+  [31.4, '31.4'],
+  [12_345.678_9, '12,345.679'],
+  [0.1 + 0.2, '0.3'],
+  [2 ** 53, '9,007,199,254,740,992'],
+])('%d is read as %s', (value, text) => {
+  expect(grouped(value)).toBe(text);
 });
 
 test('a table has its columns below each other', () => {

@@ -1,3 +1,4 @@
+import { grouped } from './grouped.ts';
 import type { Tuning } from './messages.ts';
 import type { JobStatus } from './states.ts';
 
@@ -60,7 +61,7 @@ export function addDecisions(known: readonly Decision[], added: readonly Decisio
 
 /** A decision in words, without its time: `chunkSize 5,000 → 1,200, partition 3: …`. */
 export function decisionText({ partition, what, from, to, reason }: Omit<Decision, 'at'>): string {
-  const shown = (value: number) => value.toLocaleString('en') + (what === 'throttled' ? ' s' : '');
+  const shown = (value: number) => grouped(value) + (what === 'throttled' ? ' s' : '');
   const change = [
     ...(from === null ? [] : [what === 'throttled' ? `for ${shown(from)}` : shown(from)]),
     ...(to === null ? [] : [what === 'throttled' ? `asks again in ${shown(to)}` : `→ ${shown(to)}`]),
@@ -88,7 +89,7 @@ export function addRetries(known: Retries, added: Retries): Retries {
 /** How many retries there were, and of what: `12 HTTP_503, 3 SQLSTATE_40001`; the most frequent first. */
 export function retriesText(retries: Retries): string {
   const codes = Object.entries(retries).toSorted(([, a], [, b]) => b - a);
-  return codes.map(([code, times]) => `${times.toLocaleString('en')} ${code}`).join(', ');
+  return codes.map(([code, times]) => `${grouped(times)} ${code}`).join(', ');
 }
 
 /** How many rows a run had reached at a moment. */

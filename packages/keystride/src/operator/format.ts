@@ -1,8 +1,9 @@
+import { grouped } from '../contract/grouped.ts';
 import { oneLine } from '../contract/inert.ts';
 
-/** `1,234,567`, the same in every locale. */
+/** A whole number: `1,234,567`. */
 export function count(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
+  return grouped(Math.round(value));
 }
 
 /** A number that was counted so far and no further: `over 100,000`. */

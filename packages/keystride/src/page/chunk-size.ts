@@ -1,3 +1,4 @@
+import { grouped } from '../contract/grouped.ts';
 import type { ChunkBounds } from '../contract/policy.ts';
 import type { Decisions } from './decisions.ts';
 
@@ -63,7 +64,7 @@ export class ChunkSize {
     this.#mostAtOnce = Math.floor(items / 2);
     const from = this.#present;
     this.#moveTo(Math.max(1, Math.floor(from / 2)));
-    const many = items.toLocaleString('en');
+    const many = grouped(items);
     this.#decisions.add('chunkSize', from, this.#present, `${many} at once: ${reason}`);
     return true;
   }
@@ -91,7 +92,7 @@ export class ChunkSize {
     if (this.#present === from) return;
     this.#mostAtOnce = Math.max(this.#mostAtOnce, this.#present);
     const { targetSeconds } = this.#bounds;
-    const reason = `a chunk of ${from.toLocaleString('en')} took ${seconds(milliseconds / 1000)}, the target is ${seconds(targetSeconds)}`;
+    const reason = `a chunk of ${grouped(from)} took ${seconds(milliseconds / 1000)}, the target is ${seconds(targetSeconds)}`;
     this.#decisions.add('chunkSize', from, this.#present, reason);
   }
 

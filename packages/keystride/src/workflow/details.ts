@@ -1,3 +1,4 @@
+import { grouped } from '../contract/grouped.ts';
 import { codeSpan, inMarkdown } from '../contract/inert.ts';
 import {
   decisionText,
@@ -37,10 +38,10 @@ const controls: Partial<Record<JobProgress['status'], (command: (control: string
 function stepLines(step: StepProgress): string[] {
   const done = step.read + step.readSkipped;
   const counts = [
-    `read ${count(step.read)}`,
-    `written ${count(step.written)}`,
-    `filtered ${count(step.filtered)}`,
-    `skipped ${count(step.skipped)}`,
+    `read ${grouped(step.read)}`,
+    `written ${grouped(step.written)}`,
+    `filtered ${grouped(step.filtered)}`,
+    `skipped ${grouped(step.skipped)}`,
   ].join(' · ');
   const { total, done: partitionsDone, failed } = step.partitions;
   const partitions =
@@ -62,12 +63,8 @@ function stepLines(step: StepProgress): string[] {
 /** No percentage where the total is unknown, nor where there turned out to be more than expected. */
 function bar(done: number, expected: number | null): string {
   if (expected === null || expected === 0) return '';
-  if (done > expected) return ` (${count(done)}, expected ${count(expected)})`;
+  if (done > expected) return ` (${grouped(done)}, expected ${grouped(expected)})`;
   const filled = Math.floor((done / expected) * barWidth);
   const percent = Math.floor((done / expected) * 100);
-  return ` \`${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}\` ${percent} % of ${count(expected)}`;
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en');
+  return ` \`${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}\` ${percent} % of ${grouped(expected)}`;
 }

@@ -1,4 +1,5 @@
 import { CancellationScope, workflowInfo } from '@temporalio/workflow';
+import { grouped } from '../contract/grouped.ts';
 import type { PageRequest, PartitionState } from '../contract/step-activities.ts';
 import { pageActivities } from './activities.ts';
 
@@ -46,7 +47,5 @@ export function withChunkSize(request: PageRequest, { chunkSize }: PartitionStat
 }
 
 function summaryOf({ step, partition }: PageRequest, state: PartitionState | undefined): string {
-  return state
-    ? `${step} p${partition}: from row ${state.counters.read.toLocaleString('en')}`
-    : `${step} p${partition}`;
+  return state ? `${step} p${partition}: from row ${grouped(state.counters.read)}` : `${step} p${partition}`;
 }

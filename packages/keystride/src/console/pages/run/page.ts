@@ -1,3 +1,4 @@
+import { grouped } from '../../../contract/grouped.ts';
 import { isFinal } from '../../../contract/states.ts';
 import { html, nothing, type Html } from '../../html.ts';
 import { queryOf } from '../../hrefs.ts';
@@ -59,7 +60,7 @@ function chartWords(rates: RunData['rates'], ended: boolean): string {
   const figures = rates.map(({ perSecond }) => Math.round(perSecond));
   if (figures.length < 2) return 'The first figures come in a moment.';
   const [least, most] = [Math.min(...figures), Math.max(...figures)];
-  return `Between ${least.toLocaleString('en')} and ${most.toLocaleString('en')}, ${ended ? 'at the end' : 'now'} ${(figures.at(-1) ?? 0).toLocaleString('en')}.`;
+  return `Between ${grouped(least)} and ${grouped(most)}, ${ended ? 'at the end' : 'now'} ${grouped(figures.at(-1) ?? 0)}.`;
 }
 
 function changesTable({ changes, progress: { workflowId } }: RunData): Html {
