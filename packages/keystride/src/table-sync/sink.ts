@@ -31,7 +31,7 @@ export interface SinkTable {
   readonly columns: readonly SinkColumn[];
   /** The unique key whose rows are updated instead of inserted. */
   readonly key: readonly string[];
-  /** Whether a trigger has rows in hand before they are there, and may change them. @default false */
+  /** Whether a trigger has rows in hand when they are written, and may change or remove them. @default false */
   readonly changesRows?: boolean;
 }
 
@@ -50,7 +50,7 @@ export class RowNotKept extends ToldError {
  *
  * A value that the sink's type would change is refused as one that is too long (SQLSTATE 22001).
  *
- * @throws RowNotKept when a trigger of the sink has left out a row, or given it another key.
+ * @throws RowNotKept when a trigger of the sink has left out a row, removed it, or given it another key.
  */
 export function upsertSink(sink: SinkTable): Sink {
   const { table, columns, key, changesRows } = sink;
@@ -67,7 +67,9 @@ export function upsertSink(sink: SinkTable): Sink {
       if (others > 0 && counts && others !== (await takeUnchanged(transaction)))
         throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
       if (changesRows === true && ((await transaction.query(lacking, texts)).rowCount ?? 0) > 0)
-        throw new RowNotKept(`${table} took a row that it does not have: a trigger of it changes keys`);
+        throw new RowNotKept(
+          `${table} took a row that it does not have: a trigger of it changes its key, or removes it`,
+        );
     },
   };
 }
