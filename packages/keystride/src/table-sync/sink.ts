@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
+import { RowNotKept } from '../stores/postgres/kept-rows.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { SyncRow } from './sync-row.ts';
-import { ToldError } from '../contract/errors.ts';
 
 /** A column of the sink. */
 export interface SinkColumn {
@@ -37,11 +37,6 @@ export interface SinkTable {
 
 export interface Sink {
   write(rows: readonly SyncRow[], transaction: Transaction): Promise<void>;
-}
-
-/** The sink took a row without a word, and does not have it. */
-export class RowNotKept extends ToldError {
-  override readonly name = 'RowNotKept';
 }
 
 /**
