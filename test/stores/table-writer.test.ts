@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { inTransaction, tableWriter } from 'keystride/postgres';
+import { bulkUpsert, inTransaction, tableWriter } from 'keystride/postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -80,6 +80,25 @@ test.for([
   const rows = [{ code: 'old' }, { code: 'new' }].map((row) => ({ ...row, note: 'n' }));
   expect(await inTransaction(pool, (transaction) => writer.write(rows, transaction))).toBe(1);
 });
+
+test.for(['INSERT', 'UPDATE'] as const)(
+  'an upsert hears of a trigger that leaves rows out: %s',
+  async (when) => {
+    await pool.query(`DROP TABLE IF EXISTS behind; CREATE TABLE behind (code text PRIMARY KEY, note text);
+    INSERT INTO behind VALUES ('old', 'n');
+    CREATE OR REPLACE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER leave_out BEFORE ${when} ON behind FOR EACH ROW EXECUTE FUNCTION leave_out()`);
+    const upserted = (update: readonly 'note'[]) =>
+      inTransaction(pool, (transaction) =>
+        bulkUpsert<{ behind: { code: string; note: string } }>()(transaction, {
+          ...{ table: 'behind', columns: { code: 'text', note: 'text' }, conflict: ['code'], update },
+          rows: [{ code: 'old', note: 'm' }],
+        }),
+      );
+    await expect(upserted(['note'])).rejects.toMatchObject({ name: 'RowNotKept' });
+    expect(await upserted([])).toBe(0);
+  },
+);
 
 /** What is declared for a column as its catalogue writes it, a value, and what stands there; null where it is refused. */
 const columns: readonly (readonly [

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Insertable, Updateable } from 'kysely';
 import { quotedTable } from './key-columns.ts';
-import { requireThere } from './kept-rows.ts';
+import { requireThere, RowNotKept } from './kept-rows.ts';
 import type { Transaction } from './transaction.ts';
 import { writtenColumn } from './written-column.ts';
 
@@ -28,7 +28,8 @@ interface BulkUpsert<
  * Writes rows in one statement of one parameter a column (`INSERT … SELECT FROM unnest … ON CONFLICT`), so that
  * its size is not bounded by the 65,535 parameters of a statement. Doing it again changes nothing.
  *
- * @returns rows inserted or updated.
+ * @returns rows inserted or updated: all of them, unless none is to be overwritten.
+ * @throws RowNotKept where a trigger of the table leaves out a row.
  */
 export function bulkUpsert<Database>() {
   return async <Table extends keyof Database & string, Column extends Columns<Database[Table]>>(
@@ -96,6 +97,8 @@ async function insertRows<Column extends string>(
     values,
   );
   const inserted = rowCount ?? 0;
+  if (inserted < rows.length && !onConflict.endsWith('DO NOTHING'))
+    throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
   if (inserted < rows.length && onConflict === anyConflict) {
     const byName = Object.fromEntries(names.map((name, index) => [name, elements[index] ?? '']));
     await requireThere(transaction, { table, columns: byName, from, values });
