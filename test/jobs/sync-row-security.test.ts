@@ -94,3 +94,25 @@ test('a foreign key to a partition of the sink that deletes by itself is refused
   await tables(`${partitioned}; CREATE TABLE shop.child (id bigint REFERENCES shop.part ON DELETE CASCADE)`);
   expect(await refusal()).toMatch(/its foreign key child_id_fkey of shop\.child changes rows by itself/u);
 });
+
+test.for(['checkpoint', 'skip', 'stream_offset', 'ledger', 'instance'])(
+  'a ledger that hides rows of its table %s from the role begins no run',
+  async (table) => {
+    await tables(plain);
+    const ledger = (statement: string) => stores.migration.query(`${statement} ON keystride.${table}`);
+    const alter = (what: string) =>
+      stores.migration.query(`ALTER TABLE keystride.${table} ${what} ROW LEVEL SECURITY`);
+    await alter('ENABLE');
+    await stores.migration.query(`CREATE POLICY writes ON keystride.${table} FOR INSERT WITH CHECK (true)`);
+    try {
+      expect(await refusal({ mode: 'bulk' })).toMatch(
+        new RegExp(`row security may hide rows of the ledger from the role, in ${table}: ALTER ROLE`, 'u'),
+      );
+      await stores.migration.query(`CREATE POLICY everything ON keystride.${table} USING (true)`);
+      expect(stepOf(await sync({ mode: 'bulk' }), 'copy')).toMatchObject({ read: 2, written: 2 });
+    } finally {
+      await alter('DISABLE');
+      for (const policy of ['writes', 'everything']) await ledger(`DROP POLICY IF EXISTS ${policy}`);
+    }
+  },
+);
