@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { waitFor } from 'keystride/testing';
+import { control, reportOf } from '../support/runs.ts';
 import { each, fails, Fixture, upTo } from './fixture.ts';
 
 // Items 1 to 5, chunks of 2, no retry unless a test says so.
@@ -110,6 +112,23 @@ test.for(['seconds', 'an HTTP date'])(
     }
   },
 );
+
+test.for([
+  ['more seconds than a timer can wait', '2147484'],
+  ['more digits than a number has', '9'.repeat(400)],
+  ['a date that nobody lives to see', 'Fri, 31 Dec 9999 23:59:59 GMT'],
+] as const)('28: 429 with Retry-After of %s → is not asked again meanwhile', async ([what, header]) => {
+  const api = await startApi((item) => (item === 2 ? header : undefined));
+  try {
+    const handle = await fixture.start(what, { apiUrl: api.url, concurrency: 3 });
+    await waitFor(() => api.callsOf(5).length === 1, { what: 'the other items to be called' });
+    await control(handle, 'stop');
+    expect(await reportOf(handle)).toMatchObject({ status: 'stopped' });
+    expect(api.callsOf(2)).toHaveLength(1);
+  } finally {
+    await api.close();
+  }
+});
 
 test.for(['memory', 'programming'] as const)(
   '29: a %s error in the processor → not retried as transient; failed with the item key, its stack in the log',

@@ -135,6 +135,13 @@ test('a role without rights is told what it lacks, and the grant that helps', as
       mark: 'ok',
       what: expect.stringContaining('may not migrate it') as string,
     });
+    await pool.query('ALTER TABLE keystride.skip ENABLE ROW LEVEL SECURITY');
+    expect(await ledgerGrants(own)).toMatchObject({
+      mark: 'bad',
+      what: `row security may hide rows of the ledger from ${role}, in skip`,
+      todo: expect.stringContaining('DISABLE ROW LEVEL SECURITY') as string,
+    });
+    await pool.query('ALTER TABLE keystride.skip DISABLE ROW LEVEL SECURITY');
     expect(await mayWatch({ title: 'DATABASE_URL', pool: own }, false)).toEqual([]);
     expect(await mayWatch({ title: 'DATABASE_URL', pool: own }, true)).toMatchObject([
       { mark: 'warn', todo: `As a superuser: GRANT pg_monitor TO ${role}` },

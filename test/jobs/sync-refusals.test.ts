@@ -92,6 +92,16 @@ test.for<[string, { source: string; sink: string; parameters?: object; message: 
       message: /is of the catalogue/u,
     },
   ],
+  ...['INSTEAD NOTHING', 'ALSO SELECT 1'].map(
+    (what): [string, { source: string; sink: string; message: RegExp }] => [
+      `a sink with a rule: ${what}`,
+      {
+        source: plain,
+        sink: `${plain}; CREATE RULE other AS ON INSERT TO shop.k DO ${what}`,
+        message: /the rule other, which stands in for what is written: DROP RULE other ON "shop"\."k"/u,
+      },
+    ],
+  ),
   [
     'a view',
     {

@@ -7,6 +7,7 @@ import { type Cursor, nameOfKey } from '../../packages/keystride/src/contract/cu
 import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
 import { keysetReader } from '../../packages/keystride/src/stores/postgres/keyset-reader.ts';
 import { namedTables } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { inTransaction } from '../../packages/keystride/src/stores/postgres/transaction.ts';
@@ -132,6 +133,15 @@ test('what row security hides in the source is not removed from the sink', async
       key: ['id'],
     });
     expect(await reader.problems?.()).toEqual([expect.stringMatching(/row security .* not read/u)]);
+    const rows = {
+      query: namedTables.selectFrom('shop.k').select('id'),
+      table: 'shop.k',
+      key: ['id'],
+    } as const;
+    const other = hashComparison({ ...rows, pool: migration }, { ...rows, pool: limited });
+    await expect(other.comparePage(null, 10, signal)).rejects.toThrow(
+      /row security may hide rows of the target shop\.k/u,
+    );
   } finally {
     await limited.end();
     await service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);

@@ -225,12 +225,15 @@ test('rows that a trigger of the sink leaves out are skips, whether they are new
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 8, skipped: 2 });
 });
 
-test('a trigger of the sink that gives rows another key keeps none of them', async () => {
+test.for([
+  ['gives rows another key', 'BEFORE', 'new.id := new.id + 1000; RETURN new'],
+  ['removes them when they are there', 'AFTER', 'DELETE FROM shop.item WHERE id = new.id; RETURN null'],
+])('a trigger of the sink that %s keeps none of them', async ([, when, body]) => {
   await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
   await stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 4) AS n`);
   await stores.migration.query(`
-    CREATE FUNCTION shop.move_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.id := new.id + 1000; RETURN new; END';
-    CREATE TRIGGER move_it BEFORE INSERT ON shop.item FOR EACH ROW WHEN (new.id % 2 = 0) EXECUTE FUNCTION shop.move_it()`);
+    CREATE FUNCTION shop.move_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ${body}; END';
+    CREATE TRIGGER move_it ${when} INSERT ON shop.item FOR EACH ROW WHEN (new.id % 2 = 0) EXECUTE FUNCTION shop.move_it()`);
   const report = await sync({ source: 'shop.item' });
   expect(stepOf(report, 'copy')).toMatchObject({ read: 4, written: 2, skipped: 2 });
   const { rows } = await stores.migration.query<{ id: number }>('SELECT id FROM shop.item ORDER BY id');

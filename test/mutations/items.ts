@@ -52,6 +52,20 @@ export const items: readonly Mutation[] = [
     named: '28: ',
   },
   {
+    rule: 'a wait is not longer than a timer can wait',
+    edits: [[processItem, 'milliseconds <= longestWait ? milliseconds : longestWait', 'milliseconds']],
+    test: retrying,
+    named: 'is not asked again meanwhile',
+  },
+  {
+    rule: 'a number that the database gave tells nobody that a row is there',
+    edits: [
+      ['packages/keystride/src/stores/postgres/kept-rows.ts', 'if (rowCount === 0) return;', 'return;'],
+    ],
+    test: 'test/stores/table-writer.test.ts',
+    named: 'is not taken for one that is there',
+  },
+  {
     rule: 'a service that is busy uses up no retry',
     edits: [[processItem, `found.decision === 'retry' && !found.busy`, `found.decision === 'retry'`]],
     test: 'test/chaos/busy-api.test.ts',

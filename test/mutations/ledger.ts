@@ -17,6 +17,14 @@ export const ledger: readonly Mutation[] = [
     named: 'a tasklet whose answer was lost is not run again',
   },
   {
+    rule: 'a ledger that hides rows from its role begins no run',
+    edits: [
+      ['packages/keystride/src/operations/open-job.ts', '  await requireShown(resources.ledger);\n', ''],
+    ],
+    test: 'test/jobs/sync-row-security.test.ts',
+    named: 'table checkpoint from the role begins no run',
+  },
+  {
     rule: 'an execution that was shut out closes nothing (epoch)',
     edits: [[hold, 'holder.epoch === claim.epoch &&', 'holder.epoch > 0 &&']],
     test: lostClaims,

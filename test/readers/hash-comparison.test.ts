@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
 import type { Difference } from '../../packages/keystride/src/contract/verification.ts';
 import { hashComparison } from '../../packages/keystride/src/stores/postgres/hash-comparison.ts';
+import { postgresMessage } from '../../packages/keystride/src/stores/postgres/message.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { typedSql } from '../../packages/keystride/src/stores/postgres/sql.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -169,6 +170,8 @@ test('texts of a database that is not of UTF-8 are compared as those of one that
     const comparison = hashComparison(sideOf(latin, 'origin'), sideOf(pool, 'copy'));
     const { differences } = await comparison.comparePage(null, 100, signal);
     expect(told(differences)).toEqual(['key 0,2: different']);
+    const refused = latin.query(`UPDATE origin SET content = '日'`).catch(postgresMessage);
+    expect(await refused).toBe('a character has no place in the encoding of the database (SQLSTATE 22P05)');
   } finally {
     await latin.end();
     await pool.query(`DROP DATABASE ${name}`);

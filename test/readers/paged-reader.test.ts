@@ -120,6 +120,36 @@ describe('a page', () => {
   );
 });
 
+test.for([
+  ['no list', { items: null, next: null }, /the page of token t1 has no list of items/u],
+  ['nothing', {}, /the page of token t1 has no list of items/u],
+  ['a list, as text', { items: 'order-2', next: null }, /has no list of items/u],
+  ['a next page that is an object', { items: [], next: { token: 't2' } }, /neither a text nor a number/u],
+  ['a next page that is true', { items: [], next: true }, /neither a text nor a number/u],
+] as const)('a page of %s is not the last one', async ([, page, message]) => {
+  serve([2, 2, 2]);
+  pages['t1'] = page as unknown as ApiPage<Order>;
+  await expect(readRange(reader(), open, 10)).rejects.toThrow(message);
+});
+
+test.each([0, 7])('a next page that has the number %i for its name is read', async (number) => {
+  pages = { '': { items: [{ id: 'first' }], next: number as unknown as string } };
+  pages[String(number)] = { items: [{ id: 'last' }], next: null };
+  expect((await readAll(reader, 10)).map(({ key }) => key)).toEqual(['first', 'last']);
+});
+
+test('what the API counts is held against what is read, and must be a count', async () => {
+  const counting = (count: unknown) =>
+    pagedReader<Order>({
+      page: () => Promise.resolve({ items: [], next: null }),
+      keyOf: () => '',
+      count: () => Promise.resolve(count as number),
+    }).plan({ partitions: 1, signal });
+  expect(await counting(3)).toMatchObject({ expected: 3, counted: true });
+  for (const count of [NaN, -1, 1.5, '3', Infinity])
+    await expect(counting(count)).rejects.toThrow(/no number/u);
+});
+
 test('an item that moved in its page is found again; one that is gone is not guessed at', async () => {
   const ids = serve([6]);
   const all = await readRange(reader(), open, 10);

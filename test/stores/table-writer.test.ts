@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { inTransaction, tableWriter } from 'keystride/postgres';
+import { bulkUpsert, inTransaction, tableWriter } from 'keystride/postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -40,6 +40,65 @@ test('rows are inserted in one statement, and those that are there stay as they 
     { shop: 3, note: 'second' },
   ]);
 });
+
+const numbered = 'id bigserial PRIMARY KEY, code text, note text';
+
+test.for([
+  ['a number that the database gives', numbered, [{ code: 'new' }]],
+  ['such a number, beside a key that is given', `${numbered}, UNIQUE (code)`, [{ code: 'new' }]],
+  [
+    'such a number, of one row among others',
+    `${numbered}, UNIQUE (code)`,
+    [{ code: 'new' }, { code: 'old' }],
+  ],
+  ['a default', `code text, note text DEFAULT 'only' UNIQUE`, [{ code: 'new' }]],
+] as const)('a row that conflicts by %s is not taken for one that is there', async ([, columns, rows]) => {
+  await pool.query(`DROP TABLE IF EXISTS behind; CREATE TABLE behind (${columns})`);
+  await pool.query(`INSERT INTO behind (code) VALUES ('old')`);
+  // As after a restore of the table alone.
+  if (columns.includes('serial')) await pool.query(`SELECT setval('behind_id_seq', 1, false)`);
+  const writer = tableWriter({ table: 'behind', columns: { code: 'text' } });
+  await expect(inTransaction(pool, (transaction) => writer.write(rows, transaction))).rejects.toMatchObject({
+    name: 'RowNotKept',
+    message: expect.stringMatching(
+      /^behind took a row that it does not have: what the database gives for (id|note) /u,
+    ) as string,
+  });
+});
+
+test.for([
+  ['by the key that is given', `${numbered}, UNIQUE (code)`, 2],
+  ['by a key that is given in part', `${numbered}, kind text DEFAULT 'k', UNIQUE (code, kind)`, 2],
+  ['by a key that is an expression', `${numbered}, EXCLUDE USING btree (lower(code) WITH =)`, 2],
+  ['by a key that is null', `${numbered}, other int, UNIQUE (code), UNIQUE (other)`, 2],
+] as const)('a row that is there %s is filtered', async ([, columns, next]) => {
+  await pool.query(`DROP TABLE IF EXISTS behind; CREATE TABLE behind (${columns})`);
+  await pool.query(
+    `INSERT INTO behind (code) VALUES ('old'); SELECT setval('behind_id_seq', ${next}, false)`,
+  );
+  const writer = tableWriter({ table: 'behind', columns: { code: 'text', note: 'text' } });
+  const rows = [{ code: 'old' }, { code: 'new' }].map((row) => ({ ...row, note: 'n' }));
+  expect(await inTransaction(pool, (transaction) => writer.write(rows, transaction))).toBe(1);
+});
+
+test.for(['INSERT', 'UPDATE'] as const)(
+  'an upsert hears of a trigger that leaves rows out: %s',
+  async (when) => {
+    await pool.query(`DROP TABLE IF EXISTS behind; CREATE TABLE behind (code text PRIMARY KEY, note text);
+    INSERT INTO behind VALUES ('old', 'n');
+    CREATE OR REPLACE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER leave_out BEFORE ${when} ON behind FOR EACH ROW EXECUTE FUNCTION leave_out()`);
+    const upserted = (update: readonly 'note'[]) =>
+      inTransaction(pool, (transaction) =>
+        bulkUpsert<{ behind: { code: string; note: string } }>()(transaction, {
+          ...{ table: 'behind', columns: { code: 'text', note: 'text' }, conflict: ['code'], update },
+          rows: [{ code: 'old', note: 'm' }],
+        }),
+      );
+    await expect(upserted(['note'])).rejects.toMatchObject({ name: 'RowNotKept' });
+    expect(await upserted([])).toBe(0);
+  },
+);
 
 /** What is declared for a column as its catalogue writes it, a value, and what stands there; null where it is refused. */
 const columns: readonly (readonly [

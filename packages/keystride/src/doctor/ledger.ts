@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { presentLevel } from '../contract/level.ts';
-import { longestInstance, rightsOn } from '../ledger/inspect.ts';
+import { hiddenTables, longestInstance, rightsOn, showLedger } from '../ledger/inspect.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { readLevel } from '../ledger/level.ts';
 import { type MigrationSet, pendingMigrations } from '../ledger/migrate.ts';
@@ -52,6 +52,9 @@ export async function ledgerGrants(pool: pg.Pool): Promise<Finding> {
         `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA keystride TO ${role}`,
     );
   }
+  const hidden = await hiddenTables(new Ledger(pool));
+  if (hidden !== null)
+    return bad('grants', `row security may hide rows of the ledger from ${role}, in ${hidden}`, showLedger);
   const can = mayMigrate
     ? 'and may migrate it'
     : `and may not migrate it: its owner calls \`${keystride} migrate\``;

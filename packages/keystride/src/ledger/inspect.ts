@@ -1,4 +1,6 @@
 import { sql } from 'kysely';
+import { ToldError } from '../contract/errors.ts';
+import { hidesRows } from '../stores/postgres/row-security.ts';
 import type { Asked, Ledger } from './ledger.ts';
 import { ledgerSql } from './schema.ts';
 
@@ -31,6 +33,36 @@ export async function rightsOn(ledger: Ledger): Promise<RoleRights> {
     if (!rights) throw new Error('a SELECT without a table answered no row');
     return rights;
   });
+}
+
+/** Rows of the ledger that row security may keep from the role are not there for it: books would balance without them. */
+export class HiddenLedger extends ToldError {
+  override readonly name = 'HiddenLedger';
+}
+
+/** Tables of the ledger of which row security may hide rows from the role, as text; null for none. */
+export async function hiddenTables(ledger: Asked): Promise<string | null> {
+  const hides = (['SELECT', 'UPDATE', 'DELETE'] as const).map((command) =>
+    hidesRows('pg_class.oid', command),
+  );
+  const hidden = sql<string | null>`(
+    SELECT string_agg(relname::text, ', ' ORDER BY relname) FROM pg_class
+     WHERE relnamespace = to_regnamespace('keystride') AND relrowsecurity AND (${sql.raw(hides.join(' OR '))}))`;
+  const [row] = await ledger.run(ledgerSql.selectNoFrom(hidden.as('hidden')));
+  return row?.hidden ?? null;
+}
+
+/** What shows all rows of the ledger to the role again. */
+export const showLedger =
+  'ALTER ROLE … BYPASSRLS, or ALTER TABLE keystride.… DISABLE ROW LEVEL SECURITY for each';
+
+/** @throws HiddenLedger where the role may not see, or change, all that the ledger has. */
+export async function requireShown(ledger: Asked): Promise<void> {
+  const hidden = await hiddenTables(ledger);
+  if (hidden !== null)
+    throw new HiddenLedger(
+      `row security may hide rows of the ledger from the role, in ${hidden}: ${showLedger}`,
+    );
 }
 
 /** How long the longest instance has taken, over all its executions, in seconds; null where there is none. */

@@ -7,6 +7,7 @@ import { redrive } from '../contract/redrive.ts';
 import { type HashKey, sensitiveParameters, shownParameters } from '../contract/sensitive.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { claimInstance, type IsOpen } from '../ledger/claim.ts';
+import { requireShown } from '../ledger/inspect.ts';
 import { findInstance } from '../ledger/instance.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { type AskedBy, startOf } from './enter-control.ts';
@@ -30,9 +31,10 @@ interface OpenResources {
 /**
  * Validates the parameters of a job, claims its instance, and says with which policies it runs.
  *
- * @throws JobParametersInvalid, JobExecutionAlreadyRunning and whatever else refuses a claim.
+ * @throws HiddenLedger, JobParametersInvalid, JobExecutionAlreadyRunning and whatever else refuses a claim.
  */
 export async function openJob(resources: OpenResources, request: OpenJobRequest): Promise<OpenedJob> {
+  await requireShown(resources.ledger);
   if (request.job === redrive.name)
     return openRedrive(resources, request, (of) => describeKnown(resources, of));
   const { instance, parameters, policies } = describeInstance(resources, request);

@@ -103,7 +103,7 @@ async function waitForRetry(found: ErrorClass, failures: number, processing: Pro
   processing.onRetry?.(found);
   // Not all at the same moment: whoever was refused together would be refused together again.
   const least = backoff(processing.retry, Math.max(1, failures));
-  const milliseconds = Math.max(asked ?? least, processing.retry.initialMs) * (1 + Math.random() / 4);
+  const milliseconds = atMost(Math.max(asked ?? least, processing.retry.initialMs) * (1 + Math.random() / 4));
   processing.onWait?.(
     asked === undefined ? `retrying after ${found.code}` : `${found.code}, asked to wait ${asked} ms`,
   );
@@ -119,7 +119,14 @@ async function waitForRetry(found: ErrorClass, failures: number, processing: Pro
 
 /** The wait before retry number `failures`, in milliseconds: doubled each time, up to the policy's maximum. */
 export function backoff(retry: RetryPolicy, failures: number): number {
-  return Math.min(retry.maximumMs, retry.initialMs * 2 ** (failures - 1));
+  return atMost(Math.min(retry.maximumMs, retry.initialMs * 2 ** (failures - 1)));
+}
+
+/** A day, in milliseconds. A timer of Node ends at once where it is to wait for more than 24 days, or for no number. */
+const longestWait = 86_400_000;
+
+function atMost(milliseconds: number): number {
+  return milliseconds <= longestWait ? milliseconds : longestWait;
 }
 
 function failedOf(error: unknown, found: ErrorClass, place: Place, attempt: number): ItemFailed {

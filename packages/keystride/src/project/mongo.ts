@@ -6,7 +6,8 @@ import { safeMessage } from '../stores/safe-message.ts';
 import { createMongoClient, databaseOf } from '../stores/mongo/client.ts';
 
 /**
- * A database that speaks MongoDB's protocol as a resource of a worker. Its writes are acknowledged by a majority.
+ * A database that speaks MongoDB's protocol as a resource of a worker. Its writes are acknowledged by the journals of a
+ * majority, and it reads from the primary, whatever the address asks for.
  *
  * @param options.variable names its address: `MONGODB_URL`.
  * @param options.title what people call it. @default MongoDB

@@ -27,7 +27,7 @@ import type { SyncedDatabases } from './synced-databases.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
 import { eachTable, type OfTable } from './table-transforms.ts';
 import { type Travelling, travelling } from './transforms.ts';
-import { refuseUnsyncable } from './unsyncable.ts';
+import { refuseUnfitSink, refuseUnsyncable } from './unsyncable.ts';
 
 type Parameters = ParametersOf<typeof tableSync>;
 
@@ -125,6 +125,7 @@ async function describeSync(
   const parameters = named(given);
   const { source: from, sink: to = from } = parameters;
   await refuseUnsyncable({ pool: service, table: from }, { pool: migration, table: to });
+  await refuseUnfitSink({ pool: migration, table: to });
   const [source, sink] = await Promise.all([
     describeTable(service, from, 'source'),
     describeTable(migration, to, 'sink'),

@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
+import { RowNotKept } from '../stores/postgres/kept-rows.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { SyncRow } from './sync-row.ts';
-import { ToldError } from '../contract/errors.ts';
 
 /** A column of the sink. */
 export interface SinkColumn {
@@ -31,17 +31,12 @@ export interface SinkTable {
   readonly columns: readonly SinkColumn[];
   /** The unique key whose rows are updated instead of inserted. */
   readonly key: readonly string[];
-  /** Whether a trigger has rows in hand before they are there, and may change them. @default false */
+  /** Whether a trigger has rows in hand when they are written, and may change or remove them. @default false */
   readonly changesRows?: boolean;
 }
 
 export interface Sink {
   write(rows: readonly SyncRow[], transaction: Transaction): Promise<void>;
-}
-
-/** The sink took a row without a word, and does not have it. */
-export class RowNotKept extends ToldError {
-  override readonly name = 'RowNotKept';
 }
 
 /**
@@ -50,7 +45,7 @@ export class RowNotKept extends ToldError {
  *
  * A value that the sink's type would change is refused as one that is too long (SQLSTATE 22001).
  *
- * @throws RowNotKept when a trigger of the sink has left out a row, or given it another key.
+ * @throws RowNotKept when a trigger of the sink has left out a row, removed it, or given it another key.
  */
 export function upsertSink(sink: SinkTable): Sink {
   const { table, columns, key, changesRows } = sink;
@@ -67,7 +62,9 @@ export function upsertSink(sink: SinkTable): Sink {
       if (others > 0 && counts && others !== (await takeUnchanged(transaction)))
         throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
       if (changesRows === true && ((await transaction.query(lacking, texts)).rowCount ?? 0) > 0)
-        throw new RowNotKept(`${table} took a row that it does not have: a trigger of it changes keys`);
+        throw new RowNotKept(
+          `${table} took a row that it does not have: a trigger of it changes its key, or removes it`,
+        );
     },
   };
 }

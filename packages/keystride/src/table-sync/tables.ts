@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { failure } from '../contract/errors.ts';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
+import { familyOf } from '../stores/postgres/table-shape.ts';
 
 /** A column as the catalogue has it. */
 export interface TableColumn {
@@ -25,7 +26,7 @@ export interface TableDescription {
   readonly uniqueKeys: readonly (readonly string[])[];
   /** The unique indexes that cannot serve as a key. */
   readonly flawedKeys: readonly UniqueIndex[];
-  /** Whether a trigger, of it or of a partition, has rows in hand before they are there. */
+  /** Whether a trigger, of it or of a partition, has rows in hand when they are written. */
   readonly changesRows: boolean;
 }
 
@@ -53,7 +54,7 @@ export async function describeTable(
   const [first] = columns;
   if (!first) throw invalid(`the ${where} has no table ${table}, or the role may not see its schema`);
   const { rows: indexes } = await pool.query<UniqueIndex>(uniqueIndexes, [name]);
-  const { rowCount: triggers } = await pool.query(triggersBefore, [name]);
+  const { rowCount: triggers } = await pool.query(triggersOfWrites, [name]);
   return {
     table,
     oid: first.oid,
@@ -95,13 +96,11 @@ const uniqueIndexes = `
    WHERE indrelid = to_regclass($1) AND (indisunique OR indisexclusion)
    ORDER BY indisprimary DESC, indexrelid`;
 
-const triggersBefore = `
-  WITH RECURSIVE family (id) AS (
-    SELECT to_regclass($1)::oid
-    UNION
-    SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = id)
+/** Of an insert or an update. One that comes after it may remove what is there. */
+const triggersOfWrites = `
+  ${familyOf}
   SELECT FROM pg_trigger JOIN family ON tgrelid = id
-   WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 3 = 3
+   WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 20 <> 0
    LIMIT 1`;
 
 /** @throws JobParametersInvalid when the table has no such column. */

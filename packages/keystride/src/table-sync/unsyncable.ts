@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
+import { mayHideRows, type RowCommand } from '../stores/postgres/row-security.ts';
 import { invalid } from './tables.ts';
 
 interface Place {
@@ -75,4 +76,36 @@ function refuse(side: 'source' | 'sink', table: string, found: Relation | undefi
       `the ${side} ${table} is of the ledger (schema keystride), which only keystride works with`,
     );
   if (temporary) throw invalid(`the ${side} ${table} is a temporary table, which other sessions do not have`);
+}
+
+/**
+ * Refuses a sink that writes something else than it is given, or does not show what it has: nobody would know what is in it.
+ *
+ * @throws JobParametersInvalid with the statement that mends it.
+ */
+export async function refuseUnfitSink(sink: Place): Promise<void> {
+  const { rows } = await sink.pool.query<{ rule: string }>(
+    `SELECT quote_ident(rulename) AS rule FROM pg_rewrite
+      WHERE ev_class = to_regclass($1) AND ev_type <> '1' AND ev_enabled <> 'D' LIMIT 1`,
+    [quotedTable(sink.table)],
+  );
+  if (rows[0])
+    throw invalid(
+      `the sink ${sink.table} has the rule ${rows[0].rule}, which stands in for what is written: ` +
+        `DROP RULE ${rows[0].rule} ON ${quotedTable(sink.table)}`,
+    );
+  await refuseHiddenRows(sink, ['SELECT']);
+}
+
+/** @throws JobParametersInvalid where row security may keep rows of the sink from one of these commands of the role */
+export async function refuseHiddenRows(
+  { pool, table }: Place,
+  commands: readonly RowCommand[],
+): Promise<void> {
+  for (const command of commands)
+    if (await mayHideRows(pool, table, command))
+      throw invalid(
+        `row security may hide rows of the sink ${table} from the role (${command}), and PostgreSQL says nothing of those ` +
+          `that it hides: ALTER ROLE … BYPASSRLS, or CREATE POLICY … ON ${quotedTable(table)} FOR ${command} USING (true)`,
+      );
 }

@@ -2,6 +2,7 @@ import { bytesOf } from '../../contract/bytes.ts';
 import { ToldError } from '../../contract/errors.ts';
 import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import type { ReadPage, ReadPlan, Reader } from '../../contract/reader.ts';
+import { MalformedBody, Unacceptable } from './errors.ts';
 
 /** What an API answers for one of its pages. */
 export interface ApiPage<Item> {
@@ -19,7 +20,7 @@ export interface PagedSource<Item> {
   page(token: string | null, context: { readonly signal: AbortSignal }): Promise<ApiPage<Item>>;
   /** What names an item, once in all pages; an error that it throws is the failed read of that item alone. */
   keyOf(item: Item): string;
-  /** Items in all pages, if the API tells. */
+  /** Items in all pages, if the API tells. A step that completes with fewer says so. */
   count?(context: { readonly signal: AbortSignal }): Promise<number>;
 }
 
@@ -36,6 +37,7 @@ export class PagesMoved extends ToldError {
  *
  * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, when one is there
  * twice in a page and the one before it, and when the pages name each other in a circle.
+ * @throws MalformedBody for a page that is none.
  */
 export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
   // The last page, since its items may be asked for a few at a time.
@@ -44,7 +46,7 @@ export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
   const before = new Map<string, string>();
   const fetchPage = async (token: string, signal: AbortSignal): Promise<Located<Item>> => {
     if (last?.token === token) return last;
-    const { items, next } = await source.page(token === '' ? null : token, { signal });
+    const { items, next } = whole(await source.page(token === '' ? null : token, { signal }), token);
     if (next && (next === token || (before.get(next) ?? token) !== token))
       throw new PagesMoved(
         `the pages go round in a circle: that of token ${token} names one that was before it.`,
@@ -56,10 +58,12 @@ export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
     return last;
   };
   return {
-    plan: async ({ signal }): Promise<ReadPlan> => ({
-      ranges: [{ lower: null, upper: null }],
-      expected: (await source.count?.({ signal })) ?? null,
-    }),
+    plan: async ({ signal }): Promise<ReadPlan> => {
+      const expected = (await source.count?.({ signal })) ?? null;
+      if (expected !== null && !(Number.isSafeInteger(expected) && expected >= 0))
+        throw new Unacceptable('what the API counts of its items is no number of any; leave out `count`');
+      return { ranges: [{ lower: null, upper: null }], expected, counted: expected !== null };
+    },
     read: async ({ range, after, limit, bytes = Infinity, signal }) => {
       const from = after ?? range.lower;
       const found: ItemAt<Item>[] = [];
@@ -89,6 +93,21 @@ export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
       return reads;
     },
   };
+}
+
+/**
+ * A page as the API means it, whatever has become of its types on the way.
+ *
+ * @throws MalformedBody for one without a list, or whose next page has no name: what follows would be left out.
+ */
+function whole<Item>(page: ApiPage<Item>, token: string): ApiPage<Item> {
+  const { items, next } = page as { readonly items: unknown; readonly next: unknown };
+  const where = token === '' ? 'the first page' : `the page of token ${token}`;
+  if (!Array.isArray(items)) throw new MalformedBody(`${where} has no list of items`);
+  const isName = typeof next === 'string' || (typeof next === 'number' && Number.isFinite(next));
+  if (!isName && next !== null && next !== undefined)
+    throw new MalformedBody(`what ${where} names as its next is neither a text nor a number`);
+  return { items: page.items, next: isName ? String(next) : null };
 }
 
 /** A page, '' being the token of the first one, and the next one of the last. */

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Insertable, Updateable } from 'kysely';
 import { quotedTable } from './key-columns.ts';
+import { requireThere, RowNotKept } from './kept-rows.ts';
 import type { Transaction } from './transaction.ts';
 import { writtenColumn } from './written-column.ts';
 
@@ -27,7 +28,8 @@ interface BulkUpsert<
  * Writes rows in one statement of one parameter a column (`INSERT … SELECT FROM unnest … ON CONFLICT`), so that
  * its size is not bounded by the 65,535 parameters of a statement. Doing it again changes nothing.
  *
- * @returns rows inserted or updated.
+ * @returns rows inserted or updated: all of them, unless none is to be overwritten.
+ * @throws RowNotKept where a trigger of the table leaves out a row.
  */
 export function bulkUpsert<Database>() {
   return async <Table extends keyof Database & string, Column extends Columns<Database[Table]>>(
@@ -53,6 +55,9 @@ interface WrittenTable<Column extends string> {
  * statement. A row that a unique key of the table has already stays as it is, and counts as filtered; so does one that a
  * trigger leaves out. An array is one value: the text of an array, or JSON, by the type of its column.
  *
+ * Its `write` throws `RowNotKept` where the table does not have a row after all, because a value that the database gave it
+ * is there already: a sequence that is behind, say.
+ *
  * @example
  * chunks({ reader, processor: ({ id }) => ({ invoice_id: id }),
  *   writer: tableWriter({ table: 'reminder', columns: { invoice_id: 'bigint' } }) });
@@ -66,9 +71,12 @@ export function tableWriter<Column extends string>({
     transaction: Transaction,
   ) => Promise<number>;
 } {
-  const target = { table, columns, onConflict: 'DO NOTHING' };
+  const target = { table, columns, onConflict: anyConflict };
   return { write: (rows, transaction) => insertRows(transaction, target, rows) };
 }
+
+/** Of whatever unique key, one that the database gives the values of among them. */
+const anyConflict = 'DO NOTHING';
 
 async function insertRows<Column extends string>(
   transaction: Transaction,
@@ -80,13 +88,22 @@ async function insertRows<Column extends string>(
   const written = names.map((name) => writtenColumn(name, columns[name]));
   const arrays = written.map(({ given }, index) => `$${index + 1}::${given}[]`);
   const elements = written.map((column, index) => column.written(`given.c${index}`));
+  const from = `unnest(${arrays.join(', ')}) AS given (${names.map((_, index) => `c${index}`).join(', ')})`;
+  const values = names.map((name, index) => rows.map((row) => written[index]?.elementOf(row[name])));
   const { rowCount } = await transaction.query(
     `INSERT INTO ${quotedTable(table)} (${quoted(names)})
-     SELECT ${elements.join(', ')} FROM unnest(${arrays.join(', ')}) AS given (${names.map((_, index) => `c${index}`).join(', ')})
+     SELECT ${elements.join(', ')} FROM ${from}
      ON CONFLICT ${onConflict}`,
-    names.map((name, index) => rows.map((row) => written[index]?.elementOf(row[name]))),
+    values,
   );
-  return rowCount ?? 0;
+  const inserted = rowCount ?? 0;
+  if (inserted < rows.length && !onConflict.endsWith('DO NOTHING'))
+    throw new RowNotKept(`${table} took a row that it does not have: a trigger of it leaves rows out`);
+  if (inserted < rows.length && onConflict === anyConflict) {
+    const byName = Object.fromEntries(names.map((name, index) => [name, elements[index] ?? '']));
+    await requireThere(transaction, { table, columns: byName, from, values });
+  }
+  return inserted;
 }
 
 function quoted(names: readonly string[]): string {

@@ -1,4 +1,6 @@
+import type pg from 'pg';
 import type { Cursor } from '../../contract/cursor.ts';
+import { failure } from '../../contract/errors.ts';
 import type { ComparedPage, Comparison, Difference } from '../../contract/verification.ts';
 import { byHalves } from './compare-by-halves.ts';
 import { compareByKey, isOneSide, type PlaceByKey, rowAloneByKey } from './compare-by-key.ts';
@@ -52,7 +54,7 @@ export interface TableComparison extends Comparison {
  * A row that makes a database fail differs, and is named; the others are compared. Where row security may hide rows of
  * the source from the role, what is extra is told and not to be removed.
  *
- * @throws Incomparable where hashes differ and no row does.
+ * @throws Incomparable where hashes differ and no row does, and where row security may hide rows of the target.
  */
 export function hashComparison<
   SourceDatabase,
@@ -90,8 +92,10 @@ export function hashComparison<
     mayFollow: (from, to) => isOneSide(from, to, extra),
     alone: (...row) => rowAloneByKey(sides, ...row),
   });
+  const shown = answeredOnce(() => requireShown(target));
   return {
     comparePage: async (...page) => {
+      await shown();
       const found = await ((await alike()) ? inRanges(...page) : byKeys(...page));
       if (!found.differences.some(({ remove }) => remove)) return found;
       return (await mayHideRows(source.pool, source.table)) ? keepingExtra(found) : found;
@@ -119,6 +123,22 @@ function affordable(
 const ofStandby =
   'the source is a standby, which may lack what the target has already: a repair would write older values over newer ' +
   'ones, and remove rows. Repair from its primary';
+
+/** @throws Incomparable where row security may hide rows of the target: what is there, and should not be, would be seen by nobody. */
+async function requireShown({
+  pool,
+  table,
+}: {
+  readonly pool: pg.Pool;
+  readonly table: string;
+}): Promise<void> {
+  if (!(await mayHideRows(pool, table))) return;
+  throw failure(
+    'Incomparable',
+    `row security may hide rows of the target ${table} from the role, and what it hides cannot be compared. ` +
+      'Use a role with BYPASSRLS, or a policy for SELECT that lets all rows through',
+  );
+}
 
 /** What the source is not seen to have may be hidden in it, and is not for a repair to remove. */
 function keepingExtra({ differences, ...page }: ComparedPage): ComparedPage {

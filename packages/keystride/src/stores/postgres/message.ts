@@ -30,6 +30,7 @@ const meanings: Readonly<Record<string, string>> = {
   '08': 'the connection to the database failed',
   '21': 'a statement met more rows than it may',
   '22': 'the database refused a value',
+  '22P05': 'a character has no place in the encoding of the database',
   '23': 'the database refused a value',
   '25': 'the transaction is in no state for this',
   '25006': 'the database takes no writes: it is a standby, or read-only',

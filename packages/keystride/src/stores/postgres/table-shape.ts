@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { quotedTable } from './key-columns.ts';
+import { hidesRows } from './row-security.ts';
 
 /**
  * What the rows of a table are besides what was written to it. A change of it lets rows come, or values change, without
@@ -108,7 +109,7 @@ const valuesQuery = `
     JOIN pg_attribute ON attrelid = typrelid AND attnum > 0 AND NOT attisdropped`;
 
 const policiesQuery = `
-  SELECT CASE WHEN row_security_active(to_regclass($1)::oid) THEN md5(concat_ws(' ', current_user, (
+  SELECT CASE WHEN ${hidesRows('to_regclass($1)::oid', 'SELECT')} THEN md5(concat_ws(' ', current_user, (
            SELECT string_agg(concat_ws(' ', pg_policy.oid, pg_policy.xmin, pg_get_expr(polqual, polrelid)), ';' ORDER BY pg_policy.oid)
              FROM pg_policy
             WHERE polrelid = to_regclass($1) AND polcmd IN ('*', 'r')

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { quotedTable } from '../../stores/postgres/key-columns.ts';
+import { familyOf } from '../../stores/postgres/table-shape.ts';
 import { invalid } from '../tables.ts';
+import { refuseHiddenRows } from '../unsyncable.ts';
 import type { FollowedTable } from './followed-table.ts';
 
 /** Whether a database tells its log, and to this role. @throws JobParametersInvalid with what would mend it */
@@ -102,24 +104,23 @@ export async function refuseNested(pool: pg.Pool, tables: readonly FollowedTable
 }
 
 const actionsQuery = `
+  ${familyOf}
   SELECT format('its foreign key %I of %s changes rows by itself (ON DELETE or ON UPDATE): the log brings these changes too, '
                 'and what the source does not change must not be changed. ALTER TABLE %s DROP CONSTRAINT %I, and add it '
                 'without an action', conname, conrelid::regclass, conrelid::regclass, conname) AS why
     FROM pg_constraint
-   WHERE contype = 'f' AND (conrelid = to_regclass($1) OR confrelid = to_regclass($1))
+   WHERE contype = 'f' AND (conrelid IN (SELECT id FROM family) OR confrelid IN (SELECT id FROM family))
      AND (confdeltype NOT IN ('a', 'r') OR confupdtype NOT IN ('a', 'r'))
    UNION ALL
   SELECT format('its trigger %I may keep rows that the source has deleted. ALTER TABLE %s DISABLE TRIGGER %I',
                 tgname, tgrelid::regclass, tgname)
     FROM pg_trigger
-   WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 11 = 11
-   UNION ALL
-  SELECT format('its rule %I stands in for statements. DROP RULE %I ON %s', rulename, rulename, $1::text)
-    FROM pg_rules WHERE (quote_ident(schemaname) || '.' || quote_ident(tablename))::regclass = to_regclass($1)
+   WHERE tgrelid IN (SELECT id FROM family) AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 11 = 11
    LIMIT 1`;
 
 /** @throws JobParametersInvalid for a sink that changes, or keeps, rows by itself */
 export async function refuseActingSink(pool: pg.Pool, table: string): Promise<void> {
   const { rows } = await pool.query<{ why: string }>(actionsQuery, [quotedTable(table)]);
   if (rows[0]) throw invalid(`the sink ${table} cannot follow a log: ${rows[0].why}`);
+  await refuseHiddenRows({ pool, table }, ['UPDATE', 'DELETE']);
 }
