@@ -15,6 +15,8 @@ export const work = {
   many: '1,000 executions of a job of ten items, started at once',
   history: 'events in Temporal for 1,000,000 rows, of all workflows of a run',
   encryption: 'a job that writes nothing, in chunks of 100, payloads encrypted',
+  idle: 'processor time of a worker without work, in 20 s',
+  idleSync: 'the same with a continuous sync in whose source nothing changes',
   start: 'from the start of a worker process to its first committed chunk',
 } as const;
 

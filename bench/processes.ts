@@ -14,8 +14,17 @@ export function forgetPeak(pid: number): void {
 
 /** The most memory that a process has had resident, in MB (2^20 bytes); null where there is no /proc. */
 export function peakMb(pid: number): number | null {
+  return megabytes(pid, /^VmHWM:\s+(\d+) kB/m);
+}
+
+/** The memory that a process has resident, in MB (2^20 bytes); null where there is no /proc. */
+export function residentMb(pid: number): number | null {
+  return megabytes(pid, /^VmRSS:\s+(\d+) kB/m);
+}
+
+function megabytes(pid: number, line: RegExp): number | null {
   try {
-    const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    const [, kilobytes] = line.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
     return kilobytes === undefined ? null : Math.round(Number(kilobytes) / 1024);
   } catch {
     return null;

@@ -1,6 +1,7 @@
 import { count, table } from '../packages/keystride/src/operator/format.ts';
 import type { Figures } from './figures.ts';
 import { keys, work, type Key } from './keys.ts';
+import type { IdleFigures } from './rows/idle.ts';
 import type { LagFigures } from './rows/log.ts';
 import type { ManyFigures } from './rows/many.ts';
 import type { NoopFigures } from './rows/measure-noop.ts';
@@ -108,6 +109,19 @@ export function manyTable({ many }: Results): Table | undefined {
   return { header: ['at once', 'a second', 'events of each', ...ofLedger], rows: [row] };
 }
 
+/** What a worker takes that does nothing. */
+export function idleTable({ idle, idleSync }: Results): Table | undefined {
+  const measured = Object.entries({ idle, idleSync }).filter(([, figures]) => figures !== undefined);
+  const rows = measured.map(([key, figures]) => {
+    const { share, residentMb, eventsAnHour } = figures as IdleFigures;
+    return [
+      ...[key, `${(share * 100).toFixed(1)} %`, residentMb === undefined ? '' : `${residentMb} MB`],
+      eventsAnHour === undefined ? '' : count(eventsAnHour),
+    ];
+  });
+  return rows.length > 0 ? { header: ['row', 'of a core', 'worker', 'events an hour'], rows } : undefined;
+}
+
 /** Our steps in a bare loop: how much of the time beyond the limit is the engine's. */
 export function loopTable(results: Results): Table | undefined {
   const rows = measuredKeys(results).flatMap((key) => {
@@ -144,6 +158,7 @@ export const tables: Readonly<Record<string, (results: Results) => Table | undef
   'Change capture': lagTable,
   Growth: growthTable,
   'Many runs': manyTable,
+  'Nothing to do': idleTable,
   'Processor time': cpuTable,
 };
 

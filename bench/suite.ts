@@ -2,6 +2,7 @@ import type { Bench } from './bench.ts';
 import type { Key } from './keys.ts';
 import type { Request, Results } from './request.ts';
 import { measureEncryption } from './rows/encryption.ts';
+import { measureIdle } from './rows/idle.ts';
 import { measureLog } from './rows/log.ts';
 import { measureMany } from './rows/many.ts';
 import { measureMedication } from './rows/measure-medication.ts';
@@ -34,6 +35,7 @@ export const groups: readonly Group[] = [
   { keys: ['verifyDocuments'], seconds: 60, measure: measureVerifyDocuments },
   { keys: ['log', 'logRows'], seconds: 120, measure: measureLog },
   { keys: ['medicationSet', 'medicationItems'], seconds: 120, measure: measureMedication },
+  { keys: ['idle', 'idleSync'], seconds: 180, measure: measureIdle },
 ];
 
 /** What was measured, and what there was no time for. */

@@ -1,18 +1,12 @@
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { startTestWorker, type TestWorker } from '../../test/support/worker-process.ts';
 import { emptyLedger, type Bench } from '../bench.ts';
+import { deliver, startDelivered } from '../delivered.ts';
 import { figuresOf, rounded, type Figures, type Observation } from '../figures.ts';
 import { peerOf } from '../peers/peer-of.ts';
 import { springBatch } from '../peers/spring-batch.ts';
 import { peakMb } from '../processes.ts';
 import type { Request, Results } from '../request.ts';
 import { deliveredBefore, forgetOrders, makeOrders, prepareOrders, refuseUnconfirmed } from './orders.ts';
-
-const root = path.join(import.meta.dirname, '../..');
 
 const rows = 100_000;
 
@@ -25,7 +19,7 @@ const goal: Observation = { seconds: 2, workerMaxRssMb: null, cpuSeconds: null }
 /** A worker as it is delivered, with a job that waits for it. */
 export async function measureStart(bench: Bench, request: Request): Promise<Results> {
   bench.note('  building');
-  const delivered = await deliver(path.join(bench.directory, 'delivered'));
+  const delivered = await deliver(bench);
   await makeOrders(bench, rows);
   try {
     const seen: Observation[] = [];
@@ -40,31 +34,6 @@ export async function measureStart(bench: Bench, request: Request): Promise<Resu
   }
 }
 
-/**
- * The project as its image has it: the jobs as they are, the library as it is published, the flows bundled, what a worker
- * loads compiled.
- * @returns its directory
- */
-async function deliver(directory: string): Promise<string> {
-  const call = promisify(execFile);
-  await call('npm', ['run', 'build'], { cwd: root, timeout: 180_000 });
-  const packages = path.join(directory, 'node_modules');
-  mkdirSync(packages, { recursive: true });
-  for (const name of readdirSync(path.join(root, 'node_modules')))
-    if (name !== 'keystride') symlinkSync(path.join(root, 'node_modules', name), path.join(packages, name));
-  symlinkSync(path.join(root, 'packages/keystride/dist'), path.join(packages, 'keystride'));
-  for (const name of ['package.json', 'keystride.config.ts', 'src'])
-    cpSync(path.join(root, name), path.join(directory, name), { recursive: true });
-  const command = path.join(packages, 'keystride/cli/main.js');
-  const env = { ...process.env, NODE_COMPILE_CACHE: compiledIn(directory) };
-  await call(process.execPath, [command, 'bundle'], { cwd: directory, env, timeout: 180_000 });
-  return directory;
-}
-
-function compiledIn(directory: string): string {
-  return path.join(directory, 'compiled');
-}
-
 async function oneStart(bench: Bench, delivered: string, run: number): Promise<Observation> {
   const { client } = bench;
   await prepareOrders(bench, rows);
@@ -75,7 +44,7 @@ async function oneStart(bench: Bench, delivered: string, run: number): Promise<O
     args: [{ deliveredBefore }],
   });
   const before = performance.now();
-  const starting = startDelivered(bench, delivered, run);
+  const starting = startDelivered(bench, delivered, { name: `worker-started-${run}`, taskQueue });
   const [worker, seconds] = await Promise.all([
     starting,
     untilFirstChunk(bench).then(() => rounded((performance.now() - before) / 1000)),
@@ -91,25 +60,6 @@ async function oneStart(bench: Bench, delivered: string, run: number): Promise<O
   } finally {
     await worker.stop();
   }
-}
-
-function startDelivered(
-  { stack, workerEnvironment }: Bench,
-  delivered: string,
-  run: number,
-): Promise<TestWorker> {
-  return startTestWorker({
-    name: `worker-started-${run}`,
-    home: stack.info.home,
-    program: path.join(delivered, 'src/worker.ts'),
-    environment: {
-      ...workerEnvironment,
-      KEYSTRIDE_WORKFLOW_BUNDLE: path.join(delivered, 'workflows.js'),
-      NODE_COMPILE_CACHE: compiledIn(delivered),
-      KEYSTRIDE_TASK_QUEUE: taskQueue,
-    },
-    owner: stack.ownership,
-  });
 }
 
 async function untilFirstChunk({ database }: Bench): Promise<void> {

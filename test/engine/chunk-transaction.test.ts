@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Claim } from '../../packages/keystride/src/contract/claim.ts';
+import { cursorOf } from '../../packages/keystride/src/contract/cursor.ts';
 import { noCounters } from '../../packages/keystride/src/contract/progress.ts';
 import { ByteBudget } from '../../packages/keystride/src/page/byte-budget.ts';
 import { ChunkSize } from '../../packages/keystride/src/page/chunk-size.ts';
@@ -104,6 +105,25 @@ describe('the compare-and-set moves nothing', () => {
     await expect(advance(key, 'mine', 0)).rejects.toMatchObject({ type: 'Superseded' });
     expect(await written(key)).toBe(1);
   });
+});
+
+test.for([
+  ['no quote', 'plain'],
+  ['a quote', `o'clock`],
+  ['two quotes', `''; ROLLBACK; --`],
+  ['a backslash', 'back\\slash'],
+  ['a backslash and a quote', `\\'; ROLLBACK; --`],
+  ['a placeholder', '$1 and $2'],
+  ['letters beyond ASCII', 'Ü 한국어 \u{1f600}'],
+  ['a line break', 'two\nlines'],
+] as const)('the compare-and-set takes %s for what it is', async ([what, text]) => {
+  const key = await openPartition(`of ${what}: ${text}`);
+  const before = lease(key, 0);
+  const cursor = cursorOf([text, text]);
+  await ledger.transaction((transaction) => advanceCheckpoint(transaction, before, { ...added, cursor }));
+  expect(await takeCheckpoint(ledger, key, text)).toMatchObject({ cursor, lease: { seq: 1, holder: text } });
+  await advance(key, text, 1);
+  expect(await written(key)).toBe(2);
 });
 
 describe('a page that does not wait for the disk', () => {

@@ -230,7 +230,7 @@ async function expectCommitted(): Promise<void> {
     expect(extract?.sha256, 'the document is the one that committed').toBe(sha256);
     if (extract?.fileId === undefined) continue;
     const file = await filesOf(mongo).read(extract.fileId);
-    expect(file && hashOfFile(file), `the file ${extract.fileId}`).toBe(sha256);
+    expect(file && (await hashOfFile([file])), `the file ${extract.fileId}`).toBe(sha256);
   }
 }
 

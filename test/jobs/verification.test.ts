@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { preprocessIdOf } from '../../src/activities/document-migration/document.ts';
+import { compareDocuments } from '../../src/activities/document-migration/verify.ts';
 import { FileStore } from '../../packages/keystride/src/stores/mongo/files.ts';
 import { addTargets, openStores, ticketKey, type Stores } from '../support/migration.ts';
 import { failureOf, run, startVerification, stepOf, verify } from '../support/runs.ts';
@@ -62,6 +63,23 @@ function changedExtract(
   };
 }
 
+/** Puts a document's sentences into a file of two parts and loses one. */
+function withPartlyLostFile(number: number): Pick<Damage, 'plant' | 'repair'> {
+  const fileId = `${idOf(number)}/1.1.0123abcd`;
+  const { plant, repair } = changedExtract(number, (extract) => ({ ...extract, sentences: [], fileId }));
+  return {
+    plant: async () => {
+      await plant();
+      await new FileStore(stores.mongo, 'sentences').store(fileId, 'lost.json', Buffer.alloc(300_000), {});
+      await stores.mongo.collection('sentences.chunks').deleteOne({ files_id: fileId, n: 0 });
+    },
+    repair: async () => {
+      await repair();
+      await new FileStore(stores.mongo, 'sentences').remove([fileId]);
+    },
+  };
+}
+
 const damages: Damage[] = [
   { what: 'a missing document', said: /^target 5: no document in sentence_extract$/, ...withoutExtract(5) },
   {
@@ -91,6 +109,11 @@ const damages: Damage[] = [
     what: 'a document whose file is missing',
     said: /^target 8: the file of its document is missing$/,
     ...changedExtract(8, (extract) => ({ ...extract, sentences: [], fileId: idOf(8) })),
+  },
+  {
+    what: 'a document whose file lacks a part',
+    said: /^target 8: the file of its document lacks a part$/,
+    ...withPartlyLostFile(8),
   },
   {
     what: 'a target that was left out',
@@ -184,7 +207,9 @@ test('asked to repair, it runs the targets again that differ, and finds them rig
   expect(await (await startVerification(world, { repair: true })).result()).toMatchObject({
     ...clean,
     repaired: planted.length,
-    examples: planted.map((damage) => expect.stringMatching(damage?.said ?? /never/) as unknown),
+    examples: expect.arrayContaining(
+      planted.map((damage) => expect.stringMatching(damage?.said ?? /never/) as unknown),
+    ) as unknown,
   });
   expect(await verify(world)).toMatchObject(clean);
 });
@@ -267,6 +292,47 @@ test('a document lost behind an extra one is not covered up by the count', async
   await extracts().deleteOne({ _id: stranger });
   expect(report).toMatchObject({ verified: false, differences: 2 });
   expect(report.examples.join()).toMatch(/target 5: no document.*no preprocess job leads to it/);
+});
+
+describe('page by page', () => {
+  const strangers = [' ', '0', stranger, 'A', 'zz', '\u{1f600}'];
+  const { plant, repair } = withoutExtract(5);
+
+  beforeAll(async () => {
+    await plant();
+    await extracts().insertMany(strangers.map((_id) => ({ _id })));
+  });
+
+  afterAll(async () => {
+    await extracts().deleteMany({ _id: { $in: strangers } });
+    await repair();
+  });
+
+  async function told(limit: number, from: unknown = null): Promise<string[]> {
+    const { comparePage } = compareDocuments({ database: stores.migration, mongo: stores.mongo } as never);
+    const found: string[] = [];
+    let position = from;
+    do {
+      const page = await comparePage(position, limit, new AbortController().signal);
+      found.push(...page.differences.map((difference) => difference.told));
+      position = structuredClone(page.position);
+    } while (position !== null);
+    return found.toSorted();
+  }
+
+  const differences = [
+    ...strangers.map((id) => `document ${id}: no preprocess job leads to it`),
+    'target 5: no document in sentence_extract',
+  ].toSorted();
+
+  test.for([1, 2, 3, 7, 39, 40, 5000])('by %i, each difference is told once', async (limit) => {
+    expect(await told(limit)).toEqual(differences);
+  });
+
+  test('documents are compared too where a worker of an earlier build has come to what no job leads to', async () => {
+    const earlier = { phase: 'extracts', after: '', clean: true, jobsFound: 39 };
+    expect(await told(100, earlier)).toEqual(differences);
+  });
 });
 
 test('a run that finds a file which an attempt has left completes, and says so', async () => {

@@ -34,7 +34,9 @@ export const transactions: readonly Mutation[] = [
   },
   {
     rule: 'a compare-and-set that finds no row rolls the chunk back',
-    edits: [[checkpoint, ']);\n  if (rowCount === 0) throw', ']);\n  if (rowCount === null) throw']],
+    edits: [
+      [checkpoint, 'values));\n  if (rowCount === 0) throw', 'values));\n  if (rowCount === null) throw'],
+    ],
     test: byItself,
     named: 'the compare-and-set moves nothing',
   },

@@ -218,7 +218,7 @@ async function expectExtracts(stores: Stores, stored: readonly StoredTarget[]): 
       sha256: target?.sha256,
     });
     const file = fileId === undefined ? undefined : await files.read(fileId);
-    const content = file ? hashOfFile(file) : hashOfSentences((sentences ?? []) as never);
+    const content = file ? await hashOfFile([file]) : hashOfSentences((sentences ?? []) as never);
     expect(content, `content of document ${_id}`).toBe(sha256);
   }
 }

@@ -45,9 +45,11 @@ export function preprocessIdOf(ticketKey: string): string {
   return uuidv5(ticketKey, uuidv5.URL);
 }
 
-/** Lower-case hex SHA-256 of a file's content: the compact JSON of sentences. */
-export function hashOfFile(json: Buffer): string {
-  return createHash('sha256').update(json).digest('hex');
+/** Lower-case hex SHA-256 of a file's content, which comes in parts: the compact JSON of sentences. */
+export async function hashOfFile(json: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of json) hash.update(part);
+  return hash.digest('hex');
 }
 
 /**

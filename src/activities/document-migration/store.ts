@@ -59,13 +59,14 @@ export async function storeExtracts(
  * attempts that wrote them have been overtaken.
  */
 export async function removeUnnamed(mongo: Db, fileIds: readonly string[]): Promise<void> {
-  if (fileIds.length === 0) return;
   const named = await namedFiles(mongo, fileIds);
   await filesOf(mongo).remove(fileIds.filter((id) => !named.has(id)));
 }
 
 /** Those of these files that the document they were written for names. */
 export async function namedFiles(mongo: Db, fileIds: readonly string[]): Promise<ReadonlySet<string>> {
+  // FerretDB reads the whole collection for a list of none too.
+  if (fileIds.length === 0) return new Set();
   const owners = await extractsOf(mongo)
     .find({ _id: { $in: fileIds.map(documentOfFile) } }, { projection: { fileId: 1 } })
     .toArray();

@@ -1,19 +1,21 @@
 import type pg from 'pg';
-import { validate as isUuid } from 'uuid';
 import { type ComparedPage, cursorOf, type Difference, type VerificationWork } from 'keystride';
 import type { Resources } from '../../resources.ts';
-import { hashOfFile, hashOfSentences, type SentenceExtract } from './document.ts';
+import { beforeExtracts, compareExtracts, type ExtractsPosition } from './compare-extracts.ts';
 import { orphans, removeOrphans } from './orphans.ts';
-import { extractsOf, filesOf, namedFiles } from './store.ts';
+import { filesOf, namedFiles } from './store.ts';
 
 /** Where the comparison goes on: first over the targets, then over what has no target. */
 interface Position {
-  readonly phase: 'targets' | 'jobs' | 'extracts' | 'files';
+  readonly phase: 'targets' | 'jobs' | 'files';
   readonly after: string;
-  /** Whether everything compared so far was as it should be. */
-  readonly clean: boolean;
   /** Preprocess jobs that targets have led to so far. */
   readonly jobsFound: number;
+  /**
+   * Where the comparison of documents goes on, between jobs and files. A worker of an earlier build does not know it, and
+   * compared documents with the targets: the phase tells it to begin anew.
+   */
+  readonly documents?: ExtractsPosition;
 }
 
 /** What PostgreSQL holds of a target. */
@@ -22,18 +24,10 @@ interface TargetRow {
   readonly migrated: boolean;
   readonly preprocess_id: string | null;
   readonly job_id: string | null;
-  readonly sentence_count: number | null;
-  readonly sha256: string | null;
   readonly expected_code: number | null;
 }
 
-/** A few megabytes of text. */
-const sentencesAtATime = 100_000;
-
-/** Below every id of a job. */
-const lowestUuid = '00000000-0000-0000-0000-000000000000';
-
-const start: Position = { phase: 'targets', after: '0', clean: true, jobsFound: 0 };
+const start: Position = { phase: 'targets', after: '0', jobsFound: 0 };
 
 /**
  * Compares what documentMigration has written, key by key: every target is either stored or expected to fail; what is
@@ -47,60 +41,36 @@ export function compareDocuments(resources: Resources): VerificationWork {
       // A job that no target leads to is told alone: nobody knows where it came from.
       clear: (keys, fence, ledger) => removeOrphans(resources, keys, { fence, ledger }),
     },
-    comparePage: async (position, limit) => {
+    comparePage: async (position, limit, signal) => {
       const at = (position ?? start) as Position;
+      if (at.documents) return compareDocumentsOfJobs(resources, at.documents, limit, signal);
       if (at.phase === 'targets') return compareTargets(resources, at, limit);
       if (at.phase === 'jobs') return findOrphanJobs(resources, at, limit);
-      if (at.phase === 'extracts') return findOrphanExtracts(resources, at, limit);
-      return findOrphanFiles(resources, at, limit);
+      if (at.phase === 'files') return findOrphanFiles(resources, at, limit);
+      // An earlier build's, which looked here for what no job leads to.
+      return compareDocumentsOfJobs(resources, beforeExtracts, limit, signal);
     },
   };
 }
 
-async function compareTargets(
-  { database, mongo }: Resources,
-  at: Position,
-  limit: number,
-): Promise<ComparedPage> {
-  const read = await readTargets(database, at.after, limit);
-  const rows = affordable(read);
-  const stored = rows.map(({ job_id }) => job_id).filter((id) => id !== null);
-  const found = new Map<string, string | null>();
-  const jobs = new Map(rows.map((row) => [row.job_id, row]));
-  for await (const extract of extractsOf(mongo).find({ _id: { $in: stored } }, { batchSize: limit })) {
-    const content = extract.fileId === undefined ? undefined : await filesOf(mongo).read(extract.fileId);
-    found.set(extract._id, extractDifference(extract, content, jobs.get(extract._id)));
-  }
+async function compareTargets({ database }: Resources, at: Position, limit: number): Promise<ComparedPage> {
+  const rows = await readTargets(database, at.after, limit);
   const differences = rows.flatMap((row): Difference[] => {
-    const told = targetDifference(row, found);
+    const told = targetDifference(row);
     return told === null ? [] : [{ told, rerun: cursorOf([row.id]) }];
   });
+  const jobsFound = at.jobsFound + rows.filter(({ job_id }) => job_id !== null).length;
   const last = rows.at(-1);
-  const clean = at.clean && differences.length === 0;
-  const jobsFound = at.jobsFound + stored.length;
   const position: Position =
-    read.length < limit && rows.length === read.length
-      ? { phase: 'jobs', after: lowestUuid, clean, jobsFound }
-      : { phase: 'targets', after: last?.id ?? at.after, clean, jobsFound };
+    rows.length < limit || !last
+      ? { phase: 'jobs', after: beforeExtracts.job, jobsFound }
+      : { phase: 'targets', after: last.id, jobsFound };
   return { position, compared: rows.length, differences };
-}
-
-/**
- * The rows at the front whose documents one answer of the server should hold: a page of large ones would not fit into
- * memory, and takes a slow server longer than a connection waits.
- */
-function affordable(rows: readonly TargetRow[]): readonly TargetRow[] {
-  let sentences = 0;
-  const tooMany = rows.findIndex((row, index) => {
-    sentences += row.sentence_count ?? 0;
-    return index > 0 && sentences > sentencesAtATime;
-  });
-  return tooMany < 0 ? rows : rows.slice(0, tooMany);
 }
 
 async function readTargets(pool: pg.Pool, after: string, limit: number): Promise<TargetRow[]> {
   const { rows } = await pool.query<TargetRow>(
-    `SELECT target.id, target.migrated, target.preprocess_id, job.id AS job_id, job.sentence_count, job.sha256,
+    `SELECT target.id, target.migrated, target.preprocess_id, job.id AS job_id,
             expected.code AS expected_code
        FROM migration_target AS target
        LEFT JOIN preprocess_job AS job USING (ticket_key)
@@ -113,38 +83,20 @@ async function readTargets(pool: pg.Pool, after: string, limit: number): Promise
   return rows;
 }
 
-/** @param found for each document that MongoDB has, what is wrong with it, or null. */
-function targetDifference(row: TargetRow, found: ReadonlyMap<string, string | null>): string | null {
+function targetDifference(row: TargetRow): string | null {
   const name = `target ${row.id}`;
   if (!row.migrated) return `${name}: not migrated`;
   if (row.expected_code !== null)
     return row.job_id === null ? null : `${name}: both expected to fail and stored`;
   if (row.job_id === null) return `${name}: migrated, without a preprocess job`;
   if (row.preprocess_id !== row.job_id) return `${name}: names another preprocess job than its own`;
-  const difference = found.get(row.job_id);
-  if (difference === undefined) return `${name}: no document in sentence_extract`;
-  return difference === null ? null : `${name}: ${difference}`;
-}
-
-function extractDifference(
-  extract: SentenceExtract,
-  file: Buffer | undefined,
-  row: TargetRow | undefined,
-): string | null {
-  if (extract.fileId !== undefined && !file) return 'the file of its document is missing';
-  const sha256 = file ? hashOfFile(file) : hashOfSentences(extract.sentences ?? []);
-  if (sha256 !== extract.sha256) return 'the content of its document has another hash than the document says';
-  if (row?.sha256 !== extract.sha256) return 'document and preprocess job differ in sha256';
-  if (row.sentence_count !== extract.sentenceCount)
-    return 'document and preprocess job differ in sentence count';
   return null;
 }
 
 async function findOrphanJobs({ database }: Resources, at: Position, limit: number): Promise<ComparedPage> {
-  const extracts: Position = { ...at, phase: 'extracts', after: '' };
   // Each target leads to one job at most; when there are as many of both, there is no other job.
-  if (at.after === lowestUuid && (await countJobs(database)) === at.jobsFound)
-    return { position: extracts, compared: 0, differences: [] };
+  if (at.after === beforeExtracts.job && (await countJobs(database)) === at.jobsFound)
+    return { position: documentsAbove(beforeExtracts), compared: 0, differences: [] };
   const { rows } = await database.query<{ id: string }>(
     `SELECT job.id FROM preprocess_job AS job
       WHERE job.id > $1::uuid
@@ -154,9 +106,8 @@ async function findOrphanJobs({ database }: Resources, at: Position, limit: numb
     [at.after, limit],
   );
   const last = rows.at(-1);
-  const clean = at.clean && !last;
   const position: Position =
-    rows.length < limit || !last ? { ...extracts, clean } : { ...at, after: last.id, clean };
+    rows.length < limit || !last ? documentsAbove(beforeExtracts) : { ...at, after: last.id };
   return {
     position,
     compared: 0,
@@ -169,38 +120,23 @@ async function countJobs(database: pg.Pool): Promise<number> {
   return Number(rows[0]?.jobs);
 }
 
-async function findOrphanExtracts(resources: Resources, at: Position, limit: number): Promise<ComparedPage> {
-  const { database, mongo } = resources;
-  // Every job has its document; when there are as many of both, there is no other document.
-  if (at.after === '' && at.clean && (await asManyExtractsAsJobs(resources))) {
-    return {
-      position: { ...at, phase: 'files', after: '' } satisfies Position,
-      compared: 0,
-      differences: [],
-    };
-  }
-  const extracts = extractsOf(mongo).find({ _id: { $gt: at.after } }, { projection: { _id: 1 } });
-  const ids = (await extracts.sort({ _id: 1 }).limit(limit).toArray()).map(({ _id }) => _id);
-  const { rows } = await database.query<{ id: string }>(
-    'SELECT job.id FROM preprocess_job AS job WHERE job.id = ANY($1::uuid[])',
-    [ids.filter((id) => isUuid(id))],
-  );
-  const led = new Set(rows.map(({ id }) => id));
-  const unled = ids
-    .filter((id) => !led.has(id))
-    .map((id) => ({
-      told: `document ${id}: no preprocess job leads to it`,
-      remove: cursorOf([orphans.document, id]),
-    }));
-  const last = ids.at(-1);
-  const clean = at.clean && unled.length === 0;
-  const position: Position =
-    ids.length < limit || !last ? { ...at, phase: 'files', after: '', clean } : { ...at, after: last, clean };
-  return { position, compared: 0, differences: unled };
+async function compareDocumentsOfJobs(
+  resources: Resources,
+  after: ExtractsPosition,
+  limit: number,
+  signal: AbortSignal,
+): Promise<ComparedPage> {
+  const { position, ...compared } = await compareExtracts(resources, after, limit, signal);
+  return {
+    ...compared,
+    position: position
+      ? documentsAbove(position)
+      : ({ phase: 'files', after: '', jobsFound: 0 } satisfies Position),
+  };
 }
 
-async function asManyExtractsAsJobs({ database, mongo }: Resources): Promise<boolean> {
-  return (await extractsOf(mongo).countDocuments({})) === (await countJobs(database));
+function documentsAbove(documents: ExtractsPosition): Position {
+  return { ...start, documents };
 }
 
 async function findOrphanFiles({ mongo }: Resources, at: Position, limit: number): Promise<ComparedPage> {

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import pg from 'pg';
 import type { Claim } from '../contract/claim.ts';
 import { type Cursor, decodeCursor, encodeCursor, type KeyRange } from '../contract/cursor.ts';
 import { failure } from '../contract/errors.ts';
@@ -124,11 +125,24 @@ const asLeft = `
   WHERE instance_key = $1 AND step = $2 AND partition = $3 AND epoch = $4 AND holder = $5 AND seq = $6
   RETURNING seq`;
 
-function leftBy({ claim, step, partition, holder, seq }: Lease): unknown[] {
+function leftBy({ claim, step, partition, holder, seq }: Lease): Value[] {
   return [claim.instance, step, partition, claim.epoch, holder, seq];
 }
 
-/** As text: it runs once a chunk, and with small chunks building it anew would be a tenth of the worker's work. */
+type Value = string | number | boolean | null;
+
+/** A statement with its values in the place of `$1` and so on. */
+function withValues(text: string, values: readonly Value[]): string {
+  return text.replaceAll(/\$(\d+)/gu, (_, place: string) => {
+    const value = values[Number(place) - 1] ?? null;
+    return typeof value === 'string' ? pg.escapeLiteral(value) : `(${String(value)})`;
+  });
+}
+
+/**
+ * As text: it runs once a chunk, and with small chunks building it anew would be a tenth of the worker's work. Its values
+ * are put into it, so that it goes out in one message with what begins the transaction: see `withValues`.
+ */
 const advance = `
   UPDATE keystride.checkpoint
      SET seq = seq + 1, cursor = coalesce($7, cursor), done = $8, updated_at = now(),
@@ -151,11 +165,12 @@ export async function advanceCheckpoint(
   { cursor, counters, done }: Advance,
 ): Promise<void> {
   const { read, readSkipped, filtered, written, skipped } = counters;
-  const { rowCount } = await transaction.query(advance, [
+  const values = [
     ...leftBy(lease),
     ...[cursor && encodeCursor(cursor), done],
     ...[read, readSkipped, filtered, written, skipped],
-  ]);
+  ];
+  const { rowCount } = await transaction.query(withValues(advance, values));
   if (rowCount === 0) throw await whyNotMoved(transaction, lease);
 }
 

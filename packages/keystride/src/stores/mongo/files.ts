@@ -47,12 +47,18 @@ export class FileStore {
     await this.#chunks.deleteMany({ files_id: { $in: [...ids] } });
   }
 
+  /** The content of a file in its parts, or undefined when it is not there. */
+  async open(id: string): Promise<AsyncIterable<Buffer> | undefined> {
+    if (!(await this.#files.findOne({ _id: id }))) return undefined;
+    return this.#bucket.openDownloadStream(id as unknown as FileId);
+  }
+
   /** The content of a file, or undefined when it is not there. */
   async read(id: string): Promise<Buffer | undefined> {
-    if (!(await this.#files.findOne({ _id: id }))) return undefined;
+    const content = await this.open(id);
+    if (!content) return undefined;
     const parts: Buffer[] = [];
-    for await (const part of this.#bucket.openDownloadStream(id as unknown as FileId))
-      parts.push(part as Buffer);
+    for await (const part of content) parts.push(part);
     return Buffer.concat(parts);
   }
 

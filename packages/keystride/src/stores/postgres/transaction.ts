@@ -6,7 +6,10 @@ import { jsonOfArray, refuseTooLarge } from './value-size.ts';
 
 /** The statements of one transaction. It begins and ends outside of whoever holds it. */
 export interface Transaction {
-  /** Runs SQL with `$1` parameters. */
+  /**
+   * Runs SQL with `$1` parameters. The first statement, if it has none, is sent in one message with what begins the
+   * transaction.
+   */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>>;
   /** Runs a query built with Kysely and returns its rows. */
   run<Query extends Compilable<unknown>>(query: Query): Promise<InferResult<Query>>;
@@ -75,8 +78,9 @@ export async function inTransaction<Result>(
   const onError = (error: Error) => void (broken = error);
   client.on('error', onError);
   try {
-    await client.query(beginWith(bounds));
-    const result = await body(transactionOn(client));
+    const transaction = transactionOn(client, beginWith(bounds));
+    const result = await body(transaction);
+    await transaction.begun();
     await commit(client);
     return result;
   } catch (error) {
@@ -112,13 +116,36 @@ async function rollback(client: pg.PoolClient): Promise<Error | undefined> {
   }
 }
 
-/** The statements of whatever transaction is open on a connection. */
-function transactionOn(client: pg.PoolClient): Transaction {
+/**
+ * What is read alike whatever the session had set before, of which a message that begins a transaction is read: no
+ * backslash, and nothing beyond ASCII.
+ */
+const plainText = /^[\t\n\x20-\x5b\x5d-\x7e]*$/u;
+
+/**
+ * A transaction that begins with its first statement. Where both are one message, the statement does not run without the
+ * transaction, whatever ends the message; and none is sent before the answer says that it has begun.
+ */
+function transactionOn(client: pg.PoolClient, begin: string): Transaction & { begun(): Promise<unknown> } {
+  let opening: Promise<unknown> | undefined;
+  const begun = () => (opening ??= client.query(begin));
+  const first = async (text: string) => {
+    // Several statements of one message are answered by several results, which the driver's types do not know.
+    const results = client.query(`${begin}; ${text}`) as unknown as Promise<pg.QueryResult[]>;
+    opening = results;
+    return (await results).at(-1) as pg.QueryResult;
+  };
+  const query = async (text: string, values?: unknown[]): Promise<pg.QueryResult> => {
+    if (!opening && !values && plainText.test(text)) return first(text);
+    await begun();
+    return client.query(text, values);
+  };
   return {
-    query: async (text, values) => client.query(text, values && asParameters(values)),
-    run: async <Query extends Compilable<unknown>>(query: Query) => {
-      const { sql, parameters } = query.compile();
-      const result = await client.query(sql, asParameters(parameters));
+    begun,
+    query: async (text, values) => query(text, values && asParameters(values)),
+    run: async <Query extends Compilable<unknown>>(compilable: Query) => {
+      const { sql, parameters } = compilable.compile();
+      const result = await query(sql, asParameters(parameters));
       return result.rows as InferResult<Query>;
     },
   };
