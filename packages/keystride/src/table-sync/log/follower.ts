@@ -8,7 +8,7 @@ import type { Change, ChangeReader } from './changes.ts';
 const idleMs = 500;
 
 /** Bytes of the log that are held as changes; a transaction with more is applied while it is read. */
-const mostBytes = 4 * 1024 * 1024;
+const mostBytes = 2 * 1024 * 1024;
 
 /** Changes of such a transaction that are applied at a time. */
 const mostGiven = 1_000;
