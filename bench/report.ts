@@ -2,7 +2,7 @@ import { count, table } from '../packages/keystride/src/operator/format.ts';
 import type { Figures } from './figures.ts';
 import { keys, work, type Key } from './keys.ts';
 import type { IdleFigures } from './rows/idle.ts';
-import type { LagFigures } from './rows/log.ts';
+import type { LogFigures } from './rows/log.ts';
 import type { ManyFigures } from './rows/many.ts';
 import type { NoopFigures } from './rows/measure-noop.ts';
 import type { GrowthFigures } from './rows/measure-orders.ts';
@@ -67,12 +67,17 @@ export function noopTable({ noop }: Results): Table | undefined {
   return { header, rows };
 }
 
-/** How old changes were when they were in the sink. */
-export function lagTable({ log }: Results): Table | undefined {
-  if (log === undefined) return undefined;
-  const { seconds, p99Seconds, mostSeconds } = log as LagFigures;
-  const rows = [['log', ...[seconds, p99Seconds, mostSeconds].map((lag) => `${Math.round(lag * 1000)} ms`)]];
-  return { header: ['row', 'median', 'p99', 'most'], rows };
+/** How old changes were when they were in the sink, and what they were. */
+export function logTable(results: Results): Table {
+  const milliseconds = (lag?: number) => (lag === undefined ? '' : `${Math.round(lag * 1000)} ms`);
+  const rows = measuredKeys(results).flatMap((key) => {
+    const figures = results[key] as Figures | LogFigures;
+    if (!('changes' in figures)) return [];
+    const { seconds, p99Seconds, mostSeconds, changes } = figures;
+    const lags = [p99Seconds && seconds, p99Seconds, mostSeconds].map(milliseconds);
+    return [[key, ...lags, ...[changes.inserted, changes.updated, changes.deleted].map(count)]];
+  });
+  return { header: ['row', 'median', 'p99', 'most', 'inserted', 'updated', 'deleted'], rows };
 }
 
 /** Time and memory by the number of rows. */
@@ -155,7 +160,7 @@ export const tables: Readonly<Record<string, (results: Results) => Table | undef
   '': mainTable,
   'Without an engine': loopTable,
   'The engine alone': noopTable,
-  'Change capture': lagTable,
+  'Change capture': logTable,
   Growth: growthTable,
   'Many runs': manyTable,
   'Nothing to do': idleTable,

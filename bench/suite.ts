@@ -33,7 +33,7 @@ export const groups: readonly Group[] = [
   { keys: ['sync'], seconds: 80, measure: measureSync },
   { keys: ['verify'], seconds: 40, measure: measureVerify },
   { keys: ['verifyDocuments'], seconds: 60, measure: measureVerifyDocuments },
-  { keys: ['log', 'logRows'], seconds: 120, measure: measureLog },
+  { keys: ['log', 'logCopy', 'logRows', 'logLarge'], seconds: 300, measure: measureLog },
   { keys: ['medicationSet', 'medicationItems'], seconds: 120, measure: measureMedication },
   { keys: ['idle', 'idleSync'], seconds: 180, measure: measureIdle },
 ];

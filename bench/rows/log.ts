@@ -20,10 +20,12 @@ const lookMs = 10;
 /** What a change may take from the source into the sink, at the median. */
 const goal: Observation = { seconds: 0.3, workerMaxRssMb: null, cpuSeconds: null };
 
-/** From a change in the source to the sink, in seconds. */
-export interface LagFigures extends Figures {
-  readonly p99Seconds: number;
-  readonly mostSeconds: number;
+/** What a stream has done, and from a change in the source to the sink, in seconds. */
+export interface LogFigures extends Figures {
+  readonly p99Seconds?: number;
+  readonly mostSeconds?: number;
+  /** Rows by what the log said of them in the last run, as the ledger counts them. */
+  readonly changes: Readonly<Record<'inserted' | 'updated' | 'deleted', number>>;
 }
 
 const parameters = { source: 'bench_log', mode: 'log', partitions: 4 };
@@ -38,7 +40,9 @@ export async function measureLog(bench: Bench, request: Request): Promise<Result
   try {
     return {
       ...(request.keys.has('log') ? { log: await lagOf(bench) } : {}),
-      ...(request.keys.has('logRows') ? { logRows: await rowsOf(bench, request.runs) } : {}),
+      ...(request.keys.has('logCopy') ? { logCopy: await firstCopyOf(bench, request.runs) } : {}),
+      ...(request.keys.has('logRows') ? { logRows: await rowsOf(bench, request.runs, 100) } : {}),
+      ...(request.keys.has('logLarge') ? { logLarge: await rowsOf(bench, request.runs, 1) } : {}),
     };
   } finally {
     for (const client of [service, database]) await client.query('drop table bench_log');
@@ -47,20 +51,18 @@ export async function measureLog(bench: Bench, request: Request): Promise<Result
 }
 
 /** Small transactions, one after another at their times, whatever becomes of them. */
-async function lagOf(bench: Bench): Promise<LagFigures> {
+async function lagOf(bench: Bench): Promise<LogFigures> {
   const { client, config } = bench;
   const handle = await client.workflow.start('tableSync', {
     taskQueue: config.taskQueue,
     workflowId: 'tableSync log',
     args: [{ ...parameters, poll: 'continuous' }],
   });
-  const stop = new AbortController();
-  const writing = Array.from({ length: writers }, (_, writer) =>
-    write(config.sourceDatabaseUrl, writer, stop.signal),
-  );
   try {
-    await delay(secondsBefore * 1000);
-    const lags = await watch(bench, secondsWatched * 1000);
+    const lags = await whileWritten(bench, async () => {
+      await delay(secondsBefore * 1000);
+      return watch(bench, secondsWatched * 1000);
+    });
     const seconds = rounded(median(lags));
     const at = (share: number) =>
       rounded(lags.toSorted((a, b) => a - b)[Math.floor(lags.length * share)] ?? 0);
@@ -69,12 +71,24 @@ async function lagOf(bench: Bench): Promise<LagFigures> {
       `  ${lags.length} changes: median ${seconds} s, p99 ${found.p99Seconds} s, most ${found.mostSeconds} s`,
     );
     const seen = { seconds, workerMaxRssMb: peakMb(bench.pids.worker), cpuSeconds: null };
-    return { ...figuresOf({ goal: [goal] }, [seen]), ...found };
+    return { ...figuresOf({ goal: [goal] }, [seen]), ...found, changes: await changesOf(bench) };
+  } finally {
+    await handle.executeUpdate('stop', { args: [{}] });
+    await handle.result();
+  }
+}
+
+/** Does something while the source gets small transactions all the time. */
+async function whileWritten<Result>({ config }: Bench, work: () => Promise<Result>): Promise<Result> {
+  const stop = new AbortController();
+  const writing = Array.from({ length: writers }, (_, writer) =>
+    write(config.sourceDatabaseUrl, writer, stop.signal),
+  );
+  try {
+    return await work();
   } finally {
     stop.abort();
     await Promise.allSettled(writing);
-    await handle.executeUpdate('stop', { args: [{}] });
-    await handle.result();
   }
 }
 
@@ -117,43 +131,96 @@ async function watch({ database }: Bench, milliseconds: number): Promise<number[
   return lags;
 }
 
-/** A million rows that are in the log and not in the sink, beside a `COPY` of them with an upsert. */
-async function rowsOf(bench: Bench, runs: number): Promise<Figures> {
-  let run = 0;
-  const followed = () =>
-    runJob(bench, 'tableSync', { ...parameters, run: (run += 1) }, `tableSync log ${run}`);
+/** A million rows that are copied while the source is written to, beside a `COPY` of them with an upsert. */
+async function firstCopyOf(bench: Bench, runs: number): Promise<LogFigures> {
+  let changes = noChanges;
   const contest: Contest<'copy' | 'log'> = {
     prepare: async () => {
-      await dropSlots(bench);
-      for (const client of [bench.service, bench.database]) await client.query('truncate bench_log');
-      await followed();
-      for (let part = 1; part <= 100; part++)
-        await bench.service.query(
-          `insert into bench_log select $1, n, 'note ' || n, clock_timestamp() from generate_series(1, $2::int) as n`,
-          [part, rows / 100],
-        );
-      await bench.database.query('checkpoint');
+      await empty(bench);
+      await fill(bench, 100);
     },
-    check: () => refuseOther(bench),
+    // Of what is written meanwhile, some comes too late for either.
+    check: () => refuseOther(bench, 'where writer >= 100'),
     ways: {
-      copy: () =>
-        copyBetween(bench, {
-          rows: 'select * from bench_log',
-          like: 'select * from bench_log',
-          upsert: `insert into bench_log select * from arrived on conflict (writer, id) do update
-              set note = excluded.note, sent = excluded.sent`,
-        }),
-      log: followed,
+      copy: () => whileWritten(bench, () => byCopy(bench)),
+      log: async (round) => {
+        const run = { ...parameters, run: round + 1 };
+        await whileWritten(bench, () => runJob(bench, 'tableSync', run, `tableSync log copy ${round}`));
+        changes = await changesOf(bench);
+      },
     },
   };
   await warmUp(bench, contest, 'log');
   const { copy, log } = await inRounds(bench, runs, contest);
-  return figuresOf({ copy }, log);
+  return { ...figuresOf({ copy }, log), changes };
+}
+
+/** A million rows that are in the log and not in the sink, beside a `COPY` of them with an upsert. */
+async function rowsOf(bench: Bench, runs: number, transactions: number): Promise<LogFigures> {
+  let run = 0;
+  let changes = noChanges;
+  const followed = () =>
+    runJob(bench, 'tableSync', { ...parameters, run: (run += 1) }, `tableSync log ${run}`);
+  const contest: Contest<'copy' | 'log'> = {
+    prepare: async () => {
+      await empty(bench);
+      await followed();
+      await fill(bench, transactions);
+    },
+    check: () => refuseOther(bench),
+    ways: {
+      copy: () => byCopy(bench),
+      log: async () => {
+        await followed();
+        changes = await changesOf(bench);
+      },
+    },
+  };
+  await warmUp(bench, contest, 'log');
+  const { copy, log } = await inRounds(bench, runs, contest);
+  if (changes.inserted !== rows)
+    throw new Error(`the stream has counted ${changes.inserted} of ${rows} rows`);
+  return { ...figuresOf({ copy }, log), changes };
+}
+
+const noChanges = { inserted: 0, updated: 0, deleted: 0 };
+
+async function changesOf({ database }: Bench): Promise<LogFigures['changes']> {
+  const { rows: streams } = await database.query<LogFigures['changes']>(
+    'select inserted::int, updated::int, deleted::int from keystride.stream_offset',
+  );
+  return streams[0] ?? noChanges;
+}
+
+/** Forgets the slots and all rows. */
+async function empty(bench: Bench): Promise<void> {
+  await dropSlots(bench);
+  for (const client of [bench.service, bench.database]) await client.query('truncate bench_log');
+}
+
+/** Transactions that write a million rows between them. */
+async function fill({ service, database }: Bench, transactions: number): Promise<void> {
+  for (let part = 0; part < transactions; part++)
+    await service.query(
+      `insert into bench_log select $1, n, 'note ' || n, clock_timestamp() from generate_series(1, $2::int) as n`,
+      [part + 100, rows / transactions],
+    );
+  await service.query('vacuum analyze bench_log');
+  await database.query('checkpoint');
+}
+
+function byCopy(bench: Bench): Promise<void> {
+  return copyBetween(bench, {
+    rows: 'select * from bench_log',
+    like: 'select * from bench_log',
+    upsert: `insert into bench_log select * from arrived on conflict (writer, id) do update
+        set note = excluded.note, sent = excluded.sent`,
+  });
 }
 
 /** @throws Error when the sink is not as its source */
-async function refuseOther({ service, database }: Bench): Promise<void> {
-  const hash = `select count(*) || ' ' || sum(hashtextextended(bench_log::text, 0)) as hash from bench_log`;
+async function refuseOther({ service, database }: Bench, which = ''): Promise<void> {
+  const hash = `select count(*) || ' ' || sum(hashtextextended(bench_log::text, 0)) as hash from bench_log ${which}`;
   const [wanted, found] = await Promise.all([
     service.query<{ hash: string }>(hash),
     database.query<{ hash: string }>(hash),

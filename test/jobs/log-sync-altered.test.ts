@@ -89,7 +89,7 @@ test.for<[string, { source?: string; sink?: string; parameters?: object; told: R
       told: /shop.k1 is a partition of shop.k, or the same, and is followed with it/,
     },
   ],
-  ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask them in the source/ }],
+  ['a mask', { parameters: { mask: ['note:hash'] }, told: /cannot mask those of shop.k there/ }],
   [
     'a column that the source computes',
     {

@@ -5,7 +5,7 @@ import { run, stepOf } from '../support/runs.ts';
 import { closeShop, openShop, rowsOf } from '../support/shop.ts';
 import type { World } from '../support/stack.ts';
 
-/** Rows that the sink refuses while their table is followed in the log of its source. */
+/** Rows and columns that are refused where tables are followed in the log of their source. */
 
 let world: World;
 let stores: Stores;
@@ -108,4 +108,52 @@ test('more rows than may be set aside end the run by name, and arrive with the n
   await stores.migration.query('ALTER TABLE shop.k DROP CONSTRAINT small');
   expect(stepOf(await sync(), 'copy').read).toBe(0);
   await expectSame();
+});
+
+interface RefusedColumn {
+  /** What is done to the table of the source, or of the sink. */
+  readonly source?: string;
+  readonly sink?: string;
+  readonly parameters?: object;
+  readonly told: RegExp;
+}
+
+test.for<[string, RefusedColumn]>([
+  ['is not there', { parameters: { drop: ['shop.k.none'] }, told: /shop.k has no column none/ }],
+  ['is of the key and left out', { parameters: { drop: ['shop.k.id'] }, told: /column id of shop.k is of/ }],
+  [
+    'is of the key and converted',
+    { parameters: { cast: ['shop.k.id:text'] }, told: /column id of shop.k is/ },
+  ],
+  [
+    'is converted to no type',
+    { parameters: { cast: ['shop.k.note:no'] }, told: /column note of shop.k, is/ },
+  ],
+  ['is masked', { parameters: { mask: ['shop.k.note:hash'] }, told: /cannot mask those of shop.k there/ }],
+  [
+    'is written to twice',
+    { parameters: { rename: ['shop.k.note:id'] }, told: /two columns of shop.k would/ },
+  ],
+  ['is not in the sink', { source: 'ADD one int', told: /shop.k has no column one.*by drop=shop.k.one/ }],
+  ['is not given', { sink: 'ADD one int NOT NULL', told: /column one of the sink shop.k is NOT NULL/ }],
+  [
+    'tells fewer keys',
+    { sink: 'ALTER id TYPE char(20)', told: /the key column id is .* in the sink shop.k/ },
+  ],
+  [
+    'is computed in the source',
+    {
+      source: 'ADD half int GENERATED ALWAYS AS (id / 2) STORED',
+      sink: 'ADD half int',
+      told: /column half of shop.k is computed there.*by drop=shop.k.half/,
+    },
+  ],
+])('among several tables a column that %s is named with its table', async ([, given]) => {
+  const { source, sink, parameters, told } = given;
+  await onBoth(
+    'CREATE TABLE shop.k (id bigint PRIMARY KEY, note text); CREATE TABLE shop.j (id int PRIMARY KEY)',
+  );
+  if (sink !== undefined) await stores.migration.query(`ALTER TABLE shop.k ${sink}`);
+  if (source !== undefined) await stores.service.query(`ALTER TABLE shop.k ${source}`);
+  expect(await refusal({ tables: ['shop.*'], ...parameters })).toMatch(told);
 });

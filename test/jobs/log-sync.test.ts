@@ -170,7 +170,8 @@ test('tables that refer to each other in a circle, and to themselves, are copied
     INSERT INTO shop.employee SELECT n, n % 50 + 1, nullif(n + 1, 6001) FROM generate_series(1, 6000) AS n;
     UPDATE shop.department SET chief = 6000 - id`);
   const followed = async () => {
-    const report = await sync({ tables: ['shop.*'] });
+    // Where none may be set aside, none is tried twice either.
+    const report = await sync({ tables: ['shop.*'], skipLimit: 0 });
     for (const table of ['shop.department', 'shop.employee']) await expectSame(table);
     return [
       report.status,
@@ -185,6 +186,18 @@ test('tables that refer to each other in a circle, and to themselves, are copied
   expect(await followed()).toEqual(['completed', 0, []]);
   await stores.service.query(`BEGIN; UPDATE shop.department SET chief = NULL WHERE id <= 50;
     DELETE FROM shop.employee WHERE id <= 6000; DELETE FROM shop.department WHERE id <= 50; COMMIT`);
+  expect(await followed()).toEqual(['completed', 0, []]);
+  // In no order of its statements would the sink take these.
+  for (const constraint of [
+    'department ALTER CONSTRAINT department_chief_fkey',
+    'employee ALTER CONSTRAINT employee_department_fkey',
+  ])
+    await stores.service.query(`ALTER TABLE shop.${constraint} DEFERRABLE INITIALLY DEFERRED`);
+  await stores.service.query(`BEGIN; INSERT INTO shop.department VALUES (102, 10003);
+    INSERT INTO shop.employee VALUES (10003, 102, NULL); COMMIT`);
+  expect(await followed()).toEqual(['completed', 0, []]);
+  await stores.service.query(`BEGIN; DELETE FROM shop.department WHERE id = 102;
+    DELETE FROM shop.employee WHERE id = 10003; COMMIT`);
   expect(await followed()).toEqual(['completed', 0, []]);
 });
 
@@ -222,7 +235,16 @@ test('a key that another row has taken, when the copy saw it, keeps its large va
   const moved = `UPDATE shop.k SET id = 2 WHERE id = 1; INSERT INTO shop.k VALUES (1, repeat('other', 1000))`;
   await onBoth(moved);
   await asIfCopiedLater();
-  await sync();
+  await sync({ skipLimit: 0 });
+  await expectSame();
+});
+
+test('a value that another row of the sink still has when the copy brings it arrives', async () => {
+  await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, code text UNIQUE)');
+  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'a'), (2, 'b')`);
+  await stores.migration.query(`INSERT INTO shop.k VALUES (2, 'a')`);
+  const report = await sync({ skipLimit: 0, partitions: 1 });
+  expect(stepOf(report, 'copy')).toMatchObject({ read: 2, written: 1, filtered: 1 });
   await expectSame();
 });
 
@@ -241,7 +263,6 @@ test('among several tables each has its own transforms, and one that names none 
     ...{ tables, drop: ['shop.price.secret'], rename: ['shop.price.note:remark'] },
     cast: ['shop.price.amount:numeric'],
   };
-  expect(await refusal({ ...own, drop: ['shop.price.none'] })).toMatch(/shop.price has no column none/);
   await sync(own);
   await stores.service.query(`INSERT INTO shop.price VALUES (2, 'two', ' 7 ', 'y');
     UPDATE shop.price SET note = 'first' WHERE id = 1`);

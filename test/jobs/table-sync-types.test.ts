@@ -287,7 +287,7 @@ test('a sink that must have a value which the source has none for is refused', a
   await stores.migration.query(`CREATE TABLE shop.item (
     id int PRIMARY KEY, made timestamptz NOT NULL DEFAULT now(), no bigint GENERATED ALWAYS AS IDENTITY, tenant int NOT NULL)`);
   expect((await refusal({ source: 'shop.item' })).message).toMatch(
-    /column tenant is NOT NULL without a default/u,
+    /column tenant of the sink shop.item is NOT NULL without a default/u,
   );
 });
 

@@ -9,6 +9,7 @@ import { ledger } from './ledger.ts';
 import type { Mutation } from './mutation.ts';
 import { retention } from './retention.ts';
 import { scaleOut } from './scale-out.ts';
+import { streams } from './streams.ts';
 import { threats } from './threats.ts';
 import { told } from './told.ts';
 import { transactions } from './transactions.ts';
@@ -25,6 +26,7 @@ export const mutations: readonly Mutation[] = [
   ...adaptivity,
   ...gates,
   ...scaleOut,
+  ...streams,
   ...workerEnds,
   ...withinTasks,
   ...retention,

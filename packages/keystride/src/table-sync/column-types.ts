@@ -81,23 +81,24 @@ export function isLoose({ base, isEnum, looseCollation }: ColumnType): boolean {
 /**
  * Two keys of the source must be two in the sink: the later one would be written over the other.
  *
+ * @param table the sink.
  * @throws JobParametersInvalid naming both columns.
  */
-export function requireDistinct(source: ColumnType, sink: ColumnType): void {
+export function requireDistinct(table: string, source: ColumnType, sink: ColumnType): void {
   const { looseCollation } = sink;
   if (looseCollation !== null && looseCollation !== source.looseCollation)
     throw invalid(
-      `${told(source, sink)}, by a unique index whose collation ${looseCollation} takes different texts for one, ` +
+      `${told(table, source, sink)}, by a unique index whose collation ${looseCollation} takes different texts for one, ` +
         "and one row would be written over another; make the sink's index of a deterministic collation",
     );
   const fromIntegers = integers.includes(source.base) && numbers.includes(sink.base);
   if (source.base === sink.base || strict.includes(sink.base) || sink.isEnum || fromIntegers) return;
   throw invalid(
-    `${told(source, sink)}, which may take two of its values for one, and one row would be written over another; ` +
+    `${told(table, source, sink)}, which may take two of its values for one, and one row would be written over another; ` +
       `make the sink's column of the source's type, or text`,
   );
 }
 
-function told(source: ColumnType, sink: ColumnType): string {
-  return `the key column ${source.name} is ${source.limitedTo} in the source and ${sink.limitedTo} (${sink.name}) in the sink`;
+function told(table: string, source: ColumnType, sink: ColumnType): string {
+  return `the key column ${source.name} is ${source.limitedTo} in the source and ${sink.limitedTo} (${sink.name}) in the sink ${table}`;
 }

@@ -25,7 +25,7 @@ import { type Sync, syncSource, syncSteps } from './steps.ts';
 import type { SyncRow } from './sync-row.ts';
 import type { SyncedDatabases } from './synced-databases.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
-import { eachTable, type OfTable } from './table-transforms.ts';
+import { eachTable, inParameters, type OfTable } from './table-transforms.ts';
 import { type Travelling, travelling } from './transforms.ts';
 import { refuseUnfitSink, refuseUnsyncable } from './unsyncable.ts';
 
@@ -132,7 +132,9 @@ async function describeSync(
   ]);
   const { key, order } = keysOf(source, parameters);
   const columns = travelling(source, order, parameters);
-  const sinkKey = key.map((name) => columns.find((column) => column.from === name)?.to ?? lacking(name));
+  const sinkKey = key.map(
+    (name) => columns.find((column) => column.from === name)?.to ?? lacking(from, name),
+  );
   if (parameters.mode === 'log') refuseInLog(parameters, key);
   const written = await sinkColumnsOf(migration, { source, sink }, columns, parameters);
   requireUnique(sink, sinkKey);
@@ -142,7 +144,7 @@ async function describeSync(
   };
   const sinkColumns = typedColumns(to, written, columns, types, sinkKey);
   const rows = { pool: service, query: queryOf(from, columns), table: from };
-  const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(name);
+  const travellerTo = (name: string) => columns.find((column) => column.to === name) ?? lacking(from, name);
   const references = await referencesOf(migration, to, sinkColumns);
   const copied = columns
     .filter((column) => sinkColumns.some(({ name }) => name === column.to))
@@ -172,6 +174,7 @@ async function describeSync(
     followed: {
       source: from,
       oid: source.oid,
+      named: (column) => inParameters(parameters, column),
       columns: copied,
       key,
       sink: sinkTable,
@@ -200,14 +203,14 @@ async function describeSync(
  * @throws JobParametersInvalid for a mask: the log has every value as it is, and what a mask hides would leave the source; and
  * for a key that is converted.
  */
-function refuseInLog({ mask, cast }: Parameters, key: readonly string[]): void {
+function refuseInLog({ mask, cast, source }: OfTable, key: readonly string[]): void {
   if (mask.length > 0)
     throw invalid(
-      'the log has values as they are, so mode=log cannot mask them in the source: drop these columns',
+      `the log has values as they are, so mode=log cannot mask those of ${source} there: drop these columns`,
     );
   const converted = cast.map((pair) => pairOf(pair)[0]).find((name) => key.includes(name));
   if (converted !== undefined)
-    throw invalid(`column ${converted} is of the key, which mode=log takes as it is: no cast`);
+    throw invalid(`column ${converted} of ${source} is of the key, which mode=log takes as it is: no cast`);
 }
 
 /** A name in a list: two lists of different names are two texts. */
@@ -256,8 +259,8 @@ function keysOf(source: TableDescription, { key: given, mode, timestamp }: Param
   return { key, order: [timestamp, ...key.filter((name) => name !== timestamp)] };
 }
 
-function lacking(name: string): never {
-  throw invalid(`column ${name} is of the key and must be copied`);
+function lacking(table: string, name: string): never {
+  throw invalid(`column ${name} of ${table} is of the key and must be copied`);
 }
 
 function queryOf(

@@ -31,6 +31,11 @@ export function eachTable(parameters: Parameters, tables: readonly string[]): Of
   });
 }
 
+/** A column as the parameters of a run name it: among several tables with its table before it. */
+export function inParameters({ source, tables }: Pick<OfTable, 'source' | 'tables'>, column: string): string {
+  return tables === undefined ? column : `${source}.${column}`;
+}
+
 /** The longest name that it begins with: `a.b.c` is of `a.b` where there is an `a` too. */
 function tableOf(list: string, element: string, tables: readonly string[]): string {
   const found = tables.filter(

@@ -42,7 +42,7 @@ export function travelling(
   const masks = pairsOf(source, mask);
   for (const name of [...columns, ...drop]) columnOf(source, name);
   const masked = key.find((name) => masks.has(name));
-  if (masked) throw invalid(`column ${masked} is read by, and a key cannot be masked`);
+  if (masked) throw invalid(`column ${masked} of ${source.table} is read by, and a key cannot be masked`);
   const taken = source.columns
     .map(({ name }) => name)
     .filter((name) => (columns.length === 0 || columns.includes(name)) && !drop.includes(name));
@@ -57,7 +57,7 @@ export function travelling(
   const twice = travellers.find(({ to }, index) =>
     travellers.slice(index + 1).some((other) => other.to === to),
   );
-  if (twice) throw invalid(`two columns would be written to ${twice.to}`);
+  if (twice) throw invalid(`two columns of ${source.table} would be written to ${twice.to}`);
   return travellers;
 }
 
@@ -83,7 +83,8 @@ function textOf(
   const column = columnIn(table, name);
   if (mask === undefined) return sql<string | null>`${column}::text`;
   if (mask === 'hash') return sql`encode(sha256(convert_to(${column}::text, 'UTF8')), 'hex')`;
-  if (!mask.startsWith('fixed:')) throw invalid(`${name}:${mask} is no mask: hash, or fixed:text`);
+  if (!mask.startsWith('fixed:'))
+    throw invalid(`${name}:${mask}, for ${table}, is no mask: hash, or fixed:text`);
   const fixed = sql.raw(pg.escapeLiteral(mask.slice('fixed:'.length)));
   return sql`case when ${column} is not null then ${fixed} end`;
 }

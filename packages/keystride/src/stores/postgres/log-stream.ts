@@ -41,7 +41,7 @@ export interface LogSource {
 }
 
 /** Bytes of the log that wait to be taken; more are left with the server. As objects they take ten times as much. */
-const mostWaiting = 1024 * 1024;
+const mostWaiting = 256 * 1024;
 
 /** Events that were taken and are still kept at most. */
 const mostTaken = 1_000;
@@ -116,11 +116,15 @@ export class LogStream {
    */
   async next(waitMs: number): Promise<LogEvent | undefined> {
     if (this.#taken === this.#waiting.length && waitMs > 0 && !this.#lost) await this.#arrival(waitMs);
+    const event = this.ready();
+    if (event === undefined && this.#lost) throw this.#lost;
+    return event;
+  }
+
+  /** The next event, if it has come. A million times a promise would be waited for that is there. */
+  ready(): LogEvent | undefined {
     const event = this.#waiting[this.#taken];
-    if (event === undefined) {
-      if (this.#lost) throw this.#lost;
-      return undefined;
-    }
+    if (event === undefined) return undefined;
     this.#taken += 1;
     if (this.#taken >= mostTaken || this.#taken === this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#taken);

@@ -15,10 +15,10 @@ import { rowOf } from './refused-rows.ts';
 import { foreignKeyViolation, isBetweenRows, isOfReference } from './violations.ts';
 
 /** Changes that are taken together at most. */
-const mostTogether = 5_000;
+const mostTogether = 2_000;
 
 /** Rows of one statement at most. */
-const mostRows = 2_500;
+const mostRows = 2_000;
 
 export interface Applying {
   readonly stream: string;

@@ -15,15 +15,18 @@ export class LogBatch implements RowRange {
   readonly upper: Cursor;
   /** So many rows of the source are read again, at the position where the stream stands. */
   readonly settles: number;
-  readonly #known: readonly Change[];
-  readonly #rest: AsyncIterable<Change> | undefined;
+  #known: readonly Change[];
+  readonly #rest: AsyncIterable<readonly Change[]> | undefined;
   #rows: number;
   #begun = false;
 
   constructor(
     between: { readonly after: LogPosition; readonly upper: LogPosition },
     changes: readonly Change[] = [],
-    { rest, settles = 0 }: { readonly rest?: AsyncIterable<Change>; readonly settles?: number } = {},
+    {
+      rest,
+      settles = 0,
+    }: { readonly rest?: AsyncIterable<readonly Change[]>; readonly settles?: number } = {},
   ) {
     this.after = cursorAt(between.after);
     this.upper = cursorAt(between.upper);
@@ -48,14 +51,21 @@ export class LogBatch implements RowRange {
     return this.#rest !== undefined && this.#begun;
   }
 
-  /** Its changes, in the order of the log. */
-  async *changes(): AsyncGenerator<Change> {
+  /** Its changes, in the order of the log, some at a time. */
+  async *changes(): AsyncGenerator<readonly Change[]> {
     this.#begun = true;
-    for (const change of this.#known) yield change;
+    yield this.#takeKnown();
     if (!this.#rest) return;
-    for await (const change of this.#rest) {
-      this.#rows += 1;
-      yield change;
+    for await (const changes of this.#rest) {
+      this.#rows += changes.length;
+      yield changes;
     }
+  }
+
+  /** Those of a large transaction are not told again, and would be held until it ends. */
+  #takeKnown(): readonly Change[] {
+    const known = this.#known;
+    if (this.#rest) this.#known = [];
+    return known;
   }
 }

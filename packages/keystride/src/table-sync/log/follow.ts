@@ -108,13 +108,14 @@ export class Following implements Pick<RangeReader<LogBatch>, 'next'> {
 
   async #apply(batch: LogBatch, applier: Applier): Promise<ChangeCounts> {
     const counts = { inserted: 0, updated: 0, deleted: 0, truncated: 0 };
-    for await (const change of batch.changes()) {
-      if (batch.isUsed && this.#signal?.aborted)
-        throw interrupted('the page was ended within a transaction of the source');
-      await applier.add(change);
-      if (change.kind === 'empty') counts.truncated += change.tables.length;
-      else counts[change.kind === 'remove' ? 'deleted' : change.isNew ? 'inserted' : 'updated'] += 1;
-    }
+    for await (const changes of batch.changes())
+      for (const change of changes) {
+        if (batch.isUsed && this.#signal?.aborted)
+          throw interrupted('the page was ended within a transaction of the source');
+        await applier.add(change);
+        if (change.kind === 'empty') counts.truncated += change.tables.length;
+        else counts[change.kind === 'remove' ? 'deleted' : change.isNew ? 'inserted' : 'updated'] += 1;
+      }
     await applier.finish();
     return counts;
   }

@@ -18,6 +18,8 @@ export interface LooseReference extends Reference {
 export interface FollowedTable {
   /** As the parameters name it. */
   readonly source: string;
+  /** A column of the source as the parameters name it. */
+  named(column: string): string;
   /** Of the source: it keeps it under another name. */
   readonly oid: string;
   /** Those that are copied. */

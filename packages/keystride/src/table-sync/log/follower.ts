@@ -8,7 +8,10 @@ import type { Change, ChangeReader } from './changes.ts';
 const idleMs = 500;
 
 /** Bytes of the log that are held as changes; a transaction with more is applied while it is read. */
-const mostBytes = 4 * 1024 * 1024;
+const mostBytes = 2 * 1024 * 1024;
+
+/** Changes of such a transaction that are applied at a time. */
+const mostGiven = 1_000;
 
 /** A stream that nobody asks for more for so long is closed, in milliseconds. Another worker that wants it does not wait. */
 const unusedMs = 60_000;
@@ -153,7 +156,7 @@ export class Follower {
     let bytes = 0;
     for (;;) {
       const isEmpty = upper === after;
-      const event = await this.#stream.next(isEmpty ? idleMs : 0);
+      const event = this.#stream.ready() ?? (await this.#stream.next(isEmpty ? idleMs : 0));
       if (!event) {
         if (!isEmpty) break;
         if (this.#open) continue;
@@ -211,14 +214,14 @@ export class Follower {
     return new LogBatch({ after, upper }, changes.splice(0), { rest: this.#rest(open, large) });
   }
 
-  async *#rest(open: OpenTransaction, large: PromiseWithResolvers<void>): AsyncGenerator<Change> {
+  async *#rest(open: OpenTransaction, large: PromiseWithResolvers<void>): AsyncGenerator<readonly Change[]> {
     try {
       for (;;) {
+        const event = this.#stream.ready() ?? (await this.#stream.next(idleMs));
+        const ended = event && this.#take(event);
+        if (event && !ended && open.changes.length < mostGiven) continue;
         this.#keep();
-        const event = await this.#stream.next(idleMs);
-        if (!event) continue;
-        const ended = this.#take(event);
-        yield* open.changes.splice(0);
+        yield open.changes.splice(0);
         if (!ended) continue;
         this.#large = undefined;
         large.resolve();

@@ -17,6 +17,8 @@ export interface Layout {
     readonly name: string | undefined;
     readonly missing: string | null;
   }[];
+  /** A row of the sink without values. */
+  readonly empty: Record<string, string | null | undefined>;
   /** What the log calls the columns of the key. */
   readonly key: readonly string[];
   /** Whether it says which row an update or a delete is of. */
@@ -40,12 +42,12 @@ export function layoutOf(table: FollowedTable, seen: SeenTable, relation: LogRel
     names.set(known.number, name);
   }
   const key = seen.key.map((number) => names.get(number) ?? '');
+  const columns = seen.columns.flatMap(({ number, missing, to }) =>
+    to ? [{ to: to.name, name: names.get(number), missing }] : [],
+  );
   return {
-    table,
-    columns: seen.columns.flatMap(({ number, missing, to }) =>
-      to ? [{ to: to.name, name: names.get(number), missing }] : [],
-    ),
-    key,
+    ...{ table, columns, key },
+    empty: Object.fromEntries(columns.map(({ to }) => [to, null])),
     isIdentified: key.every((name) => relation.keyColumns.includes(name)),
   };
 }

@@ -93,7 +93,8 @@ export class PendingChanges {
 
 /** Whether the log has said what is in every column. */
 export function isWhole(row: LogRow): boolean {
-  return Object.values(row).every((value) => value !== undefined);
+  for (const name in row) if (row[name] === undefined) return false;
+  return true;
 }
 
 /** Rows by what the log has said of them: null for all columns. */

@@ -61,7 +61,7 @@ export async function refuseUnfollowable(pool: pg.Pool, table: FollowedTable): P
 }
 
 /** @param found the table, or a partition of it. */
-function refuseSilentTable({ source, key, columns: copied }: FollowedTable, found: Identity): void {
+function refuseSilentTable({ source, key, columns: copied, named }: FollowedTable, found: Identity): void {
   const { names, kind, persistence, identity, columns, generated } = found;
   const name = names.map((one) => pg.escapeIdentifier(one)).join('.');
   if (kind === 'f')
@@ -79,7 +79,7 @@ function refuseSilentTable({ source, key, columns: copied }: FollowedTable, foun
   if (computed)
     throw invalid(
       `column ${computed.from} of ${source} is computed there, and the log does not have it: ` +
-        `leave it out by drop=${computed.from}`,
+        `leave it out by drop=${named(computed.from)}`,
     );
 }
 

@@ -23,6 +23,7 @@ import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { readAgain } from './refused-rows.ts';
 import { classifyNotTaken } from './settle.ts';
 import { verifyFollowed } from './verify-followed.ts';
+import { isBetweenRows } from './violations.ts';
 import { type OfTable, tablesReader } from './tables-reader.ts';
 
 /** What the steps know of the parameters. */
@@ -139,11 +140,17 @@ export function logSteps<Parameters extends LogParameters>(
   };
 }
 
+/**
+ * Writes rows as a copy has read them: all at once. Where a constraint between rows forbids that, or tables refer to each
+ * other in a circle, they are applied as changes are.
+ */
 async function copyRows(
   { stream, tables }: FollowedTables,
   rows: readonly OfTable<FollowedTable, SyncRow>[],
   transaction: Transaction,
 ): Promise<number> {
+  const isCircle = tables.some(({ inCircle }) => inCircle);
+  if (!isCircle && (await areTaken(rows, transaction))) return rows.length;
   const applier = new Applier({ stream, tables, unsettled: true }, transaction);
   for (const { table, item } of rows) {
     const row = Object.fromEntries(table.columns.map(({ to }) => [to, item[to] ?? null]));
@@ -156,6 +163,27 @@ async function copyRows(
   }
   await applier.finish();
   return rows.length - applier.noted;
+}
+
+/** Writes rows, or none of them. @returns whether no constraint between rows forbids it. */
+async function areTaken(
+  rows: readonly OfTable<FollowedTable, SyncRow>[],
+  transaction: Transaction,
+): Promise<boolean> {
+  await transaction.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT rows');
+  try {
+    for (const [table, those] of Map.groupBy(rows, (row) => row.table))
+      await table.write(
+        those.map(({ item }) => item),
+        transaction,
+      );
+    await transaction.query('RELEASE SAVEPOINT rows');
+    return true;
+  } catch (error) {
+    if (!isBetweenRows(error)) throw error;
+    await transaction.query('ROLLBACK TO SAVEPOINT rows; RELEASE SAVEPOINT rows');
+    return false;
+  }
 }
 
 /** The keys of a sink, in its own order. */
