@@ -1,45 +1,34 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { keystride } from '../cli/support.ts';
 import { logSyncs } from '../support/log-syncs.ts';
-import type { Stores } from '../support/migration.ts';
 import { control, failureOf, stepOf, until } from '../support/runs.ts';
-import { closeShop, openShop, rowsOf, toldBy } from '../support/shop.ts';
-import { waitFor, type World } from '../support/stack.ts';
+import { rowsOf, toldBy, useShop } from '../support/shop.ts';
+import { waitFor } from '../support/stack.ts';
 
 /** What cannot be followed in the log, or not any more: it is refused, or copied again. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop({ ownServers: true });
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-const { empty, dropSlots, expectSame, freeSlots, onBoth, parametersOf, refusal, sync } = logSyncs(() => ({
-  world,
-  stores,
-}));
+const { empty, dropSlots, expectSame, freeSlots, onBoth, parametersOf, refusal, sync } = logSyncs(() => shop);
 
 beforeEach(empty);
 
 test('a slot that is gone, and a sink that was restored, are copied again, and what has left the source leaves', async () => {
   await onBoth('CREATE TABLE shop.k (id bigint PRIMARY KEY)');
-  await stores.service.query('INSERT INTO shop.k SELECT generate_series(1, 100)');
+  await shop.stores.service.query('INSERT INTO shop.k SELECT generate_series(1, 100)');
   const first = await sync();
   expect(stepOf(first, 'begin').result).toMatchObject({ told: [] });
   await dropSlots();
-  await stores.service.query('DELETE FROM shop.k WHERE id <= 10');
+  await shop.stores.service.query('DELETE FROM shop.k WHERE id <= 10');
   const second = await sync();
   expect(stepOf(second, 'begin').result).toMatchObject({
     told: [expect.stringMatching(/slot keystride_\w+ is gone: everything is copied again/)],
   });
   expect(stepOf(second, 'sweep').written).toBe(10);
   await expectSame();
-  await stores.service.query('INSERT INTO shop.k VALUES (1000)');
+  await shop.stores.service.query('INSERT INTO shop.k VALUES (1000)');
   await freeSlots();
-  await stores.service.query(
+  await shop.stores.service.query(
     'SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots',
   );
   const third = await sync();
@@ -114,26 +103,26 @@ test.for<[string, { source?: string; sink?: string; parameters?: object; told: R
   ],
 ])('%s is refused by name', async ([, { source = '', sink = '', parameters, told }]) => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, code int NOT NULL, note text)');
-  await stores.service.query(source);
-  await stores.migration.query(sink);
+  await shop.stores.service.query(source);
+  await shop.stores.migration.query(sink);
   expect(await refusal(parameters)).toMatch(told);
-  expect(await rowsOf(stores.service, 'pg_replication_slots')).toEqual([]);
+  expect(await rowsOf(shop.stores.service, 'pg_replication_slots')).toEqual([]);
 });
 
 test('sync list tells how much log the source keeps for a stream, and of slots that no stream has', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
   await sync();
-  await stores.service.query(
+  await shop.stores.service.query(
     `SELECT pg_create_logical_replication_slot('keystride_left_behind', 'pgoutput')`,
   );
-  const listed = await keystride(['sync', 'list'], world.environment);
+  const listed = await keystride(['sync', 'list'], shop.world.environment);
   expect(listed.stdout).toMatch(
     /shop.k>shop.k:log: at [0-9A-F]+\/[0-9A-F]+; \d+ kB of log behind; moved .* ago; the source keeps \d+ MB of log for it, without a limit: set max_slot_wal_keep_size there; since the copy 0 inserted, 0 updated, 0 deleted, 0 truncated/,
   );
   expect(listed.stdout).toMatch(
     /slot keystride_left_behind is of no stream of this ledger: .* SELECT pg_drop_replication_slot\('keystride_left/,
   );
-  const json: unknown = (await keystride(['sync', 'list', '-o', 'json'], world.environment)).json();
+  const json: unknown = (await keystride(['sync', 'list', '-o', 'json'], shop.world.environment)).json();
   expect(json).toMatchObject({
     streams: [{ lag: { bytesBehind: expect.any(Number), kept: { keptBytes: expect.any(Number) } } }],
     slotsLeft: [{ slot: 'keystride_left_behind', active: false }],
@@ -142,9 +131,11 @@ test('sync list tells how much log the source keeps for a stream, and of slots t
 
 test('what is altered in the source and leaves no mark in its log ends a run by name, and is copied again', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
   await sync();
-  const { rows } = await stores.service.query<{ name: string }>('SELECT pubname AS name FROM pg_publication');
+  const { rows } = await shop.stores.service.query<{ name: string }>(
+    'SELECT pubname AS name FROM pg_publication',
+  );
   const [{ name } = { name: '' }] = rows;
   // What is written meanwhile is nowhere to be found.
   const alterations = [
@@ -155,7 +146,7 @@ test('what is altered in the source and leaves no mark in its log ends a run by 
     `ALTER TABLE shop.k ALTER note TYPE varchar USING 'rewritten'`,
   ];
   for (const altered of alterations) {
-    await stores.service.query(altered);
+    await shop.stores.service.query(altered);
     expect(stepOf(await sync(), 'begin').result).toMatchObject({
       told: [
         expect.stringMatching(
@@ -165,11 +156,11 @@ test('what is altered in the source and leaves no mark in its log ends a run by 
     });
     await expectSame();
   }
-  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
-  await until(world, handle.workflowId, 'running');
-  await stores.service.query('INSERT INTO shop.k VALUES (3)');
-  await waitFor(async () => (await rowsOf(stores.migration)).length === 3, { what: 'the row' });
-  await stores.service.query(`DROP PUBLICATION ${name}; CREATE PUBLICATION ${name} FOR TABLE shop.k`);
+  const handle = await shop.world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(shop.world, handle.workflowId, 'running');
+  await shop.stores.service.query('INSERT INTO shop.k VALUES (3)');
+  await waitFor(async () => (await rowsOf(shop.stores.migration)).length === 3, { what: 'the row' });
+  await shop.stores.service.query(`DROP PUBLICATION ${name}; CREATE PUBLICATION ${name} FOR TABLE shop.k`);
   expect((await failureOf(handle)).message).toMatch(
     /cannot go on: the publication \w+ was altered or made anew/,
   );
@@ -177,7 +168,7 @@ test('what is altered in the source and leaves no mark in its log ends a run by 
 
 test('what rewrites a table, or alters a column, and changes no value is followed on', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
   await sync();
   for (const harmless of [
     'VACUUM FULL shop.k',
@@ -186,21 +177,21 @@ test('what rewrites a table, or alters a column, and changes no value is followe
     'TRUNCATE shop.k',
     'ALTER TABLE shop.k ALTER note SET NOT NULL',
   ]) {
-    await stores.service.query(harmless);
+    await shop.stores.service.query(harmless);
     expect([harmless, stepOf(await sync(), 'begin').result]).toMatchObject([harmless, { told: [] }]);
     await expectSame();
   }
 });
 
 test('a slot that the source gives up while the run is paused is named, and all is copied again', async () => {
-  const { service } = stores;
+  const { service } = shop.stores;
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
-  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
-  await until(world, handle.workflowId, 'running');
+  const handle = await shop.world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  await until(shop.world, handle.workflowId, 'running');
   await service.query('INSERT INTO shop.k VALUES (1)');
-  await waitFor(async () => (await rowsOf(stores.migration)).length === 1, { what: 'the row' });
+  await waitFor(async () => (await rowsOf(shop.stores.migration)).length === 1, { what: 'the row' });
   await control(handle, 'pause', 'a long weekend');
-  await until(world, handle.workflowId, 'paused');
+  await until(shop.world, handle.workflowId, 'paused');
   await freeSlots();
   await service.query(`ALTER SYSTEM SET idle_replication_slot_timeout = '1s'`);
   await service.query('SELECT pg_reload_conf()');
@@ -217,7 +208,7 @@ test('a slot that the source gives up while the run is paused is named, and all 
   await service.query('ALTER SYSTEM RESET idle_replication_slot_timeout');
   await service.query('SELECT pg_reload_conf()');
   const givenUp = /given up the replication slot keystride_\w+, .*\(idle_replication_slot_timeout\)/;
-  expect((await keystride(['sync', 'list'], world.environment)).stdout).toMatch(givenUp);
+  expect((await keystride(['sync', 'list'], shop.world.environment)).stdout).toMatch(givenUp);
   await service.query('INSERT INTO shop.k VALUES (2)');
   await control(handle, 'resume');
   expect((await failureOf(handle)).message).toMatch(givenUp);
@@ -226,7 +217,7 @@ test('a slot that the source gives up while the run is paused is named, and all 
 });
 
 test('a copy of the ledger leaves the slot of the original alone', async () => {
-  const { migration, service } = stores;
+  const { migration, service } = shop.stores;
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
   await sync();
   await freeSlots();
@@ -243,7 +234,10 @@ test('a copy of the ledger leaves the slot of the original alone', async () => {
   await migration.query(moved);
   const told = await refusal();
   expect(told).toMatch(/the ledger is a copy, or was moved: .* was followed from server and database 1\/\d+/);
-  const forgotten = await keystride(['sync', 'forget', 'tableSync:shop.k>shop.k:log'], world.environment);
+  const forgotten = await keystride(
+    ['sync', 'forget', 'tableSync:shop.k>shop.k:log'],
+    shop.world.environment,
+  );
   expect([forgotten.exitCode, forgotten.stderr]).toEqual([1, expect.stringContaining('is left alone')]);
   expect(await slots()).toEqual(before);
   const statement = (of: RegExp) => of.exec(told)?.[0] ?? '';
@@ -264,8 +258,8 @@ test('a copy of the ledger leaves the slot of the original alone', async () => {
 /** A table with partitions, one of them with partitions of its own, whose copy is a plain one. */
 async function dividedSource(): Promise<void> {
   const columns = 'id int, month int, note text, PRIMARY KEY (id, month)';
-  await stores.migration.query(`CREATE TABLE shop.k (${columns})`);
-  await stores.service.query(`CREATE TABLE shop.k (${columns}) PARTITION BY LIST (month);
+  await shop.stores.migration.query(`CREATE TABLE shop.k (${columns})`);
+  await shop.stores.service.query(`CREATE TABLE shop.k (${columns}) PARTITION BY LIST (month);
     CREATE TABLE shop.k1 PARTITION OF shop.k FOR VALUES IN (1);
     CREATE TABLE shop.k2 PARTITION OF shop.k FOR VALUES IN (2, 3) PARTITION BY LIST (month);
     CREATE TABLE shop.k2a PARTITION OF shop.k2 FOR VALUES IN (2);
@@ -286,8 +280,8 @@ test('a partitioned source is copied and followed as one table, and so is what i
     'VACUUM FULL shop.k1',
     `ALTER TABLE shop.k ADD more int`,
   ]) {
-    await stores.service.query(harmless);
-    if (harmless.includes('ADD more')) await stores.migration.query(harmless);
+    await shop.stores.service.query(harmless);
+    if (harmless.includes('ADD more')) await shop.stores.migration.query(harmless);
     expect([harmless, stepOf(await sync({ tables: ['shop.*'] }), 'begin').result]).toMatchObject([
       harmless,
       { told: [] },
@@ -299,22 +293,22 @@ test('a partitioned source is copied and followed as one table, and so is what i
 test('rows that come with a partition, or leave with one, are named, and all is copied again', async () => {
   await dividedSource();
   await sync();
-  await stores.service
+  await shop.stores.service
     .query(`CREATE TABLE shop.k4 (LIKE shop.k INCLUDING ALL); INSERT INTO shop.k4 VALUES (400, 4);
       ALTER TABLE shop.k ATTACH PARTITION shop.k4 FOR VALUES IN (4)`);
   const parameters = parametersOf({ poll: 'continuous' });
-  const handle = await world.start('tableSync', parameters);
-  await until(world, handle.workflowId, 'running');
-  await stores.service.query('INSERT INTO shop.k VALUES (1001, 1)');
-  await waitFor(async () => (await rowsOf(stores.migration)).some((row) => row.includes('1001')), {
+  const handle = await shop.world.start('tableSync', parameters);
+  await until(shop.world, handle.workflowId, 'running');
+  await shop.stores.service.query('INSERT INTO shop.k VALUES (1001, 1)');
+  await waitFor(async () => (await rowsOf(shop.stores.migration)).some((row) => row.includes('1001')), {
     what: 'the row',
   });
   await expectSame();
-  expect(toldBy(await world.progress(handle.workflowId))).toEqual([
+  expect(toldBy(await shop.world.progress(handle.workflowId))).toEqual([
     expect.stringMatching(
       /shop.k was altered: partition shop.k4 was attached, with rows .*: everything is copied/,
     ),
   ]);
-  await stores.service.query('TRUNCATE shop.k4');
+  await shop.stores.service.query('TRUNCATE shop.k4');
   expect((await failureOf(handle)).message).toMatch(/cannot go on: .*partition shop.k4 was truncated/);
 });

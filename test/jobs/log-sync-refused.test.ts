@@ -1,49 +1,42 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { logSyncs } from '../support/log-syncs.ts';
-import type { Stores } from '../support/migration.ts';
 import { run, stepOf } from '../support/runs.ts';
-import { closeShop, openShop, rowsOf } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { rowsOf, useShop } from '../support/shop.ts';
 
 /** Rows and columns that are refused where tables are followed in the log of their source. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop({ ownServers: true });
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-const { empty, expectSame, onBoth, refusal, sync } = logSyncs(() => ({ world, stores }));
+const { empty, expectSame, onBoth, refusal, sync } = logSyncs(() => shop);
 
 beforeEach(empty);
 
 const skips = async () => {
-  const { rows } = await stores.migration.query<{ skip: string }>(
+  const { rows } = await shop.stores.migration.query<{ skip: string }>(
     `SELECT concat_ws(' ', item_key, code, status, attempts) AS skip FROM keystride.skip WHERE step = 'follow' ORDER BY skip`,
   );
   return rows.map(({ skip }) => skip);
 };
 
-const redrive = (instance: string | null) => run(world, 'redrive', { instance });
+const redrive = (instance: string | null) => run(shop.world, 'redrive', { instance });
 
 /** A copy whose sink takes less than its source. */
 async function strictSink(): Promise<void> {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, code text UNIQUE, part smallint)');
-  await stores.migration.query('ALTER TABLE shop.k ADD CONSTRAINT small CHECK (id < 1000)');
-  await stores.service.query('ALTER TABLE shop.k ALTER part TYPE int');
+  await shop.stores.migration.query('ALTER TABLE shop.k ADD CONSTRAINT small CHECK (id < 1000)');
+  await shop.stores.service.query('ALTER TABLE shop.k ALTER part TYPE int');
   await sync();
 }
 
 test('a row that the sink refuses is one skip with its reason, and all others of its transaction arrive', async () => {
   await strictSink();
-  await stores.service.query(`INSERT INTO shop.k SELECT n, 'c' || n, n FROM generate_series(1, 500) AS n`);
-  await stores.service.query(`BEGIN; INSERT INTO shop.k VALUES (501, 'whole', 1), (1000, 'refused', 1);
+  await shop.stores.service.query(
+    `INSERT INTO shop.k SELECT n, 'c' || n, n FROM generate_series(1, 500) AS n`,
+  );
+  await shop.stores.service.query(`BEGIN; INSERT INTO shop.k VALUES (501, 'whole', 1), (1000, 'refused', 1);
     UPDATE shop.k SET part = 100000 WHERE id = 7; UPDATE shop.k SET part = 0 WHERE id = 8; COMMIT`);
   // Refused again: it is the same row, and the same skip.
-  await stores.service.query('UPDATE shop.k SET part = 100001 WHERE id = 7');
+  await shop.stores.service.query('UPDATE shop.k SET part = 100001 WHERE id = 7');
   const followed = await sync();
   expect(followed.status).toBe('completedWithSkips');
   expect(stepOf(followed, 'follow')).toMatchObject({ read: 505, skipped: 2 });
@@ -51,30 +44,28 @@ test('a row that the sink refuses is one skip with its reason, and all others of
     'shop.k 1000 SQLSTATE_23514 open 1',
     expect.stringMatching(/^shop.k 7 SQLSTATE_22003 open \d/),
   ]);
-  expect(await rowsOf(stores.migration, `(SELECT id, part FROM shop.k WHERE id IN (7, 8, 501))`)).toEqual([
-    '{"id": 501, "part": 1}',
-    '{"id": 7, "part": 7}',
-    '{"id": 8, "part": 0}',
-  ]);
+  expect(
+    await rowsOf(shop.stores.migration, `(SELECT id, part FROM shop.k WHERE id IN (7, 8, 501))`),
+  ).toEqual(['{"id": 501, "part": 1}', '{"id": 7, "part": 7}', '{"id": 8, "part": 0}']);
 });
 
 test('a redrive reads what was set aside again, as the source has it by then', async () => {
   await strictSink();
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO shop.k VALUES (1000, 'first', 1), (1001, 'second', 1), (1002, 'third', 1)`,
   );
   const { instance } = await sync();
   expect(await skips()).toHaveLength(3);
-  await stores.service.query(
+  await shop.stores.service.query(
     `UPDATE shop.k SET code = 'later' WHERE id = 1000; DELETE FROM shop.k WHERE id = 1002`,
   );
-  await stores.migration.query(
+  await shop.stores.migration.query(
     'ALTER TABLE shop.k DROP CONSTRAINT small, ADD CONSTRAINT small CHECK (id < 1001)',
   );
   await redrive(instance);
   const next = await sync();
   expect(stepOf(next, 'copy').read).toBe(0);
-  expect(await rowsOf(stores.migration)).toEqual(['{"id": 1000, "code": "later", "part": 1}']);
+  expect(await rowsOf(shop.stores.migration)).toEqual(['{"id": 1000, "code": "later", "part": 1}']);
   // Refused once more, in the run that has read it again.
   expect(await skips()).toEqual([
     'shop.k 1000 SQLSTATE_23514 redriven 1',
@@ -82,7 +73,7 @@ test('a redrive reads what was set aside again, as the source has it by then', a
     'shop.k 1001 SQLSTATE_23514 redriven 1',
     'shop.k 1002 SQLSTATE_23514 redriven 1',
   ]);
-  await stores.migration.query('ALTER TABLE shop.k DROP CONSTRAINT small');
+  await shop.stores.migration.query('ALTER TABLE shop.k DROP CONSTRAINT small');
   await redrive(next.instance);
   await sync();
   await expectSame();
@@ -90,8 +81,8 @@ test('a redrive reads what was set aside again, as the source has it by then', a
 
 test('a unique value that is taken in the sink is read again, then set aside', async () => {
   await strictSink();
-  await stores.migration.query(`INSERT INTO shop.k VALUES (900, 'taken')`);
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'taken'), (2, 'free')`);
+  await shop.stores.migration.query(`INSERT INTO shop.k VALUES (900, 'taken')`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'taken'), (2, 'free')`);
   const followed = await sync();
   expect(stepOf(followed, 'follow')).toMatchObject({ skipped: 1 });
   expect(await skips()).toEqual([expect.stringMatching(/^shop.k 1 SQLSTATE_23505 open/)]);
@@ -99,13 +90,13 @@ test('a unique value that is taken in the sink is read again, then set aside', a
 
 test('more rows than may be set aside end the run by name, and arrive with the next when the sink takes them', async () => {
   await strictSink();
-  await stores.service.query(`INSERT INTO shop.k VALUES (9, 'a'), (1000, 'b'), (1001, 'c')`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (9, 'a'), (1000, 'b'), (1001, 'c')`);
   expect(await refusal({ skipLimit: 1 })).toMatch(
     /1 items are skipped and 1 more would exceed the limit of 1.*shop.k 1001, SQLSTATE_23514/,
   );
   expect(await refusal({ skipLimit: 0 })).toMatch(/step follow .*SQLSTATE 23514/);
-  expect(await rowsOf(stores.migration)).toEqual([]);
-  await stores.migration.query('ALTER TABLE shop.k DROP CONSTRAINT small');
+  expect(await rowsOf(shop.stores.migration)).toEqual([]);
+  await shop.stores.migration.query('ALTER TABLE shop.k DROP CONSTRAINT small');
   expect(stepOf(await sync(), 'copy').read).toBe(0);
   await expectSame();
 });
@@ -153,7 +144,7 @@ test.for<[string, RefusedColumn]>([
   await onBoth(
     'CREATE TABLE shop.k (id bigint PRIMARY KEY, note text); CREATE TABLE shop.j (id int PRIMARY KEY)',
   );
-  if (sink !== undefined) await stores.migration.query(`ALTER TABLE shop.k ${sink}`);
-  if (source !== undefined) await stores.service.query(`ALTER TABLE shop.k ${source}`);
+  if (sink !== undefined) await shop.stores.migration.query(`ALTER TABLE shop.k ${sink}`);
+  if (source !== undefined) await shop.stores.service.query(`ALTER TABLE shop.k ${source}`);
   expect(await refusal({ tables: ['shop.*'], ...parameters })).toMatch(told);
 });

@@ -1,34 +1,27 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { WorkflowHandle } from '@temporalio/client';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { logSyncs } from '../support/log-syncs.ts';
 import type { Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, stepOf } from '../support/runs.ts';
-import { closeShop, openShop, rowsOf } from '../support/shop.ts';
-import { waitFor, type World } from '../support/stack.ts';
+import { rowsOf, useShop } from '../support/shop.ts';
+import { waitFor } from '../support/stack.ts';
 
 /** A source that is altered while it is followed in its log. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop({ ownServers: true });
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-const { empty, expectSame, onBoth, parametersOf, refusal, sync } = logSyncs(() => ({ world, stores }));
+const { empty, expectSame, onBoth, parametersOf, refusal, sync } = logSyncs(() => shop);
 
 beforeEach(empty);
 
 /** Starts a run that goes on until it is stopped, and waits until it reads the log. */
 async function follow(): Promise<WorkflowHandle> {
-  const handle = await world.start('tableSync', parametersOf({ poll: 'continuous' }));
+  const handle = await shop.world.start('tableSync', parametersOf({ poll: 'continuous' }));
   await waitFor(
     async () => {
-      const { steps } = await world.progress(handle.workflowId);
-      const slots = await rowsOf(stores.service, 'pg_replication_slots');
+      const { steps } = await shop.world.progress(handle.workflowId);
+      const slots = await rowsOf(shop.stores.service, 'pg_replication_slots');
       return (
         steps.some(({ step }) => step === 'follow') && slots.some((slot) => slot.includes('"active": true'))
       );
@@ -42,7 +35,7 @@ async function follow(): Promise<WorkflowHandle> {
 async function heldBack({ workflowId }: WorkflowHandle, told: RegExp): Promise<string> {
   return waitFor(
     async () => {
-      const { status, reason } = await world.progress(workflowId);
+      const { status, reason } = await shop.world.progress(workflowId);
       if (status === 'failed') throw new Error(`it has failed: ${reason}`);
       return status === 'throttled' && reason !== null && told.test(reason) && reason;
     },
@@ -58,54 +51,57 @@ async function mend(handle: WorkflowHandle, pool: Stores['service'], statement: 
 
 /** Waits until the sink has what the source has. */
 async function same(): Promise<void> {
-  await waitFor(async () => isDeepStrictEqual(await rowsOf(stores.migration), await rowsOf(stores.service)), {
-    what: 'the tables to be the same',
-  });
+  await waitFor(
+    async () => isDeepStrictEqual(await rowsOf(shop.stores.migration), await rowsOf(shop.stores.service)),
+    {
+      what: 'the tables to be the same',
+    },
+  );
 }
 
 /** Runs the statement that a run is held back for. */
 async function statementIn(handle: WorkflowHandle, told: RegExp): Promise<void> {
   const reason = await heldBack(handle, told);
   const statement = /(?:ALTER TABLE|UPDATE) .*?(?=, or |; or |$)/u.exec(reason)?.[0] ?? '';
-  await mend(handle, stores.migration, statement);
+  await mend(handle, shop.stores.migration, statement);
 }
 
 /** Ends a run, which has copied each row once. */
 async function ended(handle: WorkflowHandle, copied: number): Promise<void> {
   await control(handle, 'stop');
-  const report = await reportOf(handle).catch(() => world.progress(handle.workflowId));
+  const report = await reportOf(handle).catch(() => shop.world.progress(handle.workflowId));
   expect(stepOf(report, 'copy').read).toBe(copied);
   expect(stepOf(report, 'follow').skipped).toBe(0);
 }
 
 test('what is altered within transactions waits for the statement that it tells, and goes on at its position', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note varchar(10))');
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
   const handle = await follow();
   await same();
-  await stores.service.query(`BEGIN; INSERT INTO shop.k VALUES (2, 'two');
+  await shop.stores.service.query(`BEGIN; INSERT INTO shop.k VALUES (2, 'two');
     ALTER TABLE shop.k ADD COLUMN more int DEFAULT 5; INSERT INTO shop.k VALUES (3, 'three', 6);
     UPDATE shop.k SET more = NULL WHERE id = 1; COMMIT`);
   await statementIn(handle, /ALTER TABLE "shop"."k" ADD COLUMN "more" integer DEFAULT '5', or/);
   await same();
-  await stores.service
+  await shop.stores.service
     .query(`BEGIN; UPDATE shop.k SET note = 'ONE' WHERE id = 1; DELETE FROM shop.k WHERE id = 2;
     ALTER TABLE shop.k RENAME note TO remark; ALTER TABLE shop.k RENAME id TO number;
     INSERT INTO shop.k VALUES (4, 'four', 7); UPDATE shop.k SET number = 9 WHERE number = 3; COMMIT`);
   await heldBack(handle, /ADD COLUMN "(number|remark)" .*, or RENAME COLUMN/);
   await mend(
     handle,
-    stores.migration,
+    shop.stores.migration,
     'ALTER TABLE shop.k RENAME note TO remark; ALTER TABLE shop.k RENAME id TO number',
   );
   await same();
-  await stores.service.query(
+  await shop.stores.service.query(
     `ALTER TABLE shop.k ALTER remark TYPE varchar(20);
     INSERT INTO shop.k VALUES (5, 'more than ten')`,
   );
   await statementIn(handle, /ALTER TABLE "shop"."k" ALTER COLUMN "remark" TYPE character varying\(20\)/);
   await same();
-  await stores.service.query(`BEGIN; UPDATE shop.k SET more = 8; ALTER TABLE shop.k DROP more;
+  await shop.stores.service.query(`BEGIN; UPDATE shop.k SET more = 8; ALTER TABLE shop.k DROP more;
     INSERT INTO shop.k VALUES (6, 'six'); COMMIT`);
   await statementIn(handle, /more was dropped in the source: ALTER TABLE "shop"."k" DROP COLUMN "more"/);
   await same();
@@ -114,12 +110,12 @@ test('what is altered within transactions waits for the statement that it tells,
 
 test('a default that the sink did not get is told with the statement that gives it', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
-  await stores.service.query('INSERT INTO shop.k VALUES (1), (2)');
+  await shop.stores.service.query('INSERT INTO shop.k VALUES (1), (2)');
   const handle = await follow();
   await same();
-  await stores.service.query(`ALTER TABLE shop.k ADD COLUMN note text NOT NULL DEFAULT 'it''s'`);
-  await stores.migration.query('ALTER TABLE shop.k ADD COLUMN note text');
-  await stores.service.query(`INSERT INTO shop.k VALUES (3, 'three')`);
+  await shop.stores.service.query(`ALTER TABLE shop.k ADD COLUMN note text NOT NULL DEFAULT 'it''s'`);
+  await shop.stores.migration.query('ALTER TABLE shop.k ADD COLUMN note text');
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (3, 'three')`);
   await statementIn(handle, /UPDATE "shop"."k" SET "note" = 'it''s' WHERE/);
   await same();
   await ended(handle, 2);
@@ -128,23 +124,23 @@ test('a default that the sink did not get is told with the statement that gives 
 test('a table that is renamed is waited for, and what it was told under the other name arrives', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
   const handle = await follow();
-  await stores.service.query('INSERT INTO shop.k VALUES (1)');
+  await shop.stores.service.query('INSERT INTO shop.k VALUES (1)');
   await same();
-  await stores.service.query('ALTER TABLE shop.k RENAME TO other; INSERT INTO shop.other VALUES (2)');
+  await shop.stores.service.query('ALTER TABLE shop.k RENAME TO other; INSERT INTO shop.other VALUES (2)');
   await heldBack(handle, /the source has no table shop.k/);
-  await mend(handle, stores.service, 'ALTER TABLE shop.other RENAME TO k');
+  await mend(handle, shop.stores.service, 'ALTER TABLE shop.other RENAME TO k');
   await same();
   await ended(handle, 0);
 });
 
 test('columns that are not copied come and go, and types that the sink takes grow, without a word', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text, amount numeric)');
-  await stores.service.query(`ALTER TABLE shop.k ADD hidden int, ALTER note TYPE varchar(3),
+  await shop.stores.service.query(`ALTER TABLE shop.k ADD hidden int, ALTER note TYPE varchar(3),
     ALTER amount TYPE numeric(5,2)`);
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one', 1.50, 2)`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'one', 1.50, 2)`);
   const columns = ['id', 'note', 'amount'];
   await sync({ columns });
-  await stores.service
+  await shop.stores.service
     .query(`BEGIN; ALTER TABLE shop.k ADD other text DEFAULT 'x'; INSERT INTO shop.k VALUES (2, 'two');
     ALTER TABLE shop.k DROP hidden; INSERT INTO shop.k VALUES (3, 'thr', 3, 'y');
     ALTER TABLE shop.k ALTER note TYPE varchar(9), ALTER amount TYPE numeric(9,2);
@@ -152,10 +148,10 @@ test('columns that are not copied come and go, and types that the sink takes gro
   const report = await sync({ columns });
   expect(stepOf(report, 'begin').result).toMatchObject({ told: [] });
   expect(stepOf(report, 'copy').read).toBe(0);
-  const { rows } = await stores.service.query<{ row: string }>(
+  const { rows } = await shop.stores.service.query<{ row: string }>(
     'SELECT to_jsonb(k)::text AS row FROM (SELECT id, note, amount FROM shop.k) AS k',
   );
-  expect(await rowsOf(stores.migration)).toEqual(rows.map(({ row }) => row).toSorted());
+  expect(await rowsOf(shop.stores.migration)).toEqual(rows.map(({ row }) => row).toSorted());
 });
 
 test.for<[string, string]>([
@@ -181,21 +177,21 @@ test.for<[string, string]>([
   ],
 ])('%s ends the run by name, or is found by the next, which copies again', async ([, altered]) => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text, amount text NOT NULL)');
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one', 0)`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'one', 0)`);
   await sync();
-  await stores.service.query(altered);
-  const started = await world.start('tableSync', parametersOf({}));
+  await shop.stores.service.query(altered);
+  const started = await shop.world.start('tableSync', parametersOf({}));
   const first = await started.result().then(
-    () => world.progress(started.workflowId),
+    () => shop.world.progress(started.workflowId),
     async () => {
       expect((await failureOf(started)).message).toMatch(/cannot go on: .* copies everything again/);
-      return world.progress((await world.start('tableSync', parametersOf({}))).workflowId);
+      return shop.world.progress((await shop.world.start('tableSync', parametersOf({}))).workflowId);
     },
   );
-  await waitFor(async () => (await world.progress(first.workflowId)).status === 'completed', {
+  await waitFor(async () => (await shop.world.progress(first.workflowId)).status === 'completed', {
     what: 'the run',
   });
-  const report = await world.progress(first.workflowId);
+  const report = await shop.world.progress(first.workflowId);
   expect(stepOf(report, 'begin').result).toMatchObject({
     told: [expect.stringMatching(/everything is copied again/)],
   });
@@ -205,27 +201,31 @@ test.for<[string, string]>([
 test('a replica identity of nothing lets rows be inserted, and the next run is refused with the statement', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY)');
   const handle = await follow();
-  await stores.service.query(`INSERT INTO shop.k VALUES (1)`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1)`);
   await same();
-  await stores.service.query('ALTER TABLE shop.k REPLICA IDENTITY NOTHING; INSERT INTO shop.k VALUES (2)');
+  await shop.stores.service.query(
+    'ALTER TABLE shop.k REPLICA IDENTITY NOTHING; INSERT INTO shop.k VALUES (2)',
+  );
   await same();
   await control(handle, 'stop');
   await handle.result().catch(() => undefined);
   expect(await refusal()).toMatch(/ALTER TABLE "shop"."k" REPLICA IDENTITY DEFAULT/);
-  await stores.service.query('ALTER TABLE shop.k REPLICA IDENTITY DEFAULT; DELETE FROM shop.k WHERE id = 2');
+  await shop.stores.service.query(
+    'ALTER TABLE shop.k REPLICA IDENTITY DEFAULT; DELETE FROM shop.k WHERE id = 2',
+  );
   expect(stepOf(await sync(), 'begin').result).toMatchObject({ told: [] });
   await expectSame();
 });
 
 test('what was altered while nobody followed is refused with its statement, and the next run goes on', async () => {
   await onBoth('CREATE TABLE shop.k (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (1, 'one')`);
   await sync();
-  await stores.service.query(
+  await shop.stores.service.query(
     `ALTER TABLE shop.k ADD COLUMN more text; INSERT INTO shop.k VALUES (2, 'two', 'x')`,
   );
   expect(await refusal()).toMatch(/ALTER TABLE "shop"."k" ADD COLUMN "more" text, .* Nothing was written/);
-  await stores.migration.query('ALTER TABLE shop.k ADD COLUMN more text');
+  await shop.stores.migration.query('ALTER TABLE shop.k ADD COLUMN more text');
   const report = await sync();
   expect(stepOf(report, 'begin').result).toMatchObject({ told: [] });
   expect(stepOf(report, 'copy').read).toBe(0);

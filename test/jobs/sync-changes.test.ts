@@ -1,31 +1,22 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Stores } from '../support/migration.ts';
+import { beforeEach, expect, test } from 'vitest';
 import { run } from '../support/runs.ts';
-import { closeShop, emptyShop, openShop, plain, readBy, rowsOf, toldBy } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, plain, readBy, rowsOf, toldBy, useShop } from '../support/shop.ts';
 
 /** What comes to a table, or changes in it, without a row being written: found by the next run, or refused by name. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop({ ownServers: true });
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-beforeEach(() => emptyShop(stores));
+beforeEach(() => emptyShop(shop.stores));
 
 let runs = 0;
 const parametersOf = (parameters: object) => ({
   ...{ source: 'shop.k', mode: 'incrementing', partitions: 1, run: (runs += 1) },
   ...parameters,
 });
-const sync = (parameters: object = {}) => run(world, 'tableSync', parametersOf(parameters));
+const sync = (parameters: object = {}) => run(shop.world, 'tableSync', parametersOf(parameters));
 async function expectSame(columns = '*'): Promise<void> {
   const table = `(SELECT ${columns} FROM shop.k)`;
-  expect(await rowsOf(stores.migration, table)).toEqual(await rowsOf(stores.service, table));
+  expect(await rowsOf(shop.stores.migration, table)).toEqual(await rowsOf(shop.stores.service, table));
 }
 
 const partitioned = `CREATE TABLE shop.k (id bigint PRIMARY KEY, note text) PARTITION BY RANGE (id);
@@ -310,11 +301,11 @@ test.for<[string, Change]>([
     },
   ],
 ])('%s', async ([, { source, sink, change, changeSink, first = {}, second = {}, reads, told, compared }]) => {
-  await stores.service.query(source);
-  await stores.migration.query(sink);
+  await shop.stores.service.query(source);
+  await shop.stores.migration.query(sink);
   await sync(first);
-  for (const statement of statementsOf(change)) await stores.service.query(statement);
-  for (const statement of statementsOf(changeSink)) await stores.migration.query(statement);
+  for (const statement of statementsOf(change)) await shop.stores.service.query(statement);
+  for (const statement of statementsOf(changeSink)) await shop.stores.migration.query(statement);
   const report = await sync(second);
   await expectSame(compared);
   if (reads) expect(readBy(report)).toEqual(reads);
@@ -333,10 +324,10 @@ function statementsOf(text = ''): string[] {
 }
 
 test('what joined waits for the next sweep where sweeps are rare', async () => {
-  await stores.service.query(`${partitioned}; ${loose}; ${filled}`);
-  await stores.migration.query(plain);
+  await shop.stores.service.query(`${partitioned}; ${loose}; ${filled}`);
+  await shop.stores.migration.query(plain);
   await sync();
-  await stores.service.query(attach);
+  await shop.stores.service.query(attach);
   expect(readBy(await sync({ sweepSeconds: 3600 }))).toEqual([0, 0]);
   expect(readBy(await sync({ sweepSeconds: 3600 }))).toEqual([0, 0]);
   expect(readBy(await sync())).toEqual([0, 100]);

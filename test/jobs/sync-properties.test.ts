@@ -1,24 +1,15 @@
 import fc from 'fast-check';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Stores } from '../support/migration.ts';
+import { expect, test } from 'vitest';
 import { run } from '../support/runs.ts';
-import { closeShop, openShop } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { useShop } from '../support/shop.ts';
 
 /**
  * Whatever is done to a source and to its sink between two incremental runs: after the next one every row of the source
  * is in the sink, as it is. Rows that were deleted are not followed.
  */
 
-let world: World;
-let stores: Stores;
-
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
+const shop = useShop({ ownServers: true });
 
 const parts = 4;
 const size = 100;
@@ -59,15 +50,16 @@ class Play {
   #hasColumn = false;
 
   async begin(): Promise<void> {
-    await stores.service.query(`
+    await shop.stores.service.query(`
       DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop; CREATE TYPE shop.mood AS ENUM ('m0', 'other');
       CREATE TABLE shop.k (id int PRIMARY KEY, note text, mood shop.mood DEFAULT 'm0') PARTITION BY RANGE (id)`);
     for (let index = 0; index < parts; index++)
-      await stores.service.query(`
+      await shop.stores.service.query(`
         CREATE TABLE shop.p${index} (id int PRIMARY KEY, note text, mood shop.mood);
         INSERT INTO shop.p${index} SELECT ${index * size} + n, 'first', 'm0' FROM generate_series(0, 20) AS n;
         ${this.#attached[index] ? this.#attach(index) : ''}`);
-    await stores.migration.query(`DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop; ${this.#sink()};
+    await shop.stores.migration
+      .query(`DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop; ${this.#sink()};
       TRUNCATE keystride.instance, keystride.stream_offset CASCADE`);
   }
 
@@ -79,7 +71,7 @@ class Play {
   }
 
   async does(act: Act): Promise<void> {
-    const { service, migration } = stores;
+    const { service, migration } = shop.stores;
     if (act.act === 'commit') return this.end();
     // DDL would wait for whoever has written and not committed.
     if (!['insert', 'update', 'delete', 'late'].includes(act.act)) await this.end();
@@ -133,7 +125,7 @@ class Play {
 
   async #late(index: number, id: number): Promise<void> {
     await this.end();
-    const client = new pg.Client({ connectionString: world.sourceDatabaseUrl });
+    const client = new pg.Client({ connectionString: shop.world.sourceDatabaseUrl });
     await client.connect();
     await client.query('BEGIN');
     await client.query(this.#change('insert', index, id));
@@ -141,7 +133,7 @@ class Play {
   }
 
   async #move(index: number): Promise<void> {
-    await stores.service.query(
+    await shop.stores.service.query(
       this.#attached[index] ? `ALTER TABLE shop.k DETACH PARTITION shop.p${index}` : this.#attach(index),
     );
     this.#attached[index] = !this.#attached[index];
@@ -151,10 +143,10 @@ class Play {
     // A partition that is not one at the moment must have the same columns when it comes back.
     const tables = ['k', ...this.#attached.flatMap((attached, index) => (attached ? [] : [`p${index}`]))];
     for (const table of tables)
-      await stores.service.query(
+      await shop.stores.service.query(
         `ALTER TABLE shop.${table} DROP COLUMN IF EXISTS tier, ADD tier int DEFAULT ${value}`,
       );
-    await stores.migration.query('ALTER TABLE shop.k ADD COLUMN IF NOT EXISTS tier int');
+    await shop.stores.migration.query('ALTER TABLE shop.k ADD COLUMN IF NOT EXISTS tier int');
     this.#hasColumn = true;
   }
 }
@@ -167,12 +159,12 @@ const rowsOf = async (pool: pg.Pool): Promise<string[]> => {
 let runs = 0;
 
 async function syncAndCompare(): Promise<void> {
-  const report = await run(world, 'tableSync', {
+  const report = await run(shop.world, 'tableSync', {
     ...{ source: 'shop.k', mode: 'incrementing', partitions: 2, run: (runs += 1) },
   });
   expect(report.status).toBe('completed');
-  const there = new Set(await rowsOf(stores.migration));
-  expect((await rowsOf(stores.service)).filter((row) => !there.has(row))).toEqual([]);
+  const there = new Set(await rowsOf(shop.stores.migration));
+  expect((await rowsOf(shop.stores.service)).filter((row) => !there.has(row))).toEqual([]);
 }
 
 test(

@@ -1,32 +1,25 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import type { Stores } from '../support/migration.ts';
 import { run, stepOf } from '../support/runs.ts';
-import { closeShop, emptyShop, openShop } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, useShop } from '../support/shop.ts';
 
 /** Tables whose rows refer to other rows of the same table. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop({ ownServers: true });
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-beforeEach(() => emptyShop(stores));
+beforeEach(() => emptyShop(shop.stores));
 
 let runs = 0;
 const sync = (parameters: object = {}) =>
-  run(world, 'tableSync', { source: 'shop.k', mode: 'incrementing', run: (runs += 1), ...parameters });
+  run(shop.world, 'tableSync', { source: 'shop.k', mode: 'incrementing', run: (runs += 1), ...parameters });
 
 async function rowsOf(pool: Stores['service']): Promise<string[]> {
   const { rows } = await pool.query<{ row: string }>('SELECT k::text AS row FROM shop.k');
   return rows.map(({ row }) => row).toSorted();
 }
 
-const expectSame = async () => expect(await rowsOf(stores.migration)).toEqual(await rowsOf(stores.service));
+const expectSame = async () =>
+  expect(await rowsOf(shop.stores.migration)).toEqual(await rowsOf(shop.stores.service));
 
 const referring = 'CREATE TABLE shop.k (id int PRIMARY KEY, parent int REFERENCES shop.k)';
 const loose = 'CREATE TABLE shop.k (id int PRIMARY KEY, parent int)';
@@ -78,39 +71,39 @@ test.for<[string, { source?: string; sink?: string; rows: string; parameters?: o
     },
   ],
 ])('arrives whole: %s', async ([, { source = loose, sink = referring, rows, parameters }]) => {
-  await stores.service.query(`${source}; INSERT INTO shop.k ${rows}`);
-  await stores.migration.query(sink);
+  await shop.stores.service.query(`${source}; INSERT INTO shop.k ${rows}`);
+  await shop.stores.migration.query(sink);
   const report = await sync({ partitions: 4, ...parameters });
   expect(report.status).toBe('completed');
   await expectSame();
   const { read, written, filtered } = stepOf(report, 'copy');
   expect({ written, filtered }).toEqual({ written: read, filtered: 0 });
-  expect((await stores.migration.query('SELECT FROM keystride.postponed_row')).rowCount).toBe(0);
+  expect((await shop.stores.migration.query('SELECT FROM keystride.postponed_row')).rowCount).toBe(0);
 });
 
 test('what refers to nothing is skipped in the end, with what refers to it; the books are exact', async () => {
-  await stores.service.query(`${loose};
+  await shop.stores.service.query(`${loose};
     INSERT INTO shop.k SELECT n, CASE WHEN n < 6000 AND n % 1000 <> 0 THEN n + 1 END FROM generate_series(1, 6000) AS n;
     UPDATE shop.k SET parent = 99999 WHERE id = 5990`);
-  await stores.migration.query(referring);
+  await shop.stores.migration.query(referring);
   const report = await sync({ partitions: 2 });
   expect(report.status).toBe('completedWithSkips');
   // 5990 refers to nothing, and 5001 to 5989 to it, one by the other.
   expect(stepOf(report, 'copy')).toMatchObject({ read: 6000, written: 5010, filtered: 0, skipped: 990 });
-  const { rows: skips } = await stores.migration.query<{ low: number; high: number; code: string }>(
+  const { rows: skips } = await shop.stores.migration.query<{ low: number; high: number; code: string }>(
     `SELECT min(item_key::int) AS low, max(item_key::int) AS high, min(code) AS code FROM keystride.skip`,
   );
   expect(skips).toEqual([{ low: 5001, high: 5990, code: 'SQLSTATE_23503' }]);
-  await stores.service.query('UPDATE shop.k SET parent = null WHERE id = 5990');
-  await run(world, 'redrive', { instance: report.instance });
+  await shop.stores.service.query('UPDATE shop.k SET parent = null WHERE id = 5990');
+  await run(shop.world, 'redrive', { instance: report.instance });
   await expectSame();
 });
 
 test('what commits late waits for its parents too', async () => {
-  await stores.service.query(`${loose}; INSERT INTO shop.k VALUES (100000, null)`);
-  await stores.migration.query(referring);
+  await shop.stores.service.query(`${loose}; INSERT INTO shop.k VALUES (100000, null)`);
+  await shop.stores.migration.query(referring);
   await sync();
-  await stores.service.query(
+  await shop.stores.service.query(
     'INSERT INTO shop.k SELECT n, CASE WHEN n < 6000 THEN n + 1 END FROM generate_series(1, 6000) AS n',
   );
   const report = await sync();

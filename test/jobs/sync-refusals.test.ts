@@ -1,21 +1,12 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Stores } from '../support/migration.ts';
+import { beforeEach, expect, test } from 'vitest';
 import { failureOf, run } from '../support/runs.ts';
-import { closeShop, emptyShop, openShop, plain, rowsOf } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, plain, rowsOf, useShop } from '../support/shop.ts';
 
 /** What no sync reads from, or writes to: refused by name before a row is. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop();
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop());
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-beforeEach(() => emptyShop(stores));
+beforeEach(() => emptyShop(shop.stores));
 
 let runs = 0;
 const parametersOf = (parameters: object) => ({
@@ -23,7 +14,7 @@ const parametersOf = (parameters: object) => ({
   ...parameters,
 });
 const refusal = async (parameters: object = {}) =>
-  (await failureOf(await world.start('tableSync', parametersOf(parameters)))).message;
+  (await failureOf(await shop.world.start('tableSync', parametersOf(parameters)))).message;
 
 test.for<[string, { source: string; sink: string; parameters?: object; message: RegExp }]>([
   [
@@ -111,18 +102,18 @@ test.for<[string, { source: string; sink: string; parameters?: object; message: 
     },
   ],
 ])('refused by name: %s', async ([, { source, sink, parameters, message }]) => {
-  await stores.service.query(source);
-  await stores.migration.query(sink);
+  await shop.stores.service.query(source);
+  await shop.stores.migration.query(sink);
   expect(await refusal(parameters)).toMatch(message);
-  expect(await rowsOf(stores.migration)).toEqual([]);
+  expect(await rowsOf(shop.stores.migration)).toEqual([]);
 });
 
 test('an inherited table is refused when it joins a source that was copied before', async () => {
-  await stores.service.query(
+  await shop.stores.service.query(
     `${plain}; CREATE TABLE shop.k_old (id bigint PRIMARY KEY, note text); INSERT INTO shop.k VALUES (1001, 'new')`,
   );
-  await stores.migration.query(plain);
-  await run(world, 'tableSync', parametersOf({}));
-  await stores.service.query('ALTER TABLE shop.k_old INHERIT shop.k');
+  await shop.stores.migration.query(plain);
+  await run(shop.world, 'tableSync', parametersOf({}));
+  await shop.stores.service.query('ALTER TABLE shop.k_old INHERIT shop.k');
   expect(await refusal()).toMatch(/does not hold over the tables that inherit/u);
 });

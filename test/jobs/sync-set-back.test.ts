@@ -1,35 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Stores } from '../support/migration.ts';
+import { beforeEach, expect, test } from 'vitest';
 import { run } from '../support/runs.ts';
-import { closeShop, emptyShop, openShop, plain, readBy, rowsOf, toldBy } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, plain, readBy, rowsOf, toldBy, useShop } from '../support/shop.ts';
 
 /** A source, or what is remembered of it, that is another one than the run before has seen. */
 
-let world: World;
-let stores: Stores;
+const shop = useShop({ ownServers: true });
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-beforeEach(() => emptyShop(stores));
+beforeEach(() => emptyShop(shop.stores));
 
 let runs = 0;
 const sync = () =>
-  run(world, 'tableSync', { source: 'shop.k', mode: 'incrementing', partitions: 1, run: (runs += 1) });
+  run(shop.world, 'tableSync', { source: 'shop.k', mode: 'incrementing', partitions: 1, run: (runs += 1) });
 
 const filled = `INSERT INTO shop.k SELECT n, 'new' FROM generate_series(1001, 1100) AS n`;
 
 test('a stream that an older release remembered goes on, and says what cannot be known', async () => {
-  await stores.service.query(`${plain}; ${filled}`);
-  await stores.migration.query(plain);
+  await shop.stores.service.query(`${plain}; ${filled}`);
+  await shop.stores.migration.query(plain);
   await sync();
-  await stores.migration.query('UPDATE keystride.stream_offset SET shape = NULL');
-  await stores.service.query(`INSERT INTO shop.k VALUES (2000, 'next')`);
+  await shop.stores.migration.query('UPDATE keystride.stream_offset SET shape = NULL');
+  await shop.stores.service.query(`INSERT INTO shop.k VALUES (2000, 'next')`);
   const report = await sync();
   expect(readBy(report)).toEqual([1, 0]);
   expect(toldBy(report)).toEqual([expect.stringMatching(/is not known.*rewind the stream to its start/u)]);
@@ -56,10 +47,10 @@ test.for([
     /rewind the stream to its start/u,
   ],
 ] as const)('a source that was set back: it %s', async ([, remembered, reads, told]) => {
-  await stores.service.query(`${plain}; ${filled}`);
-  await stores.migration.query(plain);
+  await shop.stores.service.query(`${plain}; ${filled}`);
+  await shop.stores.migration.query(plain);
   await sync();
-  await stores.migration.query(
+  await shop.stores.migration.query(
     `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{source,moment}',
        (SELECT ${remembered} FROM (SELECT shape #> '{source,moment}') AS it (moment)))`,
   );
@@ -70,30 +61,30 @@ test.for([
 
 test('rows that a changed policy lets the role see are copied', async () => {
   const role = `reader_${randomUUID().replaceAll('-', '')}`;
-  await stores.service.query(`${plain}; ${filled};
+  await shop.stores.service.query(`${plain}; ${filled};
     CREATE ROLE ${role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA shop TO ${role}; GRANT SELECT ON shop.k TO ${role};
     ALTER TABLE shop.k ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON shop.k USING (id > 1050)`);
-  await stores.migration.query(plain);
-  const url = new URL(world.sourceDatabaseUrl);
+  await shop.stores.migration.query(plain);
+  const url = new URL(shop.world.sourceDatabaseUrl);
   url.username = role;
   url.password = 'reader';
-  const [privileged] = world.workers;
+  const [privileged] = shop.world.workers;
   await privileged?.stop();
-  const limited = await world.startWorker({ environment: { SOURCE_DATABASE_URL: url.href } });
+  const limited = await shop.world.startWorker({ environment: { SOURCE_DATABASE_URL: url.href } });
   try {
     const first = await sync();
     expect(readBy(first)).toEqual([50, 0]);
     expect(toldBy(first)).toEqual([expect.stringMatching(/row security decides/u)]);
-    await stores.service.query('ALTER POLICY few ON shop.k USING (id > 1020)');
+    await shop.stores.service.query('ALTER POLICY few ON shop.k USING (id > 1020)');
     const second = await sync();
     expect(readBy(second)).toEqual([80, 0]);
     expect(toldBy(second)[0]).toMatch(/lets the role see other rows/u);
-    await stores.service.query('ALTER TABLE shop.k DISABLE ROW LEVEL SECURITY');
+    await shop.stores.service.query('ALTER TABLE shop.k DISABLE ROW LEVEL SECURITY');
     await sync();
-    expect(await rowsOf(stores.migration)).toEqual(await rowsOf(stores.service));
+    expect(await rowsOf(shop.stores.migration)).toEqual(await rowsOf(shop.stores.service));
   } finally {
     await limited.stop();
-    await world.startWorker();
-    await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    await shop.world.startWorker();
+    await shop.stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
 });

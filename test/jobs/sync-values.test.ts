@@ -1,18 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { VerificationReport } from '../../packages/keystride/src/contract/verification.ts';
-import type { Stores } from '../support/migration.ts';
 import { run, startVerification } from '../support/runs.ts';
-import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, onBothSides, useShop } from '../support/shop.ts';
 
-let world: World;
-let stores: Stores;
-
-beforeAll(async () => {
-  ({ world, stores } = await openShop());
-});
-
-afterAll(() => closeShop({ world, stores }));
+const shop = useShop();
 
 const types = `
   CREATE DOMAIN shop.spot AS point;
@@ -89,20 +80,20 @@ const columnOf = ([from, to]: readonly [string, string, ...unknown[]]) =>
   `c${pairs.indexOf(`${from} > ${to}`)}`;
 
 test('a value arrives as it is, or its row is a skip that verify finds missing', async () => {
-  await emptyShop(stores);
-  await onBothSides(stores, types);
+  await emptyShop(shop.stores);
+  await onBothSides(shop.stores, types);
   const table = (side: 0 | 1) =>
     `CREATE TABLE shop.value (id int PRIMARY KEY, ${pairs.map((pair, index) => `c${index} ${pair.split(' > ')[side]}`).join(', ')})`;
-  await stores.service.query(table(0));
-  await stores.migration.query(table(1));
+  await shop.stores.service.query(table(0));
+  await shop.stores.migration.query(table(1));
   for (const [id, value] of values.entries())
-    await stores.service.query(`INSERT INTO shop.value (id, ${columnOf(value)}) VALUES ($1, $2)`, [
+    await shop.stores.service.query(`INSERT INTO shop.value (id, ${columnOf(value)}) VALUES ($1, $2)`, [
       id,
       value[2],
     ]);
   const parameters = { source: 'shop.value', partitions: 1 };
-  await run(world, 'tableSync', parameters);
-  const { rows } = await stores.migration.query<Record<string, string | null> & { id: number }>(
+  await run(shop.world, 'tableSync', parameters);
+  const { rows } = await shop.stores.migration.query<Record<string, string | null> & { id: number }>(
     `SELECT id, ${pairs.map((_, index) => `c${index}::text`).join(', ')} FROM shop.value`,
   );
   const there = new Map(rows.map((row) => [row.id, row]));
@@ -111,7 +102,7 @@ test('a value arrives as it is, or its row is a skip that verify finds missing',
   expect(told((id) => there.get(id)?.[columnOf(values[id] ?? ['', ''])])).toEqual(
     told((id) => values[id]?.[3]),
   );
-  const handle = await startVerification(world, { job: 'tableSync', parameters });
+  const handle = await startVerification(shop.world, { job: 'tableSync', parameters });
   const report = (await handle.result()) as VerificationReport;
   const missing = values.flatMap(([, , , arrives], id) =>
     arrives === refused ? [`key ${id}: missing`] : [],

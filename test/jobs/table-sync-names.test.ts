@@ -1,26 +1,17 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { refuseUnsyncable } from '../../packages/keystride/src/table-sync/unsyncable.ts';
 import { parametersFromText, parseParameters } from '../../packages/keystride/src/contract/parameters.ts';
 import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
 import { keystride } from '../cli/support.ts';
-import type { Stores } from '../support/migration.ts';
 import { failureOf, run, startVerification, stepOf } from '../support/runs.ts';
-import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, onBothSides, useShop } from '../support/shop.ts';
 
-let world: World;
-let stores: Stores;
+const shop = useShop();
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop());
-});
+beforeEach(() => emptyShop(shop.stores));
 
-afterAll(() => closeShop({ world, stores }));
-
-beforeEach(() => emptyShop(stores));
-
-const onBoth = (statement: string) => onBothSides(stores, statement);
+const onBoth = (statement: string) => onBothSides(shop.stores, statement);
 
 let runs = 0;
 
@@ -30,11 +21,11 @@ const written = async (...words: string[]) => {
     tableSync,
     parametersFromText(tableSync, [...words, `run=${(runs += 1)}`]),
   );
-  return { parameters, report: await run(world, 'tableSync', parameters) };
+  return { parameters, report: await run(shop.world, 'tableSync', parameters) };
 };
 
 const refusal = async (parameters: object) =>
-  (await failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }))).message;
+  (await failureOf(await shop.world.start('tableSync', { run: (runs += 1), ...parameters }))).message;
 
 const odd = [
   'price.eur',
@@ -55,7 +46,7 @@ test('columns of any name are keys, cursors and values', async () => {
   await onBoth(`CREATE TABLE shop.odd ("the.key" int, "an, other" text, ${odd.map((name) => `${quoted(name)} text`).join(', ')},
     PRIMARY KEY ("the.key", "an, other"))`);
   const insert = (from: number) =>
-    stores.service.query(
+    shop.stores.service.query(
       `INSERT INTO shop.odd SELECT n, 'k', ${odd.map((_, index) => `n || '-${index}'`).join(', ')}
          FROM generate_series($1::int, $1 + 99) AS n`,
       [from],
@@ -66,33 +57,33 @@ test('columns of any name are keys, cursors and values', async () => {
   await insert(101);
   await written('source=shop.odd', 'mode=incrementing');
   const all = 'SELECT * FROM shop.odd ORDER BY 1';
-  expect((await stores.migration.query(all)).rows).toEqual((await stores.service.query(all)).rows);
-  await stores.migration.query('UPDATE shop.odd SET "price.eur" = NULL WHERE "the.key" = 7');
+  expect((await shop.stores.migration.query(all)).rows).toEqual((await shop.stores.service.query(all)).rows);
+  await shop.stores.migration.query('UPDATE shop.odd SET "price.eur" = NULL WHERE "the.key" = 7');
   const { parameters } = await written('source=shop.odd');
-  await stores.migration.query('UPDATE shop.odd SET "price.eur" = NULL WHERE "the.key" = 7');
+  await shop.stores.migration.query('UPDATE shop.odd SET "price.eur" = NULL WHERE "the.key" = 7');
   const verified = async (repair: boolean): Promise<unknown> =>
-    (await startVerification(world, { job: 'tableSync', parameters, repair })).result();
+    (await startVerification(shop.world, { job: 'tableSync', parameters, repair })).result();
   expect(await verified(true)).toMatchObject({ verified: true, repaired: 1 });
-  expect((await stores.migration.query(all)).rows).toEqual((await stores.service.query(all)).rows);
-  const streams = (await keystride(['sync', 'list', '-o', 'json'], world.environment)).json();
+  expect((await shop.stores.migration.query(all)).rows).toEqual((await shop.stores.service.query(all)).rows);
+  const streams = (await keystride(['sync', 'list', '-o', 'json'], shop.world.environment)).json();
   expect(streams).toMatchObject({
     streams: [{ table: 'shop.odd', cursor: ['200', 'k'], lag: { rowsAbove: 0 } }],
   });
 });
 
 test('columns of any name are chosen, dropped, renamed, cast and masked', async () => {
-  await stores.service.query(
+  await shop.stores.service.query(
     `CREATE TABLE shop.odd (id int PRIMARY KEY, "price.eur" numeric, "a,b" text, "x:y" text, "say ""hi""" text, gone text)`,
   );
-  await stores.service.query(`INSERT INTO shop.odd VALUES (1, 12.345, 'one', 'two', 'three', 'four')`);
-  await stores.migration.query(
+  await shop.stores.service.query(`INSERT INTO shop.odd VALUES (1, 12.345, 'one', 'two', 'three', 'four')`);
+  await shop.stores.migration.query(
     `CREATE TABLE shop.even (id int PRIMARY KEY, "price, rounded" numeric(10,2), "c.d" text, "y:x" text, "say ""hi""" text)`,
   );
   await written(
     ...['source=shop.odd', 'sink=shop.even', 'drop=gone', 'cast=price.eur:numeric(10,2)'],
     ...['rename=price.eur:"price, rounded","a,b":c.d,"x:y":y:x', 'mask="""x:y"":fixed:Smith, John"'],
   );
-  expect((await stores.migration.query('SELECT * FROM shop.even')).rows).toEqual([
+  expect((await shop.stores.migration.query('SELECT * FROM shop.even')).rows).toEqual([
     { id: 1, 'price, rounded': '12.35', 'c.d': 'one', 'y:x': 'Smith, John', 'say "hi"': 'three' },
   ]);
 });
@@ -105,13 +96,15 @@ test.for([
   ['shop.50%, off', '"50%, off"'],
 ] as const)('a table is named %s', async ([given, name]) => {
   await onBoth(`CREATE TABLE shop.${name} (id int PRIMARY KEY, note text)`);
-  await stores.service.query(`INSERT INTO shop.${name} SELECT n, 'n' FROM generate_series(1, 30000) AS n`);
+  await shop.stores.service.query(
+    `INSERT INTO shop.${name} SELECT n, 'n' FROM generate_series(1, 30000) AS n`,
+  );
   const { report } = await written(`source=${given}`, 'mode=incrementing', 'partitions=3');
   expect(stepOf(report, 'copy')).toMatchObject({ read: 30_000, written: 30_000 });
-  await stores.service.query(`INSERT INTO shop.${name} VALUES (-1, 'late')`);
+  await shop.stores.service.query(`INSERT INTO shop.${name} VALUES (-1, 'late')`);
   const { parameters, report: second } = await written(`source=${given}`, 'mode=incrementing');
   expect(stepOf(second, 'sweep').read).toBeGreaterThan(0);
-  const verification = await startVerification(world, { job: 'tableSync', parameters, repair: false });
+  const verification = await startVerification(shop.world, { job: 'tableSync', parameters, repair: false });
   expect(await verification.result()).toMatchObject({ verified: true, compared: 30_001 });
 });
 
@@ -124,10 +117,10 @@ test.for([
   ['the information schema', 'information_schema.sql_features', /of the catalogue/u],
   ['nothing', 'shop.nothing', /the source has no table shop\.nothing/u],
 ] as const)('%s is refused as a source', async ([, source, message]) => {
-  await stores.service
+  await shop.stores.service
     .query(`CREATE TABLE shop.t (id int PRIMARY KEY); CREATE VIEW shop.v AS SELECT * FROM shop.t;
     CREATE MATERIALIZED VIEW shop.m AS SELECT * FROM shop.t; CREATE SEQUENCE shop.s`);
-  await stores.migration.query('CREATE TABLE shop.t (id int PRIMARY KEY)');
+  await shop.stores.migration.query('CREATE TABLE shop.t (id int PRIMARY KEY)');
   expect(await refusal({ source, sink: 'shop.t' })).toMatch(message);
 });
 
@@ -144,23 +137,23 @@ test('a table is not copied to itself, nor to a part of itself', async () => {
   await onBoth(`CREATE TABLE shop.event (id int PRIMARY KEY) PARTITION BY RANGE (id);
     CREATE TABLE shop.event_1 PARTITION OF shop.event FOR VALUES FROM (0) TO (10);
     CREATE TABLE shop.event_2 PARTITION OF shop.event FOR VALUES FROM (10) TO (20)`);
-  const here = (table: string) => ({ pool: stores.migration, table });
+  const here = (table: string) => ({ pool: shop.stores.migration, table });
   const itself = /in the same database/u;
   await expect(refuseUnsyncable(here('shop.event'), here('shop."event"'))).rejects.toThrow(itself);
   await expect(refuseUnsyncable(here('shop.event'), here('shop.event_1'))).rejects.toThrow(itself);
   await expect(refuseUnsyncable(here('shop.event_1'), here('shop.event'))).rejects.toThrow(itself);
   await refuseUnsyncable(here('shop.event_1'), here('shop.event_2'));
-  await refuseUnsyncable({ pool: stores.service, table: 'shop.event' }, here('shop.event'));
+  await refuseUnsyncable({ pool: shop.stores.service, table: 'shop.event' }, here('shop.event'));
 });
 
 test('columns are chosen, dropped, renamed, converted and masked as declared', async () => {
-  await stores.service.query(`
+  await shop.stores.service.query(`
     CREATE TABLE shop.customer (
       id int PRIMARY KEY, email text, phone text, born timestamptz, amount text, note text, "Odd Name" text, more text)`);
-  await stores.service.query(`
+  await shop.stores.service.query(`
     INSERT INTO shop.customer VALUES (1, 'a@example.com', '010-1234', '2001-02-03 23:30:00Z', ' 12.7 ', 'secret', 'x', 'y'),
                                      (2, NULL, NULL, NULL, NULL, 'secret', 'x', 'y')`);
-  await stores.migration.query(`
+  await shop.stores.migration.query(`
     CREATE TABLE shop.client (
       "clientId" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, phone text, born date, amount int,
       doubled int GENERATED ALWAYS AS (amount * 2) STORED, own text DEFAULT 'kept')`);
@@ -173,12 +166,14 @@ test('columns are chosen, dropped, renamed, converted and masked as declared', a
     cast: ['born:timestamptz', 'amount:numeric(10,4)'],
     mask: ['email:hash', "phone:fixed:it's hidden"],
   };
-  expect(stepOf(await run(world, 'tableSync', { run: (runs += 1), ...parameters }), 'copy')).toMatchObject({
+  expect(
+    stepOf(await run(shop.world, 'tableSync', { run: (runs += 1), ...parameters }), 'copy'),
+  ).toMatchObject({
     read: 2,
     written: 2,
     skipped: 0,
   });
-  const { rows } = await stores.migration.query(
+  const { rows } = await shop.stores.migration.query(
     `SELECT "clientId", email, phone, born::text, amount, doubled, own FROM shop.client ORDER BY 1`,
   );
   expect(rows).toEqual([

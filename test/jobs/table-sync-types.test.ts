@@ -1,40 +1,31 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Stores } from '../support/migration.ts';
+import { beforeEach, expect, test } from 'vitest';
 import { failureOf, run, stepOf } from '../support/runs.ts';
-import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, onBothSides, useShop } from '../support/shop.ts';
 
-let world: World;
-let stores: Stores;
+const shop = useShop();
 
-beforeAll(async () => {
-  ({ world, stores } = await openShop());
-});
-
-afterAll(() => closeShop({ world, stores }));
-
-beforeEach(() => emptyShop(stores));
+beforeEach(() => emptyShop(shop.stores));
 
 let runs = 0;
-const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });
+const sync = (parameters: object) => run(shop.world, 'tableSync', { run: (runs += 1), ...parameters });
 
 const refusal = async (parameters: object) =>
-  failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }));
+  failureOf(await shop.world.start('tableSync', { run: (runs += 1), ...parameters }));
 
-const onBoth = (statement: string) => onBothSides(stores, statement);
+const onBoth = (statement: string) => onBothSides(shop.stores, statement);
 
 /** Copies one value from a column to another; returns what arrived, or the code of the skip. */
 async function copied(number: number, [from, to, value]: readonly [string, string, string], more: object) {
   const table = `shop.value_${number}`;
-  await stores.service.query(`CREATE TABLE ${table} (id int PRIMARY KEY, value ${from})`);
-  await stores.service.query(`INSERT INTO ${table} VALUES (1, ${value}), (2, NULL)`);
-  await stores.migration.query(`CREATE TABLE ${table} (id int PRIMARY KEY, value ${to})`);
+  await shop.stores.service.query(`CREATE TABLE ${table} (id int PRIMARY KEY, value ${from})`);
+  await shop.stores.service.query(`INSERT INTO ${table} VALUES (1, ${value}), (2, NULL)`);
+  await shop.stores.migration.query(`CREATE TABLE ${table} (id int PRIMARY KEY, value ${to})`);
   const report = await sync({ source: table, partitions: 1, ...more });
   const { read, written, skipped } = stepOf(report, 'copy');
-  const there = await stores.migration.query<{ value: string }>(
+  const there = await shop.stores.migration.query<{ value: string }>(
     `SELECT value::text FROM ${table} WHERE id = 1`,
   );
-  const skips = await stores.migration.query<{ code: string }>(
+  const skips = await shop.stores.migration.query<{ code: string }>(
     'SELECT code FROM keystride.skip WHERE instance_key = $1',
     [report.instance],
   );
@@ -171,16 +162,16 @@ test.for([
   ['double precision', 'real'],
   ['numeric', 'double precision'],
 ])('a key of %s is refused by a sink of %s, which may take two for one', async ([from, to]) => {
-  await stores.service.query(`CREATE TABLE shop.keyed (code ${from} PRIMARY KEY, note text)`);
-  await stores.service.query(`INSERT INTO shop.keyed VALUES ('1', 'one')`);
-  await stores.migration.query(`${collation}; CREATE DOMAIN shop.padded AS char(9);
+  await shop.stores.service.query(`CREATE TABLE shop.keyed (code ${from} PRIMARY KEY, note text)`);
+  await shop.stores.service.query(`INSERT INTO shop.keyed VALUES ('1', 'one')`);
+  await shop.stores.migration.query(`${collation}; CREATE DOMAIN shop.padded AS char(9);
     CREATE DOMAIN shop.citext_like AS text COLLATE shop.any_case;
     CREATE TABLE shop.keyed (code ${to} PRIMARY KEY, note text)`);
   expect(await refusal({ source: 'shop.keyed' })).toMatchObject({
     type: 'JobParametersInvalid',
     message: expect.stringMatching(/the key column code is .* in the source and .* \(code\) in the sink/u),
   });
-  expect((await stores.migration.query('SELECT FROM shop.keyed')).rowCount).toBe(0);
+  expect((await shop.stores.migration.query('SELECT FROM shop.keyed')).rowCount).toBe(0);
 });
 
 test.for([
@@ -191,14 +182,14 @@ test.for([
   ['text', 'uuid', ['A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'], ['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']],
   ['text', 'varchar(2)', ['a   ', 'a  '], ['a', 'a ']],
 ] as const)('keys of %s that would be one in %s are skips, each of them', async ([from, to, twice, once]) => {
-  await stores.service.query(`CREATE TABLE shop.keyed (code ${from} PRIMARY KEY, note text)`);
+  await shop.stores.service.query(`CREATE TABLE shop.keyed (code ${from} PRIMARY KEY, note text)`);
   for (const code of [...twice, ...once])
-    await stores.service.query(`INSERT INTO shop.keyed VALUES ($1::text::${from}, 'n')`, [code]);
-  await stores.migration.query(`CREATE TABLE shop.keyed (code ${to} PRIMARY KEY, note text)`);
+    await shop.stores.service.query(`INSERT INTO shop.keyed VALUES ($1::text::${from}, 'n')`, [code]);
+  await shop.stores.migration.query(`CREATE TABLE shop.keyed (code ${to} PRIMARY KEY, note text)`);
   for (const partitions of [1, 4]) {
     const report = await sync({ source: 'shop.keyed', partitions });
     expect(stepOf(report, 'copy')).toMatchObject({ written: once.length, skipped: twice.length });
-    expect((await stores.migration.query('SELECT FROM shop.keyed')).rowCount).toBe(once.length);
+    expect((await shop.stores.migration.query('SELECT FROM shop.keyed')).rowCount).toBe(once.length);
   }
 });
 
@@ -208,20 +199,20 @@ const dropping = (when: string, table: string) => `
 
 test('rows that a trigger of the sink leaves out are skips, whether they are new or changed', async () => {
   await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.item SELECT n, 'new' FROM generate_series(1, 10) AS n`);
-  await stores.migration.query(dropping('INSERT', 'shop.item'));
+  await shop.stores.service.query(`INSERT INTO shop.item SELECT n, 'new' FROM generate_series(1, 10) AS n`);
+  await shop.stores.migration.query(dropping('INSERT', 'shop.item'));
   const first = await sync({ source: 'shop.item' });
   expect(stepOf(first, 'copy')).toMatchObject({ read: 10, written: 5, skipped: 5 });
-  const { rows } = await stores.migration.query(
+  const { rows } = await shop.stores.migration.query(
     'SELECT item_key AS key, code FROM keystride.skip WHERE instance_key = $1 ORDER BY item_key::int',
     [first.instance],
   );
   expect(rows).toEqual([2, 4, 6, 8, 10].map((key) => ({ key: String(key), code: 'RowNotKept' })));
-  await stores.migration.query(`DROP TRIGGER drop_it ON shop.item; DROP FUNCTION shop.drop_it`);
+  await shop.stores.migration.query(`DROP TRIGGER drop_it ON shop.item; DROP FUNCTION shop.drop_it`);
   await sync({ source: 'shop.item' });
-  await stores.migration.query(dropping('UPDATE', 'shop.item'));
+  await shop.stores.migration.query(dropping('UPDATE', 'shop.item'));
   // What is as it should be is no skip: only the rows that have changed.
-  await stores.service.query(`UPDATE shop.item SET note = 'changed' WHERE id < 5`);
+  await shop.stores.service.query(`UPDATE shop.item SET note = 'changed' WHERE id < 5`);
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 8, skipped: 2 });
 });
 
@@ -230,13 +221,13 @@ test.for([
   ['removes them when they are there', 'AFTER', 'DELETE FROM shop.item WHERE id = new.id; RETURN null'],
 ])('a trigger of the sink that %s keeps none of them', async ([, when, body]) => {
   await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 4) AS n`);
-  await stores.migration.query(`
+  await shop.stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 4) AS n`);
+  await shop.stores.migration.query(`
     CREATE FUNCTION shop.move_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ${body}; END';
     CREATE TRIGGER move_it ${when} INSERT ON shop.item FOR EACH ROW WHEN (new.id % 2 = 0) EXECUTE FUNCTION shop.move_it()`);
   const report = await sync({ source: 'shop.item' });
   expect(stepOf(report, 'copy')).toMatchObject({ read: 4, written: 2, skipped: 2 });
-  const { rows } = await stores.migration.query<{ id: number }>('SELECT id FROM shop.item ORDER BY id');
+  const { rows } = await shop.stores.migration.query<{ id: number }>('SELECT id FROM shop.item ORDER BY id');
   expect(rows.map(({ id }) => id)).toEqual([1, 3]);
 });
 
@@ -254,12 +245,14 @@ test.for([
   ['a key of minus zero', 'id float8 PRIMARY KEY, v text', `'-0', 'v'`, `id = 0`],
 ] as const)('what is written otherwise and equal arrives: %s', async ([, columns, row, change]) => {
   await onBoth(`${collation}; CREATE TABLE shop.item (${columns})`);
-  await stores.service.query(`INSERT INTO shop.item VALUES (${row})`);
+  await shop.stores.service.query(`INSERT INTO shop.item VALUES (${row})`);
   await sync({ source: 'shop.item' });
-  await stores.service.query(`UPDATE shop.item SET ${change}`);
+  await shop.stores.service.query(`UPDATE shop.item SET ${change}`);
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 1, skipped: 0 });
   const [source, sink] = await Promise.all(
-    [stores.service, stores.migration].map((pool) => pool.query('SELECT item::text FROM shop.item')),
+    [shop.stores.service, shop.stores.migration].map((pool) =>
+      pool.query('SELECT item::text FROM shop.item'),
+    ),
   );
   expect(sink?.rows).toEqual(source?.rows);
 });
@@ -274,8 +267,8 @@ test('a unique index that tells keys apart which their column takes for one is r
 
 test('what a trigger of the sink makes of a row, or writes elsewhere, is written', async () => {
   await onBoth('CREATE TABLE shop.item (id int PRIMARY KEY, note text)');
-  await stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 10) AS n`);
-  await stores.migration.query(`
+  await shop.stores.service.query(`INSERT INTO shop.item SELECT n, 'a' FROM generate_series(1, 10) AS n`);
+  await shop.stores.migration.query(`
     CREATE FUNCTION shop.upper_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.note := upper(new.note); RETURN new; END';
     CREATE TRIGGER upper_it BEFORE INSERT OR UPDATE ON shop.item FOR EACH ROW WHEN (new.id > 3) EXECUTE FUNCTION shop.upper_it()`);
   for (let time = 0; time < 2; time++)
@@ -283,8 +276,8 @@ test('what a trigger of the sink makes of a row, or writes elsewhere, is written
 });
 
 test('a sink that must have a value which the source has none for is refused', async () => {
-  await stores.service.query('CREATE TABLE shop.item (id int PRIMARY KEY)');
-  await stores.migration.query(`CREATE TABLE shop.item (
+  await shop.stores.service.query('CREATE TABLE shop.item (id int PRIMARY KEY)');
+  await shop.stores.migration.query(`CREATE TABLE shop.item (
     id int PRIMARY KEY, made timestamptz NOT NULL DEFAULT now(), no bigint GENERATED ALWAYS AS IDENTITY, tenant int NOT NULL)`);
   expect((await refusal({ source: 'shop.item' })).message).toMatch(
     /column tenant of the sink shop.item is NOT NULL without a default/u,
@@ -292,27 +285,27 @@ test('a sink that must have a value which the source has none for is refused', a
 });
 
 test('a type that the sink alone has is copied to', async () => {
-  await stores.service.query('CREATE TABLE shop.item (id int PRIMARY KEY, mood text)');
-  await stores.service.query(`INSERT INTO shop.item VALUES (1, 'happy'), (2, 'angry')`);
-  await stores.migration.query(
+  await shop.stores.service.query('CREATE TABLE shop.item (id int PRIMARY KEY, mood text)');
+  await shop.stores.service.query(`INSERT INTO shop.item VALUES (1, 'happy'), (2, 'angry')`);
+  await shop.stores.migration.query(
     `CREATE TYPE shop.mood AS ENUM ('happy'); CREATE TABLE shop.item (id int PRIMARY KEY, mood shop.mood)`,
   );
   expect(stepOf(await sync({ source: 'shop.item' }), 'copy')).toMatchObject({ written: 1, skipped: 1 });
 });
 
 test('each row that the sink refuses is one skip, and can be run again', async () => {
-  await stores.service.query(`CREATE TABLE shop.word (id int PRIMARY KEY, word text, amount text)`);
-  await stores.service.query(
+  await shop.stores.service.query(`CREATE TABLE shop.word (id int PRIMARY KEY, word text, amount text)`);
+  await shop.stores.service.query(
     `INSERT INTO shop.word SELECT n, CASE n % 1000 WHEN 7 THEN 'far too long' ELSE 'ok' END,
             CASE WHEN n = 4321 THEN 'secret' ELSE n::text END FROM generate_series(1, 6000) AS n`,
   );
-  await stores.migration.query(
+  await shop.stores.migration.query(
     `CREATE TABLE shop.word (id int PRIMARY KEY, word varchar(5), amount int CHECK (amount <> 5555))`,
   );
   const report = await sync({ source: 'shop.word', partitions: 2 });
   expect(report.status).toBe('completedWithSkips');
   expect(stepOf(report, 'copy')).toMatchObject({ read: 6000, written: 5992, skipped: 8 });
-  const { rows: skips } = await stores.migration.query<{ key: string; code: string; message: string }>(
+  const { rows: skips } = await shop.stores.migration.query<{ key: string; code: string; message: string }>(
     'SELECT item_key AS key, code, message FROM keystride.skip ORDER BY item_key::int',
   );
   expect(skips.map(({ key }) => Number(key))).toEqual([7, 1007, 2007, 3007, 4007, 4321, 5007, 5555]);
@@ -320,9 +313,9 @@ test('each row that the sink refuses is one skip, and can be run again', async (
     new Set(['SQLSTATE_22001', 'SQLSTATE_22P02', 'SQLSTATE_23514']),
   );
   expect(JSON.stringify(skips)).not.toContain('secret');
-  await stores.service.query(`UPDATE shop.word SET word = 'ok'`);
-  await run(world, 'redrive', { instance: report.instance });
-  const { rows } = await stores.migration.query<{ words: number; open: number }>(
+  await shop.stores.service.query(`UPDATE shop.word SET word = 'ok'`);
+  await run(shop.world, 'redrive', { instance: report.instance });
+  const { rows } = await shop.stores.migration.query<{ words: number; open: number }>(
     `SELECT (SELECT count(*)::int FROM shop.word) AS words,
             (SELECT count(*)::int FROM keystride.skip WHERE status = 'open') AS open`,
   );
@@ -331,17 +324,17 @@ test('each row that the sink refuses is one skip, and can be run again', async (
 
 test('rows whose keys are as long as an index takes are skips, and can be run again', async () => {
   const create = (word: string) => `CREATE TABLE shop.long (code text PRIMARY KEY, word ${word})`;
-  await stores.service.query(create('text'));
+  await shop.stores.service.query(create('text'));
   // Such as cannot be compressed. The ledger's index has the instance and the step beside it.
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO shop.long SELECT left(string_agg(encode(sha512((n * 1000 + i)::text::bytea), 'base64'), ''), 2660), 'far too long'
        FROM generate_series(1, 2) AS n, generate_series(1, 40) AS i GROUP BY n`,
   );
-  await stores.migration.query(create('varchar(5)'));
+  await shop.stores.migration.query(create('varchar(5)'));
   const report = await sync({ source: 'shop.long', partitions: 1 });
   expect(stepOf(report, 'copy')).toMatchObject({ read: 2, written: 0, skipped: 2 });
-  await stores.service.query(`UPDATE shop.long SET word = 'ok'`);
-  await run(world, 'redrive', { instance: report.instance });
-  const { rows } = await stores.migration.query('SELECT word FROM shop.long');
+  await shop.stores.service.query(`UPDATE shop.long SET word = 'ok'`);
+  await run(shop.world, 'redrive', { instance: report.instance });
+  const { rows } = await shop.stores.migration.query('SELECT word FROM shop.long');
   expect(rows).toEqual([{ word: 'ok' }, { word: 'ok' }]);
 });

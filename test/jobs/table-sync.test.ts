@@ -1,34 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { openTransaction, takeMoment } from '../../packages/keystride/src/stores/postgres/horizon.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
 import { keystride } from '../cli/support.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
-import type { Stores } from '../support/migration.ts';
 import { control, failureOf, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
-import { closeShop, emptyShop, onBothSides, openShop } from '../support/shop.ts';
-import type { World } from '../support/stack.ts';
+import { emptyShop, onBothSides, useShop } from '../support/shop.ts';
 
-let world: World;
-let stores: Stores;
-
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
+const shop = useShop({ ownServers: true });
 
 /** Every schema that a test makes, on both sides. */
-beforeEach(() => emptyShop(stores));
+beforeEach(() => emptyShop(shop.stores));
 
 let runs = 0;
-const sync = (parameters: object) => run(world, 'tableSync', { run: (runs += 1), ...parameters });
+const sync = (parameters: object) => run(shop.world, 'tableSync', { run: (runs += 1), ...parameters });
 
 const refusal = async (parameters: object) =>
-  failureOf(await world.start('tableSync', { run: (runs += 1), ...parameters }));
+  failureOf(await shop.world.start('tableSync', { run: (runs += 1), ...parameters }));
 
-const onBoth = (statement: string) => onBothSides(stores, statement);
+const onBoth = (statement: string) => onBothSides(shop.stores, statement);
 
 /** A table's rows as one hash, computed by the database that has them. */
 async function hashOf(pool: pg.Pool, table: string, order = 'id'): Promise<string> {
@@ -40,14 +31,16 @@ async function hashOf(pool: pg.Pool, table: string, order = 'id'): Promise<strin
 }
 
 async function expectSame(table: string, sink = table, order = 'id'): Promise<void> {
-  expect(await hashOf(stores.migration, sink, order)).toBe(await hashOf(stores.service, table, order));
+  expect(await hashOf(shop.stores.migration, sink, order)).toBe(
+    await hashOf(shop.stores.service, table, order),
+  );
 }
 
 test('100,000 rows are copied in four partitions, and doing it again writes nothing', async () => {
   await onBoth(
     `CREATE TABLE shop.item (id bigint PRIMARY KEY, name text, price numeric, changed timestamptz)`,
   );
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO shop.item SELECT n * 3, 'item ' || n, n / 7.0, timestamptz '2025-01-01Z' + n * interval '1 microsecond'
        FROM generate_series(1, 100000) AS n`,
   );
@@ -58,18 +51,18 @@ test('100,000 rows are copied in four partitions, and doing it again writes noth
     partitions: { total: 4, done: 4 },
   });
   await expectSame('shop.item');
-  const versions = () => hashOf(stores.migration, '(SELECT id, xmin FROM shop.item)');
+  const versions = () => hashOf(shop.stores.migration, '(SELECT id, xmin FROM shop.item)');
   const before = await versions();
   await sync({ source: 'shop.item' });
   expect(await versions()).toBe(before);
 });
 
 test('verify compares through the declared transforms, and its repair heals what differs', async () => {
-  await stores.service.query(`CREATE TABLE shop.person (
+  await shop.stores.service.query(`CREATE TABLE shop.person (
     part int NOT NULL, id bigint NOT NULL, email text, born timestamptz, amount text, PRIMARY KEY (part, id))`);
-  await stores.migration.query(`CREATE TABLE shop.member (
+  await shop.stores.migration.query(`CREATE TABLE shop.member (
     part bigint NOT NULL, number bigint NOT NULL, email text, day date, amount numeric(10,2), PRIMARY KEY (part, number))`);
-  await stores.service.query(`INSERT INTO shop.person
+  await shop.stores.service.query(`INSERT INTO shop.person
     SELECT n % 3, n, 'a' || n || '@example.com', timestamptz '2001-02-03 12:30:00Z' + n * interval '1 minute', n || '.5'
       FROM generate_series(1, 3000) AS n`);
   const parameters = {
@@ -78,10 +71,10 @@ test('verify compares through the declared transforms, and its repair heals what
   };
   await sync(parameters);
   const verified = async (repair: boolean): Promise<unknown> =>
-    (await startVerification(world, { job: 'tableSync', parameters, repair })).result();
+    (await startVerification(shop.world, { job: 'tableSync', parameters, repair })).result();
   expect(await verified(false)).toMatchObject({ verified: true, compared: 3000, differences: 0 });
-  const before = await hashOf(stores.migration, 'shop.member', 'part, number');
-  await stores.migration.query(`
+  const before = await hashOf(shop.stores.migration, 'shop.member', 'part, number');
+  await shop.stores.migration.query(`
     DELETE FROM shop.member WHERE number IN (3, 1500);
     UPDATE shop.member SET amount = amount + 1 WHERE number = 1501;
     INSERT INTO shop.member (part, number) VALUES (1, 4000)`);
@@ -90,7 +83,7 @@ test('verify compares through the declared transforms, and its repair heals what
   expect(found).toMatchObject({ verified: false, differences: 4 });
   expect(found.examples.toSorted()).toEqual(examples);
   expect(await verified(true)).toMatchObject({ verified: true, differences: 0, repaired: 4 });
-  expect(await hashOf(stores.migration, 'shop.member', 'part, number')).toBe(before);
+  expect(await hashOf(shop.stores.migration, 'shop.member', 'part, number')).toBe(before);
 });
 
 test('every type arrives as it is', async () => {
@@ -102,7 +95,7 @@ test('every type arrives as it is', async () => {
       rounded numeric(10,2), real_one double precision, flag boolean, plain json, binary_json jsonb, bytes bytea,
       numbers int[], texts text[], deep text[][], mood shop.mood, place shop.place, short varchar(5), padded char(5),
       range tstzrange, address inet, point point, document xml, vector tsvector, nothing text)`);
-  await stores.service.query(`
+  await shop.stores.service.query(`
     INSERT INTO shop.everything
     SELECT gen_random_uuid(), timestamptz '2025-01-01 00:00:00.123456Z' + n * interval '1 microsecond',
            '0044-03-15 12:00:00.000001 BC', 'infinity', '1 year 2 mons 3 days 04:05:06.789012',
@@ -115,7 +108,7 @@ test('every type arrives as it is', async () => {
   expect(stepOf(await sync({ source: 'shop.everything' }), 'copy')).toMatchObject({ read: 9, written: 9 });
   await expectSame('shop.everything');
   const input = { job: 'tableSync', parameters: { source: 'shop.everything', run: runs } };
-  expect(await (await startVerification(world, input)).result()).toMatchObject({
+  expect(await (await startVerification(shop.world, input)).result()).toMatchObject({
     verified: true,
     compared: 9,
   });
@@ -127,13 +120,13 @@ test('a composite key of several types is paged, partitioned and swept like any 
   await onBoth(
     `CREATE TABLE shop.line ("order" uuid, "lineNo" int, amount int, PRIMARY KEY ("order", "lineNo"))`,
   );
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO shop.line SELECT md5((n / 5)::text)::uuid, n % 5, n FROM generate_series(1, 5000) AS n`,
   );
   const parameters = { source: 'shop.line', mode: 'incrementing', partitions: 3 };
   expect(stepOf(await sync(parameters), 'copy')).toMatchObject({ read: 5000, partitions: { total: 3 } });
   await expectSame('shop.line', 'shop.line', '"order", "lineNo"');
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO shop.line SELECT md5('0')::uuid, n, n FROM generate_series(100, 200) AS n`,
   );
   const second = await sync(parameters);
@@ -146,11 +139,11 @@ test('a partitioned table is one source', async () => {
     CREATE TABLE shop.event (id bigint, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
     CREATE TABLE shop.event_1 PARTITION OF shop.event FOR VALUES FROM ('2025-01-01') TO ('2025-02-01');
     CREATE TABLE shop.event_2 PARTITION OF shop.event FOR VALUES FROM ('2025-02-01') TO ('2025-03-01')`);
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO shop.event SELECT n, date '2025-01-01' + n % 59 FROM generate_series(1, 3000) AS n`,
   );
   await sync({ source: 'shop.event', mode: 'incrementing' });
-  await stores.service.query(`INSERT INTO shop.event VALUES (5, '2025-02-28'), (5000, '2025-01-02')`);
+  await shop.stores.service.query(`INSERT INTO shop.event VALUES (5, '2025-02-28'), (5000, '2025-01-02')`);
   const second = await sync({ source: 'shop.event', mode: 'incrementing' });
   expect([stepOf(second, 'copy').read, stepOf(second, 'sweep').read]).toEqual([1, 1]);
   await expectSame('shop.event', 'shop.event', 'id, day');
@@ -174,9 +167,9 @@ test.for([
   ['a nullable timestamp', { source: 'shop.a', mode: 'timestamp', timestamp: 'seen' }, /may be null/u],
 ] as const)('%s is refused before anything is written', async ([, parameters, message]) => {
   await onBoth('CREATE TABLE shop.a (id int PRIMARY KEY, name text, seen timestamptz)');
-  await stores.service.query(`INSERT INTO shop.a VALUES (1, 'one')`);
+  await shop.stores.service.query(`INSERT INTO shop.a VALUES (1, 'one')`);
   expect((await refusal(parameters)).message).toMatch(message);
-  expect((await stores.migration.query('SELECT FROM shop.a')).rowCount).toBe(0);
+  expect((await shop.stores.migration.query('SELECT FROM shop.a')).rowCount).toBe(0);
 });
 
 const documents = `
@@ -186,14 +179,14 @@ const documents = `
   CREATE INDEX ON shop.document (updated_at, id)`;
 
 test('1,000 transactions that commit in random order lose no row in any mode', async () => {
-  await stores.service.query(documents);
-  await stores.service.query(
+  await shop.stores.service.query(documents);
+  await shop.stores.service.query(
     `INSERT INTO shop.document (ticket_key) SELECT 'T-' || n FROM generate_series(1, 400) AS n`,
   );
   const modes = ['bulk', 'incrementing', 'timestamp', 'timestamp+incrementing'];
   const sinkOf = (mode: string) => `shop.${mode.replace('+', '_')}`;
   for (const mode of modes)
-    await stores.migration.query(
+    await shop.stores.migration.query(
       `CREATE TABLE ${sinkOf(mode)} (id bigint PRIMARY KEY, ticket_key text, document_name text, updated_at timestamptz)`,
     );
   const parameters = { source: 'shop.document', timestamp: 'updated_at', partitions: 1 };
@@ -201,7 +194,7 @@ test('1,000 transactions that commit in random order lose no row in any mode', a
     await Promise.all(modes.map((mode) => sync({ ...parameters, sink: sinkOf(mode), mode })));
   };
   const writing = commitInRandomOrder({
-    databaseUrl: world.sourceDatabaseUrl,
+    databaseUrl: shop.world.sourceDatabaseUrl,
     table: 'shop.document',
     transactions: 1000,
     connections: 12,
@@ -214,14 +207,14 @@ test('1,000 transactions that commit in random order lose no row in any mode', a
 
 test('a role that may only read the table is enough in the source, and is told of what it may see', async () => {
   const role = `reader_${randomUUID().replaceAll('-', '')}`;
-  await stores.service
+  await shop.stores.service
     .query(`CREATE ROLE ${role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA shop TO ${role};
     ${documents}; GRANT SELECT ON shop.document TO ${role}`);
-  const url = new URL(world.sourceDatabaseUrl);
+  const url = new URL(shop.world.sourceDatabaseUrl);
   url.username = role;
   url.password = 'reader';
   const reader = createPool(url.href, 'keystride test', 1);
-  const writer = await stores.service.connect();
+  const writer = await shop.stores.service.connect();
   try {
     await writer.query('BEGIN');
     await writer.query(`INSERT INTO shop.document (ticket_key) VALUES ('open')`);
@@ -233,19 +226,19 @@ test('a role that may only read the table is enough in the source, and is told o
   } finally {
     writer.release();
     await reader.end();
-    await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    await shop.stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
 });
 
 test('a stream is listed with its lag, and rewound: by key, by time, to the start', async () => {
-  await stores.service.query(documents);
+  await shop.stores.service.query(documents);
   const add = (from: number, to: number) =>
-    stores.service.query(
+    shop.stores.service.query(
       `INSERT INTO shop.document (ticket_key, updated_at)
        SELECT 'T-' || n, timestamptz '2025-01-01Z' + n * interval '1 day' FROM generate_series($1::int, $2::int) AS n`,
       [from, to],
     );
-  await stores.migration.query(documents);
+  await shop.stores.migration.query(documents);
   await add(1, 100);
   const byKey = { source: 'shop.document', mode: 'incrementing', partitions: 1 };
   const byTime = { ...byKey, mode: 'timestamp', timestamp: 'updated_at' };
@@ -253,7 +246,7 @@ test('a stream is listed with its lag, and rewound: by key, by time, to the star
   await sync(byTime);
   await add(101, 130);
   const cli = async (...words: string[]) =>
-    (await keystride(['sync', ...words, '-o', 'json'], world.environment)).json();
+    (await keystride(['sync', ...words, '-o', 'json'], shop.world.environment)).json();
   const key = 'tableSync:shop.document>shop.document:id';
   const time = 'tableSync:shop.document>shop.document:updated_at,id';
   expect(await cli('list')).toMatchObject({
@@ -278,18 +271,18 @@ test('a stream that is broken hides no other, and is forgotten', async () => {
   const tables = ['gone', 'closed', 'fine'];
   for (const table of tables) {
     await onBoth(`CREATE TABLE shop.${table} (id int PRIMARY KEY)`);
-    await stores.service.query(`INSERT INTO shop.${table} VALUES (1)`);
+    await shop.stores.service.query(`INSERT INTO shop.${table} VALUES (1)`);
     await sync({ source: `shop.${table}`, mode: 'incrementing' });
   }
   const role = `lister_${randomUUID().replaceAll('-', '')}`;
-  await stores.service.query(`DROP TABLE shop.gone; CREATE ROLE ${role} LOGIN PASSWORD 'reader';
+  await shop.stores.service.query(`DROP TABLE shop.gone; CREATE ROLE ${role} LOGIN PASSWORD 'reader';
     GRANT USAGE ON SCHEMA shop TO ${role}; GRANT SELECT ON shop.fine TO ${role}`);
-  const url = new URL(world.sourceDatabaseUrl);
+  const url = new URL(shop.world.sourceDatabaseUrl);
   url.username = role;
   url.password = 'reader';
   const streamOf = (table: string) => `tableSync:shop.${table}>shop.${table}:id`;
   const cli = (words: string[], environment: object = {}) =>
-    keystride(['sync', ...words], { ...world.environment, ...environment });
+    keystride(['sync', ...words], { ...shop.world.environment, ...environment });
   const listed = await cli(['list', '-o', 'json'], { SOURCE_DATABASE_URL: url.href });
   expect(listed.exitCode).toBe(0);
   expect(listed.json()).toMatchObject({
@@ -320,12 +313,12 @@ test('a stream that is broken hides no other, and is forgotten', async () => {
     error: { type: 'NotFound' },
   });
   const polling = { source: 'shop.fine', mode: 'incrementing', poll: 'continuous', pollSeconds: 60 };
-  const handle = await world.start('tableSync', polling);
-  await until(world, handle.workflowId, 'running');
+  const handle = await shop.world.start('tableSync', polling);
+  await until(shop.world, handle.workflowId, 'running');
   const refused = await cli(['forget', streamOf('fine'), '-o', 'json']);
   expect(refused.json()).toMatchObject({ error: { type: 'JobExecutionAlreadyRunning' } });
   await control(handle, 'stop');
   await reportOf(handle);
   expect((await cli(['forget', streamOf('fine')])).stdout).toMatch(/forgotten, at 1 in shop\.fine/u);
-  await stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  await shop.stores.service.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
 });

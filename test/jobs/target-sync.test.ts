@@ -1,24 +1,17 @@
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { createDemoDocuments } from '../../src/demo-data/documents.ts';
 import { commitInRandomOrder, during } from '../support/late-writer.ts';
-import { emptyTarget, type Stores } from '../support/migration.ts';
+import { emptyTarget } from '../support/migration.ts';
 import { control, reportOf, run, startVerification, stepOf, until } from '../support/runs.ts';
-import { closeShop, openShop } from '../support/shop.ts';
-import { waitFor, type World } from '../support/stack.ts';
+import { useShop } from '../support/shop.ts';
+import { waitFor } from '../support/stack.ts';
 
-let world: World;
-let stores: Stores;
-
-beforeAll(async () => {
-  ({ world, stores } = await openShop({ ownServers: true }));
-});
-
-afterAll(() => closeShop({ world, stores }));
+const shop = useShop({ ownServers: true });
 
 beforeEach(async () => {
-  await emptyTarget(world, stores);
-  await stores.service.query('TRUNCATE legacy_document, preprocess_document RESTART IDENTITY');
+  await emptyTarget(shop.world, shop.stores);
+  await shop.stores.service.query('TRUNCATE legacy_document, preprocess_document RESTART IDENTITY');
 });
 
 interface Copied {
@@ -31,7 +24,7 @@ interface Copied {
 const copied = 'ticket_key, member_id, document_name, uploaded_at::text';
 
 async function targets(): Promise<Copied[]> {
-  const { rows } = await stores.migration.query<Copied>(
+  const { rows } = await shop.stores.migration.query<Copied>(
     `SELECT ${copied} FROM migration_target ORDER BY ticket_key`,
   );
   return rows;
@@ -39,7 +32,7 @@ async function targets(): Promise<Copied[]> {
 
 /** What qualifies, by a query of the test's own. */
 async function qualifying(): Promise<Copied[]> {
-  const { rows } = await stores.service.query<Copied>(
+  const { rows } = await shop.stores.service.query<Copied>(
     `SELECT ${copied} FROM legacy_document LEFT JOIN preprocess_document AS done USING (ticket_key)
       WHERE done.id IS NULL ORDER BY ticket_key`,
   );
@@ -47,7 +40,7 @@ async function qualifying(): Promise<Copied[]> {
 }
 
 async function addDocuments(first: number, last: number): Promise<void> {
-  await stores.service.query(
+  await shop.stores.service.query(
     `INSERT INTO legacy_document (ticket_key, document_name, uploaded_at)
      SELECT 'T-' || lpad(n::text, 7, '0'), 'Essay ' || n, timestamptz '2025-03-01 00:00:00.000001Z' + n * interval '1 microsecond'
        FROM generate_series($1::int, $2::int) AS n ORDER BY n`,
@@ -56,7 +49,7 @@ async function addDocuments(first: number, last: number): Promise<void> {
 }
 
 async function offset(): Promise<string | null | undefined> {
-  const { rows } = await stores.migration.query<{ cursor: string | null }>(
+  const { rows } = await shop.stores.migration.query<{ cursor: string | null }>(
     'SELECT cursor FROM keystride.stream_offset',
   );
   return rows[0]?.cursor;
@@ -64,13 +57,13 @@ async function offset(): Promise<string | null | undefined> {
 
 test('verify names targets that are missing or differ, and its repair heals them; what is done already stays', async () => {
   await addDocuments(1, 300);
-  await run(world, 'targetSync');
+  await run(shop.world, 'targetSync');
   const verified = async (repair: boolean): Promise<unknown> =>
-    (await startVerification(world, { job: 'targetSync', repair })).result();
+    (await startVerification(shop.world, { job: 'targetSync', repair })).result();
   // No target any more, and still in the table: what it was copied for is done.
-  await stores.service.query(`INSERT INTO preprocess_document (ticket_key) VALUES ('T-0000200')`);
+  await shop.stores.service.query(`INSERT INTO preprocess_document (ticket_key) VALUES ('T-0000200')`);
   expect(await verified(false)).toMatchObject({ verified: true, compared: 299, differences: 0 });
-  await stores.migration.query(`
+  await shop.stores.migration.query(`
     DELETE FROM migration_target WHERE ticket_key = 'T-0000007';
     UPDATE migration_target SET uploaded_at = uploaded_at + interval '1 microsecond' WHERE ticket_key = 'T-0000290'`);
   const examples = ['key T-0000007: missing', 'key T-0000290: different'];
@@ -83,14 +76,14 @@ test('verify names targets that are missing or differ, and its repair heals them
 
 test('bulk copies every document that has no preprocess document, to the microsecond', async () => {
   await createDemoDocuments({
-    sourceDatabaseUrl: world.sourceDatabaseUrl,
+    sourceDatabaseUrl: shop.world.sourceDatabaseUrl,
     count: 20_000,
     preprocessedShare: 0.1,
   });
   const expected = await qualifying();
   expect(expected.length).toBeGreaterThan(17_000);
   expect(expected.length).toBeLessThan(19_000);
-  const report = await run(world, 'targetSync');
+  const report = await run(shop.world, 'targetSync');
   expect(report).toMatchObject({ status: 'completed', instance: 'targetSync:mode=bulk,run=1' });
   expect(stepOf(report, 'copy')).toMatchObject({
     expected: expected.length,
@@ -106,9 +99,9 @@ test('bulk copies every document that has no preprocess document, to the microse
 
 test.for([1, 2, 7, 16])('the ranges of %i partitions meet without gap or overlap', async (partitions) => {
   await addDocuments(1, 1000);
-  await stores.service.query('DELETE FROM legacy_document WHERE id % 3 = 0 OR id BETWEEN 400 AND 800');
-  await run(world, 'targetSync', { partitions });
-  const { rows } = await stores.migration.query<{ lower: string | null; upper: string; read: string }>(
+  await shop.stores.service.query('DELETE FROM legacy_document WHERE id % 3 = 0 OR id BETWEEN 400 AND 800');
+  await run(shop.world, 'targetSync', { partitions });
+  const { rows } = await shop.stores.migration.query<{ lower: string | null; upper: string; read: string }>(
     `SELECT lower, upper, read FROM keystride.checkpoint WHERE step = 'copy' ORDER BY partition`,
   );
   expect(rows).toHaveLength(partitions);
@@ -119,15 +112,15 @@ test.for([1, 2, 7, 16])('the ranges of %i partitions meet without gap or overlap
 
 test('what documentMigration has noted of a target is never overwritten', async () => {
   await addDocuments(1, 20);
-  await run(world, 'targetSync');
+  await run(shop.world, 'targetSync');
   const id = '7d444840-9dc0-51d1-b245-5ffdce74fad2';
-  await stores.migration.query(
+  await shop.stores.migration.query(
     `UPDATE migration_target SET migrated = true, migrated_at = '2025-05-01', preprocess_id = $1 WHERE id <= 10`,
     [id],
   );
-  await stores.service.query(`UPDATE legacy_document SET document_name = 'renamed'`);
-  await run(world, 'targetSync', { run: 2 });
-  const { rows } = await stores.migration.query(
+  await shop.stores.service.query(`UPDATE legacy_document SET document_name = 'renamed'`);
+  await run(shop.world, 'targetSync', { run: 2 });
+  const { rows } = await shop.stores.migration.query(
     `SELECT migrated, preprocess_id, migrated_at IS NOT NULL AS dated, document_name, count(*)::int AS rows
        FROM migration_target GROUP BY 1, 2, 3, 4 ORDER BY 1`,
   );
@@ -140,7 +133,7 @@ test('what documentMigration has noted of a target is never overwritten', async 
 /** Runs the next sync of a mode. */
 let runs = 0;
 const sync = (mode: string, parameters: object = {}) =>
-  run(world, 'targetSync', { mode, partitions: 1, run: (runs += 1), ...parameters });
+  run(shop.world, 'targetSync', { mode, partitions: 1, run: (runs += 1), ...parameters });
 
 test('incrementing reads what is above the offset of the run before, and what was written below it since', async () => {
   await addDocuments(1, 500);
@@ -154,7 +147,9 @@ test('incrementing reads what is above the offset of the run before, and what wa
   expect(stepOf(second, 'copy')).toMatchObject({ read: 30, written: 30 });
   expect(await offset()).toBe('["530"]');
 
-  await stores.service.query(`UPDATE legacy_document SET document_name = 'renamed' WHERE id IN (1, 300)`);
+  await shop.stores.service.query(
+    `UPDATE legacy_document SET document_name = 'renamed' WHERE id IN (1, 300)`,
+  );
   const third = await sync('incrementing');
   expect(stepOf(third, 'copy')).toMatchObject({ read: 0, written: 0 });
   expect(stepOf(third, 'sweep')).toMatchObject({ expected: 2, read: 2, written: 2 });
@@ -166,11 +161,11 @@ test.for(['timestamp', 'timestamp+incrementing'])(
   '%s reads what was changed after the offset',
   async (mode) => {
     await addDocuments(1, 500);
-    await stores.service.query(`UPDATE legacy_document SET updated_at = '2025-04-01 00:00:00.000001Z'`);
+    await shop.stores.service.query(`UPDATE legacy_document SET updated_at = '2025-04-01 00:00:00.000001Z'`);
     expect(stepOf(await sync(mode), 'copy')).toMatchObject({ read: 500, written: 500 });
     expect(await offset()).toMatch(/000001.*"500"/);
 
-    await stores.service.query(
+    await shop.stores.service.query(
       `UPDATE legacy_document SET document_name = 'renamed', updated_at = '2025-04-01 00:00:00.000002Z' WHERE id <= 20`,
     );
     expect(stepOf(await sync(mode), 'copy')).toMatchObject({ read: 20, written: 20 });
@@ -185,7 +180,7 @@ test.for(['timestamp', 'timestamp+incrementing'])(
 /** A transaction that has inserted a document and stays open. */
 async function openInsert(key: string): Promise<{ id: string; commit(): Promise<void> }> {
   const client = new pg.Client({
-    connectionString: world.sourceDatabaseUrl,
+    connectionString: shop.world.sourceDatabaseUrl,
     application_name: 'a long story',
   });
   await client.connect();
@@ -244,7 +239,7 @@ test('1,000 transactions that commit in random order lose no row, and the offset
   await addDocuments(1, 400);
   const offsets: number[] = [];
   const writing = commitInRandomOrder({
-    databaseUrl: world.sourceDatabaseUrl,
+    databaseUrl: shop.world.sourceDatabaseUrl,
     table: 'legacy_document',
     transactions: 1000,
     connections: 12,
@@ -257,7 +252,7 @@ test('1,000 transactions that commit in random order lose no row, and the offset
   await sync('incrementing');
   expect(await targets()).toEqual(await qualifying());
   expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
-  const { rows } = await stores.migration.query<{ step: string; read: string }>(
+  const { rows } = await shop.stores.migration.query<{ step: string; read: string }>(
     'SELECT step, sum(read) AS read FROM keystride.checkpoint GROUP BY step ORDER BY step',
   );
   console.log(`found by each guard: ${JSON.stringify(rows)}`);
@@ -267,11 +262,11 @@ test('1,000 transactions that commit in random order lose no row, and the offset
 test('in a source that was set back the offset does not hold: everything is read again', async () => {
   await addDocuments(1, 100);
   await sync('incrementing');
-  await stores.migration.query(
+  await shop.stores.migration.query(
     `UPDATE keystride.stream_offset SET horizon = (horizon::bigint + 1000000)::text`,
   );
   expect(stepOf(await sync('incrementing'), 'copy').read).toBe(100);
-  await stores.migration.query(`UPDATE keystride.stream_offset SET place = 'elsewhere'`);
+  await shop.stores.migration.query(`UPDATE keystride.stream_offset SET place = 'elsewhere'`);
   expect(stepOf(await sync('incrementing'), 'copy').read).toBe(100);
   expect(stepOf(await sync('incrementing'), 'copy').read).toBe(0);
 });
@@ -280,14 +275,14 @@ test('continuous goes on, pauses, resumes and stops like any job', async () => {
   await addDocuments(1, 50);
   const id = 'continuous';
   const parameters = { mode: 'incrementing', poll: 'continuous', pollSeconds: 1 };
-  const handle = await world.start('targetSync', parameters, id);
+  const handle = await shop.world.start('targetSync', parameters, id);
   const copiedTo = (count: number) =>
     waitFor(async () => (await targets()).length === count, { what: `${count} targets` });
   await copiedTo(50);
   await addDocuments(51, 60);
   await copiedTo(60);
   await control(handle, 'pause', 'lunch');
-  await until(world, id, 'paused');
+  await until(shop.world, id, 'paused');
   await addDocuments(61, 70);
   await control(handle, 'resume');
   await copiedTo(70);
@@ -295,7 +290,7 @@ test('continuous goes on, pauses, resumes and stops like any job', async () => {
   const report = await reportOf(handle);
   expect(report).toMatchObject({ status: 'stopped', reason: 'enough' });
   expect(stepOf(report, 'poll')).toMatchObject({ kind: 'job', result: { status: expect.any(String) } });
-  const again = await world.start('targetSync', parameters, id);
+  const again = await shop.world.start('targetSync', parameters, id);
   await addDocuments(71, 80);
   await copiedTo(80);
   await control(again, 'stop');
@@ -304,11 +299,13 @@ test('continuous goes on, pauses, resumes and stops like any job', async () => {
 });
 
 test('a copy whose worker dies goes on with another, and no row is missing', async () => {
-  await createDemoDocuments({ sourceDatabaseUrl: world.sourceDatabaseUrl, count: 60_000 });
-  const worker = world.workers[0];
-  const handle = await world.start('targetSync');
+  await createDemoDocuments({ sourceDatabaseUrl: shop.world.sourceDatabaseUrl, count: 60_000 });
+  const worker = shop.world.workers[0];
+  const handle = await shop.world.start('targetSync');
   await waitFor(async () => {
-    const { rows } = await stores.migration.query<{ count: string }>('SELECT count(*) FROM migration_target');
+    const { rows } = await shop.stores.migration.query<{ count: string }>(
+      'SELECT count(*) FROM migration_target',
+    );
     return Number(rows[0]?.count) > 0;
   });
   await worker?.kill('SIGKILL');

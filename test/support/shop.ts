@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { afterAll, beforeAll } from 'vitest';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { openStores, type Stores } from './migration.ts';
 import { stepOf } from './runs.ts';
@@ -26,6 +27,16 @@ export async function openShop(options: { readonly ownServers?: boolean } = {}):
 export async function closeShop({ world, stores }: Partial<Shop>): Promise<void> {
   await stores?.close();
   await world?.dispose();
+}
+
+/** Opens one for the tests of a file, and closes it behind them. @returns it, once they run */
+export function useShop(options: Parameters<typeof openShop>[0] = {}): Shop {
+  const shop = {} as Shop;
+  beforeAll(async () => {
+    Object.assign(shop, await openShop(options));
+  });
+  afterAll(() => closeShop(shop));
+  return shop;
 }
 
 /** Makes the schema `shop`, where the tables of a sync stand, empty on both sides, and forgets what has been synced. */
