@@ -13,7 +13,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { cursorOfId, idOfCursor, UnusableId } from '../../packages/keystride/src/stores/mongo/id-keys.ts';
 import { mongoKeysetReader } from '../../packages/keystride/src/stores/mongo/keyset-reader.ts';
-import { refuseRepeated } from '../../packages/keystride/src/stores/mongo/repeated-ids.ts';
+import { refuseCollated, refuseRepeated } from '../../packages/keystride/src/stores/mongo/repeated-ids.ts';
 import { readAll, readRange } from './reading.ts';
 
 interface Row {
@@ -261,5 +261,26 @@ describe('documents that have one _id', () => {
     expect(cut.passed).toEqual(cut.cursorAt(cut.items.length - 1));
     const last = cut.items.at(-1)?._id;
     expect(finds()).toMatchObject([{}, { filter: { $and: [{}, { _id: { $eq: last } }] }, limit: 2 }]);
+  });
+});
+
+test.each([
+  ['view', { collation: { locale: 'en', strength: 2 } }, true],
+  ['view', {}, false],
+  ['collection', { collation: { locale: 'en', strength: 2 } }, false],
+  ['timeseries', {}, false],
+])('a %s with %j may take one _id for another: %s', (type, options, refused) => {
+  const look = () => refuseCollated({ type, options }, 'shop.lines');
+  if (refused) expect(look).toThrow(/shop\.lines is a view with a collation/u);
+  else expect(look).not.toThrow();
+});
+
+test('what a collection is, its server is asked before anything is read', async () => {
+  await fill([1]);
+  commands = [];
+  await reader().plan({ partitions: 1, signal });
+  expect(commands[0]).toMatchObject({
+    commandName: 'listCollections',
+    command: { filter: { name: 'mixed' } },
   });
 });

@@ -3,7 +3,7 @@ import { bytesOf, small } from '../../contract/bytes.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead, ReadPage, ReadRequest, Reader } from '../../contract/reader.ts';
 import { cursorOfId, idOfCursor } from './id-keys.ts';
-import { refuseRepeated } from './repeated-ids.ts';
+import { refuseCollatedView, refuseRepeated } from './repeated-ids.ts';
 import { planIdRanges, spansOf, splitIdRange } from './id-ranges.ts';
 
 export interface MongoSource<Item extends Document> {
@@ -30,7 +30,10 @@ export function mongoKeysetReader<Item extends Document>(source: MongoSource<Ite
   const filter = (source.filter ?? {}) as Filter<Document>;
   const fields = source.projection ? { projection: { ...source.projection, _id: 1 } } : {};
   return {
-    plan: ({ partitions, signal }) => planIdRanges({ collection, filter, partitions, signal }),
+    plan: async ({ partitions, signal }) => {
+      await refuseCollatedView(collection, signal);
+      return planIdRanges({ collection, filter, partitions, signal });
+    },
     read: (request) => readPage<WithId<Item>>(collection, filter, fields, request),
     split: (request) => splitIdRange(collection, filter, request),
     readKeys: ({ keys, signal }) => readById<WithId<Item>>(collection, keys, { ...fields, signal }),

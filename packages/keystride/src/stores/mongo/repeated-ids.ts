@@ -1,3 +1,4 @@
+import type { Collection } from 'mongodb';
 import { cursorOfId, UnusableId } from './id-keys.ts';
 
 /**
@@ -19,4 +20,33 @@ export function refuseRepeated(documents: readonly { readonly _id: unknown }[], 
       );
     before = key;
   }
+}
+
+/** What a server says of a collection, as far as it is looked at. */
+interface CollectionKind {
+  readonly type?: string;
+  readonly options?: { readonly collation?: object };
+}
+
+/**
+ * Looks whether a collection is a view that has a collation: it may take strings for the same which its documents tell
+ * apart. Of a collection the index of `_id` has its collation, and lets no two of them in.
+ *
+ * @throws UnusableId
+ */
+export async function refuseCollatedView(
+  { db, collectionName, namespace }: Collection,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const kind of await db.listCollections({ name: collectionName }, { signal }).toArray())
+    refuseCollated(kind, namespace);
+}
+
+/** @throws UnusableId */
+export function refuseCollated({ type, options }: CollectionKind, namespace: string): void {
+  if (type !== 'view' || options?.collation === undefined) return;
+  throw new UnusableId(
+    `${namespace} is a view with a collation, by which it may take one _id for another, and those behind the end of a page ` +
+      'would be lost. Read a view that has none, or the collection below it.',
+  );
 }
