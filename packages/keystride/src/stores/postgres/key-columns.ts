@@ -37,8 +37,6 @@ interface Attribute {
   readonly unchecked: string | null;
   /** Whether other tables inherit from this one. */
   readonly inherited: boolean;
-  /** Whether it is a foreign table. */
-  readonly foreign: boolean;
 }
 
 /**
@@ -46,7 +44,7 @@ interface Attribute {
  *
  * @throws UnusableKey for an unknown table or column; for a nullable column, one that is so in a partition alone or that
  * nobody has checked among them: comparing with NULL is neither true nor false, so its rows would silently be left out;
- * for a foreign table; and for a table that others inherit from: no index tells whether they repeat its keys.
+ * and for a table that others inherit from: no index tells whether they repeat its keys.
  */
 export async function describeKey(
   pool: pg.Pool,
@@ -62,11 +60,6 @@ export async function describeKey(
     throw new UnusableKey(
       `other tables inherit from ${table}, and a unique key of it holds in each of them alone: a key that two of them ` +
         'have would be left out. Make them partitions of a partitioned table, or page over each by itself.',
-    );
-  if (rows[0]?.foreign)
-    throw new UnusableKey(
-      `${table} is a foreign table: nothing here says which key of it is unique, nor how its server sorts it. Read it where it ` +
-        'is, by a pool of its own database.',
     );
   return key.map((name) => keyColumn(table, name, rows));
 }
@@ -85,8 +78,7 @@ const attributesQuery = `
             SELECT typbasetype FROM pg_type JOIN base ON oid = id WHERE typtype = 'd'
           ) SELECT bool_or(id = '"char"'::regtype) FROM base) AS char,
          below.required, below.unchecked,
-         relkind = 'r' AND (SELECT count(*) > 1 FROM family) AS inherited,
-         relkind = 'f' AS foreign
+         relkind = 'r' AND (SELECT count(*) > 1 FROM family) AS inherited
     FROM pg_attribute
     JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_collation ON pg_collation.oid = attcollation
