@@ -1,9 +1,19 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { Binary, type Collection, Decimal128, Long, MongoClient, ObjectId, UUID } from 'mongodb';
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import {
+  Binary,
+  type Collection,
+  type CommandStartedEvent,
+  Decimal128,
+  Long,
+  MongoClient,
+  ObjectId,
+  UUID,
+} from 'mongodb';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { cursorOfId, idOfCursor, UnusableId } from '../../packages/keystride/src/stores/mongo/id-keys.ts';
 import { mongoKeysetReader } from '../../packages/keystride/src/stores/mongo/keyset-reader.ts';
+import { refuseCollated, refuseRepeated } from '../../packages/keystride/src/stores/mongo/repeated-ids.ts';
 import { readAll, readRange } from './reading.ts';
 
 interface Row {
@@ -13,13 +23,19 @@ interface Row {
 
 const signal = new AbortController().signal;
 let client: MongoClient;
+let commands: CommandStartedEvent[];
 let collection: Collection<Row>;
 
 beforeAll(async () => {
   const url = new URL(inject('keystride').mongodbUrl ?? '');
   url.pathname = `/keystride_test_${randomBytes(5).toString('hex')}`;
-  client = await new MongoClient(url.href).connect();
+  client = await new MongoClient(url.href, { monitorCommands: true }).connect();
+  client.on('commandStarted', (event) => commands.push(event));
   collection = client.db().collection<Row>('mixed');
+});
+
+beforeEach(() => {
+  commands = [];
 });
 
 afterEach(() => collection.deleteMany({}));
@@ -197,3 +213,74 @@ test(
     );
   },
 );
+
+describe('documents that have one _id', () => {
+  // No server that is at hand has views, time series or shards: what they give is told apart here by itself.
+  test.each([
+    ['numbers', [1, 2, 2]],
+    ['a number and a long of the same value', [Long.fromNumber(7), 7]],
+    ['longs', [Long.MAX_VALUE, Long.MAX_VALUE]],
+    ['strings', ['a', 'b', 'b', 'c']],
+    [
+      'UUIDs',
+      [new UUID('00000000-0000-4000-8000-000000000000'), new UUID('00000000-0000-4000-8000-000000000000')],
+    ],
+    ['ObjectIds', ['a', new ObjectId('65f000000000000000000001'), new ObjectId('65f000000000000000000001')]],
+    ['dates', [new Date(0), new Date(0)]],
+  ])('are refused: %s', (_, ids) => {
+    const documents = ids.map((_id) => ({ _id }));
+    expect(() => refuseRepeated(documents, 'shop.lines')).toThrow(UnusableId);
+    expect(() => refuseRepeated(documents, 'shop.lines')).toThrow(
+      /shop\.lines gives more than one document/u,
+    );
+  });
+
+  test('are not taken for those of one that another type has', () => {
+    const ids = [5, '5', new Binary(Buffer.from('5')), new Date(5)];
+    expect(() =>
+      refuseRepeated(
+        ids.map((_id) => ({ _id })),
+        'shop.lines',
+      ),
+    ).not.toThrow();
+  });
+
+  test('are looked for behind the end of a page, of whatever size', async () => {
+    await fill(['a', 'b', 'c', 'd']);
+    const { ranges } = await reader().plan({ partitions: 1, signal });
+    const [range] = ranges;
+    if (!range) throw new Error('no range was planned');
+    const finds = () =>
+      commands.filter(({ commandName }) => commandName === 'find').map(({ command }) => command);
+    commands = [];
+    const page = await reader().read({ range, after: null, limit: 2, signal });
+    expect(page.items.map(({ _id }) => _id)).toEqual(['a', 'b']);
+    expect(finds()).toMatchObject([{ limit: 3 }]);
+    commands = [];
+    const cut = await reader().read({ range, after: null, limit: 100, bytes: 1, signal });
+    expect(cut.passed).toEqual(cut.cursorAt(cut.items.length - 1));
+    const last = cut.items.at(-1)?._id;
+    expect(finds()).toMatchObject([{}, { filter: { $and: [{}, { _id: { $eq: last } }] }, limit: 2 }]);
+  });
+});
+
+test.each([
+  ['view', { collation: { locale: 'en', strength: 2 } }, true],
+  ['view', {}, false],
+  ['collection', { collation: { locale: 'en', strength: 2 } }, false],
+  ['timeseries', {}, false],
+])('a %s with %j may take one _id for another: %s', (type, options, refused) => {
+  const look = () => refuseCollated({ type, options }, 'shop.lines');
+  if (refused) expect(look).toThrow(/shop\.lines is a view with a collation/u);
+  else expect(look).not.toThrow();
+});
+
+test('what a collection is, its server is asked before anything is read', async () => {
+  await fill([1]);
+  commands = [];
+  await reader().plan({ partitions: 1, signal });
+  expect(commands[0]).toMatchObject({
+    commandName: 'listCollections',
+    command: { filter: { name: 'mixed' } },
+  });
+});

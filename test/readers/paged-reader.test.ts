@@ -1,7 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { classifyWith, safeMessage } from '../../packages/keystride/src/page/item-errors.ts';
+import { parseExactly } from '../../packages/keystride/src/stores/json/exact-json.ts';
 import { HttpStatusError } from '../../packages/keystride/src/stores/http/errors.ts';
 import {
   type ApiPage,
@@ -19,6 +22,8 @@ const open = { lower: null, upper: null };
 /** The pages that the API serves, by token; the first one has the token ''. */
 let pages: Record<string, ApiPage<Order>> = {};
 let calls: string[] = [];
+/** What is answered instead of a page, if anything. */
+let raw: { status?: number; headers?: Record<string, string>; body?: string | Buffer } | undefined;
 let server: Server;
 let base: string;
 
@@ -26,8 +31,9 @@ beforeAll(async () => {
   server = createServer((request, response) => {
     const token = new URL(request.url ?? '', 'http://127.0.0.1').searchParams.get('token') ?? '';
     calls.push(token);
+    if (raw) return response.writeHead(raw.status ?? 200, raw.headers).end(raw.body);
     const page = pages[token];
-    response.writeHead(page ? 200 : 503).end(JSON.stringify(page ?? {}));
+    return response.writeHead(page ? 200 : 503).end(JSON.stringify(page ?? {}));
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -35,17 +41,19 @@ beforeAll(async () => {
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 });
 
+afterEach(() => (raw = undefined));
+
 afterAll(() => server.close());
 
-/** A reader as a job would write it. */
+/** A reader as the page on readers writes it. */
 const reader = () =>
   pagedReader<Order>({
     page: async (token, context) => {
-      const url = new URL(base);
-      if (token !== null) url.searchParams.set('token', token);
-      const response = await fetch(url, context);
-      if (!response.ok) throw new HttpStatusError(response.status);
-      return (await response.json()) as ApiPage<Order>;
+      const address = `${base}?token=${encodeURIComponent(token ?? '')}`;
+      const response = await fetch(address, { signal: context.signal, redirect: 'error' });
+      if (response.status !== 200) throw new HttpStatusError(response.status);
+      const { value } = parseExactly(Buffer.from(await response.arrayBuffer()));
+      return value as ApiPage<Order>;
     },
     keyOf: ({ id }) => {
       if (id === null) throw new TypeError('an order without an id');
@@ -196,4 +204,65 @@ test('items are read again by their cursors', async () => {
   pages['t1'] = { items: [{ id: 'other' }], next: null };
   const again = await reader().readKeys?.({ keys, signal });
   expect(again).toEqual([undefined, { item: { id: 'order-0' } }]);
+});
+
+const page = '{"items":[{"id":"Käse"}],"next":null}';
+const zipped = gzipSync(page);
+const gzip = { 'content-encoding': 'gzip' };
+
+test.each([
+  ['in UTF-8 with its mark', { body: `\ufeff${page}` }],
+  ['compressed', { body: zipped, headers: gzip }],
+  [
+    'compressed in two parts',
+    { body: Buffer.concat([gzipSync(page.slice(0, 9)), gzipSync(page.slice(9))]), headers: gzip },
+  ],
+  ['compressed twice', { body: gzipSync(zipped), headers: { 'content-encoding': 'gzip, gzip' } }],
+])('an answer that is %s is read', async (_, answer) => {
+  raw = answer;
+  expect((await readAll(reader, 10)).map(({ key }) => key)).toEqual(['Käse']);
+});
+
+test.each([
+  [
+    'has a key twice',
+    { body: '{"items":[],"items":[{"id":"a"}],"next":null}' },
+    /fail UNACCEPTABLE.*same key twice/u,
+  ],
+  [
+    'has a next page twice',
+    { body: '{"items":[],"next":"t1","next":null}' },
+    /fail UNACCEPTABLE.*same key twice/u,
+  ],
+  [
+    'has an id of too many digits',
+    { body: '{"items":[{"id":9007199254740993}]}' },
+    /fail UNACCEPTABLE.*more digits/u,
+  ],
+  ['is not in UTF-8', { body: Buffer.from(page, 'latin1') }, /retry MALFORMED_BODY.*not UTF-8/u],
+  ['is cut', { body: page.slice(0, -1) }, /retry MALFORMED_BODY.*not JSON/u],
+  [
+    'is cut and compressed',
+    { body: zipped.subarray(0, -12), headers: gzip },
+    /retry MALFORMED_BODY.*not JSON/u,
+  ],
+  ['is a part', { status: 206, body: page }, /fail HTTP_206/u],
+  ['has no content', { status: 204 }, /fail HTTP_204/u],
+  ['leads elsewhere', { status: 302, headers: { location: '/?token=t1' } }, /fail TypeError: fetch failed/u],
+])('an answer that %s is an error by name', async (_, answer, told) => {
+  serve([1, 1]);
+  raw = answer;
+  const outcome = await readAll(reader, 10).catch((error: unknown) => {
+    const { decision, code } = classifyWith([])(error);
+    return `${decision} ${code}: ${safeMessage(error)}`;
+  });
+  expect(outcome).toMatch(told);
+});
+
+test('a token of any signs is the one that the API gave', async () => {
+  pages = {
+    '': { items: [{ id: 'first' }], next: 'a+b&c=%20ü#' },
+    'a+b&c=%20ü#': { items: [{ id: 'last' }], next: null },
+  };
+  expect((await readAll(reader, 10)).map(({ key }) => key)).toEqual(['first', 'last']);
 });

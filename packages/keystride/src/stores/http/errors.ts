@@ -55,6 +55,7 @@ export function classifyHttp(error: unknown): ErrorClass | undefined {
   if (error instanceof MalformedBody) return { decision: 'retry', code: 'MALFORMED_BODY' };
   if (!(error instanceof Error)) return undefined;
   if (isTimeout(error)) return { decision: 'retry', code: 'TIMEOUT', unavailable: true };
+  if (isGarbled(error)) return { decision: 'retry', code: 'MALFORMED_ANSWER' };
   const code = codeOf(error);
   return awayCodes.includes(code) ? { decision: 'retry', code, unavailable: true } : undefined;
 }
@@ -67,6 +68,7 @@ export function classifyHttp(error: unknown): ErrorClass | undefined {
  */
 export function httpMessage(error: Error): string | undefined {
   const code = codeOf(error);
+  if (isGarbled(error)) return 'the answer breaks the rules of HTTP';
   if (/^(UND_ERR|HPE)_[A-Z_]{1,60}$/u.test(code)) return `the HTTP call failed (${code})`;
   // What `fetch` wraps says it.
   if (error instanceof TypeError && error.message === 'fetch failed') return 'fetch failed';
@@ -78,6 +80,11 @@ export function httpMessage(error: Error): string | undefined {
 /** Whether a call has ended because it took too long. */
 export function isTimeout(error: unknown): boolean {
   return error instanceof Error && (error.name === 'TimeoutError' || timeoutCodes.includes(codeOf(error)));
+}
+
+/** What a proxy that ends in the midst of an answer may leave of it. Undici names its parser's errors by their class alone. */
+function isGarbled(error: Error): boolean {
+  return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }
 
 function codeOf(error: Error): string {

@@ -3,6 +3,7 @@ import { bytesOf, small } from '../../contract/bytes.ts';
 import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead, ReadPage, ReadRequest, Reader } from '../../contract/reader.ts';
 import { cursorOfId, idOfCursor } from './id-keys.ts';
+import { refuseCollatedView, refuseRepeated } from './repeated-ids.ts';
 import { planIdRanges, spansOf, splitIdRange } from './id-ranges.ts';
 
 export interface MongoSource<Item extends Document> {
@@ -21,14 +22,18 @@ export interface MongoSource<Item extends Document> {
  * The upper end is frozen for each kind when the step opens. An item's cursor is its `_id` as `[type, value]`; its
  * key for people is the same, `objectId:65f0…`.
  *
- * @throws UnusableId for an `_id` of any other type, such as a document, a boolean, null or a timestamp, and for NaN.
+ * @throws UnusableId for an `_id` of any other type, such as a document, a boolean, null or a timestamp, for NaN, and
+ * for one that several documents have, as those of a view may.
  */
 export function mongoKeysetReader<Item extends Document>(source: MongoSource<Item>): Reader<WithId<Item>> {
   const collection = source.collection as unknown as Collection;
   const filter = (source.filter ?? {}) as Filter<Document>;
   const fields = source.projection ? { projection: { ...source.projection, _id: 1 } } : {};
   return {
-    plan: ({ partitions, signal }) => planIdRanges({ collection, filter, partitions, signal }),
+    plan: async ({ partitions, signal }) => {
+      await refuseCollatedView(collection, signal);
+      return planIdRanges({ collection, filter, partitions, signal });
+    },
     read: (request) => readPage<WithId<Item>>(collection, filter, fields, request),
     split: (request) => splitIdRange(collection, filter, request),
     readKeys: ({ keys, signal }) => readById<WithId<Item>>(collection, keys, { ...fields, signal }),
@@ -48,10 +53,12 @@ async function readPage<Item>(
   const found: WithId<Document>[] = [];
   const sizes: number[] = [];
   let bytes = 0;
+  // Of documents with one `_id` those behind a page's end would be lost, so the one behind it is looked at.
+  const asked = limit + 1;
   for (const { condition } of spansOf(range, after)) {
-    if (found.length >= limit || bytes >= most) break;
+    if (found.length >= asked || bytes >= most) break;
     const inSpan = { $and: [filter, { _id: condition }] } as Filter<Document>;
-    const options = { ...fields, sort: { _id: 1 }, limit: limit - found.length, signal } as const;
+    const options = { ...fields, sort: { _id: 1 }, limit: asked - found.length, signal } as const;
     const cursor = collection.find(inSpan, options);
     // The server gives a batch of 16 MB at most; whoever wants no more does not ask for the next.
     while (bytes < most && (await cursor.hasNext())) {
@@ -63,14 +70,32 @@ async function readPage<Item>(
     }
     await cursor.close();
   }
-  const cursorAt = (index: number) => cursorOfId(found[index]?._id);
+  refuseRepeated(found, collection.namespace);
+  const items = found.slice(0, limit);
+  const cursorAt = (index: number) => cursorOfId(items[index]?._id);
+  const isCut = bytes >= most && found.length < limit;
+  const last = items.at(-1);
+  if (last && bytes >= most && found.length <= limit)
+    await refuseRepeatedLast(collection, filter, last, signal);
   return {
-    items: found as unknown as Item[],
+    items: items as unknown as Item[],
     cursorAt,
     keyAt: (index) => cursorAt(index).join(':'),
     ...(bytes > small ? { bytesAt: (index: number) => sizes[index] ?? 0 } : {}),
-    ...(bytes >= most && found.length < limit ? { passed: cursorAt(found.length - 1) } : {}),
+    ...(isCut ? { passed: cursorAt(items.length - 1) } : {}),
   };
+}
+
+/** The same for the last document of a page that its bytes have ended: large ones are not read for it. */
+async function refuseRepeatedLast(
+  collection: Collection,
+  filter: Filter<Document>,
+  { _id }: WithId<Document>,
+  signal: AbortSignal,
+): Promise<void> {
+  const same = { $and: [filter, { _id: { $eq: _id } }] } as Filter<Document>;
+  const options = { projection: { _id: 1 }, limit: 2, signal } as const;
+  refuseRepeated(await collection.find(same, options).toArray(), collection.namespace);
 }
 
 /** Reads documents by their `_id`, whether the filter still matches them or not: an item that was skipped is due. */
@@ -81,7 +106,8 @@ async function readById<Item>(
 ): Promise<(ItemRead<Item> | undefined)[]> {
   const ids = keys.map((key) => idOfCursor(key).value);
   const wanted = { _id: { $in: ids } } as unknown as Filter<Document>;
-  const found = await collection.find(wanted, options).toArray();
+  const found = await collection.find(wanted, { ...options, sort: { _id: 1 } }).toArray();
+  refuseRepeated(found, collection.namespace);
   const byKey = new Map(found.map((document) => [cursorOfId(document._id).join(':'), document]));
   return keys.map((key) => {
     const item = byKey.get(key.join(':'));

@@ -25,6 +25,7 @@ import {
   type ResultColumn,
   rowsOf,
 } from './column-page.ts';
+import { refuseForeignOrder } from './foreign-order.ts';
 import { keyOrder } from './key-order.ts';
 import { planRanges } from './key-ranges.ts';
 import type { KeyedRows } from './keyed-rows.ts';
@@ -82,7 +83,8 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
 /**
  * The key's columns, looked up when they are first asked for.
  *
- * @throws UnusableQuery at once, for a query that cannot be paged; UnusableKey when they are looked up.
+ * @throws UnusableQuery at once, for a query that cannot be paged, and when they are looked up for one that another server
+ * may sort; UnusableKey then, too.
  */
 export function describedOnce<Database, Table extends keyof Database & string, Row>({
   pool,
@@ -94,6 +96,7 @@ export function describedOnce<Database, Table extends keyof Database & string, R
   return answeredOnce(async () => {
     const columns = await describeKey(pool, table, key);
     await requireUniqueKey(pool, table, key, fixedColumns(query, table));
+    await refuseForeignOrder(pool, query, columns);
     return columns;
   });
 }

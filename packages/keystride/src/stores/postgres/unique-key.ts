@@ -35,6 +35,11 @@ export async function requireUniqueKey(
   const { rows } = await pool.query<UniqueIndex>(uniqueIndexes, [quotedTable(table)]);
   if (rows.some(({ columns }) => columns.every((column) => key.includes(column) || fixed.includes(column))))
     return;
+  if (await isForeign(pool, table))
+    throw new UnusableKey(
+      `${table} is a foreign table: nothing here says which key of it is unique, nor how its server sorts it. Read it where it ` +
+        'is, by a pool of its own database.',
+    );
   const known = rows.map(({ columns }) => `(${columns.join(', ')})`);
   throw new UnusableKey(
     `the key (${key.join(', ')}) does not tell the rows of ${table} apart: ${
@@ -43,4 +48,11 @@ export async function requireUniqueKey(
         : 'it has no unique index over NOT NULL columns that is valid, not partial and not deferrable'
     }. Rows with equal keys would be lost between two pages; add a unique column to the end of the key.`,
   );
+}
+
+async function isForeign(pool: pg.Pool, table: string): Promise<boolean> {
+  const { rowCount } = await pool.query('SELECT FROM pg_foreign_table WHERE ftrelid = to_regclass($1)', [
+    quotedTable(table),
+  ]);
+  return rowCount === 1;
 }
