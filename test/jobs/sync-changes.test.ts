@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { run } from '../support/runs.ts';
-import { emptyShop, plain, readBy, rowsOf, toldBy, useShop } from '../support/shop.ts';
+import { emptyShop, isDue, plain, readBy, rowsOf, toldBy, useShop } from '../support/shop.ts';
 
 /** What comes to a table, or changes in it, without a row being written: found by the next run, or refused by name. */
 
@@ -306,12 +306,17 @@ test.for<[string, Change]>([
   await sync(first);
   for (const statement of statementsOf(change)) await shop.stores.service.query(statement);
   for (const statement of statementsOf(changeSink)) await shop.stores.migration.query(statement);
+  const wasDue = await isDue(shop.stores, parametersOf(second));
   const report = await sync(second);
   await expectSame(compared);
+  expect(wasDue, 'the wait before it ends').toBe(
+    readBy(report).some((read) => read > 0) || toldBy(report).length > 0,
+  );
   if (reads) expect(readBy(report)).toEqual(reads);
   if (told) expect(toldBy(report).join('\n')).toMatch(told);
   // Told once: the next run finds it as it was met.
   expect(readBy(await sync(second))).toEqual([0, 0]);
+  expect(await isDue(shop.stores, parametersOf(second))).toBe(false);
 });
 
 /** One at a time: VACUUM and CLUSTER want no transaction around them. What stands in one is sent as it is. */

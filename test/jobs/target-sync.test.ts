@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { createDemoDocuments } from '../../src/demo-data/documents.ts';
@@ -295,6 +296,37 @@ test('continuous goes on, pauses, resumes and stops like any job', async () => {
   await copiedTo(80);
   await control(again, 'stop');
   await reportOf(again);
+  expect(await targets()).toEqual(await qualifying());
+});
+
+test('continuous looks whether there is anything before it runs again, with whichever worker there is', async () => {
+  await addDocuments(1, 50);
+  const parameters = { mode: 'incrementing', poll: 'continuous', pollSeconds: 1 };
+  const handle = await shop.world.start('targetSync', parameters, 'quiet');
+  const polls = async () =>
+    (await shop.stores.migration.query(`SELECT FROM keystride.instance WHERE status = 'completed'`))
+      .rowCount ?? 0;
+  const looks = async () => {
+    const { raw } = await handle.describe();
+    return raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'awaitDue');
+  };
+  await waitFor(async () => (await looks()) !== undefined, { what: 'a wait' });
+  const eventsSoFar = async () => (await handle.fetchHistory()).events?.length;
+  const before = [await polls(), await eventsSoFar()];
+  expect(await targets()).toHaveLength(50);
+  await delay(5_000);
+  expect([await polls(), await eventsSoFar()], 'nothing was there to copy').toEqual(before);
+
+  const worker = shop.world.workers[0];
+  await worker?.kill();
+  await shop.world.startWorker();
+  // Below the offset, where no key tells of it.
+  await shop.stores.service.query(`UPDATE legacy_document SET document_name = 'another' WHERE id = 7`);
+  await waitFor(async () => (await targets()).some((row) => JSON.stringify(row).includes('another')), {
+    what: 'the row that has changed',
+  });
+  await control(handle, 'stop');
+  await reportOf(handle);
   expect(await targets()).toEqual(await qualifying());
 });
 

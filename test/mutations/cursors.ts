@@ -248,4 +248,16 @@ export const cursors: readonly Mutation[] = [
     test: 'test/readers/mongo-reader.test.ts',
     named: 'documents that come during the run',
   },
+  {
+    rule: 'a continuous sync that waits looks below its offset too',
+    edits: [
+      [
+        'packages/keystride/src/table-sync/beginning.ts',
+        'return changes.noted.length > 0 || finds(',
+        'return changes.noted.length > 1_000 && finds(',
+      ],
+    ],
+    test: 'test/jobs/target-sync.test.ts',
+    named: 'continuous looks whether there is anything',
+  },
 ];

@@ -1,6 +1,10 @@
+import { DefaultLogger } from '@temporalio/worker';
 import type pg from 'pg';
 import { afterAll, beforeAll } from 'vitest';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { parseParameters } from '../../packages/keystride/src/contract/parameters.ts';
+import { tableSync } from '../../packages/keystride/src/table-sync/contract.ts';
+import { tableSyncSteps } from '../../packages/keystride/src/table-sync/index.ts';
 import { openStores, type Stores } from './migration.ts';
 import { stepOf } from './runs.ts';
 import { createWorld, type World } from './stack.ts';
@@ -69,4 +73,12 @@ export function toldBy(report: JobProgress): string[] {
 /** How many rows a run has read, in `copy` and in `sweep`. */
 export function readBy(report: JobProgress): [copied: number, swept: number] {
   return [stepOf(report, 'copy').read, stepOf(report, 'sweep').read];
+}
+
+/** Whether a run of these parameters would find something to do now, as a continuous sync looks before it starts one. */
+export async function isDue({ service, migration }: Stores, given: object): Promise<boolean> {
+  const { begin } = tableSyncSteps({ source: service, database: migration });
+  const parameters = parseParameters(tableSync, given);
+  const work = begin({ parameters, instance: 'of nobody', epoch: 1, log: new DefaultLogger('ERROR') });
+  return (await work.due?.(new AbortController().signal)) ?? true;
 }

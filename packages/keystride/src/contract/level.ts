@@ -7,8 +7,11 @@ export const presentLevel = 1;
 /** The patch of runs that ask the ledger within their workflow tasks. */
 export const workWithinTasks = 'ledger-work-within';
 
+/** The patch of flows that wait until a step is due. */
+export const waitUntilDue = 'wait-until-due';
+
 /** The patches that wait for a level. Any other stands only where a build before would have failed, or was not there. */
-const levels: Readonly<Record<string, number>> = { [workWithinTasks]: 1 };
+const levels: Readonly<Record<string, number>> = { [workWithinTasks]: 1, [waitUntilDue]: 1 };
 
 /** Whether a run may begin to follow a patch. One that has its marker follows it whatever the level. */
 export function allowsPatch(level: number, patch: string): boolean {

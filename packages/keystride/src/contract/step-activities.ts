@@ -179,6 +179,14 @@ export interface TaskletRequest extends HoldableRequest {
   readonly timeoutSeconds: number;
 }
 
+/** Waits until a step would find something to do. */
+export interface DueRequest extends StepRequest {
+  /** How often it is looked, for the first time after so long. */
+  readonly everySeconds: number;
+  /** How long the wait is at most. */
+  readonly mostSeconds: number;
+}
+
 export interface CloseStepRequest extends StepRequest {
   /** What a verification has found; a chunk step has none. */
   readonly result?: unknown;

@@ -9,6 +9,11 @@ import type { AnyChunkWork, AnySetWork, StepContext } from './chunks.ts';
 /** The work of a tasklet: its effect, in the transaction that completes the step, and its result. */
 export interface TaskletWork<Result = unknown> {
   run(transaction: Transaction): Promise<Result>;
+  /**
+   * Whether `run` would find something to do now. A flow that waits for the step asks again and again, outside of any
+   * transaction; what it throws counts as yes. Left out: always.
+   */
+  due?(signal: AbortSignal): Promise<boolean>;
 }
 
 /** The work of a verification step. */

@@ -47,14 +47,28 @@ export async function openOffset(
           shape: sql`case when stream_offset.place = excluded.place then stream_offset.shape end`,
         }),
       )
-      .returning([
-        'cursor',
-        'horizon',
-        'moves',
-        'shape',
-        sql<number | null>`extract(epoch from now() - swept_at)::float8`.as('swept'),
-      ]),
+      .returning(columnsOfOffset),
   );
+  return offsetOf(row);
+}
+
+const columnsOfOffset = [
+  'cursor',
+  'horizon',
+  'moves',
+  'shape',
+  sql<number | null>`extract(epoch from now() - swept_at)::float8`.as('swept'),
+] as const;
+
+interface OffsetRow {
+  readonly cursor: string | null;
+  readonly horizon: string | null;
+  readonly moves: string;
+  readonly shape: unknown;
+  readonly swept: number | null;
+}
+
+function offsetOf(row: OffsetRow | undefined): StreamOffset {
   return {
     cursor: decodeCursor(row?.cursor ?? null),
     horizon: row?.horizon ?? null,
@@ -62,6 +76,22 @@ export async function openOffset(
     moves: Number(row?.moves ?? 0),
     shape: row?.shape ?? null,
   };
+}
+
+/** The offset of a stream in the source that it is read from now; null where there is none yet. */
+export async function findOffset(
+  ledger: Ledger,
+  stream: string,
+  place: string,
+): Promise<StreamOffset | null> {
+  const [row] = await ledger.run(
+    ledgerSql
+      .selectFrom('keystride.stream_offset')
+      .select(columnsOfOffset)
+      .where('stream', '=', stream)
+      .where('place', '=', place),
+  );
+  return row ? offsetOf(row) : null;
 }
 
 /**

@@ -41,6 +41,7 @@ import {
   setCompleted,
   type StepOpening,
 } from '../ledger/step.ts';
+import { awaitDue } from './await-due.ts';
 import { deliverAlert } from './deliver-alert.ts';
 import { type AskedBy, enterControl, repairOf } from './enter-control.ts';
 import { processPage } from '../page/page.ts';
@@ -111,6 +112,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
       inSpanOfStep('tasklet', request, () =>
         inStep(request, () => runTasklet(resources, request, stepContext(request))),
       ),
+    awaitDue: (request) => inStep(request, () => awaitDue(resources.registry, request, stepContext(request))),
     verifyPage: (request) =>
       inSpanOfStep('page', request, () =>
         inStep(request, () => {

@@ -8,7 +8,8 @@ import type { Transaction } from '../stores/postgres/transaction.ts';
 import { misreadAs, readWholeIn } from './exact-values.ts';
 import { type ComparedType, describeComparedTypes, fitsAlways, tellsInvalid } from './compared-types.ts';
 import type { SinkColumn } from './sink.ts';
-import { type ComparedSync, syncSource } from './steps.ts';
+import { syncSource } from './steps.ts';
+import type { ComparedSync } from './sync.ts';
 import type { SyncRow } from './sync-row.ts';
 
 interface ComparedSide {

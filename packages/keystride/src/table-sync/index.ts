@@ -21,7 +21,8 @@ import type { Transaction } from '../stores/postgres/transaction.ts';
 import { referencesOf } from './references.ts';
 import { upsertSink } from './sink.ts';
 import { sinkColumnsOf, typedColumns } from './sink-columns.ts';
-import { type Sync, syncSource, syncSteps } from './steps.ts';
+import { syncSource, syncSteps } from './steps.ts';
+import type { Sync } from './sync.ts';
 import type { SyncRow } from './sync-row.ts';
 import type { SyncedDatabases } from './synced-databases.ts';
 import { columnOf, describeTable, invalid, requireUnique, type TableDescription } from './tables.ts';
@@ -62,6 +63,7 @@ export function tableSyncSteps(databases: SyncedDatabases): StepsOf<typeof table
         const { told = [], ...start } = await stepsOf(context).begin(context).run(transaction);
         return { ...start, told: [...made, ...told] };
       },
+      due: async (signal) => (await stepsOf(context).begin(context).due?.(signal)) ?? true,
     }),
     copy: (context) => stepsOf(context).copy(context),
     sweep: (context) => stepsOf(context).sweep(context),

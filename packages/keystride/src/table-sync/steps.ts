@@ -1,64 +1,21 @@
 import { answeredOnce } from '../contract/answered-once.ts';
 import type pg from 'pg';
 import { ToldError } from '../contract/errors.ts';
-import type { Cursor } from '../contract/cursor.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { SyncParameters, SyncStart } from '../contract/sync.ts';
 import { type AnyChunkWork, chunks, type StepContext } from '../job/chunks.ts';
-import { moveOffset, noteShape, openOffset, readResult, readUpTo, takeNotedShape } from '../ledger/offset.ts';
+import { moveOffset, readResult, readUpTo, takeNotedShape } from '../ledger/offset.ts';
 import type { TaskletWork, VerificationWork } from '../job/registry.ts';
-import {
-  isComparable,
-  type Moment,
-  openTransaction,
-  type Since,
-  takeMoment,
-} from '../stores/postgres/horizon.ts';
-import type { TableComparison } from '../stores/postgres/hash-comparison.ts';
 import type { KeyedRows } from '../stores/postgres/keyed-rows.ts';
 import { keysetReader } from '../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../stores/postgres/late-rows.ts';
 import { requireReplayed } from '../stores/postgres/standby.ts';
-import type { Transaction } from '../stores/postgres/transaction.ts';
-import type { CopiedTables } from './copied-tables.ts';
-import { changesSince, markEnd, type ShapeChanges, type StreamShape, takeShape } from './shape.ts';
+import { beginRun, isDue } from './beginning.ts';
+import { markEnd, type StreamShape } from './shape.ts';
 import { writePostponed, writePostponing } from './postponing.ts';
-import type { References } from './references.ts';
-import type { Sink } from './sink.ts';
+import type { Sync, SyncSource } from './sync.ts';
 import type { SyncRow } from './sync-row.ts';
 import { Ledger } from '../ledger/ledger.ts';
-
-/** What is copied, and where to. */
-export interface Sync {
-  /** The name that the offset is kept under: another one for each order in which the rows are read. */
-  readonly stream: string;
-  readonly source: SyncSource;
-  readonly sink: Sink;
-  readonly compared: ComparedSync;
-  /** What is remembered of both tables, to find what changes without a row being written. */
-  readonly tables: CopiedTables;
-  /** Which rows of the sink refer to others of it; undefined where none do. */
-  readonly references?: References;
-}
-
-/** How the two sides are compared, and what differs is put right. */
-export interface ComparedSync {
-  readonly comparison: TableComparison;
-  /** Reads rows again by the key that they are compared by. */
-  readonly reader: Reader<SyncRow>;
-  /** Removes rows that the source does not have; left out where the sink keeps them. */
-  remove?(keys: readonly Cursor[], transaction: Transaction): Promise<number>;
-}
-
-interface SyncSource {
-  readonly pool: pg.Pool;
-  readonly table: string;
-  readonly key: readonly string[];
-  /** The rows above an offset; null for all. */
-  above(from: Cursor | null): Reader<SyncRow>;
-  /** The rows up to an offset that have arrived since the run before. */
-  late(upTo: Cursor, since: Since): Reader<SyncRow>;
-}
 
 /** Rows as a sync reads them. */
 export function syncSource<Database, Table extends keyof Database & string, Row extends SyncRow>(
@@ -156,6 +113,7 @@ export function syncSteps<Parameters extends SyncParameters>(
           );
         return start;
       },
+      due: async (signal) => isDue(ledger, await describe(parameters), parameters, signal),
     }),
     copy: (context) => copying('copy', context, ({ source }, { from }) => source.above(from)),
     sweep: (context) =>
@@ -189,71 +147,6 @@ export function syncSteps<Parameters extends SyncParameters>(
       };
     },
   };
-}
-
-/** A transaction that is open for longer than this is worth telling of, in seconds. */
-const longOpen = 5;
-
-async function beginRun(
-  transaction: Transaction,
-  { stream, source, tables }: Sync,
-  instance: string,
-  { mode, sweepSeconds }: SyncParameters,
-): Promise<SyncStart> {
-  // Before anything is read: what commits from here on is the next run's, whether this one sees it or not.
-  const moment = await takeMoment(source.pool, source.table);
-  const shape = await takeShape(tables, moment, mode);
-  const offset = await openOffset(transaction, stream, { ...source, place: moment.place });
-  const { cursor, horizon, sweptSecondsAgo, moves } = offset;
-  const before = offset.shape as StreamShape | null;
-  if (before) await requireReplayed(source.pool, before.source.moment.written);
-  // Without a horizon that can be compared nobody knows what is missing below the offset.
-  const known = mode !== 'bulk' && cursor !== null && horizon !== null && isComparable(horizon, moment);
-  const changes = known ? await changesOf(tables, before, shape, horizon) : none;
-  const from = known && changes.again.length === 0 ? cursor : null;
-  const due = sweptSecondsAgo === null || sweptSecondsAgo >= sweepSeconds;
-  const heldBackBy = await longTransaction(source.pool, moment, horizon);
-  const told = [
-    ...changes.again.map((reason) => `${reason}: everything is copied again`),
-    ...changes.noted,
-    ...(shape.source.policies === null ? [] : [rowSecurity]),
-  ];
-  await noteShape(transaction, instance, { ...shape, told });
-  return {
-    ...{ stream, from, moves, horizon: moment.horizon, written: moment.written },
-    since: from && due ? horizon : null,
-    ...{ behind: heldBackBy !== null, heldBackBy, joined: changes.joined, told },
-  };
-}
-
-const none: ShapeChanges = { again: [], joined: [], noted: [] };
-
-/** A policy may ask other tables, settings and functions, and nobody tells when their answers change. */
-const rowSecurity =
-  'row security decides which rows of the source the role sees: rows that it begins to show later, without a change of ' +
-  'its policies, are not found. Use a role with BYPASSRLS, or mode=bulk';
-
-async function changesOf(
-  tables: CopiedTables,
-  before: StreamShape | null,
-  now: StreamShape,
-  horizon: string,
-): Promise<ShapeChanges> {
-  if (before) return changesSince(tables, before, now, horizon);
-  return {
-    ...none,
-    noted: [
-      'how source and sink were made up at the run before is not known: columns that were added and partitions that ' +
-        'were attached before this run are not found. To be sure, rewind the stream to its start',
-    ],
-  };
-}
-
-/** The oldest open transaction, if it is open for long or already was when the last run began. */
-async function longTransaction(pool: pg.Pool, moment: Moment, before: string | null) {
-  const open = await openTransaction(pool, moment);
-  if (!open) return null;
-  return (open.seconds ?? 0) >= longOpen || moment.horizon === before ? open : null;
 }
 
 /** What the step `begin` of a run has found. */

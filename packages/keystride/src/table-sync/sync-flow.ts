@@ -10,7 +10,7 @@ interface SyncFlow<Parameters> extends Omit<JobFlow<SyncJob>, 'parameters'> {
 
 /**
  * The flow of every sync. Once: the steps. Continuously: run after run of the same job, each with books and skips of its
- * own, until somebody stops it. A run that finds nothing costs a few queries.
+ * own, until somebody stops it. Between them it looks whether there is anything to copy, which costs a few queries.
  *
  * @param workflow the job's own.
  */
@@ -39,6 +39,6 @@ async function pollOnAndOn<Parameters extends ParametersOf<SyncJob>>(
       // The next poll goes on from the same offset: what this one has not remembered it copies again, by upsert.
       job.outlive(error);
     }
-    await job.wait(job.parameters.pollSeconds);
+    await job.wait(job.parameters.pollSeconds, 'begin');
   }
 }

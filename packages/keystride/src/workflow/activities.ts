@@ -57,6 +57,18 @@ export function taskletActivity(timeoutSeconds: number) {
   });
 }
 
+/** Grace for a wait to end by itself, in seconds. */
+const waitGraceSeconds = 60;
+
+/** The activity that waits for a step for so many seconds at most. Where its worker ends it begins anew, some times. */
+export function dueActivity(mostSeconds: number) {
+  return proxyActivities<Pick<EngineActivities, 'awaitDue'>>({
+    startToCloseTimeout: (mostSeconds + waitGraceSeconds) * 1000,
+    heartbeatTimeout,
+    retry: { initialInterval: '1 second', maximumAttempts: 3 },
+  });
+}
+
 /** Hands an alert over. Nobody waits for it for long: the job has more to do than to tell of itself. */
 export const { raiseAlert } = proxyActivities<Pick<EngineActivities, 'raiseAlert'>>({
   startToCloseTimeout: '30 seconds',

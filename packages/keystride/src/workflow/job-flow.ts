@@ -48,8 +48,13 @@ export interface JobFlow<Job extends JobDefinition = JobDefinition> {
     workflow: JobWorkflow<Parameters>,
     parameters: NoInfer<Parameters>,
   ): Promise<StepReport<NestedRun>>;
-  /** Waits so many seconds, or until an operator wants something: a flow that polls does so between two rounds. */
-  wait(seconds: number): Promise<void>;
+  /**
+   * Waits so many seconds, or until an operator wants something: a flow that polls does so between two rounds.
+   *
+   * @param step a tasklet of the contract. The wait goes on until its work says, asked every so many seconds, that it would
+   *   find something to do (`due`), and for three hours at most. It leaves no events with Temporal meanwhile.
+   */
+  wait(seconds: number, step?: StepName<Job>): Promise<void>;
   /**
    * For a flow that goes on and on: takes a failure of `step` or `run` that says no more than that a store, or every
    * worker, was away, so that the flow may try again later. Nothing is lost by that: what failed is done by then or not.

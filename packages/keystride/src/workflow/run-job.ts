@@ -105,7 +105,7 @@ async function live(
 function flowOf<Job extends JobDefinition>(run: JobRun): JobFlow<Job> {
   const flow: Omit<JobFlow, 'step' | 'run'> = {
     parameters: run.opened.parameters,
-    wait: (seconds) => waitBetween(run, seconds),
+    wait: (seconds, step) => waitBetween(run, seconds, step),
     outlive: (error) => outlive(run, error),
   };
   const steps = {

@@ -1,4 +1,6 @@
-import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched, sleep } from '@temporalio/workflow';
+import { waitUntilDue } from '../contract/level.ts';
+import { dueActivity } from './activities.ts';
 import type { JobRun } from './job-run.ts';
 
 /**
@@ -6,17 +8,34 @@ import type { JobRun } from './job-run.ts';
  * once.
  *
  * @param seconds how long.
+ * @param step the wait goes on until this step is due, as its work tells every so many seconds.
  * @throws JobStopped, JobYielded when no more work is to begin.
  */
-export async function waitBetween(run: JobRun, seconds: number): Promise<void> {
+export async function waitBetween(run: JobRun, seconds: number, step?: string): Promise<void> {
   const scope = new CancellationScope();
   const interrupt = () => {
     if (run.mustRest) scope.cancel();
   };
   try {
-    await run.work.whileWorking(interrupt, () => scope.run(() => sleep(seconds * 1000)));
+    await run.work.whileWorking(interrupt, () => scope.run(() => wait(run, seconds, step)));
   } catch (error) {
     if (!isCancellation(error)) throw error;
   }
   await run.ready();
+}
+
+/** How long a step is waited for that is not due, in seconds: three hours are some six events of a history. */
+const longestWait = 10_800;
+
+async function wait(run: JobRun, seconds: number, step?: string): Promise<void> {
+  if (step === undefined || !patched(waitUntilDue)) return sleep(seconds * 1000);
+  const { claim, parameters } = run.opened;
+  const mostSeconds = Math.max(longestWait, seconds);
+  const { awaitDue } = dueActivity(mostSeconds);
+  try {
+    await awaitDue({ claim, step, parameters, everySeconds: seconds, mostSeconds });
+  } catch (error) {
+    // To go on is safe: what keeps a worker from looking keeps the step from its work too, and is told there.
+    if (isCancellation(error)) throw error;
+  }
 }
