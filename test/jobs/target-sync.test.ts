@@ -314,8 +314,16 @@ test('continuous looks whether there is anything before it runs again, with whic
   const eventsSoFar = async () => (await handle.fetchHistory()).events?.length;
   const before = [await polls(), await eventsSoFar()];
   expect(await targets()).toHaveLength(50);
+  await shop.stores.migration.query(
+    `UPDATE keystride.stream_offset SET updated_at = now() - interval '2 hours'`,
+  );
   await delay(5_000);
   expect([await polls(), await eventsSoFar()], 'nothing was there to copy').toEqual(before);
+
+  const { rowCount: behind } = await shop.stores.migration.query(
+    `SELECT FROM keystride.stream_offset WHERE updated_at < now() - interval '1 hour'`,
+  );
+  expect(behind, 'streams that are told to be behind').toBe(0);
 
   const worker = shop.world.workers[0];
   await worker?.kill();

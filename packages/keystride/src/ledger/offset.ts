@@ -95,6 +95,19 @@ export async function findOffset(
 }
 
 /**
+ * Notes, once a minute, that a stream has nothing to copy: it is not behind, however long ago a run has moved its offset.
+ */
+export async function noteNothingDue(ledger: Ledger, stream: string): Promise<void> {
+  await ledger.run(
+    ledgerSql
+      .updateTable('keystride.stream_offset')
+      .set({ updated_at: sql<string>`now()` })
+      .where('stream', '=', stream)
+      .where('updated_at', '<', sql<string>`now() - interval '1 minute'`),
+  );
+}
+
+/**
  * How far the source of a stream had been written when any of its runs read it last, those that go on among them; null where
  * nobody has noted it.
  */

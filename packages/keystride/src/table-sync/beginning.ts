@@ -1,7 +1,7 @@
 import type { SyncParameters, SyncStart } from '../contract/sync.ts';
 import type { Reader } from '../contract/reader.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { findOffset, noteShape, openOffset, type StreamOffset } from '../ledger/offset.ts';
+import { findOffset, noteNothingDue, noteShape, openOffset, type StreamOffset } from '../ledger/offset.ts';
 import { isComparable, type Moment, openTransaction, takeMoment } from '../stores/postgres/horizon.ts';
 import { requireReplayed } from '../stores/postgres/standby.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
@@ -60,9 +60,21 @@ async function beginningOf(
 }
 
 /**
- * Whether a run that begins now would copy a row, or has a change to tell. It looks as a run does, and changes nothing.
+ * Whether a run that begins now would copy a row, or has a change to tell. It looks as a run does, and moves nothing; where
+ * nothing is due, that is noted for whoever asks how far behind the stream is.
  */
 export async function isDue(
+  ledger: Ledger,
+  sync: Sync,
+  parameters: SyncParameters,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const due = await findsSomething(ledger, sync, parameters, signal);
+  if (!due) await noteNothingDue(ledger, sync.stream);
+  return due;
+}
+
+async function findsSomething(
   ledger: Ledger,
   sync: Sync,
   parameters: SyncParameters,

@@ -114,7 +114,7 @@ export const metricTable = {
     kind: 'gauge',
     unit: 'seconds',
     labels: ['stream'],
-    help: 'Time since a run of a sync has last moved the offset of its stream, by the clock of the ledger.',
+    help: 'Time since a sync has last moved the offset of its stream, or found nothing to copy, by the clock of the ledger.',
   },
   oldestExecution: {
     name: 'keystride_oldest_execution_age_seconds',
