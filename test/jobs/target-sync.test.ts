@@ -325,9 +325,15 @@ test('continuous looks whether there is anything before it runs again, with whic
   );
   expect(behind, 'streams that are told to be behind').toBe(0);
 
-  const worker = shop.world.workers[0];
+  const worker = shop.world.workers.at(-1);
   await worker?.kill();
-  await shop.world.startWorker();
+  // One with so few places that it waits for nothing, and looks.
+  const few = await shop.world.startWorker({ environment: { KEYSTRIDE_ACTIVITIES: '3' } });
+  const timers = async () =>
+    (await handle.fetchHistory()).events?.filter((event) => event.timerStartedEventAttributes).length ?? 0;
+  const begun = await timers();
+  await waitFor(async () => (await timers()) >= begun + 3, { what: 'looks' });
+  expect(await polls(), 'nothing was there to copy').toBe(before[0]);
   // Below the offset, where no key tells of it.
   await shop.stores.service.query(`UPDATE legacy_document SET document_name = 'another' WHERE id = 7`);
   await waitFor(async () => (await targets()).some((row) => JSON.stringify(row).includes('another')), {
@@ -336,11 +342,13 @@ test('continuous looks whether there is anything before it runs again, with whic
   await control(handle, 'stop');
   await reportOf(handle);
   expect(await targets()).toEqual(await qualifying());
+  await few.stop();
+  await shop.world.startWorker();
 });
 
 test('a copy whose worker dies goes on with another, and no row is missing', async () => {
   await createDemoDocuments({ sourceDatabaseUrl: shop.world.sourceDatabaseUrl, count: 60_000 });
-  const worker = shop.world.workers[0];
+  const worker = shop.world.workers.at(-1);
   const handle = await shop.world.start('targetSync');
   await waitFor(async () => {
     const { rows } = await shop.stores.migration.query<{ count: string }>(

@@ -225,7 +225,7 @@ export const cursors: readonly Mutation[] = [
   {
     rule: 'MongoDB: a range goes through the types of _id, one after another',
     edits: [
-      [mongoReader, 'if (found.length >= limit || bytes >= most) break;', 'if (found.length > 0) break;'],
+      [mongoReader, 'if (found.length >= asked || bytes >= most) break;', 'if (found.length > 0) break;'],
     ],
     test: 'test/readers/mongo-reader.test.ts',
     named: 'is read once, in pages of 7',

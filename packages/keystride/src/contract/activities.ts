@@ -148,8 +148,8 @@ export interface EngineActivities {
   processPage(request: PageRequest): Promise<PartitionState>;
   /** Runs a tasklet; its effect and its result commit together. Returns the result. @throws HeldBack before it has begun */
   runTasklet(request: TaskletRequest): Promise<unknown>;
-  /** Waits until a tasklet would find something to do, as far as its work tells. */
-  awaitDue(request: DueRequest): Promise<void>;
+  /** Waits until a tasklet would find something to do, as far as its work tells, or looks once. Returns whether it would. */
+  awaitDue(request: DueRequest): Promise<boolean>;
   /** Compares source and target for at most a page's time. @throws HeldBack before it has begun */
   verifyPage(request: VerificationRequest): Promise<VerificationState>;
   /** What has committed of a step by now. */

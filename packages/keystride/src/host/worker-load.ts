@@ -14,13 +14,21 @@ export interface WorkerLoad {
  */
 const fewestActivities = 2;
 
+/** Where many wait for a database or an API, that is right. */
+const usualActivities = 100;
+
+/** How many steps a worker waits for at a time: what it waits for keeps three quarters of its places for pages. */
+export function mostWaits({ activities = usualActivities }: WorkerLoad): number {
+  return Math.floor(activities / 4);
+}
+
 /**
  * Lets a worker take pages only while it has room for them; the next one goes to whoever has. Workflow tasks are never
  * held back: they answer operators.
  *
  * @returns the tuner that all workers of this process share.
  */
-export function tunerOf({ activities = 100, target }: WorkerLoad): TunerHolder {
+export function tunerOf({ activities = usualActivities, target }: WorkerLoad): TunerHolder {
   return {
     activityTaskSlotSupplier: target
       ? {

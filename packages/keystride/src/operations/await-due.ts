@@ -4,17 +4,51 @@ import type { DueRequest } from '../contract/step-activities.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { JobRegistry, TaskletWork } from '../job/registry.ts';
 
-/** Waits until a tasklet would find something to do, for as long as the request says at most. */
+/** Steps that a worker waits for. Each takes the place of a page, so they are few; for others it looks once. */
+export class Waits {
+  readonly #most: number;
+  #now = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get hasRoom(): boolean {
+    return this.#now < this.#most;
+  }
+
+  async whileWaiting<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#now++;
+    try {
+      return await work();
+    } finally {
+      this.#now--;
+    }
+  }
+}
+
+/**
+ * Waits until a tasklet would find something to do, for as long as the request says at most. A worker that waits for enough
+ * of them already looks once, at once.
+ *
+ * @returns whether it would.
+ */
 export async function awaitDue(
-  registry: JobRegistry,
+  { registry, waits }: { readonly registry: JobRegistry; readonly waits: Waits },
   { claim, step, everySeconds, mostSeconds }: DueRequest,
   context: StepContext,
-): Promise<void> {
+): Promise<boolean> {
   const { cancellationSignal: signal } = Context.current();
   const work = registry.work('tasklet', claim.job, step, context);
-  const until = performance.now() + mostSeconds * 1000;
-  do await delay(everySeconds * 1000, undefined, { signal });
-  while (performance.now() < until && !(await isDue(work, signal)));
+  if (!waits.hasRoom) return isDue(work, signal);
+  return waits.whileWaiting(async () => {
+    const until = performance.now() + mostSeconds * 1000;
+    while (performance.now() < until) {
+      await delay(everySeconds * 1000, undefined, { signal });
+      if (await isDue(work, signal)) return true;
+    }
+    return false;
+  });
 }
 
 /** Where a look fails, the step is to fail by the same: it is told, tried again and counted there. */

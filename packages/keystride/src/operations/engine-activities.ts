@@ -41,7 +41,7 @@ import {
   setCompleted,
   type StepOpening,
 } from '../ledger/step.ts';
-import { awaitDue } from './await-due.ts';
+import { awaitDue, type Waits } from './await-due.ts';
 import { deliverAlert } from './deliver-alert.ts';
 import { type AskedBy, enterControl, repairOf } from './enter-control.ts';
 import { processPage } from '../page/page.ts';
@@ -66,6 +66,8 @@ export interface EngineResources {
   /** The database that the steps write to; the ledger is in its schema `keystride`. */
   readonly ledger: Ledger;
   readonly budget: ByteBudget;
+  /** Steps that are waited for. */
+  readonly waits: Waits;
   /** What holds pages back. */
   readonly gate: Gate;
   readonly metrics: Metrics;
@@ -112,7 +114,7 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
       inSpanOfStep('tasklet', request, () =>
         inStep(request, () => runTasklet(resources, request, stepContext(request))),
       ),
-    awaitDue: (request) => inStep(request, () => awaitDue(resources.registry, request, stepContext(request))),
+    awaitDue: (request) => inStep(request, () => awaitDue(resources, request, stepContext(request))),
     verifyPage: (request) =>
       inSpanOfStep('page', request, () =>
         inStep(request, () => {

@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, patched, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import { waitUntilDue } from '../contract/level.ts';
 import { dueActivity } from './activities.ts';
 import type { JobRun } from './job-run.ts';
@@ -32,8 +32,13 @@ async function wait(run: JobRun, seconds: number, step?: string): Promise<void> 
   const { claim, parameters } = run.opened;
   const mostSeconds = Math.max(longestWait, seconds);
   const { awaitDue } = dueActivity(mostSeconds);
+  const until = Date.now() + mostSeconds * 1000;
   try {
-    await awaitDue({ claim, step, parameters, everySeconds: seconds, mostSeconds });
+    // A worker without room for the wait looks once.
+    while (!(await awaitDue({ claim, step, parameters, everySeconds: seconds, mostSeconds }))) {
+      if (Date.now() >= until || workflowInfo().continueAsNewSuggested) return;
+      await sleep(seconds * 1000);
+    }
   } catch (error) {
     // To go on is safe: what keeps a worker from looking keeps the step from its work too, and is told there.
     if (isCancellation(error)) throw error;
