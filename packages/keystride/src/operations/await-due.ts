@@ -4,6 +4,9 @@ import type { DueRequest } from '../contract/step-activities.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { JobRegistry, TaskletWork } from '../job/registry.ts';
 
+/** How often a wait says that its worker lives, in milliseconds: Temporal Cloud bills each time, and nobody's work is held up. */
+export const waitingHeartbeatMs = 10_000;
+
 /** Steps that a worker waits for. Each takes the place of a page, so they are few; for others it looks once. */
 export class Waits {
   readonly #most: number;

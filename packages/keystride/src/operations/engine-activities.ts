@@ -41,7 +41,7 @@ import {
   setCompleted,
   type StepOpening,
 } from '../ledger/step.ts';
-import { awaitDue, type Waits } from './await-due.ts';
+import { awaitDue, waitingHeartbeatMs, type Waits } from './await-due.ts';
 import { deliverAlert } from './deliver-alert.ts';
 import { type AskedBy, enterControl, repairOf } from './enter-control.ts';
 import { processPage } from '../page/page.ts';
@@ -114,7 +114,8 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
       inSpanOfStep('tasklet', request, () =>
         inStep(request, () => runTasklet(resources, request, stepContext(request))),
       ),
-    awaitDue: (request) => inStep(request, () => awaitDue(resources, request, stepContext(request))),
+    awaitDue: (request) =>
+      inStep(request, () => awaitDue(resources, request, stepContext(request)), waitingHeartbeatMs),
     verifyPage: (request) =>
       inSpanOfStep('page', request, () =>
         inStep(request, () => {
@@ -169,8 +170,9 @@ async function checkGate(
 function inStep<Result>(
   { claim, step }: { readonly claim: Claim; readonly step: string },
   body: () => Promise<Result>,
+  everyMs?: number,
 ): Promise<Result> {
-  return guarded(`${claim.instance} step ${step}`, body, step);
+  return guarded(`${claim.instance} step ${step}`, body, step, everyMs);
 }
 
 /** The work of a chunk step, as the execution that asks does it. */

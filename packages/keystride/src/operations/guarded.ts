@@ -15,6 +15,7 @@ const longestWithin = 32 * 1024;
  *
  * @param where the instance or the step, for the message.
  * @param step whose work it is, for the failure's details.
+ * @param everyMs how often it says that the worker lives, in milliseconds.
  * @throws CancelledFailure when the workflow has cancelled it; Unavailable, to be tried again, when its worker ends, and
  * for an answer that is too long for the workflow task that it would be sent with.
  */
@@ -22,11 +23,12 @@ export async function guarded<Result>(
   where: string,
   body: () => Promise<Result>,
   step?: string,
+  everyMs = heartbeatMs,
 ): Promise<Result> {
   const context = Context.current();
   const { isLocal } = context.info;
   // Of what is done within a workflow task, the task is what is missed.
-  const alive = isLocal ? undefined : setInterval(() => context.heartbeat(), heartbeatMs);
+  const alive = isLocal ? undefined : setInterval(() => context.heartbeat(), everyMs);
   try {
     const answer = await body();
     if (isLocal) refuseLong(answer, where);

@@ -57,14 +57,15 @@ export function taskletActivity(timeoutSeconds: number) {
   });
 }
 
-/** Grace for a wait to end by itself, in seconds. */
+/** Grace for a wait to end by itself, in seconds; and how long its worker may be silent, which says less often that it lives. */
 const waitGraceSeconds = 60;
+const waitHeartbeatTimeout = '30 seconds';
 
 /** The activity that waits for a step for so many seconds at most. Where its worker ends it begins anew, some times. */
 export function dueActivity(mostSeconds: number) {
   return proxyActivities<Pick<EngineActivities, 'awaitDue'>>({
     startToCloseTimeout: (mostSeconds + waitGraceSeconds) * 1000,
-    heartbeatTimeout,
+    heartbeatTimeout: waitHeartbeatTimeout,
     retry: { initialInterval: '1 second', maximumAttempts: 3 },
   });
 }
