@@ -183,6 +183,10 @@ test('an expression about a metric or a label that is not there is found', () =>
     'rule: keystride_rows_read_total {step}',
   ]);
   expect(asks('keystride_rows_read_total{state="x"}')).toEqual(['rule: keystride_rows_read_total {state}']);
+  const replaced = (of: string) =>
+    `min by (queue) (label_replace(keystride_rows_read_total, "queue", "$1", "${of}", "(.*)"))`;
+  expect(asks(replaced('job_name'))).toEqual([]);
+  expect(asks(replaced('step'))).toEqual(['rule: keystride_rows_read_total {step}']);
   expect(asks('up == 0')).toEqual(['rule: names no metric']);
 });
 

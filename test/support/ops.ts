@@ -41,16 +41,19 @@ export interface AskedMetric {
 
 /**
  * The metrics that an expression names. What it groups by must be labels of all of them, but for those that Prometheus
- * itself gives to each target.
+ * itself gives to each target, and what `label_replace` makes of another label.
  */
 export function metricsOf(expr: string): AskedMetric[] {
   const given = new Set(['instance', 'job']);
   return Array.from(
-    expr.matchAll(/\b((?:keystride|temporal)_[a-z_]+)(?:\{([^}]*)\})?/gu),
-    ([, name = '', matchers = '']) => {
+    expr.matchAll(
+      /\b((?:keystride|temporal)_[a-z_]+)(?:\{([^}]*)\})?(?:, "(?<made>\w+)", "[^"]*", "(?<of>\w+)")?/gu,
+    ),
+    ([, name = '', matchers = '', made, of]) => {
       const matched = Array.from(matchers.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/gu), ([, label = '']) => label);
       const grouped = Array.from(expr.matchAll(/\bby \(([^)]*)\)/gu), ([, list = '']) => list.split(/,\s*/u));
-      const labels = new Set([...matched, ...grouped.flat()]);
+      const labels = new Set([...matched, ...grouped.flat(), ...(of === undefined ? [] : [of])]);
+      if (made !== undefined) labels.delete(made);
       return { name, labels: [...labels].filter((label) => !given.has(label)) };
     },
   );
