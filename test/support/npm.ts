@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** How this machine reaches npm's packages is its own business: proxies, certificates, a registry. */
+/** How this machine reaches npm's packages is its own business: proxies, certificates, a registry. News of npm are nobody's. */
 export function wayToTheRegistry(): NodeJS.ProcessEnv {
   const known =
     /^(npm_config_(registry|cafile|userconfig|proxy|https_proxy)|https?_proxy|no_proxy|.*_CERTS?|SSL_.*)$/iu;
   return {
+    npm_config_update_notifier: 'false',
     npm_config_userconfig: path.join(process.env['HOME'] ?? '', '.npmrc'),
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => known.test(name))),
   };
