@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { WorkflowHandle } from '@temporalio/client';
 import type { Db, MongoClient } from 'mongodb';
 import type pg from 'pg';
 import { expect } from 'vitest';
@@ -11,6 +12,9 @@ import { createDocumentSource, type DocumentSource } from '../../src/stubs/legac
 import { createMongoClient, databaseOf } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { FileStore } from '../../packages/keystride/src/stores/mongo/files.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
+import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
+import { refusalsIn } from './history.ts';
+import { reportOf, stepOf } from './runs.ts';
 import type { LegacyApiStatistics, World } from './stack.ts';
 
 /** The databases of a world, opened for filling them and for looking at what a job has left there. */
@@ -115,6 +119,20 @@ const stubSizes = [
   { bytes: 512, weight: 80 },
   { bytes: 4 * 1024, weight: 20 },
 ];
+
+/** Waits for a migration whose workers have changed: it has done each document, and none of its workflow tasks has failed. */
+export async function expectGoneOn(
+  handle: WorkflowHandle<() => Promise<JobProgress>>,
+  stores: Stores,
+  documents: number,
+): Promise<void> {
+  const report = await reportOf(handle);
+  expect(report.status).toBe('completed');
+  expect(stepOf(report, 'fetchAndStore')).toMatchObject({ read: documents, written: documents });
+  await expectMigrated(stores, { documents });
+  const { events } = await handle.fetchHistory();
+  expect(refusalsIn(events ?? [])).toEqual([]);
+}
 
 /**
  * Compares what is stored with what the legacy system says, from its own source and not by the product's own

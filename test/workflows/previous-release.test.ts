@@ -1,9 +1,8 @@
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { refusalsIn } from '../support/history.ts';
-import { addTargets, expectMigrated, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
+import { addTargets, expectGoneOn, ledgerCounters, openStores, type Stores } from '../support/migration.ts';
 import { releasedBuild, type ReleasedBuild } from '../support/released-build.ts';
-import { control, reportOf, stepOf, until } from '../support/runs.ts';
+import { control, until } from '../support/runs.ts';
 import { createWorld, waitFor, type World } from '../support/stack.ts';
 
 const documents = 200;
@@ -43,10 +42,5 @@ test('a run that workers of the last release have begun is ended by the present 
   expect((await ledgerCounters(stores, 'fetchAndStore')).read, 'it is in the middle').toBeLessThan(documents);
 
   await world.startWorker();
-  const report = await reportOf(handle);
-  expect(report.status).toBe('completed');
-  expect(stepOf(report, 'fetchAndStore')).toMatchObject({ read: documents, written: documents });
-  await expectMigrated(stores, { documents });
-  const { events } = await handle.fetchHistory();
-  expect(refusalsIn(events ?? [])).toEqual([]);
+  await expectGoneOn(handle, stores, documents);
 });
