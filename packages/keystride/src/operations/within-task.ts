@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { OpenedStep, OpenStepRequest } from '../contract/step-activities.ts';
+import type { OpenedStep, OpenStepRequest, PagePolicy } from '../contract/step-activities.ts';
 import type { StepContext } from '../job/chunks.ts';
 import { type PageResources, processPage } from '../page/page.ts';
 import { inSpanOfStep } from '../telemetry/traces.ts';
@@ -40,7 +40,9 @@ export async function doneWithin(
   if (opened.expected === null || opened.expected > most || !resources.withinTasks.isLeft) return opened;
   const { claim, step, parameters } = request;
   const { partition } = only;
-  const page = { claim, step, parameters, partition, policy: { ...onlyPage, pageSeconds } };
+  // Its one commit waits for the disk, so that none has to follow it that does.
+  const policy: PagePolicy = { ...onlyPage, pageSeconds, durableEvery: 'chunk' };
+  const page = { claim, step, parameters, partition, policy };
   return resources.withinTasks.whileTaken(async () => {
     try {
       const work = chunkWork(resources, request, context);
