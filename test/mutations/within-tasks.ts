@@ -3,6 +3,9 @@ import type { Mutation } from './mutation.ts';
 const ledgerWork = 'packages/keystride/src/workflow/ledger-work.ts';
 const test = 'test/workflows/within-the-task.test.ts';
 
+const withinTask = 'packages/keystride/src/operations/within-task.ts';
+const shortSteps = 'test/workflows/short-steps.test.ts';
+
 /** What a run asks for within its workflow tasks, and when it may. */
 export const withinTasks: readonly Mutation[] = [
   {
@@ -48,5 +51,29 @@ export const withinTasks: readonly Mutation[] = [
     ],
     test,
     named: 'none that is long',
+  },
+  {
+    rule: 'only a step whose items may be done again is done within the workflow task that opens it',
+    edits: [
+      [
+        'packages/keystride/src/workflow/page-requests.ts',
+        "policy.kind !== 'chunk' || policy.durableEvery !== 'page'",
+        "policy.kind !== 'chunk'",
+      ],
+    ],
+    test: shortSteps,
+    named: 'calls others with its items',
+  },
+  {
+    rule: 'only a step of one chunk is done within the workflow task that opens it',
+    edits: [[withinTask, 'opened.expected > most ||', '']],
+    test: shortSteps,
+    named: 'has more than a chunk',
+  },
+  {
+    rule: 'what fails within the workflow task is left to the queue',
+    edits: [[withinTask, 'catch {\n      return opened;', 'catch (error) {\n      throw error;']],
+    test: shortSteps,
+    named: 'has an item that fails for good',
   },
 ];

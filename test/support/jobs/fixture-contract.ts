@@ -66,6 +66,7 @@ const script = {
   window: setting(z.int().min(1).default(8)),
   splitAfterSeconds: setting(z.number().min(0).default(30)),
   pageSeconds: setting(z.number().min(0.1).default(10)),
+  durableEvery: setting(z.enum(['chunk', 'page']).default('chunk')),
   skipLimit: setting(z.int().min(0).default(2)),
   skipCodes: setting(z.array(z.string()).default(['ScriptedError'])),
   skipExcept: setting(z.array(z.string()).default([])),
@@ -88,6 +89,7 @@ function policyOf(told: Script): Partial<Omit<ChunkPolicy, 'kind'>> {
   const { chunkSize, concurrency, partitions, window, splitAfterSeconds, pageSeconds, skipLimit } = told;
   return {
     ...{ chunkSize, concurrency, partitions, window, splitAfterSeconds, pageSeconds, skipLimit },
+    durableEvery: told.durableEvery,
     ...(told.startLimit === undefined ? {} : { startLimit: told.startLimit }),
     allowStartIfComplete: told.allowStartIfComplete,
     retry: { retries: told.retries, initialMs: 5, maximumMs: 50, codes: told.retryCodes },

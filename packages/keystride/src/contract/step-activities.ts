@@ -14,6 +14,8 @@ export interface OpenStepRequest extends StepRequest {
   readonly policy: StepPolicy;
   /** Steps that were seen completed since another was opened: what comes next may need them. */
   readonly saw?: readonly SeenStep[];
+  /** The page that does all of the step, where the plan finds it short enough to be done at once; undefined where none may. */
+  readonly onlyPage?: PagePolicy;
 }
 
 /** A step that a run has seen completed: what the ledger must still hold when the job closes. */
@@ -37,6 +39,11 @@ export interface OpenedStep {
   readonly partitions: readonly { readonly partition: number; readonly done: boolean }[];
   /** See `StepState`; of a step that has completed. */
   readonly unread?: number;
+  /** It was completed with its opening; undefined where it was found so. */
+  readonly own?: true;
+  /** See `PartitionState`; of the page that was done with the opening. */
+  readonly decisions?: PartitionState['decisions'];
+  readonly retries?: PartitionState['retries'];
 }
 
 export interface PageRequest extends StepRequest {

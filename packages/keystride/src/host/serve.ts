@@ -12,8 +12,8 @@ import { searchAttributes } from '../contract/search-attributes.ts';
 import { alertChannel } from './alert-channel.ts';
 import { askedBy } from './asked-by.ts';
 import { ByteBudget } from '../page/byte-budget.ts';
-import { Waits } from '../operations/await-due.ts';
 import { createEngineActivities } from '../operations/engine-activities.ts';
+import { Room } from '../operations/room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Gate } from '../page/gate.ts';
 import { JobRegistry, type RegisteredJob } from '../job/registry.ts';
@@ -24,7 +24,7 @@ import { inputOf } from './input-of.ts';
 import { completedRuns } from './completed-runs.ts';
 import { openRuns } from './open-runs.ts';
 import type { EncryptionSettings } from '../settings/encryption-keys.ts';
-import { mostWaits, tunerOf, type WorkerLoad } from './worker-load.ts';
+import { mostWaits, mostWithinTasks, tunerOf, type WorkerLoad } from './worker-load.ts';
 
 export interface ServeOptions extends WorkerLoad {
   readonly connection: NativeConnection;
@@ -94,7 +94,8 @@ function sharedOptions(options: ServeOptions, budget: ByteBudget): Omit<WorkerOp
       registry: new JobRegistry(options.jobs),
       ledger: options.ledger,
       budget,
-      waits: new Waits(mostWaits(options)),
+      waits: new Room(mostWaits(options)),
+      withinTasks: new Room(mostWithinTasks(options)),
       gate: options.gate,
       metrics: options.metrics,
       isOpen: openRuns(options),

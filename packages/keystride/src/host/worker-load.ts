@@ -23,6 +23,14 @@ export function mostWaits({ activities = usualActivities }: WorkerLoad): number 
 }
 
 /**
+ * How many steps a worker does at a time within the workflow tasks that open them, beside its pages: none where it is to
+ * take few, or by what its machine is busy with, which a task does not ask.
+ */
+export function mostWithinTasks({ activities = usualActivities, target }: WorkerLoad): number {
+  return target ? 0 : Math.floor(activities / 4);
+}
+
+/**
  * Lets a worker take pages only while it has room for them; the next one goes to whoever has. Workflow tasks are never
  * held back: they answer operators.
  *
@@ -41,8 +49,9 @@ export function tunerOf({ activities = usualActivities, target }: WorkerLoad): T
           maximumSlots: activities,
         }
       : { type: 'fixed-size', numSlots: activities },
-    // What the SDK takes where it is not told.
-    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
+    // Runs that begin together have one thread for their flows: more of them at a time would wait for each other, until
+    // what the ledger is asked for within their tasks took too long.
+    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 16 },
     localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 100 },
     nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 100 },
   };

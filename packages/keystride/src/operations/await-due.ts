@@ -3,32 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { DueRequest } from '../contract/step-activities.ts';
 import type { StepContext } from '../job/chunks.ts';
 import type { JobRegistry, TaskletWork } from '../job/registry.ts';
+import type { Room } from './room.ts';
 
 /** How often a wait says that its worker lives, in milliseconds: Temporal Cloud bills each time, and nobody's work is held up. */
 export const waitingHeartbeatMs = 10_000;
-
-/** Steps that a worker waits for. Each takes the place of a page, so they are few; for others it looks once. */
-export class Waits {
-  readonly #most: number;
-  #now = 0;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  get hasRoom(): boolean {
-    return this.#now < this.#most;
-  }
-
-  async whileWaiting<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.#now++;
-    try {
-      return await work();
-    } finally {
-      this.#now--;
-    }
-  }
-}
 
 /**
  * Waits until a tasklet would find something to do, for as long as the request says at most. A worker that waits for enough
@@ -37,14 +15,14 @@ export class Waits {
  * @returns whether it would.
  */
 export async function awaitDue(
-  { registry, waits }: { readonly registry: JobRegistry; readonly waits: Waits },
+  { registry, waits }: { readonly registry: JobRegistry; readonly waits: Room },
   { claim, step, everySeconds, mostSeconds }: DueRequest,
   context: StepContext,
 ): Promise<boolean> {
   const { cancellationSignal: signal } = Context.current();
   const work = registry.work('tasklet', claim.job, step, context);
-  if (!waits.hasRoom) return isDue(work, signal);
-  return waits.whileWaiting(async () => {
+  if (!waits.isLeft) return isDue(work, signal);
+  return waits.whileTaken(async () => {
     const until = performance.now() + mostSeconds * 1000;
     while (performance.now() < until) {
       await delay(everySeconds * 1000, undefined, { signal });

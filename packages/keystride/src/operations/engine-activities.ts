@@ -2,46 +2,27 @@ import { Context } from '@temporalio/activity';
 import type { Claim } from '../contract/claim.ts';
 import type { ClosedJob, CloseJobRequest, EngineActivities } from '../contract/activities.ts';
 import type {
-  CloseStepRequest,
   GateRequest,
-  OpenedStep,
-  OpenStepRequest,
-  StepRequest,
-  StepState,
   TaskletRequest,
   Throttled,
   VerificationRequest,
   VerificationState,
 } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
-import type { StepPolicy } from '../contract/policy.ts';
-import { unreadText } from '../contract/progress.ts';
 import type { HashKey } from '../contract/sensitive.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
-import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
-import { executionOf, stepContext } from './execution.ts';
+import type { StepContext } from '../job/chunks.ts';
+import { stepContext } from './execution.ts';
 import { guarded } from './guarded.ts';
 import { safeMessage } from '../page/item-errors.ts';
 import { closeInstance, completeInstance, type IsOpen } from '../ledger/claim.ts';
-import { holdClaim } from '../ledger/hold-claim.ts';
 import { stepFigures } from '../ledger/step-figures.ts';
 import { findInstance } from '../ledger/instance.ts';
 import { comparedAndKept } from './kept-pages.ts';
 import { refuseOtherProjects } from '../ledger/project.ts';
 import { claimRepair } from '../ledger/repair-claim.ts';
-import {
-  completeStep,
-  completeTasklet,
-  findStep,
-  type FoundStep,
-  readStepState,
-  type RecordedPlan,
-  recordStep,
-  reopenStep,
-  setCompleted,
-  type StepOpening,
-} from '../ledger/step.ts';
-import { awaitDue, waitingHeartbeatMs, type Waits } from './await-due.ts';
+import { completeTasklet, readStepState } from '../ledger/step.ts';
+import { awaitDue, waitingHeartbeatMs } from './await-due.ts';
 import { deliverAlert } from './deliver-alert.ts';
 import { type AskedBy, enterControl, repairOf } from './enter-control.ts';
 import { processPage } from '../page/page.ts';
@@ -52,11 +33,14 @@ import { describeInstance, describeKnown, type HasCompleted, openJob } from './o
 import { handOverDifferences, repairDifferences } from './repair.ts';
 import type { Gate } from '../page/gate.ts';
 import type { JobRegistry } from '../job/registry.ts';
+import type { Room } from './room.ts';
 import { resolveScheduledJob } from './scheduled-job.ts';
 import type { InputOf } from './sensitive-values.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
+import { chunkWork, closeStep, openStep } from './steps.ts';
 import { tellRun } from './tell-run.ts';
 import { verifyPage } from './verify-page.ts';
+import { doneWithin } from './within-task.ts';
 import { inSpanOfStep } from '../telemetry/traces.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -66,8 +50,10 @@ export interface EngineResources {
   /** The database that the steps write to; the ledger is in its schema `keystride`. */
   readonly ledger: Ledger;
   readonly budget: ByteBudget;
-  /** Steps that are waited for. */
-  readonly waits: Waits;
+  /** Steps that are waited for: each takes the place of a page, so they are few; others are looked at once. */
+  readonly waits: Room;
+  /** Steps that are done within the workflow tasks that open them; others are done on the queue. */
+  readonly withinTasks: Room;
   /** What holds pages back. */
   readonly gate: Gate;
   readonly metrics: Metrics;
@@ -105,7 +91,11 @@ export function createEngineActivities(resources: EngineResources): EngineActivi
         taskQueue: resources.taskQueueOf(request.job),
       })),
     resolveScheduledJob: (input) => guarded(input.job, () => resolveScheduledJob(resources, input)),
-    openStep: (request) => inStep(request, () => openStep(resources, request, stepContext(request))),
+    openStep: (request) =>
+      inStep(request, async () => {
+        const context = stepContext(request);
+        return doneWithin(resources, request, await openStep(resources, request, context), context);
+      }),
     processPage: (request) => {
       const work = chunkWork(resources, request, stepContext(request));
       return inSpanOfStep('page', request, () => processPage(resources, work, request));
@@ -175,57 +165,6 @@ function inStep<Result>(
   return guarded(`${claim.instance} step ${step}`, body, step, everyMs);
 }
 
-/** The work of a chunk step, as the execution that asks does it. */
-function chunkWork(
-  { registry, ledger }: EngineResources,
-  request: StepRequest,
-  context: StepContext,
-): AnyChunkWork | AnySetWork {
-  const { claim, step } = request;
-  return executionOf(request).chunkWork(registry.work('chunk', claim.job, step, context), ledger, step);
-}
-
-async function openStep(
-  resources: EngineResources,
-  request: OpenStepRequest,
-  context: StepContext,
-): Promise<OpenedStep> {
-  const { ledger } = resources;
-  const { policy, claim } = request;
-  const work = policy.kind === 'chunk' ? chunkWork(resources, request, context) : undefined;
-  const opening: StepOpening = {
-    skipLimit: policy.kind === 'chunk' ? policy.skipLimit : 0,
-    startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
-    beforeStep: work?.beforeStep?.bind(work),
-  };
-  const found = await findStep(ledger, request, request.saw);
-  if (found && !startsOver(found, policy, claim)) {
-    if (!found.completed) await reopenStep(ledger, request, opening, found);
-    return openedStep(found);
-  }
-  const { cancellationSignal: signal } = Context.current();
-  const plan: RecordedPlan =
-    policy.kind === 'chunk' && work
-      ? // The order before the ranges: should it change between them, no page reads these.
-        {
-          order: await work.reader.order?.(),
-          ...(await work.reader.plan({ partitions: policy.partitions, signal })),
-        }
-      : { ranges: [], expected: null };
-  const recorded = await recordStep(ledger, request, plan, opening, found);
-  return recorded ?? openedStep((await findStep(ledger, request)) as FoundStep);
-}
-
-/** Whether a step that an earlier execution has completed is run again. */
-function startsOver(found: FoundStep, policy: StepPolicy, claim: Claim): boolean {
-  if (policy.kind === 'verification' || policy.allowStartIfComplete !== true) return false;
-  return found.completed && found.epoch < claim.epoch;
-}
-
-function openedStep({ epoch: _epoch, starts: _starts, ...opened }: FoundStep): OpenedStep {
-  return opened;
-}
-
 async function runTasklet(
   { ledger, registry, gate }: EngineResources,
   request: TaskletRequest,
@@ -275,26 +214,6 @@ async function compareAndRepair(
   return verifyPage(verification, request, mayGoOn, (differences) =>
     repairDifferences({ ledger, budget, job, instance, claimed, signal, repair, work, policy }, differences),
   );
-}
-
-async function closeStep(
-  resources: EngineResources,
-  request: CloseStepRequest,
-  context: StepContext,
-): Promise<StepState> {
-  const { ledger } = resources;
-  if (request.result === undefined) {
-    const work = chunkWork(resources, request, context);
-    const state = await completeStep(ledger, request, work.afterStep?.bind(work));
-    const told = unreadText({ step: request.step, ...state.counters, ...state });
-    if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
-    return state;
-  }
-  await ledger.transaction(async (transaction) => {
-    await holdClaim(transaction, request.claim);
-    await setCompleted(transaction, request, request.result);
-  });
-  return readStepState(ledger, request);
 }
 
 /** Calls the job's own hook and raises the alert, neither of which must keep the instance from being released. */

@@ -25,7 +25,7 @@ export interface AlertResources {
 /**
  * Records an item that has failed for good in the dead-letter stream, and tells the webhook of that stream.
  *
- * An item whose page will be tried again is not dead yet. Whatever goes wrong here is only logged: the page has a failure
+ * An item whose page will be tried again is not dead yet, nor is one that has failed within a workflow task. Whatever goes wrong here is only logged: the page has a failure
  * of its own to report.
  */
 export async function buryItem(
@@ -33,8 +33,8 @@ export async function buryItem(
   { claim, step, partition }: PageRequest,
   { key, phase, found, message, attempts }: ItemFailed,
 ): Promise<void> {
-  const { attempt, retryPolicy } = Context.current().info;
-  if (found.decision === 'retry' && attempt !== retryPolicy?.maximumAttempts) return;
+  const { attempt, retryPolicy, isLocal } = Context.current().info;
+  if (isLocal || (found.decision === 'retry' && attempt !== retryPolicy?.maximumAttempts)) return;
   const { job, instance } = claim;
   const told = cutText(message, longestMessage);
   const letter: DeadLetter = {

@@ -323,6 +323,8 @@ class Page {
   #heartbeat(): void {
     faultPoint('heartbeat');
     this.#toldAt = performance.now();
+    // Of what is done within a workflow task, the task is what is missed.
+    if (Context.current().info.isLocal) return;
     const { step, partition } = this.#request;
     const details: PageHeartbeat = {
       step,

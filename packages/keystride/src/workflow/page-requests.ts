@@ -1,6 +1,6 @@
 import type { PagePolicy, PageRequest, StepRequest } from '../contract/step-activities.ts';
 import type { Tuning } from '../contract/messages.ts';
-import { chunkBoundsOf, type ChunkPolicy } from '../contract/policy.ts';
+import { chunkBoundsOf, type ChunkPolicy, type StepPolicy } from '../contract/policy.ts';
 import type { JobRun } from './job-run.ts';
 
 /** A step's policy with what an operator has tuned. */
@@ -43,6 +43,15 @@ export function pageRequestOf(
     ...(quietHours ? { quietHours } : {}),
   };
   return { ...request, partition, policy: pagePolicy };
+}
+
+/**
+ * The page that does all of a step, which may be done with its opening: of a step whose items cost and harm nothing when
+ * they are done again, as they are where that takes too long.
+ */
+export function onlyPageOf(run: JobRun, request: StepRequest, policy: StepPolicy): PagePolicy | undefined {
+  if (policy.kind !== 'chunk' || policy.durableEvery !== 'page') return undefined;
+  return pageRequestOf(run, request, tuned(policy, run.tuning), 0, 1).policy;
 }
 
 /** What the step has learned, within its bounds; an operator's figure is kept to. */

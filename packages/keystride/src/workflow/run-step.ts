@@ -9,6 +9,7 @@ import { GateWait } from './gate-wait.ts';
 import { JobYielded } from './interruption.ts';
 import type { JobRun } from './job-run.ts';
 import { ledgerWork } from './ledger-work.ts';
+import { onlyPageOf } from './page-requests.ts';
 import { completeStep } from './step-attempts.ts';
 import { StepReporter } from './step-reporter.ts';
 import { comparePages } from './verify-instance.ts';
@@ -28,11 +29,16 @@ export function runStep(run: JobRun, step: string): Promise<StepProgress> {
     }
     const request: StepRequest = { claim, step, parameters };
     const saw = run.seen.fresh;
-    const opened = await ledgerWork.openStep({ ...request, policy, ...(saw.length > 0 ? { saw } : {}) });
+    const onlyPage = onlyPageOf(run, request, policy);
+    const opened = await ledgerWork.openStep({
+      ...{ ...request, policy },
+      ...(saw.length > 0 ? { saw } : {}),
+      ...(onlyPage && { onlyPage }),
+    });
     run.seen.confirm(saw);
     const reporter = new StepReporter(run, progressOf(step, policy, opened));
     return {
-      found: opened.completed,
+      found: opened.completed && !opened.own,
       reporter,
       work: () => runOpened(run, request, policy, opened, reporter),
     };
@@ -64,6 +70,9 @@ async function runOpened(
   opened: OpenedStep,
   reporter: StepReporter,
 ): Promise<Partial<StepProgress>> {
+  const { decisions = [], retries } = opened;
+  if (decisions.length > 0 || retries)
+    run.reports.hear({ step: request.step, decisions, ...(retries && { retries }) });
   if (opened.completed) return { result: opened.result };
   if (policy.kind === 'chunk') return runChunkStep(run, request, policy, opened, reporter);
   if (policy.kind === 'verification')
