@@ -1,0 +1,58 @@
+import type { Mutation } from './mutation.ts';
+
+const stores = 'packages/keystride/src/stores';
+const parameter = `${stores}/postgres/parameter.ts`;
+const lost = `${stores}/json/lost-in-json.ts`;
+const written = 'test/stores/written-values.test.ts';
+
+/** Values that a driver, a file or JSON would change on their way. */
+export const values: readonly Mutation[] = [
+  {
+    rule: 'half of a surrogate pair is refused, not written as U+FFFD',
+    edits: [[parameter, 'return value.isWellFormed() ? undefined', 'return value !== "" ? undefined']],
+    test: written,
+    named: 'half of a surrogate pair is refused',
+  },
+  {
+    rule: 'undefined is no NULL',
+    edits: [[parameter, "if (value === undefined) return 'undefined: NULL is null';", '']],
+    test: written,
+    named: 'undefined is refused',
+  },
+  {
+    rule: 'parameters of a read are looked at as those of a write',
+    edits: [
+      [
+        `${stores}/postgres/bounded-query.ts`,
+        'ask<Row>(text, parametersOf(values))',
+        'ask<Row>(text, [...values])',
+      ],
+    ],
+    test: written,
+    named: 'a promise is refused as a parameter',
+  },
+  {
+    rule: 'an object of which JSON has nothing is refused',
+    edits: [[lost, 'if (kind !== undefined) return `', 'if (kind === "") return `']],
+    test: written,
+    named: 'a map is refused',
+  },
+  {
+    rule: 'a number that JSON has none for is refused',
+    edits: [[lost, 'Number.isFinite(value) ? undefined', 'value !== 0.5 ? undefined']],
+    test: written,
+    named: 'NaN within JSON is refused',
+  },
+  {
+    rule: 'a number beyond 2^53 is not written for a whole one',
+    edits: [[`${stores}/postgres/written-column.ts`, '!Number.isSafeInteger(value)', 'value === 0']],
+    test: written,
+    named: 'a value stands in its column as it is',
+  },
+  {
+    rule: 'a name that is none of the columns is refused',
+    edits: [[`${stores}/postgres/bulk.ts`, 'if (!known.has(name))', 'if (known.size === 0)']],
+    test: written,
+    named: 'a name that is misspelt',
+  },
+];
