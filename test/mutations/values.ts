@@ -3,6 +3,8 @@ import type { Mutation } from './mutation.ts';
 const stores = 'packages/keystride/src/stores';
 const parameter = `${stores}/postgres/parameter.ts`;
 const lost = `${stores}/json/lost-in-json.ts`;
+const storable = `${stores}/mongo/storable.ts`;
+const documents = 'test/jobs/mongo-writes.test.ts';
 const written = 'test/stores/written-values.test.ts';
 
 /** Values that a driver, a file or JSON would change on their way. */
@@ -54,5 +56,29 @@ export const values: readonly Mutation[] = [
     edits: [[`${stores}/postgres/bulk.ts`, 'if (!known.has(name))', 'if (known.size === 0)']],
     test: written,
     named: 'a name that is misspelt',
+  },
+  {
+    rule: 'a promise is no document of MongoDB',
+    edits: [[storable, 'return kind === undefined ?', "return kind !== '' ?"]],
+    test: documents,
+    named: 'a document with a promise is refused',
+  },
+  {
+    rule: 'undefined in a list of a document is refused, not stored as null',
+    edits: [[storable, 'element === undefined ?', "element === '' ?"]],
+    test: documents,
+    named: 'a document with undefined in a list',
+  },
+  {
+    rule: 'of two documents with one _id none replaces the other',
+    edits: [[storable, 'if (ids.has(id))', "if (ids.has('') && ids.has(id))"]],
+    test: documents,
+    named: 'the _id of another one',
+  },
+  {
+    rule: 'what is undefined is left out of a document by any client',
+    edits: [[`${stores}/mongo/bulk.ts`, 'ordered: false, ignoreUndefined: true', 'ordered: false']],
+    test: documents,
+    named: 'what is undefined is left out',
   },
 ];
