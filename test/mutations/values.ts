@@ -81,4 +81,10 @@ export const values: readonly Mutation[] = [
     test: documents,
     named: 'what is undefined is left out',
   },
+  {
+    rule: 'a page of an API that does not say which one is next is not the last one',
+    edits: [[`${stores}/http/paged-reader.ts`, 'if (next === undefined)', 'if (next === false)']],
+    test: 'test/readers/paged-reader.test.ts',
+    named: 'a page of no next page',
+  },
 ];
