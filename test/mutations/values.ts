@@ -87,4 +87,10 @@ export const values: readonly Mutation[] = [
     test: 'test/readers/paged-reader.test.ts',
     named: 'a page of no next page',
   },
+  {
+    rule: 'an object of json with a key twice is not read as one of both',
+    edits: [[`${stores}/postgres/pool.ts`, '114: readJsonText', '114: readJson']],
+    test: 'test/readers/key-types.test.ts',
+    named: 'an object of json that has a key twice',
+  },
 ];
