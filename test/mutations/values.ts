@@ -93,4 +93,22 @@ export const values: readonly Mutation[] = [
     test: 'test/readers/key-types.test.ts',
     named: 'an object of json that has a key twice',
   },
+  {
+    rule: 'a file whose last line has no end is not read as a whole one',
+    edits: [[`${stores}/files/file-reader.ts`, 'if (!lastLineUnended) await requireEnded(file);', '']],
+    test: 'test/readers/ndjson-reader.test.ts',
+    named: 'a file whose last line has no end',
+  },
+  {
+    rule: 'what was half a record when a file was planned is not read when the other half is there',
+    edits: [[`${stores}/files/source-file.ts`, 'if (size > 0 && size < stat.size)', 'if (size < 0)']],
+    test: 'test/readers/csv-reader.test.ts',
+    named: 'a file that is still being written',
+  },
+  {
+    rule: 'a column that is required is there',
+    edits: [[`${stores}/files/csv-reader.ts`, 'if (lacking.length === 0 ||', 'if (lacking.length >= 0 ||']],
+    test: 'test/readers/csv-reader.test.ts',
+    named: 'a column that is required',
+  },
 ];
