@@ -7,6 +7,7 @@ import { committedBy } from '../../packages/keystride/src/ledger/run-figures.ts'
 import { holdClaim } from '../../packages/keystride/src/ledger/hold-claim.ts';
 import { findInstance } from '../../packages/keystride/src/ledger/instance.ts';
 import { Ledger } from '../../packages/keystride/src/ledger/ledger.ts';
+import { refuseAheadOf } from '../../packages/keystride/src/ledger/prune-clock.ts';
 import { pruneLedger, wouldPrune } from '../../packages/keystride/src/ledger/prune.ts';
 import { claimRedrive } from '../../packages/keystride/src/ledger/redrive-claim.ts';
 import { createPool } from '../../packages/keystride/src/stores/postgres/pool.ts';
@@ -193,6 +194,24 @@ test('the newest of each job are kept, and those that are young enough', async (
   expect(await pruneLedger(kept, { ...everything, olderThanDays: 8, keep: 5 })).toMatchObject({
     instances: 1,
   });
+});
+
+test.for([10, -10])('by a clock that is %i minutes off nothing is old, and nothing goes', async (minutes) => {
+  await make({ job: 'one', status: 'completed', daysAgo: 5, skips: ['waived'], redrives: [] }, 1);
+  const clock = () => Date.now() - minutes * 60_000;
+  const before = await Promise.all(tables.map((table) => rowsOf(pools[0], table)));
+  const told = { type: 'ClocksApart', message: expect.stringContaining('10 minutes') as string };
+  await expect(pruneLedger(pruned, everything, { clock })).rejects.toMatchObject(told);
+  await expect(wouldPrune(pruned, everything, clock)).rejects.toMatchObject(told);
+  expect(await Promise.all(tables.map((table) => rowsOf(pools[0], table)))).toEqual(before);
+});
+
+test('a worker whose clock is ahead of Temporal prunes nothing', () => {
+  const at = Date.parse('2026-01-01T00:00:00Z');
+  const hours = (count: number) => count * 3_600_000;
+  expect(() => refuseAheadOf(at, at + hours(24))).not.toThrow();
+  for (const off of [hours(25), -hours(1)])
+    expect(() => refuseAheadOf(at, at + off)).toThrow(/Temporal's: nothing was pruned/u);
 });
 
 test('a transaction deletes a bounded number of rows, however many an instance has', async () => {

@@ -1,4 +1,4 @@
-import { Binary, BSON, BSONRegExp, type Collection, Double, Int32, Long, type MongoClient } from 'mongodb';
+import { Binary, BSON, BSONRegExp, Code, type Collection, Double, Int32, Long, MongoClient } from 'mongodb';
 import { ObjectId, Timestamp, UUID } from 'mongodb';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { OvertakenWrite } from '../../packages/keystride/src/contract/write-attempt.ts';
@@ -7,6 +7,7 @@ import {
   type Unmarked,
   upsertDocuments,
 } from '../../packages/keystride/src/stores/mongo/bulk.ts';
+import { FileStore } from '../../packages/keystride/src/stores/mongo/files.ts';
 import { createMongoClient } from '../../packages/keystride/src/stores/mongo/client.ts';
 import { UnstorableDocument } from '../../packages/keystride/src/stores/mongo/storable.ts';
 import { classifyMongo } from '../../packages/keystride/src/stores/mongo/errors.ts';
@@ -133,6 +134,27 @@ const changed: Readonly<Record<string, unknown>> = {
   'a set': new Set([1]),
   'floating numbers of an array of their own': new Float64Array([1]),
   'a pattern with flags of JavaScript': /a/gu,
+  'half of one in a pattern': new RegExp('\uD800'),
+  'half of one in code': new Code('\uD800'),
+  'half of one in the scope of code': new Code('1', { a: '\uD800' }),
+  'an unsigned whole number that is negative when it is read': Long.MAX_UNSIGNED_VALUE,
+  'undefined in a list': [1, undefined],
+  'a promise': Promise.resolve(1),
+  'a promise deep below': { a: [{ b: Promise.resolve(1) }] },
+  'an error': new Error('a'),
+  'a boxed text': Object('a'),
+  'bytes that are no view': new ArrayBuffer(1),
+  'an object that shows nothing of itself': new (class {
+    readonly #kept = 1;
+    tells() {
+      return this.#kept;
+    }
+  })(),
+  'an address': new URL('http://a.example/'),
+  'a map with keys that are no texts': new Map([[1, 2]]),
+  'a set in a map': new Map([['a', new Set()]]),
+  'what is nothing to MongoDB': { toBSON: () => undefined },
+  'what is a set to MongoDB': { toBSON: () => ({ a: new Set() }) },
 };
 
 test.each(Object.entries(changed))(
@@ -148,6 +170,48 @@ test.each(Object.entries(changed))(
   },
 );
 
+test('a document that holds itself twice is refused, and not gone through for ever', async () => {
+  const itself: Record<string, unknown> = { _id: 'a' };
+  Object.assign(itself, { one: itself, other: itself });
+  const writing = upsertDocuments(notes, [itself as unknown as Note], { epoch: 1, fence: 1 });
+  await expect(writing).rejects.toThrow(/more than 200 levels/u);
+});
+
+test.for([
+  ['no _id', [{ text: 'a' }], /has no _id/u],
+  ['an _id that is null', [{ _id: null, text: 'a' }], /has no _id/u],
+  ['the _id of another one', [...notesOf(2, 'a'), ...notesOf(1, 'b')], /same _id/u],
+  ['an epoch of its own', [{ _id: 'a', epoch: 1, text: 'a' }], /a field epoch of its own/u],
+  ['a fence of its own', [{ _id: 'a', fence: 1, text: 'a' }], /a field fence of its own/u],
+] as const)('a document with %s is refused', async ([, documents, told]) => {
+  const writing = upsertDocuments(notes, documents as unknown as Note[], { epoch: 1, fence: 1 });
+  await expect(writing).rejects.toThrow(told);
+  expect(await notes.countDocuments({})).toBe(0);
+});
+
+test('what is undefined is left out, by any client, the first time and over another', async () => {
+  const plain = await new MongoClient(inject('keystride').mongodbUrl ?? '').connect();
+  try {
+    const collection = plain.db(notes.dbName).collection<Note>(notes.collectionName);
+    for (const fence of [1, 2]) {
+      const document = { _id: 'a', text: undefined as unknown as string, note: { at: undefined } };
+      await upsertDocuments<Note, never>(collection, [document], { epoch: 1, fence });
+      expect(await collection.findOne({})).toEqual({ _id: 'a', note: {}, epoch: 1, fence });
+    }
+  } finally {
+    await plain.close();
+  }
+});
+
+test.for([
+  ['a name', 'a\uD800', {}],
+  ['metadata', 'a', { of: Promise.resolve(1) }],
+] as const)('%s of a file that would be another one is refused', async ([, name, metadata]) => {
+  const files = new FileStore(notes.db, 'odd');
+  await expect(files.store('a', name, Buffer.from('a'), metadata)).rejects.toThrow(UnstorableDocument);
+  expect(await notes.db.collection('odd.chunks').countDocuments({})).toBe(0);
+});
+
 /** What is stored as it is; FerretDB has neither decimals nor infinite numbers. */
 const kept: readonly unknown[] = [
   ...[-(2 ** 31), 2 ** 31 - 1, 2 ** 53, 0.1, 5e-324, Number.MAX_VALUE, new Double(1), new Int32(1)],
@@ -155,6 +219,8 @@ const kept: readonly unknown[] = [
   ...['', '🙂', '\u{10FFFF}', '\uFEFFa', '$a.b', true, null, [], {}, [null, 1]],
   ...[new Date(-8.64e15), new Date(8.64e15), new Date('-000044-03-15T00:00:00.000Z')],
   ...[new Binary(Buffer.from('a'), 128), new UUID(), new Binary(Buffer.alloc(0), 0), new ObjectId()],
+  ...[Long.fromNumber(5, true), new Map([['a', new Map([['b', 1]])]])],
+  ...[{ a: undefined, toBSON: () => ({ a: 1 }) }, Object.create(null)],
   ...[new Timestamp({ t: 4_294_967_295, i: 4_294_967_295 }), new BSONRegExp('a', 'im')],
   JSON.parse('{"__proto__": 1, "constructor": {"toString": 2}}'),
 ];

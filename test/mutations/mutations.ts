@@ -13,6 +13,7 @@ import { streams } from './streams.ts';
 import { threats } from './threats.ts';
 import { told } from './told.ts';
 import { transactions } from './transactions.ts';
+import { values } from './values.ts';
 import { withinTasks } from './within-tasks.ts';
 import { workerEnds } from './worker-ends.ts';
 
@@ -34,4 +35,5 @@ export const mutations: readonly Mutation[] = [
   ...threats,
   ...told,
   ...connections,
+  ...values,
 ];

@@ -19,6 +19,18 @@ export const retention: readonly Mutation[] = [
     named: 'a control holds while the ledger takes no entries',
   },
   {
+    rule: 'by a clock that has jumped nothing is pruned',
+    edits: [
+      [
+        'packages/keystride/src/ledger/prune-clock.ts',
+        'if (Math.max(ahead, behind) <= mostApart)',
+        'if (Math.max(ahead, behind) >= 0)',
+      ],
+    ],
+    test: 'test/engine/prune.test.ts',
+    named: 'by a clock that is',
+  },
+  {
     rule: 'instances with open skips are not pruned unasked',
     edits: [
       [

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import type { Cursor } from '../../packages/keystride/src/contract/cursor.ts';
 import { csvReader, type CsvSource } from '../../packages/keystride/src/stores/files/csv-reader.ts';
 import { UnusableFile } from '../../packages/keystride/src/stores/files/source-file.ts';
-import { readAll } from './reading.ts';
+import { readAll, readRange } from './reading.ts';
 import { outcomes, ownDirectory, readEveryWay } from './record-files.ts';
 
 const signal = new AbortController().signal;
@@ -16,7 +16,7 @@ const file = path.join(directory, 'records');
 const csv =
   (options: Partial<CsvSource<unknown>> = {}) =>
   () =>
-    csvReader({ path: file, ...options });
+    csvReader({ path: file, lastLineUnended: true, ...options });
 
 test.for<[what: string, content: string, records: unknown[]]>([
   [
@@ -147,6 +147,37 @@ test('its errors never tell what a record holds', async () => {
   for (const { error } of found) expect(String(error)).not.toContain('secret');
 });
 
+test.each([
+  ['in a number', 'id,amount\n1,12', 'id,amount\n1,1234\n2,5\n', /ended in the midst of a record/u],
+  ['before its line end', 'id,amount\n1,12', 'id,amount\n1,12\n2,5\n', undefined],
+  ['within its line end', 'id,amount\r\n1,12\r', 'id,amount\r\n1,12\r\n2,5\r\n', undefined],
+])('a file that is still being written, and ends %s', async (_, begun, whole, told) => {
+  await writeFile(file, begun);
+  if (!begun.endsWith('\r'))
+    await expect(readAll(() => csvReader({ path: file }), 10)).rejects.toThrow(
+      /the last line has no line end/u,
+    );
+  const { ranges } = await csv()().plan({ partitions: 1, signal });
+  await writeFile(file, whole);
+  const reading = readRange(csv()(), ranges[0] ?? { lower: null, upper: null }, 10);
+  if (told) await expect(reading).rejects.toThrow(told);
+  else expect(outcomes(await reading)).toEqual([{ id: '1', amount: '12' }]);
+});
+
+test('a column that is required and not there is the error of the file, by its name alone', async () => {
+  await writeFile(file, 'id,secret\n1,2\n');
+  const required = (...requiredColumns: string[]) => readAll(csv({ requiredColumns }), 10);
+  await expect(required('id', 'amuont', 'day')).rejects.toThrow(
+    /: none of its 2 columns is called amuont, or day; correct the header/u,
+  );
+  expect(await required('id')).toHaveLength(1);
+  await expect(readAll(csv({ columns: ['a', 'b'], requiredColumns: ['c'] }), 10)).rejects.toThrow(
+    UnusableFile,
+  );
+  await writeFile(file, '');
+  expect(await required('id')).toEqual([]);
+});
+
 test('a header that names a column twice is the error of the file', async () => {
   await writeFile(file, 'a,a\n1,2\n');
   await expect(csv()().plan({ partitions: 1, signal })).rejects.toThrow(/names a column twice/);
@@ -190,7 +221,7 @@ test('with names given, carriage returns as line ends are an error of the record
 test('a page of large records ends by their bytes, and says that there may be more', async () => {
   const lines = Array.from({ length: 40 }, (_, index) => `${index},${'x'.repeat(100_000)}`);
   await writeFile(file, lines.join('\n'));
-  const reader = csvReader({ path: file, columns: ['id', 'text'] });
+  const reader = csvReader({ path: file, columns: ['id', 'text'], lastLineUnended: true });
   const { ranges } = await reader.plan({ partitions: 1, signal });
   const range = ranges[0] ?? { lower: null, upper: null };
   const ids: string[] = [];

@@ -125,3 +125,32 @@ test.each(['jsonb', 'json'])(
     expect(rows).toEqual([{ docs: [{ a: [1.1, '9007199254740993'] }, null] }]);
   },
 );
+
+test('an object of json that has a key twice is the error of its row; jsonb has the last one alone', async () => {
+  const twice = ['{"a":1,"a":2}', '[{"b": {"c": 1, "\\u0063" : 2}}]', '{"__proto__":1,"__proto__":1}'];
+  const once = ['{"a":1,"b":{"a":1},"c":[{"a":1}]}', '"{\\"a\\":1,\\"a\\":2}"', '[]', 'null'];
+  const values = [once[0], ...twice.flatMap((value, index) => [value, once[index + 1]])];
+  for (const type of ['json', 'jsonb']) {
+    await pool.query(
+      `DROP TABLE IF EXISTS document; CREATE TABLE document (id bigint PRIMARY KEY, doc ${type})`,
+    );
+    await pool.query(
+      `INSERT INTO document SELECT place, doc::${type} FROM unnest($1::text[]) WITH ORDINALITY AS part (doc, place)`,
+      [values],
+    );
+    const documents = typedSql<{ document: { id: string; doc: unknown } }>();
+    const query = documents.selectFrom('document').select(['id', 'doc']);
+    const reader = keysetReader({ pool, query, table: 'document', key: ['id'] });
+    const found = await readRange(reader, { lower: null, upper: null }, 1);
+    expect(found.map(({ item, error }) => (error ? (error as Error).name : item.doc))).toEqual(
+      values.map((value = '') =>
+        type === 'json' && twice.includes(value) ? 'InexactJson' : (JSON.parse(value) as unknown),
+      ),
+    );
+    const asked = pool.query('SELECT ARRAY[doc] AS docs FROM document WHERE id = 2');
+    const refused = await asked.then(() => false, String);
+    expect(refused).toEqual(
+      type === 'json' ? (expect.stringMatching(/key twice.*column as text/u) as string) : false,
+    );
+  }
+});

@@ -28,7 +28,7 @@ function bytesRead(): number {
   return Number(/^rchar: (\d+)$/mu.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 }
 
-const ndjson = () => ndjsonReader({ path: file });
+const ndjson = () => ndjsonReader({ path: file, lastLineUnended: true });
 
 test('values, lines that are none, empty ones and a last one that is cut off', async () => {
   await writeFile(file, '\ufeff{"a":1}\n\n{"a":\r\n"two"\r\n  \n[3]\n{"a":4');
@@ -80,6 +80,16 @@ test('any values, partitions and pages: each once, in order, from any cursor', a
     ),
     { numRuns: 40 },
   );
+});
+
+test('a file whose last line has no end is refused: it may be half of a number', async () => {
+  await writeFile(file, '{"a":1}\n12');
+  const plan = () => ndjsonReader({ path: file }).plan({ partitions: 3, signal });
+  await expect(plan()).rejects.toThrow(/the last line has no line end/u);
+  const { ranges } = await ndjson().plan({ partitions: 1, signal });
+  await appendFile(file, '34\n');
+  await expect(readRange(ndjson(), ranges[0] as never, 10)).rejects.toThrow(/in the midst of a record/u);
+  expect((await plan()).ranges).toHaveLength(2);
 });
 
 test('what is appended during the run belongs to another one', async () => {

@@ -134,6 +134,8 @@ test.for([
   ['a list, as text', { items: 'order-2', next: null }, /has no list of items/u],
   ['a next page that is an object', { items: [], next: { token: 't2' } }, /neither a text nor a number/u],
   ['a next page that is true', { items: [], next: true }, /neither a text nor a number/u],
+  ['no next page, and not of none either', { items: [] }, /t1 does not say which one is next/u],
+  ['a next page of another name', { items: [], nextToken: 't2' }, /t1 does not say which one is next/u],
 ] as const)('a page of %s is not the last one', async ([, page, message]) => {
   serve([2, 2, 2]);
   pages['t1'] = page as unknown as ApiPage<Order>;
@@ -144,6 +146,11 @@ test.each([0, 7])('a next page that has the number %i for its name is read', asy
   pages = { '': { items: [{ id: 'first' }], next: number as unknown as string } };
   pages[String(number)] = { items: [{ id: 'last' }], next: null };
   expect((await readAll(reader, 10)).map(({ key }) => key)).toEqual(['first', 'last']);
+});
+
+test('a page whose next one is empty is the last one', async () => {
+  pages = { '': { items: [{ id: 'only' }], next: '' } };
+  expect((await readAll(reader, 10)).map(({ key }) => key)).toEqual(['only']);
 });
 
 test('what the API counts is held against what is read, and must be a count', async () => {

@@ -54,6 +54,8 @@ export const failureTypes = [
   'RepairRefused',
   /** Work that is throttled and has not begun: its workflow waits, and tries it again. */
   'HeldBack',
+  /** The clocks of the ledger, of Temporal and of this process differ, and something was to be deleted by its age. */
+  'ClocksApart',
   /** A control was sent that the state of the execution does not allow. */
   'ControlRefused',
 ] as const;

@@ -3,6 +3,8 @@ import { addPruned, nothingPruned, type Pruned, type Retention } from '../contra
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import { enterChange, type RunStart } from './audit.ts';
 import type { Ledger } from './ledger.ts';
+import { type DatedRetention, datedRetention } from './prune-clock.ts';
+import { jobsOf } from './prune-jobs.ts';
 
 /**
  * Gives up what a ledger no longer has to keep, in transactions of a bounded number of rows. It may be interrupted
@@ -25,6 +27,8 @@ export interface PruneOptions {
   readonly signal?: AbortSignal;
   /** Called after each transaction, with what it has deleted. */
   onProgress?(pruned: Pruned): void;
+  /** What this process takes for now, in milliseconds. @default Date.now */
+  readonly clock?: () => number;
 }
 
 /** Enters who prunes a ledger, and what he means to keep. */
@@ -37,14 +41,17 @@ export async function enterPrune(
   await enterChange(ledger, { ...author, action: 'prune', after });
 }
 
-/** @returns what was given up: by this call, not by earlier ones. */
+/**
+ * @returns what was given up: by this call, not by earlier ones.
+ * @throws ClocksApart before anything is deleted, where nobody can say how old it is.
+ */
 export async function pruneLedger(
   ledger: Ledger,
   retention: Retention,
-  { signal, onProgress }: PruneOptions = {},
+  { signal, onProgress, clock = Date.now }: PruneOptions = {},
 ): Promise<Pruned> {
   let sum = nothingPruned;
-  for await (const pruned of chunksOf(ledger, retention)) {
+  for await (const pruned of chunksOf(ledger, await datedRetention(ledger, retention, clock))) {
     sum = addPruned(sum, pruned);
     onProgress?.(pruned);
     if (signal?.aborted) break;
@@ -53,7 +60,7 @@ export async function pruneLedger(
 }
 
 /** What each transaction has deleted. */
-async function* chunksOf(ledger: Ledger, retention: Retention): AsyncGenerator<Pruned> {
+async function* chunksOf(ledger: Ledger, retention: DatedRetention): AsyncGenerator<Pruned> {
   for (const instance of await halfPruned(ledger)) yield* drain(ledger, instance);
   for (const job of await jobsOf(ledger, retention))
     for await (const instance of prunable(ledger, job, retention)) {
@@ -75,22 +82,6 @@ async function halfPruned(ledger: Ledger): Promise<string[]> {
   return rows.map(({ instance_key }) => instance_key);
 }
 
-/** Every job that has an instance, found by steps along the index: there may be millions of instances. */
-async function jobsOf(ledger: Ledger, { jobs }: Retention): Promise<readonly string[]> {
-  if (jobs) return jobs;
-  const { rows } = await ledger.transaction((transaction) =>
-    transaction.query<{ job: string }>(
-      `WITH RECURSIVE known AS (
-         (SELECT job FROM keystride.instance ORDER BY job LIMIT 1)
-         UNION ALL
-         SELECT (SELECT instance.job FROM keystride.instance WHERE instance.job > known.job ORDER BY 1 LIMIT 1)
-           FROM known WHERE known.job IS NOT NULL)
-       SELECT job FROM known WHERE job IS NOT NULL`,
-    ),
-  );
-  return rows.map(({ job }) => job);
-}
-
 /** An instance that has completed, unless it was pruned. */
 const ended = `job = $1 AND status = 'completed' AND redrives IS NULL AND pruned_at IS NULL`;
 
@@ -102,25 +93,26 @@ const ended = `job = $1 AND status = 'completed' AND redrives IS NULL AND pruned
 async function limitOf(
   ledger: Ledger,
   job: string,
-  { olderThanDays, keep }: Retention,
+  { olderThanDays, keep, now }: DatedRetention,
 ): Promise<string | null> {
   const age = olderThanDays * 86_400;
   const { rows } = await ledger.transaction((transaction) =>
     keep === 0
-      ? transaction.query<{ limit: string }>('SELECT (now() - make_interval(secs => $1))::text AS limit', [
-          age,
-        ])
+      ? transaction.query<{ limit: string }>(
+          'SELECT ($2::timestamptz - make_interval(secs => $1))::text AS limit',
+          [age, now],
+        )
       : transaction.query<{ limit: string }>(
-          `SELECT least(closed_at, now() - make_interval(secs => $2))::text AS limit
+          `SELECT least(closed_at, $4::timestamptz - make_interval(secs => $2))::text AS limit
              FROM keystride.instance WHERE ${ended} ORDER BY closed_at DESC OFFSET $3 LIMIT 1`,
-          [job, age, keep - 1],
+          [job, age, keep - 1, now],
         ),
   );
   return rows[0]?.limit ?? null;
 }
 
 /** The instances of a job that are too old and too many, the oldest first. */
-async function* prunable(ledger: Ledger, job: string, retention: Retention): AsyncGenerator<string> {
+async function* prunable(ledger: Ledger, job: string, retention: DatedRetention): AsyncGenerator<string> {
   const limit = await limitOf(ledger, job, retention);
   if (limit === null) return;
   let after = ['-infinity', ''];
@@ -242,7 +234,7 @@ async function deleteOf(
  */
 const oldDeadLetters = {
   table: 'dead_letter',
-  where: `created_at < now() - make_interval(secs => $1) AND EXISTS (
+  where: `created_at < $3::timestamptz - make_interval(secs => $1) AND EXISTS (
             SELECT FROM keystride.instance WHERE instance.instance_key = dead_letter.instance_key
                AND status <> 'running')
           AND ($2::text[] IS NULL OR split_part(split_part(instance_key, ':', 1), '/', 1) = ANY ($2::text[]))`,
@@ -251,7 +243,8 @@ const oldDeadLetters = {
 
 const oldEntries = {
   table: 'audit',
-  where: 'at < now() - make_interval(secs => $1) AND ($2::text[] IS NULL OR job = ANY ($2::text[]))',
+  where:
+    'at < $3::timestamptz - make_interval(secs => $1) AND ($2::text[] IS NULL OR job = ANY ($2::text[]))',
   order: 'at',
 };
 
@@ -260,14 +253,14 @@ async function* deleteOld(
   counted: 'deadLetters' | 'audit',
   { table, where, order }: typeof oldEntries,
   days: number,
-  { jobs }: Retention,
+  { jobs, now }: DatedRetention,
 ): AsyncGenerator<Pruned> {
   for (;;) {
     const { rowCount } = await ledger.transaction((transaction) =>
       transaction.query(
         `DELETE FROM keystride.${table} WHERE ctid = ANY (ARRAY(
            SELECT ctid FROM keystride.${table} WHERE ${where} ORDER BY ${order} LIMIT ${atATime}))`,
-        [days * 86_400, jobs ?? null],
+        [days * 86_400, jobs ?? null, now],
       ),
     );
     const deleted = rowCount ?? 0;
@@ -276,8 +269,9 @@ async function* deleteOld(
   }
 }
 
-/** What `pruneLedger` would give up now. It changes nothing. */
-export async function wouldPrune(ledger: Ledger, retention: Retention): Promise<Pruned> {
+/** What `pruneLedger` would give up now. It changes nothing. @throws ClocksApart */
+export async function wouldPrune(ledger: Ledger, kept: Retention, clock = Date.now): Promise<Pruned> {
+  const retention = await datedRetention(ledger, kept, clock);
   let sum = nothingPruned;
   for (const job of await jobsOf(ledger, retention)) {
     const limit = await limitOf(ledger, job, retention);
@@ -287,7 +281,7 @@ export async function wouldPrune(ledger: Ledger, retention: Retention): Promise<
     const { rows } = await ledger.transaction((transaction) =>
       transaction.query<{ rows: number }>(
         `SELECT count(*)::int AS rows FROM keystride.${table} WHERE ${where}`,
-        [days * 86_400, retention.jobs ?? null],
+        [days * 86_400, retention.jobs ?? null, retention.now],
       ),
     );
     return rows[0]?.rows ?? 0;
@@ -304,7 +298,7 @@ async function countOf(
   ledger: Ledger,
   job: string,
   limit: string,
-  { openSkips = false, olderThanDays }: Retention,
+  { openSkips = false, olderThanDays, now }: DatedRetention,
 ): Promise<Pruned> {
   const { rows } = await ledger.transaction(async (transaction) => {
     await transaction.query('SET LOCAL enable_seqscan = off');
@@ -327,9 +321,9 @@ async function countOf(
               (SELECT sum(skips) FROM going) AS skips,
               sum((SELECT count(*) FROM keystride.checkpoint WHERE instance_key = family.instance_key)) AS partitions,
               (SELECT count(*) FROM keystride.dead_letter WHERE instance_key IN (SELECT instance_key FROM family)
-                  AND created_at >= now() - make_interval(secs => $4)) AS letters
+                  AND created_at >= $5::timestamptz - make_interval(secs => $4)) AS letters
          FROM family`,
-      [job, limit, openSkips, olderThanDays * 86_400],
+      [job, limit, openSkips, olderThanDays * 86_400, now],
     );
   });
   const found = rows[0];

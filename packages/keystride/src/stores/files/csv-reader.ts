@@ -17,6 +17,8 @@ import { type FilePlace, type SourceFile, UnusableFile } from './source-file.ts'
 export interface CsvSource<Item> extends FilePlace {
   /** The names of the columns. @default the first record of the file */
   readonly columns?: readonly string[];
+  /** Columns that the file must have: one that is misspelt has no value in any record. @default none */
+  readonly requiredColumns?: readonly string[];
   /** One ASCII character. @default ',' */
   readonly delimiter?: string;
   /** One ASCII character, doubled inside of a quoted field; null when fields are never quoted. @default '"' */
@@ -26,20 +28,27 @@ export interface CsvSource<Item> extends FilePlace {
    * @default the fields by column
    */
   readonly parse?: (fields: Readonly<Record<string, string>>) => Item;
+  /**
+   * Whether the last line may lack its line end. A file that was cut, or is still being written, ends so: in half a record, or
+   * with `12` of `1234`. It is refused when the step opens, unless this says that its writer ends no last line.
+   * @default false
+   */
+  readonly lastLineUnended?: boolean;
   /** Bytes that one record may have; a quote that is never closed is given up after so many. @default 1 MiB */
   readonly longestRecord?: number;
 }
 
 /**
  * Reads a CSV file (RFC 4180) in UTF-8, with line ends `\n` or `\r\n`, inside of quotes too. Empty lines are no
- * records; the last record needs no line end.
+ * records.
  *
  * A record with another number of fields than there are columns, that is the header once more, with misplaced or unclosed quotes, or that is too long
  * is that record's read error, `MalformedRecord`, and the rest is read; where quotes are wrong the record ends at its
  * first line end. Quotes make it impossible to begin in the middle, so there is one range. The key of a record is the
  * byte at which it begins.
  *
- * @throws UnusableFile when the file is not there, has changed since the step was opened, or has no usable header.
+ * @throws UnusableFile when the file is not there, has changed since the step was opened, has no usable header, lacks a
+ * required column, or ends without a line end.
  */
 export function csvReader<Item = Readonly<Record<string, string>>>(source: CsvSource<Item>): Reader<Item> {
   const dialect: Dialect = { delimiter: source.delimiter ?? ',', quote: source.quote ?? null };
@@ -52,11 +61,13 @@ export function csvReader<Item = Readonly<Record<string, string>>>(source: CsvSo
   return fileReader<Item>({
     path: source.path,
     directory: source.directory,
+    lastLineUnended: source.lastLineUnended,
     open: async (file) => {
       const beginning = await firstOffset(file);
       const { columns, first } = source.columns
         ? { columns: source.columns, first: beginning }
         : await readHeader(file, beginning, format, dialect);
+      requireColumns(file, columns, source.requiredColumns ?? []);
       return {
         first,
         format: { ...format, parse: (records) => parseAll(records, columns, dialect, make) },
@@ -85,6 +96,15 @@ async function readHeader(
   if (problem !== undefined)
     throw new UnusableFile(`${file.path}: the header ${problem}; correct it, or give the columns.`);
   return { columns, first: header.end };
+}
+
+/** @throws UnusableFile. The columns that there are may be the values of a file without a header, and are not told. */
+function requireColumns(file: SourceFile, columns: readonly string[], required: readonly string[]): void {
+  const lacking = required.filter((name) => !columns.includes(name));
+  if (lacking.length === 0 || (columns.length === 0 && file.size === 0)) return;
+  throw new UnusableFile(
+    `${file.path}: none of its ${columns.length} columns is called ${lacking.join(', or ')}; correct the header, or the name in the job.`,
+  );
 }
 
 /** Characters that files of values are usually separated by. */

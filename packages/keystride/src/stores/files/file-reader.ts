@@ -7,17 +7,25 @@ import { type FilePlace, SourceFile, UnusableFile } from './source-file.ts';
 export interface FileSource<Item> extends FilePlace {
   /** Where the first record begins, in bytes, and how its records are read: a header may say that. */
   open(file: SourceFile): Promise<{ readonly first: number; readonly format: RecordFormat<Item> }>;
+  /** Whether the last line may lack its line end. @default false */
+  readonly lastLineUnended?: boolean | undefined;
   /** Offsets between the first record and the end where ranges may be cut, in order. @default none: one range */
   cuts?(file: SourceFile, first: number, partitions: number): Promise<readonly number[]>;
 }
 
 /** Reads a file of records by byte offsets, so that a restart seeks instead of reading it all again. */
-export function fileReader<Item>({ open, cuts, ...place }: FileSource<Item>): Reader<Item> {
+export function fileReader<Item>({
+  open,
+  cuts,
+  lastLineUnended = false,
+  ...place
+}: FileSource<Item>): Reader<Item> {
   return {
     plan: ({ partitions, signal }) => {
       const plan = async (file: SourceFile): Promise<ReadPlan> => {
         const { first } = await open(file);
         if (first >= file.size) return { ranges: [], expected: 0 };
+        if (!lastLineUnended) await requireEnded(file);
         const inside = partitions < 2 ? [] : ((await cuts?.(file, first, partitions)) ?? []);
         const uppers = [...inside, file.size].map((offset) => file.place(offset));
         const ranges: KeyRange[] = uppers.map((upper, index) => ({
@@ -40,6 +48,15 @@ export function fileReader<Item>({ open, cuts, ...place }: FileSource<Item>): Re
     },
     readKeys: async ({ keys, signal }) => (keys.length === 0 ? [] : readAgain(place, open, keys, signal)),
   };
+}
+
+/** @throws UnusableFile for one whose last line has no end: `12` may be half of `1234`, whose other half is still to come. */
+async function requireEnded(file: SourceFile): Promise<void> {
+  if (await file.lineEndsAt(file.size)) return;
+  throw new UnusableFile(
+    `${file.path}: the last line has no line end, so the file may be cut, or still be written, and its last record be half of one. ` +
+      'Let whoever writes it end the line, or move it there when it is whole; where its lines are joined without one, say `lastLineUnended: true`.',
+  );
 }
 
 async function readAgain<Item>(

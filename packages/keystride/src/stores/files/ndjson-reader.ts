@@ -20,18 +20,23 @@ export interface NdjsonSource<Item> extends FilePlace {
    * @default its JSON, if nothing of it is lost: a long number, a key that is there twice
    */
   readonly parse?: (line: string) => Item;
+  /**
+   * Whether the last line may lack its line end. A file that was cut, or is still being written, ends so: in half a record, or
+   * with `12` of `1234`. It is refused when the step opens, unless this says that its writer ends no last line.
+   * @default false
+   */
+  readonly lastLineUnended?: boolean;
   /** Bytes that one line may have. @default 1 MiB */
   readonly longestRecord?: number;
 }
 
 /**
- * Reads a file of one JSON value a line (NDJSON, JSON Lines), in UTF-8. Empty lines are no records; the last line
- * needs no line end.
+ * Reads a file of one JSON value a line (NDJSON, JSON Lines), in UTF-8. Empty lines are no records.
  *
  * A line that is no JSON, or of which `JSON.parse` would lose something, is that line's read error, `MalformedRecord`, and the rest is read. Ranges are cut at line
  * ends, about as many bytes each. The key of a record is the byte at which it begins.
  *
- * @throws UnusableFile when the file is not there or has changed since the step was opened.
+ * @throws UnusableFile when the file is not there, has changed since the step was opened, or ends without a line end.
  */
 export function ndjsonReader<Item = unknown>(source: NdjsonSource<Item>): Reader<Item> {
   const parse = source.parse ?? (parseJson as (line: string) => Item);
@@ -43,6 +48,7 @@ export function ndjsonReader<Item = unknown>(source: NdjsonSource<Item>): Reader
   return fileReader({
     path: source.path,
     directory: source.directory,
+    lastLineUnended: source.lastLineUnended,
     open: async (file) => ({ first: await firstOffset(file), format }),
     cuts: cutsAtLines,
   });

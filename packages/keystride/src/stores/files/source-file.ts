@@ -25,6 +25,9 @@ export interface FilePlace {
   readonly directory?: string | undefined;
 }
 
+const lineFeed = 10;
+const carriageReturn = 13;
+
 /** The ends of a file, so many bytes each, stand for its content. */
 const comparedBytes = 4096;
 
@@ -90,8 +93,10 @@ export class SourceFile {
       const digest = await digestOf(handle, size, signal);
       const wanted = planned?.findLast((text) => text.startsWith(digestMark));
       // A release before this one has planned without.
-      if (wanted === undefined || wanted === digest)
+      if (wanted === undefined || wanted === digest) {
+        if (size > 0 && size < stat.size) await refuseHalfRecord(path, handle, size);
         return new SourceFile(path, handle, size, identity, digest);
+      }
     }
     throw new UnusableFile(
       `${path} has changed since this step was opened; put the file back that it began with, or start a new run.`,
@@ -101,6 +106,11 @@ export class SourceFile {
   /** The cursor of an offset; further texts may follow. */
   place(offset: number, ...more: readonly string[]): Cursor {
     return cursorOf([String(offset), this.#identity, ...more, this.#digest]);
+  }
+
+  /** Whether a line ends before an offset. */
+  async lineEndsAt(offset: number): Promise<boolean> {
+    return lineEndsAt(this.#handle, offset);
   }
 
   /** The bytes at an offset, at most so many and no more than the file has. */
@@ -138,6 +148,19 @@ function refuseChanged(path: string, before: Stats, after: Stats): void {
   throw new UnusableFile(
     `${path} was written to while it was being read; put a whole file there, and start again.`,
   );
+}
+
+/** Of one that was planned without its last line end, and has grown since, what was the last record may go on. */
+async function refuseHalfRecord(path: string, handle: FileHandle, size: number): Promise<void> {
+  if ((await lineEndsAt(handle, size)) || (await lineEndsAt(handle, size + 1))) return;
+  throw new UnusableFile(
+    `${path} was still being written when this step was opened, and ended in the midst of a record; start a new run when it is whole.`,
+  );
+}
+
+async function lineEndsAt(handle: FileHandle, offset: number): Promise<boolean> {
+  const [last] = await readBytes(handle, offset - 1, 1);
+  return last === lineFeed || last === carriageReturn;
 }
 
 async function hashOfEnds(handle: FileHandle, size: number): Promise<string> {

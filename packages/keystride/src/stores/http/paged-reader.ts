@@ -7,7 +7,7 @@ import { MalformedBody, Unacceptable } from './errors.ts';
 /** What an API answers for one of its pages. */
 export interface ApiPage<Item> {
   readonly items: readonly Item[];
-  /** What names the next page; null or empty when this is the last one. */
+  /** What names the next page; null or empty when this is the last one, which has to be said. */
   readonly next: string | null;
 }
 
@@ -37,7 +37,7 @@ export class PagesMoved extends ToldError {
  *
  * @throws PagesMoved when the item is no longer in its page, so that nobody can tell what has been read, when one is there
  * twice in a page and the one before it, and when the pages name each other in a circle.
- * @throws MalformedBody for a page that is none.
+ * @throws MalformedBody for a page that is none; Unacceptable for one that does not say whether another follows.
  */
 export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
   // The last page, since its items may be asked for a few at a time.
@@ -98,14 +98,19 @@ export function pagedReader<Item>(source: PagedSource<Item>): Reader<Item> {
 /**
  * A page as the API means it, whatever has become of its types on the way.
  *
- * @throws MalformedBody for one without a list, or whose next page has no name: what follows would be left out.
+ * @throws MalformedBody for one without a list, or whose next page has no name; Unacceptable for one that says nothing of a next
+ *   page, as where the field is called otherwise: what follows would be left out.
  */
 function whole<Item>(page: ApiPage<Item>, token: string): ApiPage<Item> {
   const { items, next } = page as { readonly items: unknown; readonly next: unknown };
   const where = token === '' ? 'the first page' : `the page of token ${token}`;
   if (!Array.isArray(items)) throw new MalformedBody(`${where} has no list of items`);
   const isName = typeof next === 'string' || (typeof next === 'number' && Number.isFinite(next));
-  if (!isName && next !== null && next !== undefined)
+  if (next === undefined)
+    throw new Unacceptable(
+      `${where} does not say which one is next: give \`next: null\` for the last one, and look whether the API calls it otherwise`,
+    );
+  if (!isName && next !== null)
     throw new MalformedBody(`what ${where} names as its next is neither a text nor a number`);
   return { items: page.items, next: isName ? String(next) : null };
 }

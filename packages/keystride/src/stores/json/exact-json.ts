@@ -52,6 +52,19 @@ export function losesDigits(text: string): boolean {
   return perhapsRounded.test(text) && scan(text).rounded;
 }
 
+/** Whether an object in a text of JSON has a key twice, of which one is lost. @param value what it was read as */
+export function hasKeyTwice(text: string, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  let keys = 0;
+  const left: object[] = [value];
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    if (!Array.isArray(at)) keys += Object.keys(at).length;
+    for (const part of Object.values(at))
+      if (typeof part === 'object' && part !== null) left.push(part as object);
+  }
+  return scan(text).keys !== keys;
+}
+
 function decode(body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);

@@ -9,7 +9,7 @@ import {
 import { OvertakenWrite, type WriteToken } from '../../contract/write-attempt.ts';
 import { duplicateKey } from './errors.ts';
 import { requireLedger } from './ledger-mark.ts';
-import { requireStorable } from './storable.ts';
+import { requireEachStorable } from './storable.ts';
 
 /** A document that a job writes: keyed by the source, and marked by the attempt that wrote it. */
 export interface KeyedDocument extends Pick<WriteToken, 'epoch'> {
@@ -29,6 +29,9 @@ const writeConcernFailed = 64;
  */
 const replacedAtATime = 5;
 
+/** A property that is undefined is left out, whatever the client of the collection is set to. */
+const unordered = { ordered: false, ignoreUndefined: true };
+
 /** A document can be there, gone, and there again, while others are at work; beyond that its key is not what is there. */
 const mostRounds = 5;
 
@@ -42,7 +45,8 @@ const mostRounds = 5;
  * @param attempt whose writes these are, as `prepare` is given it.
  * @param kept fields to return of what was there before.
  * @returns what was there already under the keys, by its key and these fields.
- * @throws UnstorableDocument before anything is written, for a document that would be stored as another one.
+ * @throws UnstorableDocument before anything is written, for a document that would be stored as another one, has no `_id`
+ *   or that of another one among them, or a field `epoch` or `fence` of its own.
  * @throws OtherLedger where the collection is written under another ledger.
  * @throws OvertakenWrite when something is there that a later attempt has written; others may have been written.
  */
@@ -52,7 +56,7 @@ export async function upsertDocuments<Document extends KeyedDocument, Kept exten
   { epoch, fence, ledger }: WriteToken,
   kept: readonly Kept[] = [],
 ): Promise<Pick<Document, '_id' | Kept>[]> {
-  for (const document of documents) requireStorable(document);
+  requireEachStorable(documents);
   await requireLedger(collection, ledger);
   const before = new Map<string, Document>();
   let left = documents.map((document) => ({ ...document, epoch, fence }) as unknown as Document);
@@ -98,7 +102,7 @@ async function replace<Document extends KeyedDocument>(
         replacement: withoutId(document),
       },
     })) as unknown as AnyBulkWriteOperation<Document>[];
-    const { matchedCount } = await collection.bulkWrite(replacements, { ordered: false });
+    const { matchedCount } = await collection.bulkWrite(replacements, unordered);
     if (matchedCount === batch.length) continue;
     const mine = { $and: [withKeys(batch), { fence }] } as unknown as Filter<Document>;
     const written = await collection.find<Document>(mine, { projection: { _id: 1 } }).toArray();
@@ -115,7 +119,7 @@ async function insertNew<Document extends KeyedDocument>(
 ): Promise<{ readonly there: Document[]; readonly error?: MongoBulkWriteError }> {
   try {
     await collection.insertMany(documents as unknown as Parameters<typeof collection.insertMany>[0], {
-      ordered: false,
+      ...unordered,
     });
     return { there: [] };
   } catch (error) {

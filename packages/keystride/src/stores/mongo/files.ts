@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { type Db, type Document, GridFSBucket } from 'mongodb';
+import { requireStorable } from './storable.ts';
 
 /** Ids that are looked up at a time. */
 const lookedUpAtATime = 1000;
@@ -21,6 +22,7 @@ export class FileStore {
    * Stores a file under an id that is used for nothing else. The file's entry is written after its last chunk, so a file
    * that is there is whole.
    *
+   * @throws UnstorableDocument for a name or metadata that would be stored as other ones.
    * @param onContent called when the content has been handed over and the entry has not been written.
    */
   async store(
@@ -30,6 +32,7 @@ export class FileStore {
     metadata: Document,
     onContent?: () => void,
   ): Promise<void> {
+    requireStorable({ id, name, metadata });
     // The driver's types know ObjectId alone; the server takes any id.
     const upload = this.#bucket.openUploadStreamWithId(id as unknown as FileId, name, { metadata });
     const ended = finished(upload);

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { bytesOf } from '../../contract/bytes.ts';
 import { isConnectionLost } from './errors.ts';
 import { connectionOptions, ServerClient } from './server-client.ts';
+import { parametersOf } from './parameter.ts';
 import { type MostRows, rowsByBytes, type SizedRows } from './rows-by-bytes.ts';
 
 /** What a read may take. */
@@ -51,7 +52,7 @@ export async function boundedQuery<Row extends pg.QueryResultRow>(
   values: readonly unknown[] = [],
   bounds: ReadBounds = {},
 ): Promise<pg.QueryResult<Row>> {
-  return boundedRead(pool, bounds, (ask) => ask<Row>(text, [...values]));
+  return boundedRead(pool, bounds, (ask) => ask<Row>(text, parametersOf(values)));
 }
 
 /** The same for rows that may be large: it ends when they take so many bytes together, with one row at least. */
@@ -61,7 +62,7 @@ export async function boundedRows(
   values: readonly unknown[],
   bounds: ReadBounds & MostRows,
 ): Promise<SizedRows> {
-  return boundedRead(pool, bounds, (_, askRows) => askRows(text, [...values], bounds));
+  return boundedRead(pool, bounds, (_, askRows) => askRows(text, parametersOf(values), bounds));
 }
 
 /** The same for several statements, in one transaction; the time is that of each. */

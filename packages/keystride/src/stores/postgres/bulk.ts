@@ -1,6 +1,8 @@
 import pg from 'pg';
 import type { Insertable, Updateable } from 'kysely';
+import { oneLine } from '../../contract/inert.ts';
 import { quotedTable } from './key-columns.ts';
+import { UnwritableValue } from './parameter.ts';
 import { requireThere, RowNotKept } from './kept-rows.ts';
 import type { Transaction } from './transaction.ts';
 import { writtenColumn } from './written-column.ts';
@@ -29,7 +31,8 @@ interface BulkUpsert<
  * its size is not bounded by the 65,535 parameters of a statement. Doing it again changes nothing.
  *
  * @returns rows inserted or updated: all of them, unless none is to be overwritten.
- * @throws RowNotKept where a trigger of the table leaves out a row.
+ * @throws UnwritableValue for a row that has other columns, or lacks one, and for a value that would be written as another one;
+ *   RowNotKept where a trigger of the table leaves out a row.
  */
 export function bulkUpsert<Database>() {
   return async <Table extends keyof Database & string, Column extends Columns<Database[Table]>>(
@@ -55,7 +58,10 @@ interface WrittenTable<Column extends string> {
  * statement. A row that a unique key of the table has already stays as it is, and counts as filtered; so does one that a
  * trigger leaves out. An array is one value: the text of an array, or JSON, by the type of its column.
  *
- * Its `write` throws `RowNotKept` where the table does not have a row after all, because a value that the database gave it
+ * Each row has a value for each of the columns, and no other property; NULL is `null`.
+ *
+ * Its `write` throws `UnwritableValue` for a value that would be written as another one (half of a surrogate pair, a map, a
+ * number beyond 2^53 for a bigint), and `RowNotKept` where the table does not have a row after all, because a value that the database gave it
  * is there already: a sequence that is behind, say.
  *
  * @example
@@ -89,6 +95,7 @@ async function insertRows<Column extends string>(
   const arrays = written.map(({ given }, index) => `$${index + 1}::${given}[]`);
   const elements = written.map((column, index) => column.written(`given.c${index}`));
   const from = `unnest(${arrays.join(', ')}) AS given (${names.map((_, index) => `c${index}`).join(', ')})`;
+  refuseOthers(table, new Set<string>(names), rows);
   const values = names.map((name, index) => rows.map((row) => written[index]?.elementOf(row[name])));
   const { rowCount } = await transaction.query(
     `INSERT INTO ${quotedTable(table)} (${quoted(names)})
@@ -104,6 +111,17 @@ async function insertRows<Column extends string>(
     await requireThere(transaction, { table, columns: byName, from, values });
   }
   return inserted;
+}
+
+/** @throws UnwritableValue for what a row has and no column takes, which would be lost: a name that is misspelt, say. */
+function refuseOthers(table: string, known: ReadonlySet<string>, rows: readonly object[]): void {
+  for (const row of rows)
+    for (const name of Object.keys(row))
+      if (!known.has(name))
+        throw new UnwritableValue(
+          `a row for ${table} has ${oneLine(name)}, which is none of the columns that are written (${[...known].join(', ')}): ` +
+            'correct the name, name the column with its type, or leave it out of the row',
+        );
 }
 
 function quoted(names: readonly string[]): string {

@@ -69,7 +69,7 @@ export async function addToOutbox(
     rows: messages.map(({ recipient, payload }) => ({
       topic,
       recipient,
-      payload: JSON.stringify(payload),
+      payload,
       idempotency_key: idempotencyKeyOf(topic, recipient),
     })),
     conflict: ['idempotency_key'],

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { arrayOfText, readJson, readJsonArray } from './read-json.ts';
+import { arrayOfText, readJson, readJsonArray, readJsonText } from './read-json.ts';
 import { connectingTakesMs } from './server-client.ts';
 import { SessionClient } from './session.ts';
 
@@ -14,10 +14,10 @@ const textArrays: readonly number[] = [1182, 1115, 1185, 1187, 1231];
 
 /** json and jsonb, and their arrays. */
 const parsers: Readonly<Record<number, (text: string) => unknown>> = {
-  114: readJson,
+  114: readJsonText,
   3802: readJson,
-  199: readJsonArray,
-  3807: readJsonArray,
+  199: readJsonArray(readJsonText),
+  3807: readJsonArray(readJson),
 };
 
 /** How every connection of ours reads values. */

@@ -2,12 +2,12 @@ import type pg from 'pg';
 import type { Compilable, InferResult } from 'kysely';
 import { ToldError } from '../../contract/errors.ts';
 import { isConnectionLost, isReadOnly } from './errors.ts';
-import { jsonOfArray, refuseTooLarge } from './value-size.ts';
+import { parametersOf, refuseUnreadable } from './parameter.ts';
 
 /** The statements of one transaction. It begins and ends outside of whoever holds it. */
 export interface Transaction {
   /**
-   * Runs SQL with `$1` parameters. The first statement, if it has none, is sent in one message with what begins the
+   * Runs SQL with `$1` parameters, of which none is undefined: NULL is `null`. The first statement, if it has none, is sent in one message with what begins the
    * transaction.
    */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>>;
@@ -136,35 +136,18 @@ function transactionOn(client: pg.PoolClient, begin: string): Transaction & { be
     return (await results).at(-1) as pg.QueryResult;
   };
   const query = async (text: string, values?: unknown[]): Promise<pg.QueryResult> => {
+    refuseUnreadable(text);
     if (!opening && !values && plainText.test(text)) return first(text);
     await begun();
     return client.query(text, values);
   };
   return {
     begun,
-    query: async (text, values) => query(text, values && asParameters(values)),
+    query: async (text, values) => query(text, values && parametersOf(values)),
     run: async <Query extends Compilable<unknown>>(compilable: Query) => {
       const { sql, parameters } = compilable.compile();
-      const result = await query(sql, asParameters(parameters));
+      const result = await query(sql, parametersOf(parameters));
       return result.rows as InferResult<Query>;
     },
   };
-}
-
-function asParameters(values: readonly unknown[]): unknown[] {
-  const parameters = values.map(asParameter);
-  refuseTooLarge(parameters);
-  return parameters;
-}
-
-/**
- * An array of texts as the text that PostgreSQL reads it from: what the driver makes of it too, but element by element,
- * and that is the larger part of writing a chunk. As JSON it is the same but for the brackets, unless something in it
- * had to be escaped. Anything else is the driver's.
- */
-function asParameter(value: unknown): unknown {
-  if (!Array.isArray(value) || !value.every((element) => typeof element === 'string' || element === null))
-    return value;
-  const json = jsonOfArray(value);
-  return json.includes('\\') ? value : `{${json.slice(1, -1)}}`;
 }
