@@ -5,6 +5,10 @@ const readAhead = 'packages/keystride/src/page/read-ahead.ts';
 const keysetReader = 'packages/keystride/src/stores/postgres/keyset-reader.ts';
 const keyColumns = 'packages/keystride/src/stores/postgres/key-columns.ts';
 const mongoReader = 'packages/keystride/src/stores/mongo/keyset-reader.ts';
+const textPage = 'packages/keystride/src/stores/postgres/text-page.ts';
+const textArray = 'packages/keystride/src/stores/postgres/text-array.ts';
+const rowsOfTexts = 'packages/keystride/src/stores/postgres/rows-of-texts.ts';
+const handedOn = 'test/readers/text-page.test.ts';
 const paging = 'test/jobs/keyset-paging.test.ts';
 
 /** Cursors: the traps. */
@@ -259,5 +263,23 @@ export const cursors: readonly Mutation[] = [
     ],
     test: 'test/jobs/target-sync.test.ts',
     named: 'continuous looks whether there is anything',
+  },
+  {
+    rule: 'rows that are handed on: a page of large ones is read as rows',
+    edits: [[textPage, 'AND coalesce(sum(size), 0) < $${before + 2}', 'AND $${before + 2} > 0']],
+    test: handedOn,
+    named: 'a page ends where it would have',
+  },
+  {
+    rule: 'rows that are handed on: a text is not as an array has it',
+    edits: [[textArray, `text.includes('\\\\')`, 'text === written']],
+    test: handedOn,
+    named: 'any texts, keys and nulls are the same either way',
+  },
+  {
+    rule: 'rows that are handed on: one that was read twice is written once',
+    edits: [[rowsOfTexts, 'texts.apart === apart', 'texts.apart !== undefined']],
+    test: handedOn,
+    named: 'of rows that are there twice the last is taken',
   },
 ];

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { quotedTable } from '../stores/postgres/key-columns.ts';
 import { RowNotKept } from '../stores/postgres/kept-rows.ts';
+import { columnsOf, lastOfEach } from '../stores/postgres/rows-of-texts.ts';
 import type { Transaction } from '../stores/postgres/transaction.ts';
 import type { SyncRow } from './sync-row.ts';
 
@@ -55,8 +56,12 @@ export function upsertSink(sink: SinkTable): Sink {
   const counts = columns.some(({ identityAlways }) => !identityAlways);
   return {
     write: async (rows, transaction) => {
+      // A row whose timestamp moved while it was read can be there twice; one statement must not write it twice.
       const last = lastOfEach(rows, key);
-      const texts = columns.map(({ name }) => last.map((row) => row[name] ?? null));
+      const texts = columnsOf(
+        last,
+        columns.map(({ name }) => name),
+      );
       const { rowCount } = await transaction.query(upsert, texts);
       const others = last.length - (rowCount ?? 0);
       if (others > 0 && counts && others !== (await takeUnchanged(transaction)))
@@ -208,15 +213,4 @@ function isSame({ type, exactIn, declared = type }: SinkColumn, index: number, v
 
 function isRead({ misread }: SinkColumn, index: number): string[] {
   return misread === undefined ? [] : [`(${misread.replaceAll('{}', `c${index}`)}) IS NOT TRUE`];
-}
-
-/** A row whose timestamp moved while it was read can be there twice; one statement must not write it twice. */
-function lastOfEach(rows: readonly SyncRow[], key: readonly string[]): readonly SyncRow[] {
-  const [only, ...others] = key;
-  const keyOf =
-    only !== undefined && others.length === 0
-      ? (row: SyncRow) => row[only]
-      : (row: SyncRow) => JSON.stringify(key.map((name) => row[name]));
-  if (new Set(rows.map(keyOf)).size === rows.length) return rows;
-  return [...new Map(rows.map((row) => [keyOf(row), row])).values()];
 }

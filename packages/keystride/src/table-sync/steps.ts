@@ -7,7 +7,7 @@ import { type AnyChunkWork, chunks, type StepContext } from '../job/chunks.ts';
 import { moveOffset, readResult, readUpTo, takeNotedShape } from '../ledger/offset.ts';
 import type { TaskletWork, VerificationWork } from '../job/registry.ts';
 import type { KeyedRows } from '../stores/postgres/keyed-rows.ts';
-import { keysetReader } from '../stores/postgres/keyset-reader.ts';
+import { handingReader } from '../stores/postgres/keyset-reader.ts';
 import { lateRows } from '../stores/postgres/late-rows.ts';
 import { requireReplayed } from '../stores/postgres/standby.ts';
 import { beginRun, isDue } from './beginning.ts';
@@ -25,7 +25,7 @@ export function syncSource<Database, Table extends keyof Database & string, Row 
     pool: rows.pool,
     table: rows.table,
     key: rows.key,
-    above: (from) => keysetReader({ ...rows, above: () => Promise.resolve(from) }),
+    above: (from) => handingReader({ ...rows, above: () => Promise.resolve(from) }),
     late: (upTo, since) => lateRows(rows, upTo, since),
   };
 }

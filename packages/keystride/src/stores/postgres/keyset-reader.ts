@@ -1,13 +1,5 @@
 import pg from 'pg';
-import {
-  AliasNode,
-  ColumnNode,
-  IdentifierNode,
-  type OperationNode,
-  ReferenceNode,
-  type SelectQueryBuilder,
-  sql,
-} from 'kysely';
+import type { SelectQueryBuilder } from 'kysely';
 import { cursorOf, type KeyRange, nameOfKey } from '../../contract/cursor.ts';
 import { answeredOnce } from '../../contract/answered-once.ts';
 import {
@@ -27,6 +19,7 @@ import {
 } from './column-page.ts';
 import { refuseForeignOrder } from './foreign-order.ts';
 import { keyOrder } from './key-order.ts';
+import { isReadAsText, selectedAs, textOfKey } from './key-places.ts';
 import { planRanges } from './key-ranges.ts';
 import type { KeyedRows } from './keyed-rows.ts';
 import { boundedQuery, boundedRows } from './bounded-query.ts';
@@ -34,10 +27,12 @@ import { areLarge, RowSize } from './row-size.ts';
 import type { MostRows, SizedRows } from './rows-by-bytes.ts';
 import { firstKeys, refuseRepeated, refuseRepeatedFirst } from './repeated-keys.ts';
 import { fixedColumns, mayMultiply, refuseUnpageable, UnusableQuery } from './query-shape.ts';
+import type { TextRow } from './rows-of-texts.ts';
 import { splitRange } from './key-split.ts';
 import { readByKeys } from './read-by-keys.ts';
 import { mayHideRows } from './row-security.ts';
 import { positionOfSource, requireSkipped } from './standby.ts';
+import { type TextPage, TextPages } from './text-page.ts';
 import { requireUniqueKey } from './unique-key.ts';
 import { unreadable } from './value-size.ts';
 
@@ -60,8 +55,22 @@ export interface KeysetSource<Database, Table extends keyof Database & string, R
 export function keysetReader<Database, Table extends keyof Database & string, Row>(
   source: KeysetSource<Database, Table, Row>,
 ): Reader<Row> {
+  return readerOf(source);
+}
+
+/** The same for rows of texts that are only handed on to a statement: their values are not taken one by one. */
+export function handingReader<Database, Table extends keyof Database & string, Row extends TextRow>(
+  source: KeysetSource<Database, Table, Row>,
+): Reader<TextRow> {
+  return readerOf<Database, Table, TextRow>(source, new TextPages(source.pool));
+}
+
+function readerOf<Database, Table extends keyof Database & string, Row>(
+  source: KeysetSource<Database, Table, Row>,
+  texts?: TextPages,
+): Reader<Row> {
   const keyColumns = describedOnce(source);
-  const readable = answeredOnce((query: SelectedPage) => describeResult(source.pool, query));
+  const fieldsOf = answeredOnce((query: SelectedPage) => describeResult(source.pool, query));
   const size = new RowSize(source.pool);
   return {
     plan: (request) => planRows(source, keyColumns, request),
@@ -70,7 +79,8 @@ export function keysetReader<Database, Table extends keyof Database & string, Ro
       await keyColumns();
       return readerProblems(source);
     },
-    read: async (request) => readPage({ source, columns: await keyColumns(), readable, size }, request),
+    read: async (request) =>
+      readPage({ source, columns: await keyColumns(), fieldsOf, size, texts }, request),
     split: async (request) => splitRange(source, await keyColumns(), request),
     position: () => positionOfSource(source.pool),
     readKeys: async ({ keys, since, signal }) => {
@@ -125,12 +135,15 @@ export async function planRows<Database, Table extends keyof Database & string, 
 interface PageReading<Database, Table extends keyof Database & string, Row> {
   readonly source: KeysetSource<Database, Table, Row>;
   readonly columns: readonly KeyColumn[];
-  readable(query: SelectedPage): Promise<readonly ResultColumn[] | undefined>;
+  /** The columns of the query's result. */
+  fieldsOf(query: SelectedPage): Promise<readonly pg.FieldDef[]>;
   readonly size: RowSize;
+  /** Where the rows are handed on as texts. */
+  readonly texts?: TextPages | undefined;
 }
 
 async function readPage<Database, Table extends keyof Database & string, Row>(
-  { source, columns, readable, size }: PageReading<Database, Table, Row>,
+  { source, columns, fieldsOf, size, texts }: PageReading<Database, Table, Row>,
   { range, after, limit, bytes, signal }: ReadRequest,
 ): Promise<ReadPage<Row>> {
   // Where each text stands in a row: in the column itself if that is text as it comes, else in one beside it.
@@ -138,7 +151,7 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
     isReadAsText(source, column) ? column.name : keyAlias(index),
   );
   const beside = columns.flatMap((column, index) =>
-    places[index] === column.name ? [] : [sql<string>`${column.reference}::text`.as(keyAlias(index))],
+    places[index] === column.name ? [] : [textOfKey(column).as(keyAlias(index))],
   );
   const wanted = size.rowsIn(bytes, limit);
   // Of rows with one key those behind a page's end would be lost, so the row behind it is looked at.
@@ -151,13 +164,21 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
     .limit(asked)
     .compile();
   const page = { text, values: [...parameters] };
+  const fields = await fieldsOf(page);
+  if (texts && !repeats && size.areSmall(asked)) {
+    const same = sameTexts(source, columns);
+    const found = await texts.read(page, fields, { signal, bytes, rows: asked, places, same });
+    if (found) return textPageOf<Row>(found, places, size, wanted < limit && found.rows.length === asked);
+  }
   const most = { signal, bytes: bytes ?? Infinity, rows: asked };
-  const found = await rowsOfQuery(source.pool, page, readable, most).catch((error: unknown) => {
-    if (!unreadable(error)) throw error;
-    return undefined;
-  });
+  const found = await rowsOfQuery(source.pool, page, readableAsColumns(fields), most).catch(
+    (error: unknown) => {
+      if (!unreadable(error)) throw error;
+      return undefined;
+    },
+  );
   if (!found) return readAlone({ source, columns }, { lower, upper: range.upper }, signal);
-  size.measured(found);
+  size.measured(found.rows.length, found.sizes);
   const more = found.cut || (found.rows.length === asked && wanted < limit);
   if (!repeats) return pageOf(found, found.rows as Row[], places, more);
   refuseRepeated(found.rows, places, source.table);
@@ -199,26 +220,24 @@ interface SelectedPage {
 
 async function rowsOfQuery(
   pool: pg.Pool,
-  query: SelectedPage,
-  readable: (query: SelectedPage) => Promise<readonly ResultColumn[] | undefined>,
+  { text, values }: SelectedPage,
+  columns: readonly ResultColumn[] | undefined,
   bounds: MostRows & { readonly signal: AbortSignal },
 ): Promise<SizedRows> {
-  const columns = await readable(query);
-  const { text, values } = query;
   if (!columns) return boundedRows(pool, text, values, bounds);
   const { rows } = await boundedQuery<ColumnsRow>(pool, columnsQuery(text, columns), values, bounds);
   const all = rows.flatMap((row) => rowsOf(row, columns, pool.options.types ?? pg.types));
   return { rows: all, sizes: [], cut: false };
 }
 
-/** The columns of a query's result, where they may be read as texts. Nothing is run for it: the server only plans. */
+/** The columns of a query's result. Nothing is run for it: the server only plans. */
 async function describeResult(
   pool: pg.Pool,
   { text, values }: SelectedPage,
-): Promise<readonly ResultColumn[] | undefined> {
+): Promise<readonly pg.FieldDef[]> {
   const { fields } = await pool.query(`SELECT * FROM (${text}) AS page LIMIT 0`, values);
   refuseNamedAlike(fields);
-  return readableAsColumns(fields);
+  return fields;
 }
 
 /** A row has one value of a name: of two columns of one name the last. */
@@ -249,35 +268,31 @@ function pageOf<Row>(
   };
 }
 
-/** Types whose values are read as the very text that a cast to text gives, by example. */
-const asText: Readonly<Record<string, { readonly oid: number; readonly example: string }>> = {
-  bigint: { oid: pg.types.builtins.INT8, example: '9007199254740993' },
-  text: { oid: pg.types.builtins.TEXT, example: '01' },
-  uuid: { oid: pg.types.builtins.UUID, example: '00000000-0000-0000-0000-000000000001' },
-};
-
-/** Whether the rows hold a key's column under its own name, as text that the pool's parsers leave as it is. */
-function isReadAsText<Database, Table extends keyof Database & string, Row>(
-  { pool, query, table }: KeysetSource<Database, Table, Row>,
-  { name, typeName }: KeyColumn,
-): boolean {
-  const type = asText[typeName];
-  if (!type) return false;
-  const selections = (query.toOperationNode().selections ?? []).map(({ selection }) => selection);
-  // Of two columns of one name a row holds the last: every name must be known, and this one be there once.
-  const named = selections.filter((selection) => [name, undefined].includes(nameOf(selection)));
-  const [only] = named;
-  if (named.length !== 1 || !only || !ReferenceNode.is(only)) return false;
-  const from = only.table?.table;
-  const fromTable = [from?.schema?.name, from?.identifier.name].filter((part) => part !== undefined);
-  if (from && fromTable.join('.') !== table) return false;
-  const parse = (pool.options.types ?? pg.types).getTypeParser(type.oid, 'text');
-  return parse(type.example) === type.example;
+function textPageOf<Row>(
+  found: TextPage,
+  places: readonly string[],
+  size: RowSize,
+  more: boolean,
+): ReadPage<Row> {
+  size.measured(found.rows.length, [found.bytes]);
+  const cursorAt = (index: number) => cursorOf(places.map((place) => found.at(place, index) ?? ''));
+  return {
+    items: found.rows as unknown[] as Row[],
+    cursorAt,
+    keyAt: (index) => nameOfKey(cursorAt(index)),
+    ...(more ? { passed: cursorAt(found.rows.length - 1) } : {}),
+  };
 }
 
-/** The name of what is selected; undefined where that is not known, as of `*`. */
-function nameOf(selection: OperationNode): string | undefined {
-  if (AliasNode.is(selection)) return IdentifierNode.is(selection.alias) ? selection.alias.name : undefined;
-  if (ReferenceNode.is(selection) && ColumnNode.is(selection.column)) return selection.column.column.name;
-  return undefined;
+/** What the query selects of the key itself, by what is selected beside it. */
+function sameTexts<Database, Table extends keyof Database & string, Row>(
+  source: KeysetSource<Database, Table, Row>,
+  columns: readonly KeyColumn[],
+): ReadonlyMap<string, string> {
+  return new Map(
+    columns.flatMap((column, index) => {
+      const name = selectedAs(source, column);
+      return name === undefined ? [] : [[keyAlias(index), name]];
+    }),
+  );
 }

@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import { small } from '../../contract/bytes.ts';
 import { keepsWhatItDoes } from './bounded-query.ts';
-import type { SizedRows } from './rows-by-bytes.ts';
 
 /** Rows that are asked for where an answer cannot be ended and nothing is known of their size. */
 const probed = 16;
@@ -29,7 +28,13 @@ export class RowSize {
     return Math.max(1, Math.min(limit, Math.ceil(bytes / Math.max(1, perRow))));
   }
 
-  measured({ rows, sizes }: SizedRows): void {
-    if (rows.length > 0) this.#bytesPerRow = sizes.reduce((sum, size) => sum + size, 0) / rows.length;
+  /** Whether so many rows are likely to be small together, as those are that were read last. */
+  areSmall(rows: number): boolean {
+    return this.#bytesPerRow !== undefined && this.#bytesPerRow * rows <= small;
+  }
+
+  /** @param sizes what they take, each or some of them together. */
+  measured(rows: number, sizes: readonly number[]): void {
+    if (rows > 0) this.#bytesPerRow = sizes.reduce((sum, size) => sum + size, 0) / rows;
   }
 }
