@@ -1,4 +1,5 @@
 import { adaptivity } from './adaptivity.ts';
+import { answers } from './answers.ts';
 import { connections } from './connections.ts';
 import { console } from './console.ts';
 import { cursors } from './cursors.ts';
@@ -34,4 +35,5 @@ export const mutations: readonly Mutation[] = [
   ...threats,
   ...told,
   ...connections,
+  ...answers,
 ];

@@ -15,6 +15,7 @@ import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoi
 import { backoff, ItemFailed } from './process-item.ts';
 import type { Skip } from '../ledger/skips.ts';
 import { rangeSkips } from './range-skips.ts';
+import { requireRange } from './usable-read.ts';
 
 export interface RangesRequest {
   readonly work: AnySetWork;
@@ -66,8 +67,8 @@ export class Ranges {
     for (let tooLarge = false; ;) {
       // Else a range that is too large for a page's time would be met by the next page, and the one after.
       if (this.#over && (!tooLarge || this.#cancel.signal.aborted)) return false;
-      const { limit, found: next } = await ahead;
-      const ended = next === null || (next.open !== true && next.rows < limit);
+      const next = await ahead;
+      const ended = next === null || this.#endsWith(next);
       // Where the next range ends is looked up while this one is written.
       ahead = ended ? ahead : this.#next(next.upper);
       if (next && standsStill(next, after)) continue;
@@ -81,6 +82,10 @@ export class Ranges {
       after = next.upper;
       await this.#keepPace(next.rows, begun);
     }
+  }
+
+  #endsWith({ open, last, upper }: RowRange): boolean {
+    return open !== true && (last === true || sameCursor(upper, this.#request.range.upper));
   }
 
   /** @returns whether it has committed; not when it is to be tried again with fewer rows. */
@@ -100,12 +105,15 @@ export class Ranges {
   }
 
   /** The range above a key. Its failure is met when its turn comes. */
-  #next(after: Cursor | null): Promise<{ readonly limit: number; readonly found: RowRange | null }> {
+  #next(after: Cursor | null): Promise<RowRange | null> {
     const { work, range } = this.#request;
-    const limit = this.#limit();
+    const asked = { range, after, limit: this.#limit() };
     const { signal } = this.#cancel;
-    const asked = inSpan('read', {}, () => work.reader.next({ range, after, limit, signal }));
-    const ahead = asked.then((found) => ({ limit, found }));
+    const ahead = inSpan('read', {}, async () => {
+      const found = await work.reader.next({ ...asked, signal });
+      requireRange(found, asked);
+      return found;
+    });
     ahead.catch(() => undefined);
     return ahead;
   }

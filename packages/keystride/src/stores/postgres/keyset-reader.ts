@@ -159,12 +159,13 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   if (!found) return readAlone({ source, columns }, { lower, upper: range.upper }, signal);
   size.measured(found);
   const more = found.cut || (found.rows.length === asked && wanted < limit);
-  if (!repeats) return pageOf(found, found.rows as Row[], places, more);
+  const last = !found.cut && found.rows.length < asked;
+  if (!repeats) return { ...pageOf(found, found.rows as Row[], places, more), last };
   refuseRepeated(found.rows, places, source.table);
   if (found.cut && found.rows.length === 1)
     await refuseRepeatedFirst({ source, columns }, { lower, signal, range });
   const kept = found.rows.slice(0, Math.max(1, found.cut ? found.rows.length - 1 : wanted));
-  return pageOf({ ...found, rows: kept }, kept as Row[], places, more);
+  return { ...pageOf({ ...found, rows: kept }, kept as Row[], places, more), last };
 }
 
 /** The first row of a range, which may have a value that cannot be read: then it is an item that could not be. */

@@ -55,7 +55,8 @@ export function lateRows<Database, Table extends keyof Database & string, Row>(
       // A page of large rows ends before it has as many as were asked for, and says how far it has come.
       const full = page.items.length === request.limit || page.passed !== undefined;
       rest = full ? { after: JSON.stringify(page.cursorAt(page.items.length - 1)), window } : undefined;
-      return full ? page : { ...page, passed: window.end };
+      // The end of a window is not that of the range.
+      return { ...page, ...(full ? {} : { passed: window.end }), last: false };
     },
   };
 }

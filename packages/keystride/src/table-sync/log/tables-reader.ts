@@ -51,6 +51,7 @@ export function tablesReader<Table, Item>(
         ...(page.errorAt && { errorAt: (index: number) => page.errorAt?.(index) }),
         ...(page.bytesAt && { bytesAt: (index: number) => page.bytesAt?.(index) ?? 0 }),
         ...(page.passed && { passed: withNumber(number, page.passed) }),
+        ...(page.last && { last: page.last }),
       };
     },
     split: async ({ range, after, ...request }) => {
