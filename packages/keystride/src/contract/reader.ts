@@ -3,8 +3,13 @@ import { ToldError } from './told-error.ts';
 
 /** How a chunk step's keys are divided, decided once when the step opens and remembered by the ledger. */
 export interface ReadPlan {
-  /** Their union is the key space up to the frozen upper bound, without gap or overlap. Empty: nothing to read. */
+  /**
+   * Their union is the key space up to the frozen upper bound: the first begins at null, each other where the one before
+   * ends; else the step is refused, `UnusableAnswer`. Empty: nothing to read.
+   */
   readonly ranges: readonly KeyRange[];
+  /** The ranges do not meet, or leave out the first keys, on purpose: parts of several files, say. @default false */
+  readonly apart?: boolean;
   /** Rows expected, by count or by the planner's estimate; null when nobody knows. */
   readonly expected: number | null;
   /** Whether `expected` was counted, over these ranges; undefined for an estimate. */

@@ -15,7 +15,7 @@ import type {
 } from '../contract/step-activities.ts';
 import { failure } from '../contract/errors.ts';
 import type { StepPolicy } from '../contract/policy.ts';
-import { unreadText } from '../contract/progress.ts';
+import { type Counters, unreadText } from '../contract/progress.ts';
 import type { HashKey } from '../contract/sensitive.ts';
 import type { ByteBudget } from '../page/byte-budget.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
@@ -56,9 +56,11 @@ import { resolveScheduledJob } from './scheduled-job.ts';
 import type { InputOf } from './sensitive-values.ts';
 import { findDivisible, splitPartition } from './split-partition.ts';
 import { tellRun } from './tell-run.ts';
+import { requirePlan } from './usable-plan.ts';
 import { verifyPage } from './verify-page.ts';
 import { inSpanOfStep } from '../telemetry/traces.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { awaited, type Transaction } from '../stores/postgres/transaction.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface EngineResources {
@@ -196,7 +198,9 @@ async function openStep(
   const opening: StepOpening = {
     skipLimit: policy.kind === 'chunk' ? policy.skipLimit : 0,
     startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
-    beforeStep: work?.beforeStep?.bind(work),
+    beforeStep: work?.beforeStep
+      ? (transaction) => awaited(transaction, '`beforeStep`', async () => work.beforeStep?.(transaction))
+      : undefined,
   };
   const found = await findStep(ledger, request, request.saw);
   if (found && !startsOver(found, policy, claim)) {
@@ -209,7 +213,7 @@ async function openStep(
       ? // The order before the ranges: should it change between them, no page reads these.
         {
           order: await work.reader.order?.(),
-          ...(await work.reader.plan({ partitions: policy.partitions, signal })),
+          ...requirePlan(await work.reader.plan({ partitions: policy.partitions, signal })),
         }
       : { ranges: [], expected: null };
   const recorded = await recordStep(ledger, request, plan, opening, found);
@@ -233,7 +237,9 @@ async function runTasklet(
 ) {
   await gate.letIn(request, temporalMs(), Context.current().log);
   const work = registry.work('tasklet', request.claim.job, request.step, context);
-  return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) => work.run(transaction));
+  return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) =>
+    awaited(transaction, 'the tasklet', () => work.run(transaction)),
+  );
 }
 
 /** When Temporal gave this activity out, by its clock. */
@@ -285,7 +291,9 @@ async function closeStep(
   const { ledger } = resources;
   if (request.result === undefined) {
     const work = chunkWork(resources, request, context);
-    const state = await completeStep(ledger, request, work.afterStep?.bind(work));
+    const afterStep = (transaction: Transaction, counters: Counters) =>
+      awaited(transaction, '`afterStep`', async () => work.afterStep?.(transaction, { ...counters }));
+    const state = await completeStep(ledger, request, work.afterStep && afterStep);
     const told = unreadText({ step: request.step, ...state.counters, ...state });
     if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
     return state;

@@ -74,9 +74,13 @@ async function planLate<Database, Table extends keyof Database & string, Row>(
     const window = await windows.next({ lower: from, upper: upTo }, signal);
     if (window.arrived > 0) range = { lower: range ? range.lower : from, upper: window.end };
     expected += window.arrived;
-    if (window.last) return { ranges: range ? [range] : [], expected };
+    if (window.last) return { ranges: range ? [range] : [], expected, apart: true };
     if (performance.now() > until)
-      return { ranges: [{ lower: range ? range.lower : window.end, upper: upTo }], expected: null };
+      return {
+        ranges: [{ lower: range ? range.lower : window.end, upper: upTo }],
+        expected: null,
+        apart: true,
+      };
     from = window.end;
   }
 }

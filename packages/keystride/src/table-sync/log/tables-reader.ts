@@ -76,6 +76,7 @@ function joined(plans: readonly ReadPlan[]): ReadPlan {
     ranges: plans.flatMap(({ ranges }) => ranges),
     expected: counts.includes(null) ? null : counts.reduce<number>((sum, count) => sum + (count ?? 0), 0),
     counted: plans.every(({ counted }) => counted === true),
+    apart: true,
   };
 }
 
