@@ -84,9 +84,9 @@ export const cursors: readonly Mutation[] = [
     edits: [
       [
         keysetReader,
-        'return pageOf(found, found.rows as Row[], places, more);',
+        'if (!repeats) return { ...pageOf(',
         `found.rows.sort((a, b) => (String(a[places[0] ?? '']) < String(b[places[0] ?? '']) ? -1 : 1));
-         return pageOf(found, found.rows as Row[], places, more);`,
+         if (!repeats) return { ...pageOf(`,
       ],
     ],
     test: paging,
@@ -126,7 +126,7 @@ export const cursors: readonly Mutation[] = [
   },
   {
     rule: 'a full page is not the end',
-    edits: [[readAhead, 'const full = count >= limit ||', 'const full = count > limit ||']],
+    edits: [[readAhead, 'const goesOn = count > 0 ||', 'const goesOn = count > 3 ||']],
     test: 'test/engine/pipeline.test.ts',
     named: 'items in chunks of 3',
   },

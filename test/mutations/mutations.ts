@@ -1,4 +1,5 @@
 import { adaptivity } from './adaptivity.ts';
+import { answers } from './answers.ts';
 import { connections } from './connections.ts';
 import { console } from './console.ts';
 import { cursors } from './cursors.ts';
@@ -36,4 +37,5 @@ export const mutations: readonly Mutation[] = [
   ...told,
   ...connections,
   ...values,
+  ...answers,
 ];

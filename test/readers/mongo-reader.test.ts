@@ -113,6 +113,13 @@ describe('an _id of every type', () => {
     expect(cursorOfId(Long.fromString('9007199254740993'))).toEqual(['long', '9007199254740993']);
   });
 
+  test('stays the place of its document, whatever a processor makes of it', async () => {
+    await fill([1, 'b']);
+    const page = await reader().read({ range: { lower: null, upper: null }, after: null, limit: 5, signal });
+    for (const item of page.items) item._id = 99 as never;
+    expect([page.keyAt(0), page.keyAt(1)]).toEqual(['number:1', 'string:b']);
+  });
+
   test('is read again by its cursor, or found to be gone', async () => {
     await fill(mixed);
     const found = await readAll(reader, 10);

@@ -167,6 +167,13 @@ chunks({
 
 chunks({
   reader,
+  // What can be awaited is.
+  processor: ({ id }): PromiseLike<string | null> => Promise.resolve(id),
+  writer: { write: () => Promise.resolve() },
+});
+
+chunks({
+  reader,
   // @ts-expect-error the writer takes no ids
   processor: ({ id }) => id,
   writer: {

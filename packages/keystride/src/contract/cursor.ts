@@ -22,9 +22,18 @@ export function nameOfKey(key: readonly string[]): string {
   return key.map((text) => text.replaceAll(/[\\,]/gu, '\\$&')).join(',');
 }
 
-/** Whether both are one place; nothing is at none. */
+/** Whether both are one place; nothing is at none. It is asked for each item: the last text is the likeliest to differ. */
 export function sameCursor(a: Cursor | null, b: Cursor | null): boolean {
-  return a !== null && b !== null && a.length === b.length && a.every((text, index) => text === b[index]);
+  if (a === null || b === null || a.length !== b.length) return false;
+  for (let index = a.length - 1; index >= 0; index--) if (a[index] !== b[index]) return false;
+  return true;
+}
+
+/** Whether something is what a cursor may be: a list of texts, of one at least. */
+export function isCursor(value: unknown): value is Cursor {
+  if (!Array.isArray(value) || value.length === 0) return false;
+  for (const text of value) if (typeof text !== 'string') return false;
+  return true;
 }
 
 /** A cursor as the ledger stores it. */

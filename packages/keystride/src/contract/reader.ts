@@ -3,18 +3,27 @@ import { ToldError } from './told-error.ts';
 
 /** How a chunk step's keys are divided, decided once when the step opens and remembered by the ledger. */
 export interface ReadPlan {
-  /** Their union is the key space up to the frozen upper bound, without gap or overlap. Empty: nothing to read. */
+  /**
+   * Their union is the key space up to the frozen upper bound: the first begins at null, each other where the one before
+   * ends; else the step is refused, `UnusableAnswer`. Empty: nothing to read.
+   */
   readonly ranges: readonly KeyRange[];
+  /** The ranges do not meet, or leave out the first keys, on purpose: parts of several files, say. @default false */
+  readonly apart?: boolean;
   /** Rows expected, by count or by the planner's estimate; null when nobody knows. */
   readonly expected: number | null;
   /** Whether `expected` was counted, over these ranges; undefined for an estimate. */
   readonly counted?: boolean;
 }
 
-/** Consecutive items of a range, in key order. */
+/**
+ * Consecutive items of a range, in key order. It stays as it is: the next one is read while its items are still at work.
+ *
+ * A page that cannot be one ends the step (`UnusableAnswer`) before anything of it is processed.
+ */
 export interface ReadPage<Item> {
   readonly items: readonly Item[];
-  /** The place of item `index` in the key order. */
+  /** The place of item `index` in the key order: texts, others than those of any other item. */
   cursorAt(index: number): Cursor;
   /** What names item `index` to people: in the skip list, in messages. */
   keyAt(index: number): string;
@@ -28,6 +37,8 @@ export interface ReadPage<Item> {
    * Also of a page that has ended because its items are large: then it is the key of its last one.
    */
   readonly passed?: Cursor;
+  /** The range ends with this page. Left out, it is read on until a page has neither items nor `passed`. */
+  readonly last?: boolean;
 }
 
 /** A page in which nothing was found, up to a key that was looked at; without one the range has ended. */
@@ -42,7 +53,7 @@ export interface ReadRequest {
   readonly range: KeyRange;
   /** The last key that is done; null at the start of the range. */
   readonly after: Cursor | null;
-  /** Items wanted; fewer in answer means that the range has ended, unless the page says how far it has `passed`. */
+  /** Items wanted at most. Fewer in answer do not mean that the range has ended: see `ReadPage.last`. */
   readonly limit: number;
   /**
    * Bytes wanted at most, about: a reader ends its page where its items take so many together, and says how far it has
@@ -124,6 +135,8 @@ export interface RowRange {
   readonly rows: number;
   /** The range goes on, however few they are: whoever follows a source that grows has what there is now. */
   readonly open?: true;
+  /** The range ends with these rows. Left out, it is asked on until there are none. */
+  readonly last?: boolean;
 }
 
 /** Where a set step's rows are: it is told their keys' ranges and never reads the rows themselves. */
@@ -132,8 +145,8 @@ export interface RangeReader<Range extends RowRange> extends Pick<
   'plan' | 'problems' | 'order' | 'split'
 > {
   /**
-   * The next `limit` rows; fewer in answer means that the range has ended, unless it is `open`, and null that there is none
-   * left. An open one without rows that ends where it begins is not committed.
+   * The next `limit` rows, or fewer; null where none is left. An open one without rows that ends where it begins is not
+   * committed. A range that cannot be one ends the step (`UnusableAnswer`) before anything of it is written.
    */
   next(request: ReadRequest): Promise<Range | null>;
 }

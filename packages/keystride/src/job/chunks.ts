@@ -38,15 +38,20 @@ export interface ItemContext {
 }
 
 /**
- * Turns an item into what is written, or null to leave it out. Throwing `SkipItem`, or an error that is classified
+ * Turns an item into what is written, or null to leave it out; undefined is refused. It may be tried again with the same
+ * item: change nothing of it before what may fail. Throwing `SkipItem`, or an error that is classified
  * as `skip`, sets the item aside. It runs outside of any transaction.
  */
 export type Processor<Item, Output> = (
   item: Item,
   context: ItemContext,
-) => Output | null | Promise<Output | null>;
+) => Output | null | PromiseLike<Output | null>;
 
-/** Its members are properties: the compiler lets a method take narrower items than the processor gives. */
+/**
+ * Its members are properties: the compiler lets a method take narrower items than the processor gives. Each call is given
+ * a list of its own, of the outputs as the processor has made them: an attempt that is repeated is given the same ones, so
+ * they must not be changed.
+ */
 export interface Writer<Output> {
   /**
    * Writes to stores outside of the chunk's transaction. It must be idempotent and return only when they have

@@ -43,6 +43,7 @@ import { verifyPage } from './verify-page.ts';
 import { doneWithin } from './within-task.ts';
 import { inSpanOfStep } from '../telemetry/traces.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { awaited } from '../stores/postgres/transaction.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface EngineResources {
@@ -172,7 +173,9 @@ async function runTasklet(
 ) {
   await gate.letIn(request, temporalMs(), Context.current().log);
   const work = registry.work('tasklet', request.claim.job, request.step, context);
-  return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) => work.run(transaction));
+  return completeTasklet(ledger, request, request.timeoutSeconds, (transaction) =>
+    awaited(transaction, 'the tasklet', () => work.run(transaction)),
+  );
 }
 
 /** When Temporal gave this activity out, by its clock. */

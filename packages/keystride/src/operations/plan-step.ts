@@ -6,9 +6,11 @@ import { countersOfChunk } from '../page/chunk.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import { classifyWith, safeMessage } from '../page/item-errors.ts';
 import { Pipeline } from '../page/pipeline.ts';
+import { requireCount } from '../page/ranges.ts';
 import type { JobRegistry } from '../job/registry.ts';
-import { writeOutputs } from '../page/write-chunk.ts';
+import { tellSkips, writeOutputs } from '../page/write-chunk.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { requirePlan } from './usable-plan.ts';
 
 /** What a run of a job would meet. */
 export interface StepForecast {
@@ -81,7 +83,7 @@ export async function forecastStep(
   let rows: number | null = null;
   let partitions = 0;
   const problems = await problemOf(async () => {
-    const plan = await work.reader.plan({ partitions: policy.partitions, signal: neverAborted });
+    const plan = requirePlan(await work.reader.plan({ partitions: policy.partitions, signal: neverAborted }));
     rows = plan.expected;
     partitions = plan.ranges.length;
     const [range] = plan.ranges;
@@ -129,6 +131,7 @@ async function tryItems(
   const abort = new AbortController();
   const begun = performance.now();
   const samples: { before: unknown; after: unknown }[] = [];
+  const asRead = new AsRead();
   let tried = nothingTried;
   let chunks = 0;
   const add = (chunk: Chunk) => {
@@ -146,7 +149,7 @@ async function tryItems(
         .sources()
         .slice(0, wanted - samples.length)
         .entries())
-        samples.push({ before: shown(item), after: shown(chunk.outputs[index]) });
+        samples.push({ before: asRead.of(item), after: shown(chunk.outputs[index]) });
     if (++chunks === chunksTried) pipeline.stop('cancelled');
   };
   const slots = Math.max(1, Math.min(policy.partitions, policy.window));
@@ -156,7 +159,10 @@ async function tryItems(
     after: null,
     policy: { ...policy, concurrency: Math.max(1, Math.floor(policy.concurrency / slots)) },
     processing: {
-      processor: work.processor,
+      processor: (item, context) => {
+        if (samples.length < wanted) asRead.keep(item);
+        return work.processor(item, context);
+      },
       classify,
       retry: policy.retry,
       budget: new ByteBudget(bytesTried),
@@ -166,7 +172,7 @@ async function tryItems(
     commit: async (chunk) => {
       await ledger.transaction(async (transaction) => {
         await writeOutputs({ work, classify }, chunk, transaction);
-        if (chunk.skips.length > 0) await work.onSkip?.(chunk.skips, transaction);
+        await tellSkips(work, chunk.skips, transaction);
       });
       add(chunk);
     },
@@ -179,6 +185,22 @@ async function tryItems(
     clearTimeout(over);
   }
   return tried;
+}
+
+/** Items as they were read, whatever a processor has made of them in place since. */
+class AsRead {
+  readonly #shown = new WeakMap<object, unknown>();
+
+  keep(item: unknown): void {
+    if (typeof item === 'object' && item !== null && !this.#shown.has(item))
+      this.#shown.set(item, shown(item));
+  }
+
+  of(item: unknown): unknown {
+    return typeof item === 'object' && item !== null && this.#shown.has(item)
+      ? this.#shown.get(item)
+      : shown(item);
+  }
 }
 
 /** An item as plain data, without the key that our readers put beside it. */
@@ -205,9 +227,13 @@ async function tryRanges(
   for (let chunk = 0; chunk < chunksTried && elapsed() < trySeconds; chunk++) {
     const next = await work.reader.next({ range, after, limit, signal: neverAborted });
     if (!next) break;
-    written += await ledger.transaction((transaction) => work.write(next, transaction));
-    read += next.rows;
-    after = next.upper;
+    const { rows, upper, last } = next;
+    written += await ledger.transaction(async (transaction) =>
+      requireCount(await work.write(next, transaction)),
+    );
+    read += rows;
+    after = upper;
+    if (last) break;
   }
   return { ...nothingTried, read, written, filtered: Math.max(0, read - written), seconds: elapsed() };
 }

@@ -15,7 +15,7 @@ import { Pipeline } from '../page/pipeline.ts';
 import { prepareChunk, tidyUp } from '../page/prepare-chunk.ts';
 import { pageOfKeys, readWithin } from './redriven-work.ts';
 import type { VerificationWork } from '../job/registry.ts';
-import { writeOutputs } from '../page/write-chunk.ts';
+import { tellSkips, writeOutputs } from '../page/write-chunk.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { enterChange, type RunStart } from '../ledger/audit.ts';
 
@@ -111,7 +111,7 @@ async function runAgain(
     commit: async (chunk: Chunk) => {
       await atRest(async (transaction) => {
         await writeOutputs({ work: again, classify }, chunk, transaction);
-        if (chunk.skips.length > 0) await again.onSkip?.(chunk.skips, transaction);
+        await tellSkips(again, chunk.skips, transaction);
       });
       await tidyUp(chunk);
     },

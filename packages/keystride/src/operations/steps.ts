@@ -8,7 +8,7 @@ import type {
   StepState,
 } from '../contract/step-activities.ts';
 import type { StepPolicy } from '../contract/policy.ts';
-import { unreadText } from '../contract/progress.ts';
+import { type Counters, unreadText } from '../contract/progress.ts';
 import type { AnyChunkWork, AnySetWork, StepContext } from '../job/chunks.ts';
 import type { JobRegistry } from '../job/registry.ts';
 import { holdClaim } from '../ledger/hold-claim.ts';
@@ -24,7 +24,9 @@ import {
   setCompleted,
   type StepOpening,
 } from '../ledger/step.ts';
+import { awaited, type Transaction } from '../stores/postgres/transaction.ts';
 import { executionOf } from './execution.ts';
+import { requirePlan } from './usable-plan.ts';
 
 /** What steps are opened and closed with. */
 export interface StepResources {
@@ -54,7 +56,9 @@ export async function openStep(
   const opening: StepOpening = {
     skipLimit: policy.kind === 'chunk' ? policy.skipLimit : 0,
     startLimit: policy.kind === 'verification' ? undefined : policy.startLimit,
-    beforeStep: work?.beforeStep?.bind(work),
+    beforeStep: work?.beforeStep
+      ? (transaction) => awaited(transaction, '`beforeStep`', async () => work.beforeStep?.(transaction))
+      : undefined,
   };
   const found = await findStep(ledger, request, request.saw);
   if (found && !startsOver(found, policy, claim)) {
@@ -67,7 +71,7 @@ export async function openStep(
       ? // The order before the ranges: should it change between them, no page reads these.
         {
           order: await work.reader.order?.(),
-          ...(await work.reader.plan({ partitions: policy.partitions, signal })),
+          ...requirePlan(await work.reader.plan({ partitions: policy.partitions, signal })),
         }
       : { ranges: [], expected: null };
   const recorded = await recordStep(ledger, request, plan, opening, found);
@@ -93,7 +97,9 @@ export async function closeStep(
   const { ledger } = resources;
   if (request.result === undefined) {
     const work = chunkWork(resources, request, context);
-    const state = await completeStep(ledger, request, work.afterStep?.bind(work));
+    const afterStep = (transaction: Transaction, counters: Counters) =>
+      awaited(transaction, '`afterStep`', async () => work.afterStep?.(transaction, { ...counters }));
+    const state = await completeStep(ledger, request, work.afterStep && afterStep);
     const told = unreadText({ step: request.step, ...state.counters, ...state });
     if (told) context.log.warn(told, { instance: request.claim.instance, step: request.step });
     return state;

@@ -13,7 +13,14 @@ import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoi
 import { skipBooksOf } from '../ledger/skip-books.ts';
 import { recordSkips } from '../ledger/skips.ts';
 import { backoff, ItemFailed } from './process-item.ts';
-import { isSkippable, writeBisecting, writeOutputs, WriterFailed, writeSkip } from './write-chunk.ts';
+import {
+  isSkippable,
+  tellSkips,
+  writeBisecting,
+  writeOutputs,
+  WriterFailed,
+  writeSkip,
+} from './write-chunk.ts';
 
 /** What a page attempt of items commits with. */
 export interface ChunkCommitter extends Committer {
@@ -119,7 +126,7 @@ async function writeChunk(
       keepItem: work.keepItem,
       readUpTo: committer.readUpTo,
     });
-    await work.onSkip?.(written.skips, transaction);
+    await tellSkips(work, written.skips, transaction);
   }
   await skipBooksOf(lease.claim).settle(transaction, lease, written);
   return written;

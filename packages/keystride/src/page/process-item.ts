@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ToldError } from '../contract/errors.ts';
+import { UnusableAnswer } from '../contract/unusable-answer.ts';
 import type { ErrorClass } from '../contract/classification.ts';
 import type { RetryPolicy } from '../contract/policy.ts';
 import { filteredOut, pending, Skipped } from './block.ts';
@@ -64,13 +65,14 @@ export function processItem(place: Place, processing: Processing): unknown {
   let first: unknown;
   try {
     first = processing.processor(itemAt(place), contextOf(place, processing, 1));
+    if (!isThenable(first)) return outcomeOf(first);
   } catch (error) {
     first = Promise.reject(error);
   }
-  return first instanceof Promise ? finishItem(place, processing, first) : outcomeOf(first);
+  return finishItem(place, processing, first);
 }
 
-async function finishItem(place: Place, processing: Processing, first: Promise<unknown>): Promise<unknown> {
+async function finishItem(place: Place, processing: Processing, first: unknown): Promise<unknown> {
   const { block, index } = place;
   let failures = 0;
   for (let attempt = 1; ; attempt++) {
@@ -153,6 +155,23 @@ function wasNotToBegin(error: unknown, { ending }: Processing): boolean {
   return ending?.aborted === true && error === ending.reason;
 }
 
+/** Whether it is a promise, or what `await` takes for one: the query of a builder, say. */
+function isThenable(output: unknown): boolean {
+  return (
+    typeof output === 'object' && output !== null && 'then' in output && typeof output.then === 'function'
+  );
+}
+
+/** @throws UnusableAnswer for what is no output: it would be written as something else, or as nothing. */
 function outcomeOf(output: unknown): unknown {
-  return output === null ? filteredOut : output;
+  if (output === null) return filteredOut;
+  if (output === undefined)
+    throw new UnusableAnswer(
+      'the processor has returned nothing: return what is to be written, or null to leave the item out',
+    );
+  if (output instanceof Error)
+    throw new UnusableAnswer(
+      'the processor has returned an error: throw it, and the item is set aside or fails',
+    );
+  return output;
 }

@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PagePolicy } from '../contract/step-activities.ts';
 import { type Cursor, type KeyRange, nameOfKey, sameCursor } from '../contract/cursor.ts';
 import { failureTypeOf, ToldError } from '../contract/errors.ts';
+import { isCount, kindOf, UnusableAnswer } from '../contract/unusable-answer.ts';
+import { awaited } from '../stores/postgres/transaction.ts';
 import { type Counters, noCounters } from '../contract/progress.ts';
 import type { RowRange } from '../contract/reader.ts';
 import type { ChunkSize } from './chunk-size.ts';
@@ -15,6 +17,7 @@ import { advanceCheckpoint, amendCounters, type Lease } from '../ledger/checkpoi
 import { backoff, ItemFailed } from './process-item.ts';
 import type { Skip } from '../ledger/skips.ts';
 import { rangeSkips } from './range-skips.ts';
+import { requireRange } from './usable-read.ts';
 
 export interface RangesRequest {
   readonly work: AnySetWork;
@@ -66,8 +69,8 @@ export class Ranges {
     for (let tooLarge = false; ;) {
       // Else a range that is too large for a page's time would be met by the next page, and the one after.
       if (this.#over && (!tooLarge || this.#cancel.signal.aborted)) return false;
-      const { limit, found: next } = await ahead;
-      const ended = next === null || (next.open !== true && next.rows < limit);
+      const next = await ahead;
+      const ended = next === null || this.#endsWith(next);
       // Where the next range ends is looked up while this one is written.
       ahead = ended ? ahead : this.#next(next.upper);
       if (next && standsStill(next, after)) continue;
@@ -81,6 +84,10 @@ export class Ranges {
       after = next.upper;
       await this.#keepPace(next.rows, begun);
     }
+  }
+
+  #endsWith({ open, last, upper }: RowRange): boolean {
+    return open !== true && (last === true || sameCursor(upper, this.#request.range.upper));
   }
 
   /** @returns whether it has committed; not when it is to be tried again with fewer rows. */
@@ -100,12 +107,15 @@ export class Ranges {
   }
 
   /** The range above a key. Its failure is met when its turn comes. */
-  #next(after: Cursor | null): Promise<{ readonly limit: number; readonly found: RowRange | null }> {
+  #next(after: Cursor | null): Promise<RowRange | null> {
     const { work, range } = this.#request;
-    const limit = this.#limit();
+    const asked = { range, after, limit: this.#limit() };
     const { signal } = this.#cancel;
-    const asked = inSpan('read', {}, () => work.reader.next({ range, after, limit, signal }));
-    const ahead = asked.then((found) => ({ limit, found }));
+    const ahead = inSpan('read', {}, async () => {
+      const found = await work.reader.next({ ...asked, signal });
+      requireRange(found, asked);
+      return found;
+    });
     ahead.catch(() => undefined);
     return ahead;
   }
@@ -157,6 +167,8 @@ export async function commitRange(
   last: boolean,
 ): Promise<Committed> {
   const { policy, classify } = committer;
+  // As it was found: whoever is given it may change it.
+  const { upper = null, rows = 0 } = range ?? {};
   for (let attempt = 1; ; attempt++) {
     let counters = noCounters;
     let skips: readonly Skip[] = [];
@@ -165,12 +177,14 @@ export async function commitRange(
         const { work } = committer;
         const aside = rangeSkips(committer, lease, transaction, attempt);
         ({ skips } = aside);
-        const advance = { cursor: range?.upper ?? null, counters: noCounters, done: last };
+        const advance = { cursor: upper, counters: noCounters, done: last };
         await advanceCheckpoint(transaction, lease, advance);
         faultPoint('afterCompareAndSet');
         if (range) {
-          const written = await work.write(range, transaction, aside);
-          counters = countersOf(range, written, skips.length);
+          const written = requireCount(
+            await awaited(transaction, 'the set step', () => work.write(range, transaction, aside)),
+          );
+          counters = countersOf(rows, written, skips.length);
         }
         await amendCounters(transaction, lease, counters);
         faultPoint('afterWrites');
@@ -180,25 +194,26 @@ export async function commitRange(
       // Our own failures are verdicts, not accidents.
       if (failureTypeOf(error) !== undefined) throw error;
       const found = classify(error);
-      if (isCancelled(found) && committer.chunkSize.wasCancelled(range?.rows ?? 0, safeMessage(error)))
+      if (isCancelled(found) && committer.chunkSize.wasCancelled(rows, safeMessage(error)))
         throw new RangeTooLarge(undefined, { cause: error });
       if (found.decision !== 'retry' || attempt > policy.retry.retries)
-        throw new ItemFailed(
-          error,
-          found,
-          `range up to ${nameOfKey(range?.upper ?? [])}`,
-          attempt,
-          'write',
-          false,
-        );
+        throw new ItemFailed(error, found, `range up to ${nameOfKey(upper ?? [])}`, attempt, 'write', false);
       committer.onRetry?.(found);
     }
     await delay(backoff(policy.retry, attempt));
   }
 }
 
+/** What a set step says that it has written. @throws UnusableAnswer for anything but a count */
+export function requireCount(written: unknown): number {
+  if (isCount(written)) return written;
+  throw new UnusableAnswer(
+    `the set step says that it has written ${kindOf(written)}: it must return the number of rows. Nothing of the range has committed`,
+  );
+}
+
 /** Rows that came into the range after it was measured are written all the same, and count as read. */
-function countersOf({ rows }: RowRange, written: number, skipped: number): Counters {
+function countersOf(rows: number, written: number, skipped: number): Counters {
   const read = Math.max(rows, written + skipped);
   return { ...noCounters, read, written, skipped, filtered: read - written - skipped };
 }

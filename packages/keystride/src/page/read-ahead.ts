@@ -4,6 +4,7 @@ import type { AnyChunkWork } from '../job/chunks.ts';
 import { inSpan } from '../telemetry/traces.ts';
 import type { ItemQueue } from './item-queue.ts';
 import { LargePages } from './large-pages.ts';
+import { ReadEnds, requirePage } from './usable-read.ts';
 import type { Processing } from './process-item.ts';
 
 export interface ReadRequest {
@@ -22,6 +23,7 @@ export class ReadAhead {
   #reading = false;
   #ended = false;
   #closed = false;
+  readonly #ends = new ReadEnds();
   #after: Cursor | null;
   #passed: Cursor | undefined;
 
@@ -29,6 +31,7 @@ export class ReadAhead {
     this.#request = request;
     this.#queue = queue;
     this.#after = request.after;
+    this.#ends.add(request.after);
     this.#pages = new LargePages(request.processing.budget);
   }
 
@@ -64,7 +67,7 @@ export class ReadAhead {
     this.#reading = true;
     try {
       await this.#pages.roomForNext();
-      if (!this.#closed) this.#push(await this.#page(limit, bytes), limit);
+      if (!this.#closed) this.#push(await this.#page(limit, bytes));
     } finally {
       this.#reading = false;
       this.#pages.releaseRoom();
@@ -87,26 +90,25 @@ export class ReadAhead {
     this.#giveUp.abort();
   }
 
-  #page(limit: number, bytes: number): Promise<ReadPage<unknown>> {
+  async #page(limit: number, bytes: number): Promise<ReadPage<unknown>> {
     const { work, range, processing } = this.#request;
-    return inSpan('read', {}, () =>
-      work.reader.read({
-        range,
-        after: this.#after,
-        limit,
-        bytes,
-        signal: AbortSignal.any([processing.signal, this.#giveUp.signal]),
-      }),
-    );
+    const asked = { range, after: this.#after, limit };
+    const signal = AbortSignal.any([processing.signal, this.#giveUp.signal]);
+    const page = await inSpan('read', {}, () => work.reader.read({ ...asked, bytes, signal }));
+    requirePage(page, asked);
+    return page;
   }
 
-  #push(page: ReadPage<unknown>, limit: number): void {
+  #push(page: ReadPage<unknown>): void {
     const count = page.items.length;
+    const { passed } = page;
     const last = count > 0 ? page.cursorAt(count - 1) : this.#after;
+    const end = passed ?? last;
+    const goesOn = count > 0 || passed !== undefined;
+    if (goesOn) this.#ends.add(end);
     this.#pages.push(this.#queue.push(page, this.#pages.hold(page)));
-    this.#after = page.passed ?? last;
-    this.#passed = page.passed && !sameCursor(page.passed, last) ? page.passed : undefined;
-    const full = count >= limit || page.passed !== undefined;
-    this.#ended = !full || sameCursor(this.#after, this.#request.range.upper);
+    this.#after = end;
+    this.#passed = passed && !sameCursor(passed, last) ? passed : undefined;
+    this.#ended = page.last === true || !goesOn || sameCursor(end, this.#request.range.upper);
   }
 }

@@ -1,6 +1,7 @@
 import type { ErrorClass } from '../contract/classification.ts';
 import { failure, ToldError } from '../contract/errors.ts';
-import type { Transaction } from '../stores/postgres/transaction.ts';
+import { isCount, kindOf, UnusableAnswer } from '../contract/unusable-answer.ts';
+import { awaited, type Transaction } from '../stores/postgres/transaction.ts';
 import type { Item } from './block.ts';
 import { type Chunk, withSkips } from './chunk.ts';
 import type { ChunkSize } from './chunk-size.ts';
@@ -57,16 +58,41 @@ export async function writeOutputs(
 ): Promise<Chunk> {
   let unwritten = 0;
   for (const [from, to] of partsOf(chunk, chunkSize)) {
-    const part = to - from === chunk.outputs.length ? chunk.outputs : chunk.outputs.slice(from, to);
     let count: number | void;
     try {
-      count = await work.writer.write(part, transaction);
+      count = await write(work, chunk, from, to, transaction);
     } catch (error) {
-      throw new WriterFailed(error, part);
+      throw new WriterFailed(error, chunk.outputs.slice(from, to));
     }
-    unwritten += unwrittenOf(part.length, count);
+    unwritten += unwrittenOf(to - from, count);
   }
   return withUnwritten(chunk, unwritten);
+}
+
+/** Each attempt has a list of its own: a writer may empty or sort it, and what it does to it is not met by the next. */
+function write(
+  { writer }: AnyChunkWork,
+  { outputs }: Chunk,
+  from: number,
+  to: number,
+  transaction: Transaction,
+): Promise<number | void> {
+  return awaited(transaction, 'the writer', () => writer.write(outputs.slice(from, to), transaction));
+}
+
+/** Tells the step what it has set aside, in a list of its own. */
+export async function tellSkips(
+  { onSkip }: Pick<AnyChunkWork, 'onSkip'>,
+  skips: readonly Skip[],
+  transaction: Transaction,
+): Promise<void> {
+  if (!onSkip || skips.length === 0) return;
+  await awaited(transaction, '`onSkip`', () =>
+    onSkip(
+      skips.map((skip) => ({ ...skip })),
+      transaction,
+    ),
+  );
 }
 
 /** What the writer is given one after another: usually all at once. */
@@ -85,10 +111,10 @@ function partsOf(
 /** How many outputs a writer has found to be there already. @throws BooksDoNotBalance */
 function unwrittenOf(given: number, count: number | void): number {
   if (count === undefined) return 0;
-  if (Number.isInteger(count) && count >= 0 && count <= given) return given - count;
+  if (isCount(count) && count <= given) return given - count;
   throw failure(
     'BooksDoNotBalance',
-    `the writer says that it has written ${count} of the ${given} items that it was given. Nothing of the chunk has committed. ` +
+    `the writer says that it has written ${kindOf(count)} of the ${given} items that it was given. Nothing of the chunk has committed. ` +
       'Let it return the number of items, not of rows, or nothing.',
   );
 }
@@ -118,7 +144,7 @@ export async function writeBisecting(
     await transaction.query('SAVEPOINT keystride_half');
     let count: number | void;
     try {
-      count = await writing.work.writer.write(chunk.outputs.slice(from, to), transaction);
+      count = await write(writing.work, chunk, from, to, transaction);
       await transaction.query('RELEASE SAVEPOINT keystride_half');
     } catch (error) {
       const found = writing.classify(error);
@@ -158,6 +184,7 @@ export function settlePartialWrite(
   const skipped = new Map<number, Skip>();
   const again: number[] = [];
   const sources = chunk.sources();
+  requirePlaces(partial, indexes.length);
   for (const [place, error] of partial.failed) {
     const index = indexes[place] as number;
     const item = sources[index] as Item;
@@ -167,4 +194,13 @@ export function settlePartialWrite(
     else throw new ItemFailed(error, found, item.key, attempts, 'write', true, [item.item]);
   }
   return { skipped, again };
+}
+
+/** @throws UnusableAnswer for one that names no item that the writer was given: all would count as written. */
+function requirePlaces({ failed }: PartialWrite, given: number): void {
+  const places = failed instanceof Map ? [...(failed.keys() as Iterable<unknown>)] : [];
+  if (places.length > 0 && places.every((place) => isCount(place) && place < given)) return;
+  throw new UnusableAnswer(
+    `the writer's PartialWrite does not say which of the ${given} items have failed: it takes a Map of errors by their index`,
+  );
 }

@@ -72,7 +72,9 @@ async function readPage<Item>(
   }
   refuseRepeated(found, collection.namespace);
   const items = found.slice(0, limit);
-  const cursorAt = (index: number) => cursorOfId(items[index]?._id);
+  // Taken out before anybody has the documents: a processor may change them.
+  const ids: readonly unknown[] = items.map(({ _id }) => _id);
+  const cursorAt = (index: number) => cursorOfId(ids[index]);
   const isCut = bytes >= most && found.length < limit;
   const last = items.at(-1);
   if (last && bytes >= most && found.length <= limit)
@@ -83,6 +85,7 @@ async function readPage<Item>(
     keyAt: (index) => cursorAt(index).join(':'),
     ...(bytes > small ? { bytesAt: (index: number) => sizes[index] ?? 0 } : {}),
     ...(isCut ? { passed: cursorAt(items.length - 1) } : {}),
+    last: !isCut && found.length < asked,
   };
 }
 

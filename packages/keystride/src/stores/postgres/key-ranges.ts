@@ -45,7 +45,8 @@ export async function planRanges<Database, Table extends keyof Database & string
   if (upper === null) return { ranges: [], expected: 0 };
   const bounded = inRange(request.query, columns, { lower: above, upper });
   const { rows: expected, exact } = await expectedRows(pool, bounded, signal);
-  if (partitions < 2) return { ranges: rangesBetween(above, [], upper), expected, counted: exact };
+  const apart = above !== null;
+  if (partitions < 2) return { ranges: rangesBetween(above, [], upper), expected, counted: exact, apart };
   const cuts =
     exact && expected <= rankedUpTo
       ? await rankedCuts({ pool, columns, bounded, partitions, signal })
@@ -56,7 +57,7 @@ export async function planRanges<Database, Table extends keyof Database & string
           expected,
           figures: await tableFigures(pool, request.table),
         });
-  return { ranges: rangesBetween(above, cuts, upper), expected, counted: exact };
+  return { ranges: rangesBetween(above, cuts, upper), expected, counted: exact, apart };
 }
 
 async function highestKey<Database, Table extends keyof Database & string, Row>({

@@ -58,5 +58,10 @@ async function nextRange<Database, Table extends keyof Database & string, Row>(
   const [last] = rows;
   if (!last) return null;
   const upper = cursorOf(last.upper);
-  return { upper, rows: last.rows, within: sql`(${within(columns, { lower, upper })})` };
+  return {
+    upper,
+    rows: last.rows,
+    last: last.rows < limit,
+    within: sql`(${within(columns, { lower, upper })})`,
+  };
 }

@@ -168,7 +168,10 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   if (texts && !repeats && size.areSmall(asked)) {
     const same = sameTexts(source, columns);
     const found = await texts.read(page, fields, { signal, bytes, rows: asked, places, same });
-    if (found) return textPageOf<Row>(found, places, size, wanted < limit && found.rows.length === asked);
+    if (found) {
+      size.measured(found.rows.length, [found.bytes]);
+      return textPageOf<Row>(found, places, { isFull: found.rows.length === asked, isCut: wanted < limit });
+    }
   }
   const most = { signal, bytes: bytes ?? Infinity, rows: asked };
   const found = await rowsOfQuery(source.pool, page, readableAsColumns(fields), most).catch(
@@ -180,12 +183,13 @@ async function readPage<Database, Table extends keyof Database & string, Row>(
   if (!found) return readAlone({ source, columns }, { lower, upper: range.upper }, signal);
   size.measured(found.rows.length, found.sizes);
   const more = found.cut || (found.rows.length === asked && wanted < limit);
-  if (!repeats) return pageOf(found, found.rows as Row[], places, more);
+  const last = !found.cut && found.rows.length < asked;
+  if (!repeats) return { ...pageOf(found, found.rows as Row[], places, more), last };
   refuseRepeated(found.rows, places, source.table);
   if (found.cut && found.rows.length === 1)
     await refuseRepeatedFirst({ source, columns }, { lower, signal, range });
   const kept = found.rows.slice(0, Math.max(1, found.cut ? found.rows.length - 1 : wanted));
-  return pageOf({ ...found, rows: kept }, kept as Row[], places, more);
+  return { ...pageOf({ ...found, rows: kept }, kept as Row[], places, more), last };
 }
 
 /** The first row of a range, which may have a value that cannot be read: then it is an item that could not be. */
@@ -271,16 +275,15 @@ function pageOf<Row>(
 function textPageOf<Row>(
   found: TextPage,
   places: readonly string[],
-  size: RowSize,
-  more: boolean,
+  { isFull, isCut }: { readonly isFull: boolean; readonly isCut: boolean },
 ): ReadPage<Row> {
-  size.measured(found.rows.length, [found.bytes]);
   const cursorAt = (index: number) => cursorOf(places.map((place) => found.at(place, index) ?? ''));
   return {
     items: found.rows as unknown[] as Row[],
     cursorAt,
     keyAt: (index) => nameOfKey(cursorAt(index)),
-    ...(more ? { passed: cursorAt(found.rows.length - 1) } : {}),
+    ...(isFull && isCut ? { passed: cursorAt(found.rows.length - 1) } : {}),
+    last: !isFull,
   };
 }
 

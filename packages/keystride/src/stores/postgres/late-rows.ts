@@ -55,7 +55,8 @@ export function lateRows<Database, Table extends keyof Database & string, Row>(
       // A page of large rows ends before it has as many as were asked for, and says how far it has come.
       const full = page.items.length === request.limit || page.passed !== undefined;
       rest = full ? { after: JSON.stringify(page.cursorAt(page.items.length - 1)), window } : undefined;
-      return full ? page : { ...page, passed: window.end };
+      // The end of a window is not that of the range.
+      return { ...page, ...(full ? {} : { passed: window.end }), last: false };
     },
   };
 }
@@ -73,9 +74,13 @@ async function planLate<Database, Table extends keyof Database & string, Row>(
     const window = await windows.next({ lower: from, upper: upTo }, signal);
     if (window.arrived > 0) range = { lower: range ? range.lower : from, upper: window.end };
     expected += window.arrived;
-    if (window.last) return { ranges: range ? [range] : [], expected };
+    if (window.last) return { ranges: range ? [range] : [], expected, apart: true };
     if (performance.now() > until)
-      return { ranges: [{ lower: range ? range.lower : window.end, upper: upTo }], expected: null };
+      return {
+        ranges: [{ lower: range ? range.lower : window.end, upper: upTo }],
+        expected: null,
+        apart: true,
+      };
     from = window.end;
   }
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Compilable, InferResult } from 'kysely';
 import { ToldError } from '../../contract/errors.ts';
+import { UnusableAnswer } from '../../contract/unusable-answer.ts';
 import { isConnectionLost, isReadOnly } from './errors.ts';
 import { parametersOf, refuseUnreadable } from './parameter.ts';
 
@@ -23,6 +24,24 @@ export class CommitUnknown extends ToldError {
 /** COMMIT was answered with ROLLBACK: an error inside the transaction had gone unnoticed. */
 export class CommitRefused extends ToldError {
   override readonly name = 'CommitRefused';
+}
+
+/** A statement came after its transaction had ended: it was not run. */
+class TransactionEnded extends ToldError {
+  override readonly name = 'TransactionEnded';
+
+  constructor() {
+    super(
+      'the transaction has ended, and this statement was not run: await each statement before you return',
+    );
+  }
+}
+
+/** A transaction, for whoever begins and ends it. */
+interface Open extends Transaction {
+  begun(): Promise<unknown>;
+  /** From now on it takes no statement. */
+  end(): void;
 }
 
 /** What a transaction may take, in milliseconds. */
@@ -75,15 +94,18 @@ export async function inTransaction<Result>(
   const client = await pool.connect();
   // A connection that has failed in any way is not given to anyone else.
   let broken: Error | undefined;
+  let transaction: Open | undefined;
   const onError = (error: Error) => void (broken = error);
   client.on('error', onError);
   try {
-    const transaction = transactionOn(client, beginWith(bounds));
+    transaction = transactionOn(client, beginWith(bounds));
     const result = await body(transaction);
+    transaction.end();
     await transaction.begun();
     await commit(client);
     return result;
   } catch (error) {
+    transaction?.end();
     broken ??= await rollback(client);
     // The session stays read-only; the next one may be of another server, or of this one after its failover.
     if (isReadOnly(error)) broken ??= error;
@@ -126,7 +148,9 @@ const plainText = /^[\t\n\x20-\x5b\x5d-\x7e]*$/u;
  * A transaction that begins with its first statement. Where both are one message, the statement does not run without the
  * transaction, whatever ends the message; and none is sent before the answer says that it has begun.
  */
-function transactionOn(client: pg.PoolClient, begin: string): Transaction & { begun(): Promise<unknown> } {
+function transactionOn(client: pg.PoolClient, begin: string): Open {
+  const statements = { underWay: 0 };
+  let ended = false;
   let opening: Promise<unknown> | undefined;
   const begun = () => (opening ??= client.query(begin));
   const first = async (text: string) => {
@@ -136,18 +160,60 @@ function transactionOn(client: pg.PoolClient, begin: string): Transaction & { be
     return (await results).at(-1) as pg.QueryResult;
   };
   const query = async (text: string, values?: unknown[]): Promise<pg.QueryResult> => {
+    if (ended) throw new TransactionEnded();
     refuseUnreadable(text);
-    if (!opening && !values && plainText.test(text)) return first(text);
-    await begun();
-    return client.query(text, values);
+    statements.underWay += 1;
+    try {
+      if (!opening && !values && plainText.test(text)) return await first(text);
+      await begun();
+      // It may have ended meanwhile; the connection is somebody else's then.
+      if (ended) throw new TransactionEnded();
+      return await client.query(text, values);
+    } finally {
+      statements.underWay -= 1;
+    }
   };
-  return {
+  // One that nobody awaits is refused by whoever ends the transaction, and does not end the process when it fails.
+  const heard = <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+    if (!ended) answer.catch(() => undefined);
+    return answer;
+  };
+  const queried = async (text: string, values?: unknown[]) => query(text, values && parametersOf(values));
+  const run = async <Query extends Compilable<unknown>>(compilable: Query) => {
+    const { sql, parameters } = compilable.compile();
+    const result = await query(sql, parametersOf(parameters));
+    return result.rows as InferResult<Query>;
+  };
+  const transaction: Open = {
     begun,
-    query: async (text, values) => query(text, values && parametersOf(values)),
-    run: async <Query extends Compilable<unknown>>(compilable: Query) => {
-      const { sql, parameters } = compilable.compile();
-      const result = await query(sql, parametersOf(parameters));
-      return result.rows as InferResult<Query>;
-    },
+    end: () => void (ended = true),
+    query: (text, values) => heard(queried(text, values)),
+    run: (compilable) => heard(run(compilable)),
   };
+  statementsOf.set(transaction, statements);
+  return transaction;
+}
+
+/** Statements that have been given to a transaction and are not answered. */
+const statementsOf = new WeakMap<Transaction, { readonly underWay: number }>();
+
+/**
+ * Lets somebody else's code work in a transaction, to its end: what it has not awaited could fail unheard, or come after
+ * the commit.
+ *
+ * @param who for the message.
+ * @throws UnusableAnswer where it has returned while statements of it are under way.
+ */
+export async function awaited<Result>(
+  transaction: Transaction,
+  who: string,
+  body: () => Promise<Result>,
+): Promise<Result> {
+  const result = await body();
+  const { underWay } = statementsOf.get(transaction) ?? { underWay: 0 };
+  if (underWay === 0) return result;
+  throw new UnusableAnswer(
+    `${who} has returned before ${underWay === 1 ? 'a statement' : `${underWay} statements`} of its transaction had been answered: ` +
+      'await each (`await transaction.query(…)`). Nothing of it has committed',
+  );
 }

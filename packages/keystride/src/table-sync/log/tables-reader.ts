@@ -51,6 +51,7 @@ export function tablesReader<Table, Item>(
         ...(page.errorAt && { errorAt: (index: number) => page.errorAt?.(index) }),
         ...(page.bytesAt && { bytesAt: (index: number) => page.bytesAt?.(index) ?? 0 }),
         ...(page.passed && { passed: withNumber(number, page.passed) }),
+        ...(page.last && { last: page.last }),
       };
     },
     split: async ({ range, after, ...request }) => {
@@ -75,6 +76,7 @@ function joined(plans: readonly ReadPlan[]): ReadPlan {
     ranges: plans.flatMap(({ ranges }) => ranges),
     expected: counts.includes(null) ? null : counts.reduce<number>((sum, count) => sum + (count ?? 0), 0),
     counted: plans.every(({ counted }) => counted === true),
+    apart: true,
   };
 }
 
