@@ -17,6 +17,8 @@ const cases = [
   'test/workflows/canaries.test.ts',
   'test/workflows/canaries-steps.test.ts',
   'test/workflows/canaries-sensitive.test.ts',
+  'test/jobs/log-sync-keys.test.ts',
+  'test/jobs/log-sync-parts.test.ts',
   'test/jobs/log-sync-verified.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/jobs/sync-refusals.test.ts',

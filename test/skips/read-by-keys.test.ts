@@ -77,6 +77,27 @@ test('a key that was written under another time zone is the same key', async () 
   }
 });
 
+test('a key that is written otherwise by now is the same key, however often it was written down', async () => {
+  await pool.query(
+    `CREATE TABLE price (amount numeric PRIMARY KEY, note text); INSERT INTO price VALUES (1.00, 'one'), (2, 'two')`,
+  );
+  const reader = keysetReader({
+    pool,
+    query: target.withTables<{ price: { amount: string; note: string } }>().selectFrom('price').selectAll(),
+    table: 'price',
+    key: ['amount'],
+  });
+  const keys = ['1.0', '3', '1.00', '2.0', '1'].map((text) => cursorOf([text]));
+  const found = (await reader.readKeys?.({ keys, signal })) ?? [];
+  expect(found.map((read) => read && 'item' in read && { ...read.item })).toMatchObject([
+    { note: 'one' },
+    undefined as never,
+    { note: 'one' },
+    { note: 'two' },
+    { note: 'one' },
+  ]);
+});
+
 test('a row that is gone is undefined, and a key of another shape is refused', async () => {
   const reader = eventReader(pool);
   const missing = cursorOf(['2025-01-01 00:00:00+00', 'a', '1']);

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import type { JobProgress } from '../../packages/keystride/src/contract/progress.ts';
 import { failureOf, run } from './runs.ts';
+import type { Stores } from './migration.ts';
 import { emptyShop, onBothSides, rowsOf, type Shop } from './shop.ts';
 import { waitFor } from './stack.ts';
 
@@ -62,4 +63,13 @@ export function logSyncs(shop: () => Shop): LogSyncs {
       expect(await rowsOf(migration, table)).toEqual(await rowsOf(service, table));
     },
   };
+}
+
+/** Takes what the sink has for that of several moments, until the log has told all that there is by now. */
+export async function asIfCopiedLater({ service, migration }: Stores): Promise<void> {
+  const { rows } = await service.query<{ at: string }>('SELECT pg_current_wal_lsn()::text AS at');
+  await migration.query(
+    `UPDATE keystride.stream_offset SET shape = jsonb_set(shape, '{log,settledAt}', to_jsonb($1::text))`,
+    [rows[0]?.at],
+  );
 }

@@ -178,6 +178,36 @@ export async function changeKey(
   return (rowCount ?? 0) > 0;
 }
 
+/**
+ * Which of some keys rows of the sink have that were written with others: its types may take several texts for one value.
+ *
+ * @param keys in the order of the sink's key, as those that were written.
+ * @returns the indexes of these keys
+ */
+export async function keysOfRows(
+  { table, columns, key }: SinkTable,
+  keys: readonly (readonly string[])[],
+  written: readonly (readonly string[])[],
+  transaction: Transaction,
+): Promise<readonly number[]> {
+  const same = (from: string) =>
+    key.map((name, index) => {
+      const type = columns.find((column) => column.name === name)?.type ?? 'text';
+      return `there.${quoted(name)} = ${from}.c${index}::${type}`;
+    });
+  const names = key.map((_, index) => `c${index}`).join(', ');
+  const arrays = (first: number) => key.map((_, index) => `$${first + index}::text[]`).join(', ');
+  // By the columns of the table itself: they know the collation.
+  const { rows } = await transaction.query<{ place: string }>(
+    `SELECT DISTINCT place
+       FROM unnest(${arrays(1)}) WITH ORDINALITY AS sought (${names}, place)
+       JOIN ${quotedTable(table)} AS there ON ${same('sought').join(' AND ')}
+       JOIN unnest(${arrays(key.length + 1)}) AS written (${names}) ON ${same('written').join(' AND ')}`,
+    [keys, written].flatMap((those) => key.map((_, index) => those.map((texts) => texts[index]))),
+  );
+  return rows.map(({ place }) => Number(place) - 1);
+}
+
 function arrived(columns: readonly SinkColumn[], place?: string): string {
   const arrays = columns.map((_, index) => `$${index + 1}::text[]`);
   const names = columns.map((_, index) => `c${index}`);

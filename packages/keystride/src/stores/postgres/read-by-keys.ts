@@ -4,13 +4,12 @@ import type { Cursor } from '../../contract/cursor.ts';
 import type { ItemRead } from '../../contract/reader.ts';
 import { boundedQuery } from './bounded-query.ts';
 import { type KeyColumn, keyAlias, keyOf, UnusableKey } from './key-columns.ts';
-import { namedTables } from './sql.ts';
 
 /**
  * Reads the rows of a query that have these keys, in the order of the keys.
  *
  * Keys are compared by the database, as values: it may render them in other words than when they were written down
- * (under another time zone, say).
+ * (under another time zone, say), and a row may have got its key written otherwise since.
  *
  * @returns undefined for a key whose row is no longer there.
  */
@@ -27,18 +26,14 @@ export async function readByKeys<Database, Table extends keyof Database & string
       `a key that was written down is not one of (${names}); has the key of the reader changed?`,
     );
   }
-  const [rows, wanted] = await Promise.all([
-    readRows(pool, query, columns, keys, signal),
-    renderedNow(pool, columns, keys),
-  ]);
-  const byKey = new Map(
-    rows.map((row) => [JSON.stringify(columns.map((_, index) => row[keyAlias(index)])), row as Row]),
-  );
-  return wanted.map((key) => {
-    const item = byKey.get(JSON.stringify(key));
-    return item === undefined ? undefined : { item };
-  });
+  const found = new Map<number, ItemRead<Row>>();
+  for (const { [placeAlias]: place, ...row } of await readRows(pool, query, columns, keys, signal))
+    found.set(Number(place) - 1, { item: row as Row });
+  return keys.map((_, index) => found.get(index));
 }
+
+/** The place of a row's key among those that are wanted. */
+const placeAlias = 'keystride_place';
 
 async function readRows<Database, Table extends keyof Database & string, Row>(
   pool: pg.Pool,
@@ -49,28 +44,15 @@ async function readRows<Database, Table extends keyof Database & string, Row>(
 ): Promise<Record<string, unknown>[]> {
   const values = sql.join(columns.map((column, index) => valueOf(column, index)));
   const texts = columns.map((column, index) => sql<string>`${column.reference}::text`.as(keyAlias(index)));
+  const place = sql.ref(`keystride_wanted.${placeAlias}`);
+  const wanted = sql`unnest(${arraysOf(columns, keys)}) with ordinality`.as<'keystride_wanted'>(
+    sql`keystride_wanted (${namesOf(columns)}, ${sql.ref(placeAlias)})`,
+  );
   const { sql: text, parameters } = query
-    .where(
-      sql<boolean>`(${keyOf(columns)}) in (select ${values} from unnest(${arraysOf(columns, keys)})
-      as keystride_wanted (${namesOf(columns)}))`,
-    )
-    .select(texts)
+    .innerJoin(wanted as never, (join) => join.on(sql<boolean>`(${keyOf(columns)}) = (${values})` as never))
+    .select([...texts, place.as(placeAlias)] as never)
     .compile();
   return (await boundedQuery<Record<string, unknown>>(pool, text, parameters, { signal })).rows;
-}
-
-/** The keys as the database renders them now, in their order. */
-async function renderedNow(
-  pool: pg.Pool,
-  columns: readonly KeyColumn[],
-  keys: readonly Cursor[],
-): Promise<readonly (readonly string[])[]> {
-  const texts = sql.join(columns.map((column, index) => sql`${valueOf(column, index)}::text`));
-  const query = sql`select array[${texts}] as key from unnest(${arraysOf(columns, keys)})
-    with ordinality as keystride_wanted (${namesOf(columns)}, place) order by place`;
-  const { sql: text, parameters } = query.compile(namedTables);
-  const { rows } = await pool.query<{ key: string[] }>(text, [...parameters]);
-  return rows.map(({ key }) => key);
 }
 
 function valueOf(column: KeyColumn, index: number) {

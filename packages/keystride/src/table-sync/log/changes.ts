@@ -4,7 +4,7 @@ import type { LogEvent, LogRelation, LogRow } from '../../stores/postgres/log-st
 import type { FollowedTable } from './followed-table.ts';
 import { type Layout, layoutOf, UnknownLayout } from './layout.ts';
 
-/** What is to become of one row, or of a table. */
+/** What is to become of one row, or of tables. */
 export type Change =
   | {
       readonly kind: 'write';
@@ -20,6 +20,9 @@ export type Change =
     }
   | { readonly kind: 'remove'; readonly table: FollowedTable; readonly key: Cursor }
   | { readonly kind: 'empty'; readonly tables: readonly FollowedTable[] };
+
+/** What is to become of one row. */
+export type RowChange = Exclude<Change, { kind: 'empty' }>;
 
 /** Makes changes of the sink of what the log says. */
 export class ChangeReader {

@@ -30,6 +30,7 @@ import { Follower, type Goals, interrupted } from './follower.ts';
 import { UnknownLayout } from './layout.ts';
 import { anotherSource, isTheSame, lookAtTables } from './look.ts';
 import { openTransactions, settle } from './settle.ts';
+import { ConstraintsNotMet } from './violations.ts';
 
 /** The stream cannot go on from where it stands. */
 export class LogLost extends ToldError {
@@ -46,6 +47,12 @@ const objectInUse = '55006';
 
 /** One a slot, whichever page asks. */
 const followers = new Map<string, Follower>();
+
+/**
+ * By slot, up to where a constraint of the sink that may wait was not met. It does not say by which rows: up to there each
+ * constraint is to tell at once, as while the sink is of several moments.
+ */
+const doubts = new Map<string, LogPosition>();
 
 /**
  * Follows the log for the time of a page.
@@ -97,13 +104,26 @@ export class Following implements Pick<RangeReader<LogBatch>, 'next'> {
     const { stream, tables } = followed;
     const moved = await movePosition(transaction, stream, batch.after, batch.upper);
     if (batch.settles > 0) return this.#settle(followed, batch, transaction, aside);
-    const unsettled = moved.unsettled || at(batch.after) < this.#settledAt;
+    const unsettled = moved.unsettled || at(batch.after) < this.#settledFrom();
     const applier = new Applier({ stream, tables, unsettled, aside }, transaction);
-    const counts = await this.#known(() => this.#apply(batch, applier));
+    const counts = await this.#known(() => this.#apply(batch, applier)).catch((error: unknown) => {
+      if (error instanceof ConstraintsNotMet) this.#doubt(batch);
+      throw error instanceof ConstraintsNotMet ? interrupted(error.message) : error;
+    });
     if (batch.rows > 0) await countChanges(transaction, stream, counts);
     // What else was noted within the transaction shows at the next look.
     if (applier.noted > 0) this.#lookedAt = 0;
     return Math.max(0, batch.rows - applier.lacking);
+  }
+
+  /** From here on, what the sink has is taken for that of one moment. */
+  #settledFrom(): LogPosition {
+    const doubted = doubts.get(this.#place?.state.slot ?? '') ?? this.#settledAt;
+    return doubted > this.#settledAt ? doubted : this.#settledAt;
+  }
+
+  #doubt({ upper }: LogBatch): void {
+    if (this.#place) doubts.set(this.#place.state.slot, at(upper));
   }
 
   async #apply(batch: LogBatch, applier: Applier): Promise<ChangeCounts> {
@@ -112,7 +132,8 @@ export class Following implements Pick<RangeReader<LogBatch>, 'next'> {
       for (const change of changes) {
         if (batch.isUsed && this.#signal?.aborted)
           throw interrupted('the page was ended within a transaction of the source');
-        await applier.add(change);
+        const applied = applier.add(change);
+        if (applied) await applied;
         if (change.kind === 'empty') counts.truncated += change.tables.length;
         else counts[change.kind === 'remove' ? 'deleted' : change.isNew ? 'inserted' : 'updated'] += 1;
       }

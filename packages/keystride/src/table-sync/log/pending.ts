@@ -1,6 +1,6 @@
 import type { Cursor } from '../../contract/cursor.ts';
 import type { LogRow } from '../../stores/postgres/log-stream.ts';
-import type { Change } from './changes.ts';
+import type { RowChange } from './changes.ts';
 import type { FollowedTable } from './followed-table.ts';
 
 /** What is to become of a row after all changes that were taken together. */
@@ -12,6 +12,8 @@ export interface PendingWrite {
   readonly row: LogRow;
 }
 
+type Named = Pick<FollowedTable, 'source'>;
+
 /**
  * Changes of rows, taken together: of several of one row the last holds. Nobody sees those between, since all of them
  * commit at once.
@@ -20,12 +22,12 @@ export class PendingChanges {
   readonly #tables = new Map<string, Map<string, Pending>>();
 
   /** The rows of a table that stay. */
-  writes({ source }: Pick<FollowedTable, 'source'>): readonly PendingWrite[] {
+  writes({ source }: Named): readonly PendingWrite[] {
     return [...(this.#tables.get(source)?.values() ?? [])].filter((one) => one.kind === 'write');
   }
 
   /** The keys of its rows that leave. */
-  removed({ source }: Pick<FollowedTable, 'source'>): readonly Cursor[] {
+  removed({ source }: Named): readonly Cursor[] {
     const rows = [...(this.#tables.get(source)?.values() ?? [])];
     return rows.flatMap(({ kind, key }) => (kind === 'remove' ? [key] : []));
   }
@@ -34,7 +36,7 @@ export class PendingChanges {
    * @returns false for a row that gets another key while what it has in some column is known to the sink alone: that has to
    * be done by itself, after what is pending.
    */
-  add(change: Exclude<Change, { kind: 'empty' }>): boolean {
+  add(change: RowChange): boolean {
     const { table, key } = change;
     const rows = this.#rowsOf(table);
     const name = nameOf(key);
@@ -55,6 +57,13 @@ export class PendingChanges {
     return true;
   }
 
+  /** Whether more than one row is written or removed. */
+  get isSeveral(): boolean {
+    let count = 0;
+    for (const rows of this.#tables.values()) count += rows.size;
+    return count > 1;
+  }
+
   /** How many rows are to be removed. */
   get removals(): number {
     let count = 0;
@@ -68,6 +77,11 @@ export class PendingChanges {
     this.#tables.clear();
   }
 
+  /** A table has no rows any more. */
+  forget({ source }: Named): void {
+    this.#tables.delete(source);
+  }
+
   /** What was to be written is; what is to be removed is held. */
   hold(): void {
     for (const rows of this.#tables.values())
@@ -76,13 +90,32 @@ export class PendingChanges {
         else rows.set(name, { kind, key, held: true });
   }
 
-  /** Forgets what was added since `hold`. */
-  dropAdded(): void {
-    for (const rows of this.#tables.values())
-      for (const [name, one] of rows) if (one.kind === 'write' || !one.held) rows.delete(name);
+  /** Holds what is to be removed later. */
+  holdRemoval(table: Named, key: Cursor): void {
+    this.#rowsOf(table).set(nameOf(key), { kind: 'remove', key, held: true });
   }
 
-  #rowsOf({ source }: FollowedTable): Map<string, Pending> {
+  /** Rows with these keys are there, and are not to be removed. */
+  keep({ source }: Named, keys: readonly Cursor[]): void {
+    const rows = this.#tables.get(source);
+    for (const key of rows ? keys : []) {
+      const name = nameOf(key);
+      if (rows?.get(name)?.kind === 'remove') rows.delete(name);
+    }
+  }
+
+  /** Forgets all, and gives back what was held and has not been written or removed since: children first. */
+  takeHeld(tables: readonly FollowedTable[]): readonly RowChange[] {
+    const held = tables.toReversed().flatMap((table) =>
+      Array.from(this.#tables.get(table.source)?.values() ?? []).flatMap((one): RowChange[] => {
+        return one.kind === 'remove' && one.held ? [{ kind: 'remove', table, key: one.key }] : [];
+      }),
+    );
+    this.clear();
+    return held;
+  }
+
+  #rowsOf({ source }: Named): Map<string, Pending> {
     const found = this.#tables.get(source);
     if (found) return found;
     const rows = new Map<string, Pending>();
@@ -105,7 +138,7 @@ export function byKnownColumns<Row extends { readonly row: LogRow }>(
   for (const one of pending) {
     const whole = isWhole(one.row);
     const names = whole ? null : Object.keys(one.row).filter((name) => one.row[name] !== undefined);
-    const group = JSON.stringify(names);
+    const group = names === null ? '' : JSON.stringify(names);
     const known = found.get(group);
     if (known) known.rows.push(one);
     else found.set(group, { names, rows: [one] });

@@ -1,13 +1,14 @@
 import type pg from 'pg';
 import type { Classifier } from '../../contract/classification.ts';
-import type { Cursor } from '../../contract/cursor.ts';
+import { type Cursor, cursorOf } from '../../contract/cursor.ts';
 import { countTries, readUnsettled, settleRows, type UnsettledRow } from '../../ledger/log.ts';
 import { ToldError } from '../../contract/errors.ts';
 import type { Transaction } from '../../stores/postgres/transaction.ts';
 import type { SyncRow } from '../sync-row.ts';
 import { Applier } from './apply.ts';
 import type { SetAside } from '../../job/chunks.ts';
-import type { FollowedTables } from './followed-table.ts';
+import type { RowChange } from './changes.ts';
+import type { FollowedTable, FollowedTables } from './followed-table.ts';
 import { rowOf } from './refused-rows.ts';
 
 /** Rows that are read again at a time. */
@@ -66,7 +67,7 @@ export async function settle(
     await aside.note(rowOf(tables, row.source, row.key), error);
   }
   const tried = rows.filter((row) => !hopeless.includes(row));
-  const applier = new Applier({ stream, tables, unsettled: true, aside }, transaction);
+  const applier = new Applier({ stream, tables, unsettled: true, each: true, aside }, transaction);
   for (const table of tables) {
     const keys = tried.filter((row) => row.source === table.source).map(({ key }) => key);
     const items =
@@ -74,9 +75,7 @@ export async function settle(
     for (const [index, item] of items.entries()) {
       const key = keys[index] as Cursor;
       if (item && 'error' in item) throw item.error;
-      await applier.add(
-        item ? { kind: 'write', table, key, row: withoutKeys(item.item) } : { kind: 'remove', table, key },
-      );
+      await applier.add(item ? writeOf(table, withoutKeys(item.item)) : { kind: 'remove', table, key });
     }
   }
   await settleRows(transaction, stream, rows);
@@ -87,6 +86,11 @@ export async function settle(
     taken: Math.max(0, tried.length - lacking),
     aside: hopeless.length + lacking - noted,
   };
+}
+
+/** Under its key as the source writes it by now: the row may have been noted under another text. */
+function writeOf(table: FollowedTable, row: SyncRow): RowChange {
+  return { kind: 'write', table, key: cursorOf(table.sink.key.map((name) => row[name] ?? '')), row };
 }
 
 const neverAborted = new AbortController().signal;

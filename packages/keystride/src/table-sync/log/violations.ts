@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { ToldError } from '../../contract/errors.ts';
 
 export const foreignKeyViolation = '23503';
 
@@ -15,4 +16,25 @@ export function isBetweenRows(error: unknown): error is pg.DatabaseError & { rea
 /** Whether what a row refers to, or what refers to it, is the reason. */
 export function isOfReference(error: unknown): boolean {
   return error instanceof pg.DatabaseError && ofReference.includes(error.code ?? '');
+}
+
+/** Whether another row has what only one may have. */
+export function isOfUnique(error: unknown): boolean {
+  return isBetweenRows(error) && !isOfReference(error);
+}
+
+/** Others refer to a table, or constraints of it wait: TRUNCATE is refused where the same rows can be removed. */
+export function isNotTruncated(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['0A000', '55006'].includes(error.code ?? '');
+}
+
+/** A constraint of the sink that may wait is not met when all has been applied, and does not say by which of the rows. */
+export class ConstraintsNotMet extends ToldError {
+  override readonly name = 'ConstraintsNotMet';
+}
+
+export function constraintsNotMet(cause: pg.DatabaseError): ConstraintsNotMet {
+  return new ConstraintsNotMet(`a constraint of the sink that may wait is not met (SQLSTATE ${cause.code})`, {
+    cause,
+  });
 }
