@@ -49,7 +49,9 @@ async function readRows<Database, Table extends keyof Database & string, Row>(
     sql`keystride_wanted (${namesOf(columns)}, ${sql.ref(placeAlias)})`,
   );
   const { sql: text, parameters } = query
-    .innerJoin(wanted as never, (join) => join.on(sql<boolean>`(${keyOf(columns)}) = (${values})` as never))
+    // A condition of its own: that of a join sees no table but the last of several that a query names.
+    .crossJoin(wanted as never)
+    .where(sql<boolean>`(${keyOf(columns)}) = (${values})`)
     .select([...texts, place.as(placeAlias)] as never)
     .compile();
   return (await boundedQuery<Record<string, unknown>>(pool, text, parameters, { signal })).rows;

@@ -8,7 +8,7 @@ import { isInCircle, loosenRemovals, writeLoosely } from './loosening.ts';
 import { isWhole, PendingChanges } from './pending.ts';
 import { rowOf } from './refused-rows.ts';
 import { Tries } from './tries.ts';
-import { isBetweenRows, isOfReference, isOfUnique } from './violations.ts';
+import { isBetweenRows, isOfIntegrity, isOfReference, isOfUnique } from './violations.ts';
 import { hasFixedKey, hasLooseKey, SinkWriter } from './writing.ts';
 
 /** Changes that are taken together at most. */
@@ -144,7 +144,11 @@ export class Applier {
     // Of several moments, a row may refer to one that is not there at all.
     for (let way: Way = { all, loosely: isCircle && unsettled, freed: false }; ;) {
       const tried = way;
-      const refused = await this.#tries.refusal(() => this.#applyPending(pending, tried));
+      const refused = await this.#tries.refusal(
+        () => this.#applyPending(pending, tried),
+        // What a row may be without for a moment, a condition of the sink may ask for.
+        (error) => tried.freed && isOfIntegrity(error),
+      );
       if (isOfReference(refused) && isCircle && !way.loosely) way = { ...way, loosely: true };
       else if (isOfUnique(refused) && pending.isSeveral && !way.freed) way = { ...way, freed: true };
       else return refused;

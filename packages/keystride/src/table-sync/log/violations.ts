@@ -23,6 +23,11 @@ export function isOfUnique(error: unknown): boolean {
   return isBetweenRows(error) && !isOfReference(error);
 }
 
+/** Whether a constraint of the sink is not met, of whichever kind. */
+export function isOfIntegrity(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code?.startsWith('23') === true;
+}
+
 /** Others refer to a table, or constraints of it wait: TRUNCATE is refused where the same rows can be removed. */
 export function isNotTruncated(error: unknown): boolean {
   return error instanceof pg.DatabaseError && ['0A000', '55006'].includes(error.code ?? '');
