@@ -19,6 +19,7 @@ const cases = [
   'test/workflows/canaries-sensitive.test.ts',
   'test/jobs/log-sync-keys.test.ts',
   'test/jobs/log-sync-parts.test.ts',
+  'test/jobs/log-sync-random.test.ts',
   'test/jobs/log-sync-verified.test.ts',
   'test/jobs/sync-changes.test.ts',
   'test/jobs/sync-refusals.test.ts',
