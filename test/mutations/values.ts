@@ -52,8 +52,8 @@ export const values: readonly Mutation[] = [
     named: 'a value stands in its column as it is',
   },
   {
-    rule: 'a name that is none of the columns is refused',
-    edits: [[`${stores}/postgres/bulk.ts`, 'if (!known.has(name))', 'if (known.size === 0)']],
+    rule: 'a row that lacks a column is refused by the name that it has instead',
+    edits: [[`${stores}/postgres/bulk.ts`, '!names.includes(other)', "other === ''"]],
     test: written,
     named: 'a name that is misspelt',
   },

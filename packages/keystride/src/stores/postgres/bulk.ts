@@ -31,7 +31,7 @@ interface BulkUpsert<
  * its size is not bounded by the 65,535 parameters of a statement. Doing it again changes nothing.
  *
  * @returns rows inserted or updated: all of them, unless none is to be overwritten.
- * @throws UnwritableValue for a row that has other columns, or lacks one, and for a value that would be written as another one;
+ * @throws UnwritableValue for a row that lacks a column, and for a value that would be written as another one;
  *   RowNotKept where a trigger of the table leaves out a row.
  */
 export function bulkUpsert<Database>() {
@@ -58,7 +58,7 @@ interface WrittenTable<Column extends string> {
  * statement. A row that a unique key of the table has already stays as it is, and counts as filtered; so does one that a
  * trigger leaves out. An array is one value: the text of an array, or JSON, by the type of its column.
  *
- * Each row has a value for each of the columns, and no other property; NULL is `null`.
+ * Each row has a value for each of the columns, NULL being `null`; other properties of it are not written.
  *
  * Its `write` throws `UnwritableValue` for a value that would be written as another one (half of a surrogate pair, a map, a
  * number beyond 2^53 for a bigint), and `RowNotKept` where the table does not have a row after all, because a value that the database gave it
@@ -95,7 +95,7 @@ async function insertRows<Column extends string>(
   const arrays = written.map(({ given }, index) => `$${index + 1}::${given}[]`);
   const elements = written.map((column, index) => column.written(`given.c${index}`));
   const from = `unnest(${arrays.join(', ')}) AS given (${names.map((_, index) => `c${index}`).join(', ')})`;
-  refuseOthers(table, new Set<string>(names), rows);
+  requireAll(columns, rows);
   const values = names.map((name, index) => rows.map((row) => written[index]?.elementOf(row[name])));
   const { rowCount } = await transaction.query(
     `INSERT INTO ${quotedTable(table)} (${quoted(names)})
@@ -113,15 +113,22 @@ async function insertRows<Column extends string>(
   return inserted;
 }
 
-/** @throws UnwritableValue for what a row has and no column takes, which would be lost: a name that is misspelt, say. */
-function refuseOthers(table: string, known: ReadonlySet<string>, rows: readonly object[]): void {
+/** @throws UnwritableValue for a row without a value for one of the columns, which a name that is misspelt leaves. */
+function requireAll(
+  columns: Readonly<Record<string, string>>,
+  rows: readonly Readonly<Record<string, unknown>>[],
+): void {
+  const names = Object.keys(columns);
   for (const row of rows)
-    for (const name of Object.keys(row))
-      if (!known.has(name))
-        throw new UnwritableValue(
-          `a row for ${table} has ${oneLine(name)}, which is none of the columns that are written (${[...known].join(', ')}): ` +
-            'correct the name, name the column with its type, or leave it out of the row',
-        );
+    for (const name of names) {
+      if (row[name] !== undefined) continue;
+      const others = Object.keys(row).filter((other) => !names.includes(other));
+      const beside =
+        others.length > 0 ? `, but has ${others.map(oneLine).join(', ')}, which no column takes` : '';
+      throw new UnwritableValue(
+        `column ${name} is written as ${columns[name]}, and a row has nothing for it${beside}: NULL is null`,
+      );
+    }
 }
 
 function quoted(names: readonly string[]): string {
