@@ -13,7 +13,8 @@ const { empty, sync } = logSyncs(() => shop);
 
 beforeEach(empty);
 
-const rounds = 10;
+/** `KEYSTRIDE_RUNS` does more. */
+const rounds = Number(process.env['KEYSTRIDE_RUNS']) || 5;
 const tables = ['shop.a', 'shop.b', 'shop.c'];
 
 /** `a` and `b` refer to each other; a key of `c` can be written in many ways, and its large values are left out of the log. */
