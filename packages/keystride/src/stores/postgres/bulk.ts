@@ -95,8 +95,9 @@ async function insertRows<Column extends string>(
   const arrays = written.map(({ given }, index) => `$${index + 1}::${given}[]`);
   const elements = written.map((column, index) => column.written(`given.c${index}`));
   const from = `unnest(${arrays.join(', ')}) AS given (${names.map((_, index) => `c${index}`).join(', ')})`;
-  requireAll(columns, rows);
-  const values = names.map((name, index) => rows.map((row) => written[index]?.elementOf(row[name])));
+  const values = names.map((name, index) =>
+    rows.map((row) => written[index]?.elementOf(valueOf(row, name, columns))),
+  );
   const { rowCount } = await transaction.query(
     `INSERT INTO ${quotedTable(table)} (${quoted(names)})
      SELECT ${elements.join(', ')} FROM ${from}
@@ -113,22 +114,21 @@ async function insertRows<Column extends string>(
   return inserted;
 }
 
-/** @throws UnwritableValue for a row without a value for one of the columns, which a name that is misspelt leaves. */
-function requireAll(
+/** @throws UnwritableValue for a row without a value for the column, which a name that is misspelt leaves. */
+function valueOf(
+  row: Readonly<Record<string, unknown>>,
+  name: string,
   columns: Readonly<Record<string, string>>,
-  rows: readonly Readonly<Record<string, unknown>>[],
-): void {
+): unknown {
+  const value = row[name];
+  if (value !== undefined) return value;
   const names = Object.keys(columns);
-  for (const row of rows)
-    for (const name of names) {
-      if (row[name] !== undefined) continue;
-      const others = Object.keys(row).filter((other) => !names.includes(other));
-      const beside =
-        others.length > 0 ? `, but has ${others.map(oneLine).join(', ')}, which no column takes` : '';
-      throw new UnwritableValue(
-        `column ${name} is written as ${columns[name]}, and a row has nothing for it${beside}: NULL is null`,
-      );
-    }
+  const others = Object.keys(row).filter((other) => !names.includes(other));
+  const beside =
+    others.length > 0 ? `, but has ${others.map(oneLine).join(', ')}, which no column takes` : '';
+  throw new UnwritableValue(
+    `column ${name} is written as ${columns[name]}, and a row has nothing for it${beside}: NULL is null`,
+  );
 }
 
 function quoted(names: readonly string[]): string {
